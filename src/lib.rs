@@ -1,1 +1,5 @@
-//! lib
+//! opcancel: stops Google long-running operations that are declared in Kubernetes, and tells truthfully how they ended.
+
+pub mod api;
+pub mod google;
+pub mod lifecycle;

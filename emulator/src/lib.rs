@@ -1,1 +1,47 @@
-//! lib
+//! An emulator of `google.longrunning.Operations` over REST, with GKE's metadata server beside it, scripted by
+//! scenarios. For tests in-process ([`Emulator::start`]) and, as the binary `operations-emulator`, for trying a
+//! GitOps repository without a Google project.
+//!
+//! How it is built: [`operation`] is the life of one operation, pure. [`store`] holds them by name. The services
+//! (`operations_service`, `metadata_server`) turn a request into a [`reply::Reply`]; `transport` carries it. `admin`
+//! and [`Emulator`] are two doors to the same store and [`record`].
+
+pub mod call;
+pub mod duration_text;
+pub mod fault;
+pub mod latency;
+pub mod operation;
+pub mod record;
+pub mod reply;
+pub mod rpc_code;
+pub mod scenario;
+pub mod script;
+pub mod store;
+pub mod tokens;
+
+mod admin;
+mod config;
+mod emulator;
+mod fates;
+mod metadata_server;
+mod operation_json;
+mod operations_service;
+mod scenario_check;
+mod shared;
+mod transport;
+
+pub use call::Call;
+pub use config::{Config, StartError};
+pub use emulator::{Addresses, Emulator, TimedOut};
+pub use fault::{ErrorInfo, Fault, FaultAnswer, FaultCall, RawAnswer, Refusal};
+pub use latency::Latency;
+pub use record::{Answer, Authorization, RequestRecord};
+pub use rpc_code::RpcCode;
+pub use scenario::{Identity, Scenario, ScenarioError, UnknownOperations};
+pub use script::{
+    CancelAnswer, CancelBehaviour, CancelEffect, EndResult, Ending, Failure, MetadataScript,
+    Response, Script, Vanishing,
+};
+pub use shared::ChangeError;
+pub use store::OperationView;
+pub use tokens::IssuedToken;

@@ -106,6 +106,30 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 20] = [
+        Self::Cancelled,
+        Self::Unknown,
+        Self::InvalidArgument,
+        Self::DeadlineExceeded,
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::PermissionDenied,
+        Self::ResourceExhausted,
+        Self::FailedPrecondition,
+        Self::Aborted,
+        Self::OutOfRange,
+        Self::Unimplemented,
+        Self::Internal,
+        Self::Unavailable,
+        Self::DataLoss,
+        Self::Unauthenticated,
+        Self::Unrecognised,
+        Self::Network,
+        Self::Timeout,
+        Self::Token,
+    ];
+
     /// The name for `status.lastError.status`: google.rpc's own, or ours in the same style
     /// (`UNRECOGNISED`, `NETWORK`, `TIMEOUT`, `TOKEN`).
     pub const fn name(self) -> &'static str {

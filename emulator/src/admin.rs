@@ -1,0 +1,208 @@
+//! The admin API: what [`crate::Emulator`] offers in-process, for other processes. No authentication: loopback only.
+
+use std::time::Duration;
+
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post, put},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::{
+    duration_text,
+    fault::Fault,
+    record::{RequestRecord, Surface},
+    scenario::parse_yaml,
+    script::{EndResult, Script},
+    shared::{ChangeError, Shared},
+};
+
+/// Longest time that a request may wait for others.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Serves the admin API until the emulator stops.
+pub(crate) async fn serve(listener: TcpListener, shared: Shared) {
+    let stop = shared.stop.clone();
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/admin/requests", get(requests).delete(clear_requests))
+        .route(
+            "/admin/operations",
+            get(operations).put(set_operation).delete(remove_operation),
+        )
+        .route("/admin/operations/finish", post(finish_operation))
+        .route("/admin/faults", put(set_faults))
+        .route("/admin/tokens", get(tokens))
+        .route("/admin/tokens/revoke", post(revoke_tokens))
+        .with_state(shared);
+    let served = axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await;
+    if let Err(error) = served {
+        tracing::warn!(%error, "the admin API ended");
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RequestsQuery {
+    /// Only those that name this operation.
+    operation: Option<String>,
+    /// `operations` (the default) or `metadata`.
+    surface: Option<SurfaceName>,
+    /// Only those of this number and above.
+    #[serde(default)]
+    since: u64,
+    /// How long to wait until there is one.
+    #[serde(default, with = "duration_text::option")]
+    wait: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum SurfaceName {
+    Operations,
+    Metadata,
+}
+
+async fn requests(State(shared): State<Shared>, Query(query): Query<RequestsQuery>) -> Json<Value> {
+    let record = match query.surface.map_or(Surface::Operations, Surface::from) {
+        Surface::Operations => &shared.requests,
+        Surface::Metadata => &shared.metadata_requests,
+    };
+    let asked_for = |request: &&RequestRecord| {
+        request.sequence >= query.since
+            && query
+                .operation
+                .as_ref()
+                .is_none_or(|name| request.operation.as_ref() == Some(name))
+    };
+    if let Some(wait) = query.wait {
+        // Met, timed out or stopping: what there is is the answer.
+        tokio::select! {
+            () = record.wait_until(|requests| requests.iter().any(|request| asked_for(&request))) => {}
+            () = tokio::time::sleep(wait.min(LONGEST_WAIT)) => {}
+            () = shared.stop.cancelled() => {}
+        }
+    }
+    // Read first: what arrives in between is then shown twice rather than never.
+    let next = shared.timeline.next_sequence();
+    let found = record.with(|requests| {
+        requests
+            .iter()
+            .filter(asked_for)
+            .cloned()
+            .collect::<Vec<_>>()
+    });
+    Json(json!({"requests": found, "next": next}))
+}
+
+impl From<SurfaceName> for Surface {
+    fn from(name: SurfaceName) -> Self {
+        match name {
+            SurfaceName::Operations => Self::Operations,
+            SurfaceName::Metadata => Self::Metadata,
+        }
+    }
+}
+
+async fn clear_requests(State(shared): State<Shared>) -> Json<Value> {
+    shared.clear_requests();
+    Json(json!({}))
+}
+
+async fn operations(State(shared): State<Shared>) -> Json<Value> {
+    Json(json!({"operations": shared.store.views()}))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SetOperation {
+    name: String,
+    #[serde(default)]
+    script: Script,
+}
+
+async fn set_operation(State(shared): State<Shared>, body: String) -> Result<Json<Value>, Refused> {
+    let SetOperation { name, script } = read(&body)?;
+    shared.set_operation(&name, script)?;
+    Ok(Json(json!({})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    name: String,
+}
+
+async fn remove_operation(
+    State(shared): State<Shared>,
+    Query(Named { name }): Query<Named>,
+) -> Result<Json<Value>, Refused> {
+    if shared.store.remove(&name) {
+        Ok(Json(json!({})))
+    } else {
+        Err(ChangeError::NoOperation(name).into())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Finish {
+    name: String,
+    result: EndResult,
+}
+
+async fn finish_operation(
+    State(shared): State<Shared>,
+    body: String,
+) -> Result<Json<Value>, Refused> {
+    let Finish { name, result } = read(&body)?;
+    shared.finish_operation(&name, result)?;
+    Ok(Json(json!({})))
+}
+
+async fn set_faults(State(shared): State<Shared>, body: String) -> Result<Json<Value>, Refused> {
+    let faults: Vec<Fault> = read(&body)?;
+    shared.set_faults(faults)?;
+    Ok(Json(json!({})))
+}
+
+async fn tokens(State(shared): State<Shared>) -> Json<Value> {
+    Json(json!({"tokens": shared.tokens.issued()}))
+}
+
+async fn revoke_tokens(State(shared): State<Shared>) -> Json<Value> {
+    shared.tokens.revoke_all();
+    Json(json!({}))
+}
+
+/// JSON or YAML: the same reader as for scenarios, whose errors name the line and the field.
+fn read<T: DeserializeOwned>(body: &str) -> Result<T, ChangeError> {
+    Ok(parse_yaml(body)?)
+}
+
+/// A change that was refused, as JSON with a sentence in `error`.
+struct Refused(ChangeError);
+
+impl From<ChangeError> for Refused {
+    fn from(error: ChangeError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let status = match self.0 {
+            ChangeError::Wrong(_) => StatusCode::BAD_REQUEST,
+            ChangeError::NoOperation(_) => StatusCode::NOT_FOUND,
+            ChangeError::NotRunning(_) => StatusCode::CONFLICT,
+        };
+        (status, Json(json!({"error": self.0.to_string()}))).into_response()
+    }
+}

@@ -1,0 +1,263 @@
+//! A running emulator: its three servers, and the door to it from the same process.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::Serialize;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    admin,
+    call::Call,
+    config::{Config, StartError, listen},
+    fault::Fault,
+    metadata_server::MetadataServer,
+    operations_service::OperationsService,
+    record::{Record, RequestRecord, Surface, Timeline},
+    script::{EndResult, Script},
+    shared::{ChangeError, Shared},
+    store::{OperationView, Store},
+    tokens::{IssuedToken, Tokens},
+    transport,
+};
+
+/// The time ran out before the requests were as expected.
+#[derive(Debug, thiserror::Error)]
+pub struct TimedOut {
+    /// How long was waited.
+    pub waited: Duration,
+    /// The requests seen by then.
+    pub requests: Vec<RequestRecord>,
+}
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "not met within {:?}; {} requests were seen:",
+            self.waited,
+            self.requests.len()
+        )?;
+        self.requests.iter().try_for_each(|request| {
+            write!(
+                f,
+                "\n  {:?} {} {} {:?}",
+                request.since_start, request.method, request.path, request.answer
+            )
+        })
+    }
+}
+
+/// Where the servers listen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Addresses {
+    /// Base URL of the Operations API, without a slash at its end.
+    pub url: String,
+    /// `host:port` of the metadata server, for `GCE_METADATA_HOST`.
+    pub metadata_address: String,
+    /// Base URL of the admin API, without a slash at its end.
+    pub admin_url: String,
+}
+
+/// A running emulator. Dropping it stops it; [`Emulator::shutdown`] also waits for that.
+#[derive(Debug)]
+pub struct Emulator {
+    shared: Shared,
+    addresses: Addresses,
+    servers: TaskTracker,
+}
+
+impl Emulator {
+    /// Checks the scenario, binds the addresses and starts serving; the operations are created now.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left listening then.
+    pub async fn start(config: impl Into<Config>) -> Result<Self, StartError> {
+        let config = config.into();
+        config.scenario.check()?;
+        let allowed = config.allow_non_loopback;
+        let operations = listen("the Operations API", config.listen, allowed).await?;
+        let metadata = listen("the metadata server", config.metadata_listen, allowed).await?;
+        let admin = listen("the admin API", config.admin_listen, allowed).await?;
+        let addresses = Addresses {
+            url: format!("http://{}", operations.1),
+            metadata_address: metadata.1.to_string(),
+            admin_url: format!("http://{}", admin.1),
+        };
+
+        let scenario = config.scenario;
+        let limit = scenario.record_limit.unwrap_or(1_000_000);
+        let timeline = Timeline::start();
+        let shared = Shared {
+            store: Arc::new(Store::new(&scenario)),
+            tokens: Arc::new(Tokens::new(&scenario.tokens)),
+            requests: Arc::new(Record::new(
+                Surface::Operations,
+                Arc::clone(&timeline),
+                limit,
+            )),
+            metadata_requests: Arc::new(Record::new(
+                Surface::Metadata,
+                Arc::clone(&timeline),
+                limit,
+            )),
+            timeline,
+            stop: CancellationToken::new(),
+        };
+        let service = OperationsService {
+            store: Arc::clone(&shared.store),
+            tokens: Arc::clone(&shared.tokens),
+            record: Arc::clone(&shared.requests),
+            latency: scenario.latency,
+        };
+        let metadata_server = MetadataServer::new(
+            scenario.identity,
+            Arc::clone(&shared.tokens),
+            Arc::clone(&shared.metadata_requests),
+        );
+
+        let servers = TaskTracker::new();
+        servers.spawn(transport::serve(operations.0, service, shared.stop.clone()));
+        servers.spawn(transport::serve(
+            metadata.0,
+            Arc::new(metadata_server),
+            shared.stop.clone(),
+        ));
+        servers.spawn(admin::serve(admin.0, shared.clone()));
+        servers.close();
+        Ok(Self {
+            shared,
+            addresses,
+            servers,
+        })
+    }
+
+    /// Base URL of the Operations API, without a slash at its end.
+    pub fn url(&self) -> &str {
+        &self.addresses.url
+    }
+
+    /// `host:port` of the metadata server, for `GCE_METADATA_HOST`.
+    pub fn metadata_address(&self) -> &str {
+        &self.addresses.metadata_address
+    }
+
+    /// Base URL of the admin API, without a slash at its end.
+    pub fn admin_url(&self) -> &str {
+        &self.addresses.admin_url
+    }
+
+    /// All three addresses.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The requests to the Operations API, oldest first.
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.shared.requests.with(<[RequestRecord]>::to_vec)
+    }
+
+    /// Those that name this operation.
+    pub fn requests_for(&self, operation: &str) -> Vec<RequestRecord> {
+        let mut requests = self.requests();
+        requests.retain(|request| request.operation.as_deref() == Some(operation));
+        requests
+    }
+
+    /// How many requests of this method named this operation.
+    pub fn count(&self, operation: &str, call: Call) -> usize {
+        self.shared.requests.with(|requests| {
+            let named = |request: &&RequestRecord| {
+                request.call == Some(call) && request.operation.as_deref() == Some(operation)
+            };
+            requests.iter().filter(named).count()
+        })
+    }
+
+    /// The requests to the metadata server, oldest first.
+    pub fn metadata_requests(&self) -> Vec<RequestRecord> {
+        self.shared
+            .metadata_requests
+            .with(<[RequestRecord]>::to_vec)
+    }
+
+    /// Forgets the requests recorded so far.
+    pub fn clear_requests(&self) {
+        self.shared.clear_requests();
+    }
+
+    /// The tokens that the metadata server issued, oldest first.
+    pub fn tokens_issued(&self) -> Vec<IssuedToken> {
+        self.shared.tokens.issued()
+    }
+
+    /// Takes none of the tokens known by now any more (401 from here on); tokens issued later are taken.
+    pub fn revoke_tokens(&self) {
+        self.shared.tokens.revoke_all();
+    }
+
+    /// Creates an operation now, in place of one of the same name. A name that ends in `*` makes a template.
+    ///
+    /// # Errors
+    /// [`ChangeError::Wrong`] for a name or a script that makes no sense.
+    pub fn set_operation(&self, name: &str, script: Script) -> Result<(), ChangeError> {
+        self.shared.set_operation(name, script)
+    }
+
+    /// Ends a running operation now.
+    ///
+    /// # Errors
+    /// [`ChangeError`] if there is none, if it does not run, or if the result makes no sense.
+    pub fn finish_operation(&self, name: &str, result: EndResult) -> Result<(), ChangeError> {
+        self.shared.finish_operation(name, result)
+    }
+
+    /// Removes an operation or a template; returns whether there was one.
+    pub fn remove_operation(&self, name: &str) -> bool {
+        self.shared.store.remove(name)
+    }
+
+    /// All operations that were created, by name.
+    pub fn operations(&self) -> Vec<OperationView> {
+        self.shared.store.views()
+    }
+
+    /// Replaces the faults of the whole endpoint and counts their requests from 1 again; none ends them.
+    ///
+    /// # Errors
+    /// [`ChangeError::Wrong`] for a fault that makes no sense.
+    pub fn set_faults(&self, faults: Vec<Fault>) -> Result<(), ChangeError> {
+        self.shared.set_faults(faults)
+    }
+
+    /// Waits until `met` says yes to the requests to the Operations API (asked now and after each arrival and answer),
+    /// and returns them.
+    ///
+    /// # Errors
+    /// [`TimedOut`], with the requests seen by then.
+    pub async fn wait_for(
+        &self,
+        met: impl FnMut(&[RequestRecord]) -> bool,
+        timeout: Duration,
+    ) -> Result<Vec<RequestRecord>, TimedOut> {
+        match tokio::time::timeout(timeout, self.shared.requests.wait_until(met)).await {
+            Ok(()) => Ok(self.requests()),
+            Err(_) => Err(TimedOut {
+                waited: timeout,
+                requests: self.requests(),
+            }),
+        }
+    }
+
+    /// Stops listening, lets answers under way finish for half a second, and returns when all connections are closed.
+    pub async fn shutdown(self) {
+        self.shared.stop.cancel();
+        self.servers.wait().await;
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}

@@ -1,0 +1,222 @@
+//! The Operations API: from a request to a reply, over whatever transport.
+//!
+//! In this order: the route (HTML 404), the length of an empty POST (HTML 411), the token (401), the body (400), the
+//! faults, the operation.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Version, header};
+use serde_json::{Value, json};
+
+use crate::{
+    call::{Call, Route, route},
+    fault::{Fault, FaultAnswer},
+    latency::Latency,
+    operation::CancelVerdict,
+    record::{Authorization, Pending, Record},
+    reply::Reply,
+    rpc_code::RpcCode,
+    store::{Arrival, Store},
+    tokens::{TokenCheck, Tokens},
+    transport::Handler,
+};
+
+/// The Operations API of one emulator.
+#[derive(Clone, Debug)]
+pub struct OperationsService {
+    /// The operations.
+    pub store: Arc<Store>,
+    /// The tokens that it takes.
+    pub tokens: Arc<Tokens>,
+    /// Where requests are recorded.
+    pub record: Arc<Record>,
+    /// Time that every answer takes.
+    pub latency: Latency,
+}
+
+impl Handler for OperationsService {
+    async fn handle(&self, request: Request<Bytes>) -> Reply {
+        let route = route(request.method(), request.uri().path());
+        let authorization = request
+            .headers()
+            .get(header::AUTHORIZATION)
+            .map(HeaderValue::as_bytes);
+        let token = self.tokens.check(authorization);
+        let shown = match &token {
+            TokenCheck::Absent => Authorization::Absent,
+            TokenCheck::Unknown => Authorization::Unknown,
+            TokenCheck::Expired { id } | TokenCheck::Valid { id, .. } => {
+                Authorization::Token(id.clone())
+            }
+        };
+        let sequence = self.record.arrived(&request, route.as_ref(), shown);
+        let pending = Pending::new(&self.record, sequence);
+        let reply = self.answer(&request, route, token).await;
+        pending.answered(reply.status());
+        reply
+    }
+}
+
+impl OperationsService {
+    async fn answer(
+        &self,
+        request: &Request<Bytes>,
+        route: Option<Route>,
+        token: TokenCheck,
+    ) -> Reply {
+        if let Err(reply) = check_length(request) {
+            return reply;
+        }
+        let Some(route) = route else {
+            return Reply::html(
+                404,
+                &format!(
+                    "The requested URL {} was not found on this server.",
+                    request.uri().path()
+                ),
+            );
+        };
+        let principal = match check_token(token, &route) {
+            Ok(principal) => principal,
+            Err(reply) => return delayed(self.latency.of(route.call), reply).await,
+        };
+        if let Err(reply) = check_body(request) {
+            return reply;
+        }
+        let Arrival {
+            fault,
+            latency: own,
+        } = self.store.arrive(&route.operation, route.call, &principal);
+        // Half of the time before the effect, half after it: a caller that gives up meets both.
+        let half = own.unwrap_or(self.latency).of(route.call) / 2;
+        pause(half).await;
+        let reply = match fault {
+            Some(fault) => self.fault(&route, fault).await,
+            None => self.usual(&route),
+        };
+        delayed(half, reply).await
+    }
+
+    async fn fault(&self, route: &Route, fault: Fault) -> Reply {
+        if fault.applied && route.call == Call::Cancel {
+            self.store.cancel(&route.operation);
+        }
+        match fault.answer {
+            FaultAnswer::Refuse(refusal) => Reply::refusal(&refusal),
+            FaultAnswer::Raw(raw) => Reply::raw(&raw),
+            FaultAnswer::Close => Reply::Close,
+            FaultAnswer::Hang(duration) => delayed(duration, Reply::Close).await,
+        }
+    }
+
+    fn usual(&self, route: &Route) -> Reply {
+        let not_found = || {
+            Reply::error(
+                RpcCode::NotFound,
+                &format!("Operation with name \"{}\" was not found.", route.operation),
+                &[],
+            )
+        };
+        match route.call {
+            Call::Get => self
+                .store
+                .get(&route.operation)
+                .map_or_else(not_found, |json| Reply::json(200, &json)),
+            Call::Cancel => match self.store.cancel(&route.operation) {
+                CancelVerdict::Ok => Reply::json(200, &json!({})),
+                CancelVerdict::Absent => not_found(),
+                CancelVerdict::AlreadyRequested => {
+                    precondition("The operation has already been cancelled.")
+                }
+                CancelVerdict::AlreadyDone => {
+                    precondition("The operation is already done and cannot be cancelled.")
+                }
+            },
+        }
+    }
+}
+
+fn precondition(message: &str) -> Reply {
+    Reply::error(RpcCode::FailedPrecondition, message, &[])
+}
+
+async fn delayed(duration: Duration, reply: Reply) -> Reply {
+    pause(duration).await;
+    reply
+}
+
+async fn pause(duration: Duration) {
+    // The timer rounds up to its next tick even for nothing.
+    if !duration.is_zero() {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+/// Google's front end refuses a POST that does not say how long it is. HTTP/2 frames its bodies, so nothing is missing.
+fn check_length(request: &Request<Bytes>) -> Result<(), Reply> {
+    let headers = request.headers();
+    let says = headers.contains_key(header::CONTENT_LENGTH)
+        || headers.contains_key(header::TRANSFER_ENCODING);
+    if request.method() == Method::POST && request.version() < Version::HTTP_2 && !says {
+        return Err(Reply::html(
+            411,
+            "POST requests require a Content-length header.",
+        ));
+    }
+    Ok(())
+}
+
+/// The principal of a token that is taken.
+fn check_token(token: TokenCheck, route: &Route) -> Result<String, Reply> {
+    let (message, reason) = match token {
+        TokenCheck::Valid { principal, .. } => return Ok(principal),
+        TokenCheck::Absent => (
+            "Request is missing required authentication credential.",
+            "CREDENTIALS_MISSING",
+        ),
+        TokenCheck::Expired { .. } => (
+            "Request had invalid authentication credentials.",
+            "ACCESS_TOKEN_EXPIRED",
+        ),
+        TokenCheck::Unknown => (
+            "Request had invalid authentication credentials.",
+            "ACCESS_TOKEN_TYPE_UNSUPPORTED",
+        ),
+    };
+    let method = match route.call {
+        Call::Get => "google.longrunning.Operations.GetOperation",
+        Call::Cancel => "google.longrunning.Operations.CancelOperation",
+    };
+    let info = json!({
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "googleapis.com",
+        "metadata": {"service": "dialogflow.googleapis.com", "method": method},
+    });
+    let reply = Reply::error(RpcCode::Unauthenticated, message, &[info]);
+    let challenge = HeaderValue::from_static("Bearer realm=\"https://accounts.google.com/\"");
+    Err(reply.with_header(header::WWW_AUTHENTICATE, challenge))
+}
+
+/// A body must be nothing or a JSON object: CancelOperationRequest has no field but the name, which the path carries.
+fn check_body(request: &Request<Bytes>) -> Result<(), Reply> {
+    let body = request.body();
+    let empty = body.iter().all(u8::is_ascii_whitespace);
+    if empty || request.method() != Method::POST {
+        return Ok(());
+    }
+    match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(fields)) => match fields.keys().find(|key| *key != "name") {
+            None => Ok(()),
+            Some(key) => Err(invalid(&format!(
+                "Invalid JSON payload received. Unknown name {key:?}: Cannot find field."
+            ))),
+        },
+        _ => Err(invalid(
+            "Invalid JSON payload received. Expected an object.",
+        )),
+    }
+}
+
+fn invalid(message: &str) -> Reply {
+    Reply::error(RpcCode::InvalidArgument, message, &[])
+}

@@ -1,0 +1,273 @@
+//! What was asked: every request in the order of its arrival, with what it carried and how it was answered.
+//! Tokens stand in here by their id only.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use http::{HeaderMap, Request, header};
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::call::{Call, Route};
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestRecord {
+    /// Its number since the start, from 0, over both surfaces.
+    pub sequence: u64,
+    /// Which server was asked.
+    pub surface: Surface,
+    /// When it had arrived, by the wall clock.
+    pub received: Timestamp,
+    /// The same, as time since the emulator's start, by the monotonic clock.
+    #[serde(serialize_with = "crate::duration_text::serialize")]
+    pub since_start: Duration,
+    /// The HTTP method.
+    pub method: String,
+    /// The path as it stood in the request line, without the query.
+    pub path: String,
+    /// The query, of requests to the metadata server only (elsewhere it could carry a token).
+    pub query: Option<String>,
+    /// The API version in the path, if it is a call of the Operations API.
+    pub version: Option<String>,
+    /// The operation's name, if it is a call of the Operations API.
+    pub operation: Option<String>,
+    /// Which call it is.
+    pub call: Option<Call>,
+    /// What it had for authorization.
+    pub authorization: Authorization,
+    /// `User-Agent`
+    pub user_agent: Option<String>,
+    /// `X-Goog-Request-Reason`
+    pub request_reason: Option<String>,
+    /// `x-goog-user-project`
+    pub user_project: Option<String>,
+    /// `Content-Length`
+    pub content_length: Option<String>,
+    /// How it was answered.
+    pub answer: Answer,
+}
+
+/// Which of the emulator's servers was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Surface {
+    /// The Operations API.
+    Operations,
+    /// The metadata server.
+    Metadata,
+}
+
+/// What a request had for authorization.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Authorization {
+    /// No `Authorization` header.
+    Absent,
+    /// Not a bearer token, or one that was neither issued here nor configured.
+    Unknown,
+    /// A known token, by its id; whether it was still taken, the answer tells.
+    Token(String),
+}
+
+/// How a request was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Answer {
+    /// Not yet.
+    Pending,
+    /// With this HTTP status.
+    Status(u16),
+    /// The connection was closed without an answer.
+    Closed,
+    /// The caller went away before the answer, or the emulator stopped.
+    Abandoned,
+}
+
+/// What the records of both surfaces share, so that their entries can be put in one order.
+#[derive(Debug)]
+pub struct Timeline {
+    started: Instant,
+    next: AtomicU64,
+}
+
+impl Timeline {
+    /// A timeline that starts now.
+    pub fn start() -> Arc<Self> {
+        Arc::new(Self {
+            started: Instant::now(),
+            next: AtomicU64::new(0),
+        })
+    }
+
+    /// The number that the next request gets.
+    pub fn next_sequence(&self) -> u64 {
+        self.next.load(Ordering::SeqCst)
+    }
+}
+
+/// The record of all requests to one surface.
+#[derive(Debug)]
+pub struct Record {
+    surface: Surface,
+    timeline: Arc<Timeline>,
+    limit: usize,
+    requests: Mutex<VecDeque<RequestRecord>>,
+    changed: watch::Sender<()>,
+}
+
+impl Record {
+    /// An empty record that keeps this many requests.
+    pub fn new(surface: Surface, timeline: Arc<Timeline>, limit: usize) -> Self {
+        Self {
+            surface,
+            timeline,
+            limit: limit.max(1),
+            requests: Mutex::default(),
+            changed: watch::Sender::new(()),
+        }
+    }
+
+    /// Adds a request that has just arrived and returns its number.
+    pub fn arrived<B>(
+        &self,
+        request: &Request<B>,
+        route: Option<&Route>,
+        authorization: Authorization,
+    ) -> u64 {
+        let text = |name: &str| header_text(request.headers(), name);
+        let mut requests = self.lock();
+        // Drawn under the lock, so that the numbers in one record rise.
+        let sequence = self.timeline.next.fetch_add(1, Ordering::SeqCst);
+        requests.push_back(RequestRecord {
+            sequence,
+            surface: self.surface,
+            received: Timestamp::now(),
+            since_start: self.timeline.started.elapsed(),
+            method: request.method().to_string(),
+            path: request.uri().path().to_owned(),
+            query: request
+                .uri()
+                .query()
+                .filter(|_| self.surface == Surface::Metadata)
+                .map(str::to_owned),
+            version: route.map(|route| route.version.clone()),
+            operation: route.map(|route| route.operation.clone()),
+            call: route.map(|route| route.call),
+            authorization,
+            user_agent: text(header::USER_AGENT.as_str()),
+            request_reason: text("x-goog-request-reason"),
+            user_project: text("x-goog-user-project"),
+            content_length: text(header::CONTENT_LENGTH.as_str()),
+            answer: Answer::Pending,
+        });
+        if requests.len() > self.limit {
+            requests.pop_front();
+        }
+        drop(requests);
+        self.changed.send_replace(());
+        sequence
+    }
+
+    /// Notes how a request was answered and writes its log line; without effect if it is no longer kept.
+    pub fn answered(&self, sequence: u64, answer: Answer) {
+        let mut requests = self.lock();
+        let found = requests.binary_search_by_key(&sequence, |request| request.sequence);
+        if let Some(request) = found.ok().and_then(|index| requests.get_mut(index)) {
+            request.answer = answer;
+            log(
+                request,
+                self.timeline
+                    .started
+                    .elapsed()
+                    .saturating_sub(request.since_start),
+            );
+        }
+        drop(requests);
+        self.changed.send_replace(());
+    }
+
+    /// Calls `read` with all requests that are kept, oldest first.
+    pub fn with<R>(&self, read: impl FnOnce(&[RequestRecord]) -> R) -> R {
+        read(self.lock().make_contiguous())
+    }
+
+    /// Forgets all requests; their numbers are not given again.
+    pub fn clear(&self) {
+        self.lock().clear();
+        self.changed.send_replace(());
+    }
+
+    /// Waits until `met` says yes to the requests, asked now and after every change.
+    pub async fn wait_until(&self, mut met: impl FnMut(&[RequestRecord]) -> bool) {
+        let mut changes = self.changed.subscribe();
+        while !self.with(&mut met) {
+            // The sender lives in self, so this cannot fail while we wait.
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<RequestRecord>> {
+        // A panic in a test's predicate must not blind the other tests: the list itself is never half written.
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn log(request: &RequestRecord, took: Duration) {
+    let Answer::Status(status) = request.answer else {
+        tracing::info!(
+            sequence = request.sequence, surface = ?request.surface, method = request.method, path = request.path,
+            authorization = ?request.authorization, user_agent = request.user_agent, took = ?took,
+            "request: {:?}", request.answer
+        );
+        return;
+    };
+    tracing::info!(
+        sequence = request.sequence, surface = ?request.surface, method = request.method, path = request.path,
+        authorization = ?request.authorization, user_agent = request.user_agent, took = ?took,
+        status, "request"
+    );
+}
+
+/// Notes `Abandoned` unless told how the request was answered: a caller that goes away drops the handler.
+pub(crate) struct Pending<'a> {
+    record: &'a Record,
+    sequence: u64,
+    answer: Answer,
+}
+
+impl<'a> Pending<'a> {
+    pub(crate) fn new(record: &'a Record, sequence: u64) -> Self {
+        Self {
+            record,
+            sequence,
+            answer: Answer::Abandoned,
+        }
+    }
+
+    pub(crate) fn answered(mut self, status: Option<u16>) {
+        self.answer = status.map_or(Answer::Closed, Answer::Status);
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.record.answered(self.sequence, self.answer);
+    }
+}
+
+fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get(name)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+}

@@ -1,0 +1,145 @@
+//! What a request gets, as data: independent of the transport that carries it.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::{
+    fault::{RawAnswer, Refusal},
+    rpc_code::RpcCode,
+};
+
+/// What the transport does with a request.
+#[derive(Debug)]
+pub enum Reply {
+    /// Sends this answer.
+    Answer(Response<Bytes>),
+    /// Sends this answer's head with this `Content-Length`, and the body, which is shorter; then closes the connection.
+    Truncated(Response<Bytes>, u64),
+    /// Closes the connection (HTTP/2: resets the stream) without an answer.
+    Close,
+}
+
+impl Reply {
+    /// The HTTP status, if there is an answer.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Answer(response) | Self::Truncated(response, _) => {
+                Some(response.status().as_u16())
+            }
+            Self::Close => None,
+        }
+    }
+
+    /// A JSON answer with Google's headers.
+    pub fn json(status: u16, body: &Value) -> Self {
+        let mut bytes = serde_json::to_vec_pretty(body).unwrap_or_default();
+        bytes.push(b'\n');
+        let mut response = with_status(status, bytes.into());
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json; charset=UTF-8"),
+        );
+        headers.insert(
+            header::VARY,
+            HeaderValue::from_static("Origin, X-Origin, Referer"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+        Self::Answer(response)
+    }
+
+    /// A plain text answer.
+    pub fn text(status: u16, body: impl Into<Bytes>) -> Self {
+        let mut response = with_status(status, body.into());
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/text"),
+        );
+        Self::Answer(response)
+    }
+
+    /// An HTML error page, as Google's front end makes it for what no API has taken.
+    pub fn html(status: u16, sentence: &str) -> Self {
+        let reason = StatusCode::from_u16(status)
+            .ok()
+            .and_then(|code| code.canonical_reason())
+            .unwrap_or("Error");
+        let page = format!(
+            "<!DOCTYPE html>\n<html lang=en><meta charset=utf-8><title>Error {status} ({reason})</title>\n\
+             <p><b>{status}.</b> {}</p></html>\n",
+            escape(sentence)
+        );
+        let mut response = with_status(status, page.into());
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=UTF-8"),
+        );
+        Self::Answer(response)
+    }
+
+    /// A Google JSON error (AIP-193): `error.code` is the HTTP status, `error.status` the google.rpc name.
+    pub fn error(code: RpcCode, message: &str, details: &[Value]) -> Self {
+        let mut error =
+            json!({"code": code.http_status(), "message": message, "status": code.name()});
+        if let (false, Some(fields)) = (details.is_empty(), error.as_object_mut()) {
+            fields.insert("details".into(), details.into());
+        }
+        Self::json(code.http_status(), &json!({"error": error}))
+    }
+
+    /// The answer of a refusal, with its `Retry-After`.
+    pub fn refusal(refusal: &Refusal) -> Self {
+        let plain = || format!("Refused by the scenario with {}.", refusal.code.name());
+        let message = refusal.message.clone().unwrap_or_else(plain);
+        let reply = Self::error(refusal.code, &message, &refusal.all_details());
+        match refusal.retry_after.as_deref().map(HeaderValue::from_str) {
+            Some(Ok(value)) => reply.with_header(header::RETRY_AFTER, value),
+            _ => reply,
+        }
+    }
+
+    /// A raw answer as the scenario spells it; what HTTP cannot carry was refused when the scenario was read.
+    pub fn raw(raw: &RawAnswer) -> Self {
+        let mut body = raw.body.clone().into_bytes();
+        if let Some(wanted) = raw.body_bytes {
+            let pattern = if body.is_empty() { vec![b' '] } else { body };
+            body = pattern.into_iter().cycle().take(wanted).collect();
+        }
+        let length = body.len() as u64;
+        let mut response = with_status(raw.status, body.into());
+        for (name, value) in &raw.headers {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::try_from(name), HeaderValue::try_from(value))
+            {
+                response.headers_mut().append(name, value);
+            }
+        }
+        match raw.content_length {
+            Some(claimed) if claimed > length => Self::Truncated(response, claimed),
+            _ => Self::Answer(response),
+        }
+    }
+
+    /// The same answer with one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        if let Self::Answer(response) | Self::Truncated(response, _) = &mut self {
+            response.headers_mut().insert(name, value);
+        }
+        self
+    }
+}
+
+fn with_status(status: u16, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}

@@ -1,0 +1,166 @@
+//! A scenario: everything that the emulator is told before it starts. Read from YAML or JSON, or built in Rust.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{duration_text, fault::Fault, latency::Latency, scenario_check, script::Script};
+
+/// A scenario. Everything has a default; the default knows no operations.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Scenario {
+    /// What it is for; free text.
+    pub description: Option<String>,
+    /// Time that every answer of the Operations API takes, unless the operation's script says otherwise.
+    pub latency: Latency,
+    /// Whom the metadata server speaks for, and how its tokens behave.
+    pub identity: Identity,
+    /// Further bearer tokens that the Operations API takes.
+    pub tokens: Vec<AcceptedToken>,
+    /// Faults of the endpoint as a whole, counted over all operations; they go before those of a script.
+    pub faults: Vec<Fault>,
+    /// The operations by name. A name that ends in `*` is a template for every name that starts so.
+    pub operations: BTreeMap<String, Script>,
+    /// What names that are not among the operations get.
+    pub unknown_operations: UnknownOperations,
+    /// How many requests are kept for tests to read; the oldest go first. Absent means a million.
+    pub record_limit: Option<usize>,
+}
+
+/// What a name gets that no operation and no template has.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum UnknownOperations {
+    /// NOT_FOUND.
+    #[default]
+    NotFound,
+    /// An operation with this script, created when it is first asked for.
+    Script(Box<Script>),
+}
+
+/// A bearer token that was not issued here.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AcceptedToken {
+    /// The token itself.
+    pub token: String,
+    /// Whose it is; records show this in place of the token.
+    pub principal: String,
+}
+
+impl std::fmt::Debug for AcceptedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AcceptedToken")
+            .field("principal", &self.principal)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the metadata server answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Identity {
+    /// E-mail address of the default service account; the principal of the tokens.
+    pub email: String,
+    /// `project/project-id`
+    pub project_id: String,
+    /// `project/numeric-project-id`
+    pub project_number: String,
+    /// `instance/attributes/cluster-name`
+    pub cluster_name: String,
+    /// `instance/attributes/cluster-location`
+    pub cluster_location: String,
+    /// The service account's scopes, for tokens that name none.
+    pub scopes: Vec<String>,
+    /// `expires_in` of the tokens.
+    #[serde(with = "duration_text")]
+    pub expires_in: Duration,
+    /// How long the API really takes a token; absent means as long as `expires_in` says.
+    #[serde(with = "duration_text::option")]
+    pub accepted_for: Option<Duration>,
+    /// The server is not ready at first, as GKE's is in a pod's first seconds.
+    pub not_ready: NotReady,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self {
+            email: "opcancel@emulated-project.iam.gserviceaccount.com".into(),
+            project_id: "emulated-project".into(),
+            project_number: "123456789012".into(),
+            cluster_name: "emulated-cluster".into(),
+            cluster_location: "europe-west1".into(),
+            scopes: vec!["https://www.googleapis.com/auth/cloud-platform".into()],
+            expires_in: Duration::from_secs(3599),
+            accepted_for: None,
+            not_ready: NotReady::default(),
+        }
+    }
+}
+
+/// How the metadata server fails at first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct NotReady {
+    /// How many requests fail, counted over all of its paths.
+    pub requests: u64,
+    /// With this HTTP status.
+    pub status: u16,
+}
+
+impl Default for NotReady {
+    fn default() -> Self {
+        Self {
+            requests: 0,
+            status: 503,
+        }
+    }
+}
+
+/// Why a scenario was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// It is not YAML or JSON of the expected shape; the text names the line, the field and what is expected.
+    #[error("the scenario cannot be read: {0}")]
+    Shape(String),
+    /// A field has a value that makes no sense; the texts name the field, what is wrong and what would be right.
+    #[error("the scenario is wrong: {}", .0.join("; "))]
+    Values(Vec<String>),
+}
+
+impl Scenario {
+    /// Reads a scenario from YAML or JSON and checks it.
+    ///
+    /// # Errors
+    /// [`ScenarioError`], with all wrong values at once.
+    pub fn parse(text: &str) -> Result<Self, ScenarioError> {
+        let scenario: Self = parse_yaml(text)?;
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    /// Checks what types alone cannot: names, counts, headers, impossible statuses.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Values`] with one sentence for each wrong field.
+    pub fn check(&self) -> Result<(), ScenarioError> {
+        scenario_check::to_result(scenario_check::scenario(self))
+    }
+
+    /// The same scenario with one more operation.
+    #[must_use]
+    pub fn with_operation(mut self, name: impl Into<String>, script: Script) -> Self {
+        self.operations.insert(name.into(), script);
+        self
+    }
+}
+
+/// Reads one value from YAML, of which JSON is a part; an empty document counts as an empty object.
+pub(crate) fn parse_yaml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, ScenarioError> {
+    let only_comments = text
+        .lines()
+        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+    serde_saphyr::from_str(if only_comments { "{}" } else { text })
+        .map_err(|error| ScenarioError::Shape(error.to_string()))
+}

@@ -1,0 +1,73 @@
+//! What the servers of one emulator share, and the changes that come from outside: checked here, whichever door they
+//! came through.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    fault::Fault,
+    record::{Record, Timeline},
+    scenario::ScenarioError,
+    scenario_check,
+    script::{EndResult, Script},
+    store::Store,
+    tokens::Tokens,
+};
+
+/// Why a change from outside was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The script, fault or name is wrong.
+    #[error(transparent)]
+    Wrong(#[from] ScenarioError),
+    /// No operation of this name has been created.
+    #[error("there is no operation {0:?}; it must be in the scenario, set, or asked for once")]
+    NoOperation(String),
+    /// The operation does not run, so it cannot be finished.
+    #[error("the operation {0:?} is done or absent; a result never changes")]
+    NotRunning(String),
+}
+
+/// What all servers of one emulator share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) store: Arc<Store>,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) timeline: Arc<Timeline>,
+    pub(crate) requests: Arc<Record>,
+    pub(crate) metadata_requests: Arc<Record>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Shared {
+    pub(crate) fn set_operation(&self, name: &str, script: Script) -> Result<(), ChangeError> {
+        scenario_check::to_result(scenario_check::operation(name, &script))?;
+        self.store.set(name, script);
+        Ok(())
+    }
+
+    pub(crate) fn finish_operation(
+        &self,
+        name: &str,
+        result: EndResult,
+    ) -> Result<(), ChangeError> {
+        scenario_check::to_result(scenario_check::result("result", &result))?;
+        match self.store.finish(name, result) {
+            Some(true) => Ok(()),
+            Some(false) => Err(ChangeError::NotRunning(name.to_owned())),
+            None => Err(ChangeError::NoOperation(name.to_owned())),
+        }
+    }
+
+    pub(crate) fn set_faults(&self, faults: Vec<Fault>) -> Result<(), ChangeError> {
+        scenario_check::to_result(scenario_check::faults("faults", &faults))?;
+        self.store.set_faults(faults);
+        Ok(())
+    }
+
+    pub(crate) fn clear_requests(&self) {
+        self.requests.clear();
+        self.metadata_requests.clear();
+    }
+}

@@ -1,0 +1,95 @@
+//! Conditions, as Kubernetes API conventions want them.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One condition of an object.
+///
+/// `type`, `status` and `reason` are strings, so that an older controller passes on what a newer one wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What the condition is about: Authorized, CancelRequested, Finished, Ready, Reconciling or Stalled.
+    #[serde(rename = "type")]
+    #[schemars(length(min = 1, max = 316))]
+    pub type_: String,
+    /// True, False or Unknown.
+    #[schemars(length(max = 7), regex(pattern = r"^(True|False|Unknown)$"))]
+    pub status: String,
+    /// A name for programs; the README lists them all with what to do about each.
+    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"))]
+    pub reason: String,
+    /// The same for people.
+    #[schemars(length(max = 32768))]
+    pub message: String,
+    /// When `status` last changed.
+    #[schemars(length(max = 64))]
+    pub last_transition_time: Time,
+    /// The generation that the condition was set for. Left out once finished: an outcome belongs to no generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
+
+/// The types of conditions that this controller writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ConditionType {
+    /// A grant allows this namespace this project, service and identity.
+    Authorized,
+    /// The API took the cancel.
+    CancelRequested,
+    /// An outcome is recorded, good or bad.
+    Finished,
+    /// The verdict, once `Finished`: the outcome is an accepted one.
+    Ready,
+    /// There is still work. Present and True, or absent (kstatus).
+    Reconciling,
+    /// Finished without success, or a human must act. Present and True, or absent (kstatus).
+    Stalled,
+}
+
+impl ConditionType {
+    /// Every type, in the order in which they are written.
+    pub const ALL: [Self; 6] = [
+        Self::Authorized,
+        Self::CancelRequested,
+        Self::Finished,
+        Self::Ready,
+        Self::Reconciling,
+        Self::Stalled,
+    ];
+
+    /// The name as it stands in the object.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Authorized => "Authorized",
+            Self::CancelRequested => "CancelRequested",
+            Self::Finished => "Finished",
+            Self::Ready => "Ready",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
+        }
+    }
+}
+
+/// The status of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConditionStatus {
+    /// It holds.
+    True,
+    /// It does not hold.
+    False,
+    /// Not known yet.
+    Unknown,
+}
+
+impl ConditionStatus {
+    /// The name as it stands in the object.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}

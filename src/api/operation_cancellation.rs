@@ -1,0 +1,101 @@
+//! `OperationCancellation`: one object is one cancellation.
+
+use std::collections::BTreeSet;
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::{AcceptedOutcome, CancellationStatus};
+
+/// One day, in seconds.
+pub const DEFAULT_DEADLINE_SECONDS: i64 = 86_400;
+
+fn default_service() -> String {
+    "dialogflow".to_owned()
+}
+
+fn default_accepted_outcomes() -> BTreeSet<AcceptedOutcome> {
+    AcceptedOutcome::DEFAULT.into_iter().collect()
+}
+
+const fn default_deadline_seconds() -> i64 {
+    DEFAULT_DEADLINE_SECONDS
+}
+
+/// Which operation to stop, and what counts as success.
+///
+/// Which operation, which API and who asks can not be changed: another cancellation is another object.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[kube(
+    group = "opcancel.github.io",
+    version = "v1alpha1",
+    kind = "OperationCancellation",
+    namespaced,
+    shortname = "opcancel",
+    status = "CancellationStatus",
+    derive = "PartialEq",
+    doc = "Stops one Google long-running operation and records how it ended. Cancelling is best effort on Google's side: \
+           status.outcome tells what really happened. Deleting this object stops the polling and undoes nothing.",
+    printcolumn(name = "Operation", type_ = "string", json_path = ".status.target.operation", description = "Last segment of the operation's name"),
+    printcolumn(name = "Outcome", type_ = "string", json_path = ".status.outcome", description = "How it ended; empty until finished"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether it ended with an accepted outcome"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Project", type_ = "string", json_path = ".status.target.project", priority = 1, description = "The operation's project"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1, description = "Why Ready is as it is"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1, description = "The same for people"),
+    selectable = ".spec.operationName",
+    selectable = ".status.outcome",
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.outcome) || self.spec.acceptedOutcomes == oldSelf.spec.acceptedOutcomes").message("spec.acceptedOutcomes is immutable once status.outcome is recorded; to judge by other outcomes, create another OperationCancellation with another name").field_path(".spec.acceptedOutcomes"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.outcome) || (has(self.status) && has(self.status.outcome) && self.status.outcome == oldSelf.status.outcome)").message("status.outcome is immutable once recorded; to cancel again, create another OperationCancellation with another name"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.completionTime) || (has(self.status) && has(self.status.completionTime) && self.status.completionTime == oldSelf.status.completionTime)").message("status.completionTime is immutable once recorded; to cancel again, create another OperationCancellation with another name"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.cancelAttempts) || (has(self.status) && has(self.status.cancelAttempts) && self.status.cancelAttempts >= oldSelf.status.cancelAttempts)").message("status.cancelAttempts never goes back; to cancel again, create another OperationCancellation with another name")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.operationName == oldSelf.operationName").message("spec.operationName is immutable; to stop another operation, create another OperationCancellation with another name").field_path(".operationName"),
+    validation = Rule::new("self.service == oldSelf.service").message("spec.service is immutable; to ask another service, create another OperationCancellation with another name").field_path(".service"),
+    validation = Rule::new("has(self.version) == has(oldSelf.version) && (!has(self.version) || self.version == oldSelf.version)").message("spec.version is immutable; to use another version, create another OperationCancellation with another name").field_path(".version"),
+    validation = Rule::new("has(self.serviceAccountName) == has(oldSelf.serviceAccountName) && (!has(self.serviceAccountName) || self.serviceAccountName == oldSelf.serviceAccountName)").message("spec.serviceAccountName is immutable; to act as another identity, create another OperationCancellation with another name").field_path(".serviceAccountName")
+)]
+pub struct OperationCancellationSpec {
+    /// The operation to stop, as the API that started it named it: projects/PROJECT/operations/OPERATION or
+    /// projects/PROJECT/locations/LOCATION/operations/OPERATION. Immutable.
+    #[schemars(length(min = 1, max = 402))]
+    #[x_kube(
+        validation = Rule::new(r"self.matches('^projects/([a-z0-9][a-z0-9.-]*:)?[a-z0-9][a-z0-9-]*(/locations/[a-z0-9]+(-[a-z0-9]+)*)?/operations/[A-Za-z0-9][A-Za-z0-9._~-]*$')").message("spec.operationName must be projects/PROJECT/operations/OPERATION or projects/PROJECT/locations/LOCATION/operations/OPERATION, without a host, a version or a leading slash: PROJECT and LOCATION in lower-case letters, digits and hyphens; OPERATION in letters, digits, and . _ ~ - after the first"),
+        validation = Rule::new("self.split('/').size() < 2 || self.split('/')[1].size() <= 63").message("spec.operationName: PROJECT must have at most 63 characters"),
+        validation = Rule::new("self.split('/').size() < 6 || self.split('/')[3].size() <= 52").message("spec.operationName: LOCATION must have at most 52 characters"),
+        validation = Rule::new("self.split('/').all(part, part.size() <= 255)").message("spec.operationName: OPERATION must have at most 255 characters")
+    )]
+    pub operation_name: String,
+
+    /// The Google API that runs the operation. Immutable.
+    #[serde(default = "default_service")]
+    #[schemars(length(max = 63))]
+    pub service: String,
+
+    /// The API version to use in the path. Absent: the default of the service (dialogflow: v2). Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^v[0-9][a-z0-9]*$"))]
+    pub version: Option<String>,
+
+    /// Act as this ServiceAccount of the object's own namespace instead of the operator's identity. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
+    pub service_account_name: Option<String>,
+
+    /// The outcomes that count as success. The default says "it no longer runs". Immutable once an outcome is recorded.
+    #[serde(default = "default_accepted_outcomes")]
+    #[schemars(length(min = 1, max = 4), extend("x-kubernetes-list-type" = "set"))]
+    pub accepted_outcomes: BTreeSet<AcceptedOutcome>,
+
+    /// How long to keep trying, in seconds from status.startTime; then the outcome is Unknown. Does nothing once finished.
+    #[serde(default = "default_deadline_seconds")]
+    #[schemars(range(min = 10, max = 2_592_000))]
+    pub deadline_seconds: i64,
+
+    /// Before the cancel is sent: look at the operation but do not cancel it, and report what would happen. Does nothing
+    /// once a cancel request was recorded.
+    #[serde(default)]
+    pub suspend: bool,
+}

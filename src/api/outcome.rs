@@ -1,0 +1,110 @@
+//! How a cancellation ended.
+
+use std::{fmt, str::FromStr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How it ended. Recorded once in `status.outcome`, never changed afterwards.
+///
+/// Stored as a string with a pattern and not as an enum: an older CRD must not refuse a newer outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Outcome {
+    /// A GET said done with `error.code` 1 (CANCELLED): the server stopped the work.
+    Cancelled,
+    /// A GET said done with a response, or with neither response nor error: the work was finished all the same.
+    Completed,
+    /// A GET said done with another error code, which stands in `status.operation.error`.
+    Failed,
+    /// For long enough nothing but NOT_FOUND: there is no such operation, or not any more.
+    NotFound,
+    /// The API cannot cancel this operation (UNIMPLEMENTED) and it was still running when last seen.
+    Unsupported,
+    /// No request could be made of the spec, or the API calls the name invalid in GET and cancel alike.
+    Rejected,
+    /// The deadline passed with no end seen: the operation may still run.
+    Unknown,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of the reference.
+    pub const ALL: [Self; 7] = [
+        Self::Cancelled,
+        Self::Completed,
+        Self::Failed,
+        Self::NotFound,
+        Self::Unsupported,
+        Self::Rejected,
+        Self::Unknown,
+    ];
+
+    /// The name as stored in `status.outcome` and as reason of `Finished`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cancelled => "Cancelled",
+            Self::Completed => "Completed",
+            Self::Failed => "Failed",
+            Self::NotFound => "NotFound",
+            Self::Unsupported => "Unsupported",
+            Self::Rejected => "Rejected",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Outcome {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|o| o.name() == name).ok_or(())
+    }
+}
+
+/// An outcome that a user may call a success.
+///
+/// `Unsupported`, `Rejected` and `Unknown` can never be one: with them nobody knows that the operation no longer runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum AcceptedOutcome {
+    /// See [`Outcome::Cancelled`].
+    Cancelled,
+    /// See [`Outcome::Completed`].
+    Completed,
+    /// See [`Outcome::Failed`].
+    Failed,
+    /// See [`Outcome::NotFound`].
+    NotFound,
+}
+
+impl AcceptedOutcome {
+    /// The default of `spec.acceptedOutcomes`: "it no longer runs".
+    pub const DEFAULT: [Self; 3] = [Self::Cancelled, Self::Completed, Self::Failed];
+
+    /// The outcome that this one accepts.
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::Cancelled => Outcome::Cancelled,
+            Self::Completed => Outcome::Completed,
+            Self::Failed => Outcome::Failed,
+            Self::NotFound => Outcome::NotFound,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for outcome in Outcome::ALL {
+            assert_eq!(outcome.name().parse(), Ok(outcome));
+        }
+        assert_eq!("Exploded".parse::<Outcome>(), Err(()));
+    }
+}

@@ -1,0 +1,116 @@
+//! The reasons of conditions: static names that tools and runbooks may rely on.
+
+/// Why a condition has its status. The outcomes' own names serve as reasons on `Finished` besides these.
+///
+/// The README lists the same names with what to do about each; a test compares the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// No CancellationGrant allows this namespace, project, service and identity. Ends when a grant appears.
+    NoGrant,
+    /// A CancellationGrant allows it.
+    Granted,
+    /// The operation is being asked about before the first cancel. Ends with an answer or after the observe budget.
+    Observing,
+    /// The intent to cancel is recorded and the request is on its way, or nobody knows yet whether it arrived.
+    Sending,
+    /// The API took the cancel, and the operation is polled until it is done.
+    Polling,
+    /// The API took the cancel.
+    Accepted,
+    /// The operation was done before a cancel was sent.
+    AlreadyDone,
+    /// `spec.suspend` holds the cancel back.
+    Suspended,
+    /// The API refuses to cancel the operation for now. Tried again later; the operation is polled meanwhile.
+    Refused,
+    /// The API cannot cancel this operation at all.
+    Unsupported,
+    /// It ended before a cancel was sent.
+    NotSent,
+    /// The API does not know the operation. Asked again until `--not-found-after` has passed.
+    OperationNotFound,
+    /// The identity may not do this in Google's IAM, or the API is not enabled. Retried: bindings take minutes to arrive.
+    PermissionDenied,
+    /// Google does not accept the token, or no token could be had. Retried with a new one.
+    Unauthenticated,
+    /// A quota is used up. Retried when Google says, else in the next minute.
+    Throttled,
+    /// The endpoint cannot be reached, answers too late, or answers with a passing error. Retried.
+    Unavailable,
+    /// The endpoint answered something that is not Google's JSON. Retried.
+    Unrecognised,
+    /// `spec.service` is not in this controller's catalogue, which may be older than the CRD.
+    UnknownService,
+    /// `spec.version` is not in this controller's catalogue, which may be older than the CRD.
+    UnknownVersion,
+    /// This controller cannot act as `spec.serviceAccountName`.
+    IdentityNotSupported,
+    /// Finished, and `spec.acceptedOutcomes` has the outcome.
+    OutcomeAccepted,
+    /// Finished, and `spec.acceptedOutcomes` does not have the outcome.
+    OutcomeNotAccepted,
+    /// Done with neither response nor error: counted as `Completed`.
+    NoResult,
+    /// The deadline passed with no end seen: outcome `Unknown`.
+    DeadlineExceeded,
+}
+
+impl Reason {
+    /// Every reason, in the order of the reference.
+    pub const ALL: [Self; 24] = [
+        Self::NoGrant,
+        Self::Granted,
+        Self::Observing,
+        Self::Sending,
+        Self::Polling,
+        Self::Accepted,
+        Self::AlreadyDone,
+        Self::Suspended,
+        Self::Refused,
+        Self::Unsupported,
+        Self::NotSent,
+        Self::OperationNotFound,
+        Self::PermissionDenied,
+        Self::Unauthenticated,
+        Self::Throttled,
+        Self::Unavailable,
+        Self::Unrecognised,
+        Self::UnknownService,
+        Self::UnknownVersion,
+        Self::IdentityNotSupported,
+        Self::OutcomeAccepted,
+        Self::OutcomeNotAccepted,
+        Self::NoResult,
+        Self::DeadlineExceeded,
+    ];
+
+    /// The CamelCase name as it stands in conditions.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoGrant => "NoGrant",
+            Self::Granted => "Granted",
+            Self::Observing => "Observing",
+            Self::Sending => "Sending",
+            Self::Polling => "Polling",
+            Self::Accepted => "Accepted",
+            Self::AlreadyDone => "AlreadyDone",
+            Self::Suspended => "Suspended",
+            Self::Refused => "Refused",
+            Self::Unsupported => "Unsupported",
+            Self::NotSent => "NotSent",
+            Self::OperationNotFound => "OperationNotFound",
+            Self::PermissionDenied => "PermissionDenied",
+            Self::Unauthenticated => "Unauthenticated",
+            Self::Throttled => "Throttled",
+            Self::Unavailable => "Unavailable",
+            Self::Unrecognised => "Unrecognised",
+            Self::UnknownService => "UnknownService",
+            Self::UnknownVersion => "UnknownVersion",
+            Self::IdentityNotSupported => "IdentityNotSupported",
+            Self::OutcomeAccepted => "OutcomeAccepted",
+            Self::OutcomeNotAccepted => "OutcomeNotAccepted",
+            Self::NoResult => "NoResult",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What this program knows about Google: the names of operations, the services and their hosts, who we are there,
+//! the calls, what their answers mean, and how quotas slow us down.
+//!
+//! Guarantees: a token goes only to a host made from the [`catalogue`] and a validated location, or to an
+//! administrator's [`endpoint`] override; every text from outside went through [`clean`] before it leaves this module;
+//! nothing in here repeats a call by itself. Knows nothing of Kubernetes.
+
+pub mod answer;
+pub mod catalogue;
+pub mod clean;
+pub mod client;
+mod connection;
+pub mod endpoint;
+pub mod identity;
+mod metadata_server;
+mod network_error;
+pub mod operation_json;
+pub mod operation_name;
+pub mod proto_json;
+pub mod request_reason;
+pub mod request_url;
+pub mod rpc_error;
+pub mod throttle;
+pub mod tls;
+pub mod token;

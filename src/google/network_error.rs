@@ -1,0 +1,106 @@
+//! Failures without an answer, in words that say what to look at. The libraries' own texts are not passed on: they are
+//! chains of internals, and carry URLs.
+
+use std::{error::Error, io};
+
+use super::{
+    answer::{CallError, ErrorKind},
+    clean::{clean, cut},
+    rpc_error,
+};
+
+/// Longest text of a library that a message quotes, in bytes.
+const MAX_QUOTE: usize = 160;
+
+/// What a failed request or a failed read of its answer means for the call.
+pub(super) fn from_reqwest(error: &reqwest::Error, host: &str, secrets: &[&str]) -> CallError {
+    if error.is_timeout() {
+        let doing = if error.is_connect() {
+            "no connection to"
+        } else {
+            "no answer from"
+        };
+        let message = format!("{doing} {host} within the time limit");
+        return rpc_error::error(ErrorKind::Timeout, None, message);
+    }
+    let message = format!("{host}: {}", describe(error, secrets));
+    rpc_error::error(ErrorKind::Network, None, message)
+}
+
+/// What failed, from the innermost cause that is known.
+pub(super) fn describe(error: &reqwest::Error, secrets: &[&str]) -> String {
+    if let Some(wrong) = causes(error).find_map(tls_failure) {
+        return format!("TLS: {wrong}");
+    }
+    if error.is_dns() {
+        return "the host's name was not found (DNS)".to_owned();
+    }
+    if let Some(wrong) = causes(error).find_map(io_failure) {
+        return wrong.to_owned();
+    }
+    if error.is_builder() {
+        return format!("the HTTP client cannot be made ({})", last(error, secrets));
+    }
+    let doing = if error.is_connect() {
+        "no connection"
+    } else {
+        "the connection broke"
+    };
+    format!("{doing} ({})", last(error, secrets))
+}
+
+/// The error and what caused it, outermost first.
+pub(super) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| -> Option<&'a (dyn Error + 'static)> {
+        let error: &'a (dyn Error + 'static) = *error;
+        // An io::Error hides what it wraps from `source`.
+        match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        }
+    })
+    // A chain that bites its own tail must not hang us.
+    .take(16)
+}
+
+fn last(error: &reqwest::Error, secrets: &[&str]) -> String {
+    let innermost = causes(error).last().map(ToString::to_string);
+    cut(&clean(&innermost.unwrap_or_default(), secrets), MAX_QUOTE)
+}
+
+fn tls_failure(cause: &(dyn Error + 'static)) -> Option<String> {
+    use rustls::{CertificateError, Error as Tls};
+    Some(match cause.downcast_ref::<Tls>()? {
+        Tls::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "the server's certificate comes from an unknown authority (--ca-file, for endpoint overrides)".to_owned()
+        }
+        Tls::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "the server's certificate is for another host".to_owned(),
+        Tls::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        ) => "the server's certificate has expired".to_owned(),
+        Tls::General(text) if text.starts_with("No CA certificates") => {
+            "no certificate authorities on this system (mount /etc/ssl/certs, or set SSL_CERT_FILE)".to_owned()
+        }
+        other => cut(&clean(&other.to_string(), &[]), MAX_QUOTE),
+    })
+}
+
+fn io_failure(cause: &(dyn Error + 'static)) -> Option<&'static str> {
+    use io::ErrorKind as Io;
+    match cause.downcast_ref::<io::Error>()?.kind() {
+        Io::ConnectionRefused => Some("connection refused"),
+        Io::ConnectionReset | Io::BrokenPipe | Io::ConnectionAborted => {
+            Some("the connection was reset")
+        }
+        Io::HostUnreachable | Io::NetworkUnreachable => Some("the network has no way to it"),
+        Io::UnexpectedEof => Some("the connection was closed in mid-answer"),
+        _ => None,
+    }
+}

@@ -1,0 +1,251 @@
+//! `google.longrunning.Operation` as GET shows it, and the empty answer of a cancel.
+//!
+//! Source: google/longrunning/operations.proto. Of `metadata` and `response` only what [`Operation`] keeps is opened; both
+//! may be anything.
+
+use serde_json::value::RawValue;
+
+use super::{
+    answer::{Operation, OperationError},
+    clean::clean,
+    proto_json::{NotProtoJson, Object},
+    rpc_error::code_name,
+};
+
+const FIELDS: [&str; 5] = ["name", "metadata", "done", "error", "response"];
+
+/// Reads the answer to GET. Texts in the result are cleaned.
+///
+/// # Errors
+/// If it is no Operation: not JSON, a key twice, `done` no boolean, or an object with none of an Operation's fields.
+pub fn read_operation(body: &[u8], secrets: &[&str]) -> Result<Operation, NotProtoJson> {
+    let operation = Object::from_body(body)?;
+    if !operation.keys().any(|key| FIELDS.contains(&key)) {
+        // Some gateway's own JSON. As an operation it would read as "still running" for ever.
+        return Err(NotProtoJson::new(
+            "the JSON has none of an operation's fields",
+        ));
+    }
+    operation.string("name")?;
+    let metadata = opened(operation.raw("metadata"))?;
+    let response = opened(operation.raw("response"))?;
+    let text = |text: String| clean(&text, secrets);
+    Ok(Operation {
+        done: operation.boolean("done")?,
+        metadata_type: metadata.as_ref().and_then(type_name).map(text),
+        metadata_state: metadata.as_ref().and_then(state).map(text),
+        response_type: response.as_ref().and_then(type_name).map(text),
+        has_response: operation.raw("response").is_some(),
+        error: operation
+            .object("error")?
+            .map(|error| read_error(&error, secrets))
+            .transpose()?
+            .flatten(),
+    })
+}
+
+/// Reads the answer to a cancel, a `google.protobuf.Empty`.
+///
+/// # Errors
+/// If it is anything but an object without members.
+pub fn read_empty(body: &[u8]) -> Result<(), NotProtoJson> {
+    if Object::from_body(body)?.is_empty() {
+        Ok(())
+    } else {
+        Err(NotProtoJson::new("the JSON object is not empty"))
+    }
+}
+
+/// A `google.rpc.Status`; none if its code is 0 or absent, which means OK whatever else it says.
+fn read_error(
+    error: &Object<'_>,
+    secrets: &[&str],
+) -> Result<Option<OperationError>, NotProtoJson> {
+    let code = error.int32("code")?;
+    let message = error.string("message")?.unwrap_or_default();
+    Ok((code != 0).then(|| OperationError {
+        code,
+        status: code_name(code),
+        message: clean(&message, secrets),
+    }))
+}
+
+/// An opaque value, opened one level deep if it is an object; a key twice there still counts as broken.
+fn opened(value: Option<&RawValue>) -> Result<Option<Object<'_>>, NotProtoJson> {
+    value
+        .filter(|value| value.get().starts_with('{'))
+        .map(|value| Object::from_body(value.get().as_bytes()))
+        .transpose()
+}
+
+/// The last segment of `@type`.
+fn type_name(any: &Object<'_>) -> Option<String> {
+    let url = any.string("@type").ok().flatten()?;
+    let name = url.rsplit('/').next().unwrap_or_default();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// `state`, or `genericMetadata.state`; shown and never judged by, so an odd one is simply left out.
+fn state(metadata: &Object<'_>) -> Option<String> {
+    let own = |object: &Object<'_>| {
+        object.string("state").ok().flatten().or_else(|| {
+            // ProtoJSON printers can be told to write enums as numbers.
+            object.raw("state")?;
+            object.int32("state").ok().map(|number| number.to_string())
+        })
+    };
+    own(metadata).or_else(|| {
+        let generic = metadata.object("genericMetadata").ok().flatten()?;
+        own(&generic)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Operation, NotProtoJson> {
+        read_operation(text.as_bytes(), &["secret-token"])
+    }
+
+    #[test]
+    fn running_operations() {
+        for text in [
+            r#"{"name":"projects/p/operations/o"}"#,
+            r#"{"name":"n","done":false}"#,
+            r#"{"name":"n","done":null,"error":null,"response":null,"metadata":null}"#,
+            r#"{"name":"n","futureField":[1,2,{"a":"b"}]}"#,
+        ] {
+            assert_eq!(read(text).unwrap(), Operation::default(), "{text}");
+        }
+        let text = r#"{"name":"n","metadata":{"@type":"type.googleapis.com/google.cloud.dialogflow.v2.X","genericMetadata":{"state":"CANCELLING"}}}"#;
+        let operation = read(text).unwrap();
+        assert_eq!(
+            operation.metadata_type.as_deref(),
+            Some("google.cloud.dialogflow.v2.X")
+        );
+        assert_eq!(operation.metadata_state.as_deref(), Some("CANCELLING"));
+        assert!(!operation.done);
+    }
+
+    #[test]
+    fn ended_operations() {
+        let error = |text: &str| {
+            let operation = read(text).unwrap();
+            assert!(operation.done, "{text}");
+            operation.error.map(|e| (e.code, e.status, e.message))
+        };
+        assert_eq!(
+            error(r#"{"done":true,"error":{"code":1,"message":"stopped"}}"#),
+            Some((1, "CANCELLED".to_owned(), "stopped".to_owned()))
+        );
+        assert_eq!(
+            error(r#"{"done":true,"error":{"code":"13"}}"#),
+            Some((13, "INTERNAL".to_owned(), String::new()))
+        );
+        assert_eq!(
+            error(r#"{"done":true,"error":{"code":99,"message":"a secret-token\n"}}"#),
+            Some((99, "CODE_99".to_owned(), "a [token removed]".to_owned()))
+        );
+        for none in [
+            r#"{"done":true}"#,
+            r#"{"done":true,"error":{}}"#,
+            r#"{"done":true,"error":{"code":0,"message":"fine"}}"#,
+            r#"{"done":true,"error":null}"#,
+        ] {
+            assert_eq!(error(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn responses_stay_opaque() {
+        for (response, type_name) in [
+            (
+                r#"{"@type":"type.googleapis.com/a.B","x":{"y":[[]]}}"#,
+                Some("a.B"),
+            ),
+            (r#"{"@type":7}"#, None),
+            (r#"{"@type":"x/"}"#, None),
+            ("{}", None),
+            (r#""text""#, None),
+            ("[1]", None),
+        ] {
+            let operation = read(&format!("{{\"done\":true,\"response\":{response}}}")).unwrap();
+            assert!(operation.has_response, "{response}");
+            assert_eq!(operation.response_type.as_deref(), type_name, "{response}");
+        }
+        let deep = format!(
+            "{{\"done\":true,\"response\":{{\"a\":{}1{}}}}}",
+            "[".repeat(200_000),
+            "]".repeat(200_000)
+        );
+        assert!(read(&deep).unwrap().has_response);
+        let both = read(r#"{"done":true,"response":{},"error":{"code":1}}"#).unwrap();
+        assert!(both.has_response && both.error.is_some());
+    }
+
+    #[test]
+    fn what_is_no_operation_is_unrecognised() {
+        for (text, said) in [
+            (r#"{"name":"n","done":"true"}"#, "done is not true or false"),
+            (r#"{"name":"n","done":1}"#, "done is not true or false"),
+            (
+                r#"{"name":"n","done":true,"done":false}"#,
+                "a key comes twice",
+            ),
+            (
+                r#"{"done":true,"error":{"code":1,"code":0}}"#,
+                "error: a key comes twice",
+            ),
+            (
+                r#"{"done":true,"response":{"@type":"a","@type":"b"}}"#,
+                "a key comes twice",
+            ),
+            (
+                r#"{"done":true,"error":{"code":"x"}}"#,
+                "code is not a 32-bit integer",
+            ),
+            (
+                r#"{"done":true,"error":"x"}"#,
+                "error: the JSON has another shape",
+            ),
+            (r#"{"name":7}"#, "name is not a string"),
+            (r#"{"login":"please"}"#, "none of an operation's fields"),
+            ("{}", "none of an operation's fields"),
+            ("[]", "another shape"),
+            ("", "ends too early"),
+            (r#"{"name":"n","done":tr}"#, "not JSON"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn states_are_shown_whatever_they_are() {
+        for (metadata, state) in [
+            (r#"{"state":"RUNNING"}"#, Some("RUNNING")),
+            (r#"{"state":3}"#, Some("3")),
+            (r#"{"state":{}}"#, None),
+            (
+                r#"{"state":null,"genericMetadata":{"state":"DONE"}}"#,
+                Some("DONE"),
+            ),
+            (r#"{"genericMetadata":"x"}"#, None),
+            ("{}", None),
+            ("[]", None),
+        ] {
+            let operation = read(&format!("{{\"name\":\"n\",\"metadata\":{metadata}}}")).unwrap();
+            assert_eq!(operation.metadata_state.as_deref(), state, "{metadata}");
+        }
+    }
+
+    #[test]
+    fn only_an_empty_object_accepts_a_cancel() {
+        assert!(read_empty(b"{}").is_ok());
+        assert!(read_empty(b" { }\n").is_ok());
+        for body in ["", "[]", "null", "{\"a\":1}", "{", "<html>"] {
+            assert!(read_empty(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+}

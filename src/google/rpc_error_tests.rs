@@ -1,0 +1,189 @@
+use super::*;
+use proptest::prelude::*;
+
+const TOKEN: &str = "ya29.c.b0Aaekm1K_very-secret-and-long";
+
+fn read(http_status: u16, body: &str) -> CallError {
+    let answer = FailedAnswer {
+        http_status,
+        retry_after: None,
+        body: body.as_bytes(),
+    };
+    read_error(answer, SystemTime::UNIX_EPOCH, &[TOKEN])
+}
+
+fn read_after(retry_after: &str, body: &str) -> Option<Duration> {
+    let answer = FailedAnswer {
+        http_status: 429,
+        retry_after: Some(retry_after),
+        body: body.as_bytes(),
+    };
+    // Sun, 06 Nov 1994 08:49:37 GMT
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+    read_error(answer, now, &[]).retry_after
+}
+
+#[test]
+fn the_status_string_decides() {
+    for (_, kind) in CODES {
+        let body = format!(
+            r#"{{"error":{{"code":400,"message":"m","status":"{}"}}}}"#,
+            kind.name()
+        );
+        let error = read(400, &body);
+        assert_eq!(
+            (error.kind, error.message.as_str(), error.http_status),
+            (kind, "m", Some(400))
+        );
+    }
+    let odd = read(503, r#"{"error":{"code":503,"status":"OVERLOADED"}}"#);
+    assert_eq!(
+        (odd.kind, odd.message.as_str()),
+        (ErrorKind::Unknown, "OVERLOADED")
+    );
+}
+
+#[test]
+fn numbers_have_the_names_of_code_proto() {
+    for (code, name) in [
+        (1, "CANCELLED"),
+        (5, "NOT_FOUND"),
+        (9, "FAILED_PRECONDITION"),
+        (16, "UNAUTHENTICATED"),
+        (17, "CODE_17"),
+        (-1, "CODE_-1"),
+    ] {
+        assert_eq!(code_name(code), name);
+    }
+}
+
+#[test]
+fn a_list_of_one_error_is_unwrapped() {
+    assert_eq!(
+        read(404, r#" [{"error":{"status":"NOT_FOUND"}}]"#).kind,
+        ErrorKind::NotFound
+    );
+    for body in [
+        "[]",
+        r#"[{"error":{"status":"NOT_FOUND"}},{"error":{"status":"NOT_FOUND"}}]"#,
+        r#"[[{"error":{"status":"NOT_FOUND"}}]]"#,
+    ] {
+        assert_eq!(read(404, body).kind, ErrorKind::Unrecognised, "{body}");
+    }
+}
+
+#[test]
+fn what_is_not_googles_json_is_unrecognised() {
+    for (body, said) in [
+        ("", "HTTP 404 with an empty body"),
+        (
+            "<html><title>Error 404</title>",
+            "(it is not JSON): <html><title>Error 404",
+        ),
+        (
+            r#"{"error":"invalid_grant"}"#,
+            "error: the JSON has another shape",
+        ),
+        (
+            r#"{"error":{"code":404,"message":"gone"}}"#,
+            "the error has no status",
+        ),
+        (r#"{"error":{"status":5}}"#, "status is not a string"),
+        (
+            r#"{"error":{"status":"NOT_FOUND","code":"x"}}"#,
+            "code is not a 32-bit integer",
+        ),
+        (
+            r#"{"error":{"status":"NOT_FOUND","status":"OK"}}"#,
+            "error: a key comes twice",
+        ),
+        (
+            r#"{"error":{"status":"NOT_FOUND","details":[7]}}"#,
+            "details: the JSON has another shape",
+        ),
+        (r#"{"error":{"status":"NOT_FOUND""#, "ends too early"),
+        (r#"{"message":"no route"}"#, "the JSON has no error"),
+    ] {
+        let error = read(404, body);
+        assert_eq!(error.kind, ErrorKind::Unrecognised, "{body}");
+        assert!(error.message.contains(said), "{body}: {}", error.message);
+    }
+    let broken = FailedAnswer {
+        http_status: 404,
+        retry_after: None,
+        body: b"{\"error\":{\"status\":\"NOT_FOUND\",\"message\":\"\xff\"}}",
+    };
+    assert_eq!(
+        read_error(broken, SystemTime::UNIX_EPOCH, &[]).kind,
+        ErrorKind::Unrecognised
+    );
+}
+
+#[test]
+fn details_say_what_cures_it() {
+    let error = read(
+        429,
+        r#"{"error":{"code":429,"message":"Quota","status":"RESOURCE_EXHAUSTED","details":[
+            {"@type":"type.googleapis.com/google.rpc.Help","links":[]},
+            {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"RATE_LIMIT_EXCEEDED","domain":"googleapis.com",
+             "metadata":{"consumer":"projects/1","quota_metric":"q","service":"dialogflow.googleapis.com","quota_limit":"L"}},
+            {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1.5s"},
+            {"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"SECOND"}]}}"#,
+    );
+    assert_eq!(error.kind, ErrorKind::ResourceExhausted);
+    assert_eq!(error.reason.as_deref(), Some("RATE_LIMIT_EXCEEDED"));
+    assert_eq!(error.domain.as_deref(), Some("googleapis.com"));
+    let keys: Vec<_> = error.metadata.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["consumer", "quota_metric", "service"]);
+    assert_eq!(error.retry_after, Some(Duration::from_millis(1500)));
+}
+
+#[test]
+fn the_longer_wait_counts() {
+    let none = r#"{"error":{"status":"RESOURCE_EXHAUSTED"}}"#;
+    let two = r#"{"error":{"status":"RESOURCE_EXHAUSTED","details":[{"@type":"x/google.rpc.RetryInfo","retryDelay":"2s"}]}}"#;
+    for (header, body, seconds) in [
+        ("5", none, Some(5)),
+        ("5", two, Some(5)),
+        ("1", two, Some(2)),
+        ("Sun, 06 Nov 1994 08:50:37 GMT", none, Some(60)),
+        ("Sun, 06 Nov 1994 08:50:37 GMT", "<html>", Some(60)),
+        ("Sun, 06 Nov 1994 08:48:37 GMT", none, Some(0)),
+        ("99999999999999999999999999", none, Some(u64::MAX)),
+        ("soon", none, None),
+        ("-1", none, None),
+        ("", two, Some(2)),
+    ] {
+        assert_eq!(
+            read_after(header, body),
+            seconds.map(Duration::from_secs),
+            "{header}"
+        );
+    }
+}
+
+#[test]
+fn an_echoed_token_is_removed_everywhere() {
+    let body = format!(
+        r#"{{"error":{{"status":"UNAUTHENTICATED","message":"bad {TOKEN}","details":[{{"@type":"x/google.rpc.ErrorInfo","reason":"{TOKEN}","domain":"{TOKEN}","metadata":{{"service":"{TOKEN}"}}}}]}}}}"#
+    );
+    for body in [
+        body.clone(),
+        body.replace("UNAUTHENTICATED", TOKEN),
+        format!("<p>{TOKEN}"),
+        format!("{}{TOKEN}", "x".repeat(MAX_QUOTE - 5)),
+    ] {
+        let shown = format!("{:?}", read(401, &body));
+        assert!(!shown.contains("ya29"), "{shown}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_body_panics_or_grows(body in proptest::collection::vec(any::<u8>(), 0..400), status in 400u16..600) {
+        let answer = FailedAnswer { http_status: status, retry_after: None, body: &body };
+        let error = read_error(answer, SystemTime::UNIX_EPOCH, &[]);
+        prop_assert!(error.message.len() <= 400);
+        prop_assert!(!error.message.chars().any(char::is_control));
+    }
+}

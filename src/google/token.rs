@@ -1,0 +1,105 @@
+//! Access tokens, and where they come from.
+
+use futures::future::BoxFuture;
+use http::HeaderValue;
+use std::{fmt, sync::Arc};
+
+use super::answer::{CallError, ErrorKind};
+use super::rpc_error;
+
+/// An access token. Neither `Debug` nor anything else but [`Token::secret`] and [`Token::authorization`] shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(Arc<str>);
+
+impl Token {
+    /// Takes a token as a server gave it.
+    ///
+    /// # Errors
+    /// If it is empty or could not stand in a header.
+    pub fn new(secret: &str) -> Result<Self, TokenError> {
+        let good = !secret.is_empty() && secret.bytes().all(|b| b.is_ascii_graphic());
+        if good {
+            Ok(Self(Arc::from(secret)))
+        } else {
+            Err(TokenError::new(
+                "the token server gave an access token that is empty or no header value",
+            ))
+        }
+    }
+
+    /// The token itself, only to be searched for in what a server says.
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+
+    /// The `Authorization` header, marked as sensitive so that HTTP libraries do not log or index it.
+    pub fn authorization(&self) -> Option<HeaderValue> {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0)).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(not shown)")
+    }
+}
+
+/// No token could be had. The message says what to do, is clean, and holds no token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TokenError {
+    message: String,
+}
+
+impl TokenError {
+    /// With a message that was cleaned.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+        }
+    }
+}
+
+impl From<TokenError> for CallError {
+    fn from(error: TokenError) -> Self {
+        rpc_error::error(ErrorKind::Token, None, error.message)
+    }
+}
+
+/// An identity that can prove itself to Google.
+pub trait TokenSource: Send + Sync {
+    /// A token that is good for at least the next call. Comes from memory if there is one; many callers at once cause one
+    /// fetch. Every wait in it is bounded.
+    fn token(&self) -> BoxFuture<'_, Result<Token, TokenError>>;
+
+    /// Says that a server refused this token (UNAUTHENTICATED). The next [`TokenSource::token`] fetches anew, unless the
+    /// token in memory is another one already, or one was fetched anew for the same reason a moment ago.
+    fn refused(&self, token: &Token);
+
+    /// Google's name for the identity, as far as it is known: `NAME@PROJECT.iam.gserviceaccount.com`.
+    fn principal(&self) -> Option<String>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let token = Token::new("ya29.secret").unwrap();
+        assert_eq!(format!("{token:?}"), "Token(not shown)");
+        let header = token.authorization().unwrap();
+        assert_eq!(header.to_str().unwrap(), "Bearer ya29.secret");
+        assert!(!format!("{header:?}").contains("ya29"));
+    }
+
+    #[test]
+    fn what_no_header_can_hold_is_no_token() {
+        for bad in ["", "a b", "a\n", "ä", "a\r\nX: y"] {
+            let error = Token::new(bad).unwrap_err();
+            assert_eq!(CallError::from(error).kind, ErrorKind::Token, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Takes an event into what is known. What follows from it is decided in `plan`.
+
+use super::{
+    Cancellation, Context, Effect, Event, Now, ObjectView, WriteAnswer, WriteKind, backoff,
+    cancel_answer, cancellation::CancelState, cancellation::LastGet, get_answer,
+};
+use crate::api::ConditionType;
+
+/// Takes in one event. Returns what has to be done at once because of the event itself.
+pub fn absorb(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Vec<Effect> {
+    let now = context.now;
+    match event {
+        Event::Woken => Vec::new(),
+        Event::Seen(object) => {
+            seen(known, object, now);
+            Vec::new()
+        }
+        Event::Reread(object) => {
+            reread(known, object, context);
+            Vec::new()
+        }
+        Event::Gone => vec![Effect::Forget],
+        Event::GetAnswered(answer) => get_answer::absorb(known, answer, context),
+        Event::GetHeld(until) => {
+            known.get.in_flight = None;
+            known.get.next_at = until.max(now.mono);
+            known.get.last = known.get.last.or(Some(LastGet::Failed));
+            Vec::new()
+        }
+        Event::GetWithheld => {
+            known.get.in_flight = None;
+            Vec::new()
+        }
+        Event::CancelAnswered(answer) => cancel_answer::absorb(known, answer, context),
+        Event::CancelHeld(until) => {
+            known.write.in_flight = None;
+            known.post.next_at = until.max(now.mono);
+            known.post.held = true;
+            adopt_what_was_seen_meanwhile(known, now);
+            Vec::new()
+        }
+        Event::CancelWithheld => {
+            withheld(known);
+            Vec::new()
+        }
+        Event::WriteAnswered(answer) => written(known, answer, context),
+    }
+}
+
+/// The request of a recorded intent was not sent: a GET and a new intent come first, if it may be sent again.
+pub fn withheld(known: &mut Cancellation) {
+    known.cancel = CancelState::Again { refused: false };
+    known.post.must_see_running = true;
+}
+
+fn seen(known: &mut Cancellation, object: Box<ObjectView>, now: Now) {
+    if object.uid != known.object.uid {
+        return;
+    }
+    if known.write.in_flight.is_some() {
+        // It may already contain our own write; the answer to that will tell.
+        known.seen_meanwhile = Some(object);
+    } else {
+        adopt(known, object, now);
+    }
+}
+
+fn reread(known: &mut Cancellation, object: Option<Box<ObjectView>>, context: &Context<'_>) {
+    known.write.rereading = false;
+    match object {
+        Some(object) if object.uid == known.object.uid => {
+            known.write.must_reread = false;
+            adopt(known, object, context.now);
+        }
+        // Not this object any more: the watch will say so.
+        Some(_) => {}
+        None => {
+            known.write.failures = known.write.failures.saturating_add(1);
+            known.write.not_before =
+                context.now.mono + backoff::after_failed_write(known.write.failures, context.jitter);
+        }
+    }
+}
+
+/// Takes over an object that somebody else may have written, unless it is older than what we know.
+fn adopt(known: &mut Cancellation, object: Box<ObjectView>, now: Now) {
+    let older = match (object.version_number(), known.object.version_number()) {
+        (Some(theirs), Some(ours)) => theirs < ours,
+        _ => false,
+    };
+    if older || object.resource_version == known.object.resource_version {
+        return;
+    }
+    let before = our_part(known);
+    known.object = *object;
+    if our_part(known) != before {
+        known.restore(now);
+    }
+}
+
+/// What another writer must not have changed if we are to go on from memory (I7).
+fn our_part(known: &Cancellation) -> (i64, Option<(String, String)>) {
+    let condition = known.stored_condition(ConditionType::CancelRequested);
+    (known.object.cancel_attempts(), condition.map(|(status, reason)| (status.to_owned(), reason.to_owned())))
+}
+
+fn adopt_what_was_seen_meanwhile(known: &mut Cancellation, now: Now) {
+    if let Some(object) = known.seen_meanwhile.take() {
+        adopt(known, object, now);
+    }
+}
+
+fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>) -> Vec<Effect> {
+    let now = context.now;
+    let Some(write) = known.write.in_flight.take() else { return Vec::new() };
+    let mut effects = Vec::new();
+    match answer {
+        WriteAnswer::Written(object) => {
+            let counts = object.resource_version != write.base && object.cancel_attempts() == write.attempts;
+            if object.uid == known.object.uid && (counts || write.kind != WriteKind::Intent) {
+                known.object = *object;
+                known.write.conflicts = 0;
+                known.write.failures = 0;
+                known.write.not_before = now.mono;
+                if write.kind == WriteKind::Intent {
+                    known.cancel = CancelState::Intended;
+                    known.post.held = false;
+                    known.post.must_see_running = false;
+                    known.post.invalid_argument = false;
+                }
+                effects.extend(write.notice.map(Effect::Publish));
+            } else {
+                // Another controller recorded the same intent, and the write changed nothing: who may send is not known.
+                known.write.must_reread = true;
+                known.object.resource_version.clear();
+                known.post.must_see_running = true;
+            }
+        }
+        WriteAnswer::Conflict(object) => {
+            known.write.conflicts = known.write.conflicts.saturating_add(1);
+            known.write.not_before = now.mono + backoff::after_conflict(known.write.conflicts);
+            if object.uid == known.object.uid {
+                adopt(known, object, now);
+            } else {
+                effects.push(Effect::Forget);
+            }
+        }
+        WriteAnswer::Unsure => known.write.must_reread = true,
+        WriteAnswer::Failed => {
+            known.write.failures = known.write.failures.saturating_add(1);
+            known.write.not_before = now.mono + backoff::after_failed_write(known.write.failures, context.jitter);
+            known.write.must_reread = true;
+        }
+        WriteAnswer::Gone => effects.push(Effect::Forget),
+    }
+    adopt_what_was_seen_meanwhile(known, now);
+    effects
+}

@@ -1,0 +1,309 @@
+//! What a process knows of one object: what is stored, and what it remembers since it saw the object first.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    Effect, Now, ObjectView, WriteKind, backoff,
+    ending::Ending,
+    event::Notice,
+    failure::Failure,
+    time,
+};
+use crate::api::{Call, ConditionStatus, ConditionType, ObservedOperation, Reason};
+
+/// Everything that is known of one OperationCancellation. What is not in `object` may be lost at any time: the object alone is
+/// enough to go on (I6).
+#[derive(Clone, Debug)]
+pub struct Cancellation {
+    pub(super) object: ObjectView,
+    /// An object seen while a write of ours was under way: it may or may not contain that write.
+    pub(super) seen_meanwhile: Option<Box<ObjectView>>,
+    /// Since when the clock of the deadline runs.
+    pub(super) started: Option<Started>,
+    /// Since when no grant has allowed it.
+    pub(super) not_granted_since: Option<Timestamp>,
+    /// Whether it acted, looked or waited after the last event.
+    pub(super) mode: Option<Mode>,
+    pub(super) get: GetState,
+    pub(super) cancel: CancelState,
+    pub(super) post: PostState,
+    pub(super) write: WriteState,
+    /// The last look before the outcome Unknown.
+    pub(super) last_look: Option<LastLook>,
+    /// How it ended, once decided.
+    pub(super) ending: Option<Ending>,
+}
+
+/// What the object is allowed to do. A change of it makes what GETs said before worthless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// No call at all.
+    Waiting,
+    /// GET only.
+    Looking,
+    /// Everything.
+    Acting,
+}
+
+/// When the object was first both granted and not suspended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Started {
+    /// As stored.
+    pub stored: Timestamp,
+    /// When this process learned of it, by its own clock: a jump of the wall clock ends nothing.
+    pub mono: Duration,
+}
+
+/// What is known of the operation from GETs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct GetState {
+    pub in_flight: Option<GetInFlight>,
+    /// No GET before this time.
+    pub next_at: Duration,
+    /// The last answer since the object was last allowed to act.
+    pub last: Option<LastGet>,
+    /// When the first cancel stops to wait for the first GET.
+    pub observe_until: Option<Duration>,
+    /// Passing errors in a row; denials in a row.
+    pub failures: u32,
+    pub denials: u32,
+    /// Nothing but NOT_FOUND since then.
+    pub not_found_since: Option<Duration>,
+    /// A GET has answered this: the operation exists, or did.
+    pub observed: Option<ObservedOperation>,
+    /// The generation for which a suspended object was last looked at.
+    pub looked_at: Option<i64>,
+    pub failure: Option<Failure>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct GetInFlight {
+    /// It began before the last cancel request was answered: what it says of a running operation may be out of date.
+    pub stale: bool,
+}
+
+/// The last answer to GET, as far as the next step depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LastGet {
+    /// Not done.
+    Running,
+    /// Holds the cancel back: a new operation may be invisible for minutes, and a typing error must not be hammered.
+    NotFound,
+    /// Holds the cancel back: it would fail the same way.
+    NoToken,
+    /// Together with the same answer to cancel: Rejected.
+    InvalidArgument,
+    /// Nothing will ever be seen.
+    Unimplemented,
+    /// Any other failure, or a used-up quota.
+    Failed,
+}
+
+/// How far the cancel request got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CancelState {
+    /// No intent is recorded. Exits: Intended, or an ending.
+    NotSent,
+    /// The intent is recorded, the request is about to be sent. Exits: Sending, Again.
+    Intended,
+    /// The request is under way. Exits: all below.
+    Sending,
+    /// A new intent follows when `post.next_at` and `post.must_see_running` allow it. Exits: Intended, Accepted.
+    Again {
+        /// The API said that it will not cancel it now.
+        refused: bool,
+    },
+    /// NOT_FOUND or INVALID_ARGUMENT: the next GET says what that means. Exits: Again, or an ending.
+    AwaitingGet,
+    /// The API took it. Exits: an ending.
+    Accepted {
+        /// A poll was answered since.
+        polled: bool,
+    },
+    /// The API cannot cancel it; a GET has to say whether it is done. Exits: an ending.
+    Unsupported,
+}
+
+/// What is remembered of cancel requests.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PostState {
+    /// No new intent before this time.
+    pub next_at: Duration,
+    /// A request may have arrived unanswered: a refusal as "already cancelled" then means accepted.
+    pub maybe_arrived: bool,
+    /// A GET must say "not done" before the next intent.
+    pub must_see_running: bool,
+    /// A used-up quota holds the next intent back.
+    pub held: bool,
+    /// The last answer was INVALID_ARGUMENT.
+    pub invalid_argument: bool,
+    pub failures: u32,
+    pub denials: u32,
+    pub refusals: u32,
+    pub failure: Option<Failure>,
+}
+
+/// What is remembered of status writes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WriteState {
+    pub in_flight: Option<WriteInFlight>,
+    /// No write before this time.
+    pub not_before: Duration,
+    pub conflicts: u32,
+    pub failures: u32,
+    /// A write's fate is not known: read before anything else.
+    pub must_reread: bool,
+    pub rereading: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct WriteInFlight {
+    pub kind: WriteKind,
+    /// The object's version that it was based on.
+    pub base: String,
+    /// `cancelAttempts` after it.
+    pub attempts: i64,
+    /// What to publish once it is written.
+    pub notice: Option<Notice>,
+}
+
+/// The look at the operation after the deadline has passed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LastLook {
+    pub tries: u32,
+    pub next_at: Duration,
+}
+
+impl Cancellation {
+    /// What is known of an object that this process sees for the first time: what is stored in it.
+    pub fn new(object: ObjectView, now: Now) -> Self {
+        let mut new = Self {
+            object,
+            seen_meanwhile: None,
+            started: None,
+            not_granted_since: None,
+            mode: None,
+            get: GetState::default(),
+            cancel: CancelState::NotSent,
+            post: PostState::default(),
+            write: WriteState::default(),
+            last_look: None,
+            ending: None,
+        };
+        new.restore(now);
+        new
+    }
+
+    /// The object as last seen.
+    pub const fn object(&self) -> &ObjectView {
+        &self.object
+    }
+
+    /// Whether nothing is left to do: an outcome is stored, or somebody deletes the object.
+    pub const fn is_over(&self) -> bool {
+        self.object.status.outcome.is_some() || self.object.deleting
+    }
+
+    /// Whether `spec.suspend` holds the first cancel back. Once an intent stands, it changes nothing.
+    pub(super) fn is_suspended(&self) -> bool {
+        self.cancel == CancelState::NotSent
+            && self.object.cancel_attempts() == 0
+            && self.object.spec.as_ref().is_ok_and(|spec| spec.suspend)
+    }
+
+    /// Takes up what is stored: after a start of this process, or when somebody else wrote our part of the status.
+    pub(super) fn restore(&mut self, now: Now) {
+        let start = time::credible(self.object.status.start_time.as_ref(), &self.object, now);
+        self.started = start.map(|stored| Started { stored, mono: now.mono });
+        if self.started.is_none() && self.object.cancel_attempts() > 0 {
+            // An intent stands, so it was started once; the stored time is lost or not credible.
+            self.started = Some(Started { stored: time::stored_now(&self.object, now), mono: now.mono });
+        }
+        self.restore_cancel(now);
+        self.restore_failure(now);
+    }
+
+    fn restore_cancel(&mut self, now: Now) {
+        self.post.must_see_running = false;
+        if self.object.cancel_attempts() == 0 {
+            self.cancel = CancelState::NotSent;
+            return;
+        }
+        let condition = self.stored_condition(ConditionType::CancelRequested);
+        self.cancel = match condition {
+            Some((status, _)) if status == ConditionStatus::True.name() => CancelState::Accepted { polled: true },
+            Some((_, reason)) if reason == Reason::Unsupported.name() => CancelState::Unsupported,
+            Some((_, reason)) if reason == Reason::Refused.name() => {
+                self.post.refusals = self.post.refusals.max(1);
+                self.post.next_at = now.mono + backoff::after_refusal(self.post.refusals);
+                CancelState::Again { refused: true }
+            }
+            _ => {
+                // An intent with no known answer: the request may have arrived.
+                self.post.maybe_arrived = true;
+                self.post.must_see_running = true;
+                CancelState::Again { refused: false }
+            }
+        };
+    }
+
+    fn restore_failure(&mut self, now: Now) {
+        let Some(stored) = &self.object.status.last_error else { return };
+        let since = time::credible(stored.since.as_ref(), &self.object, now)
+            .unwrap_or_else(|| time::stored_now(&self.object, now));
+        let Some(failure) = Failure::restored(stored, since) else { return };
+        match failure.call {
+            Call::Cancel => self.post.failure = Some(failure),
+            Call::Get | Call::Token => self.get.failure = Some(failure),
+        }
+    }
+
+    /// Status and reason of a stored condition.
+    pub(super) fn stored_condition(&self, type_: ConditionType) -> Option<(&str, &str)> {
+        let conditions = &self.object.status.conditions;
+        let condition = conditions.iter().find(|condition| condition.type_ == type_.name())?;
+        Some((&condition.status, &condition.reason))
+    }
+
+    /// Forgets what GETs said, so that the operation is looked at afresh: whatever happened while the object was not allowed
+    /// to act counts for nothing.
+    pub(super) fn observe_afresh(&mut self, now: Now) {
+        self.get.last = None;
+        self.get.observe_until = None;
+        self.get.not_found_since = None;
+        self.get.looked_at = None;
+        self.get.next_at = now.mono;
+        if let Some(in_flight) = &mut self.get.in_flight {
+            in_flight.stale = true;
+        }
+    }
+
+    /// The failure that the status shows: that of Cancel wins over one of Get or Token until it is cured.
+    pub(super) fn failure(&self) -> Option<&Failure> {
+        self.post.failure.as_ref().or(self.get.failure.as_ref())
+    }
+
+    /// How long the operation has been waited for: since the first intent, before it since the start.
+    pub(super) fn age(&self, now: Now) -> Duration {
+        let request = time::credible(self.object.status.cancel_request_time.as_ref(), &self.object, now);
+        let from = request.or_else(|| self.started.map(|started| started.stored));
+        from.map_or(Duration::ZERO, |from| time::since(from, now))
+    }
+
+    /// Ends it in this way, unless it has ended already: what is decided is not decided again (I3).
+    pub(super) fn end(&mut self, ending: Ending) {
+        self.ending.get_or_insert(ending);
+    }
+
+    /// Whether the grants allowed it when they were last looked at.
+    pub(super) const fn mode_is_granted(&self) -> bool {
+        self.not_granted_since.is_none()
+    }
+
+    /// The effect that asks for the object as it is stored.
+    pub(super) fn reread(&mut self) -> Option<Effect> {
+        (!std::mem::replace(&mut self.write.rereading, true)).then_some(Effect::Reread)
+    }
+}

@@ -1,0 +1,176 @@
+//! What happens to a cancellation, and what it wants done.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{ObjectView, StatusWrite};
+use crate::{
+    api::Outcome,
+    google::answer::{CancelAnswer, GetAnswer},
+};
+
+/// The time, as the caller's clocks have it.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Wall clock; only for what is stored and for comparing with what is stored.
+    pub wall: Timestamp,
+    /// Monotonic clock since any fixed moment of this process; every delay is counted in it.
+    pub mono: Duration,
+}
+
+/// What a step may look at besides the object itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The time of the event.
+    pub now: Now,
+    /// A fresh random number in `0.0..1.0`, for jitter.
+    pub jitter: f64,
+    /// The operator's settings.
+    pub settings: &'a Settings,
+    /// What the grants say of this object now. Nothing may be stepped before they have been read.
+    pub grant: Grant,
+    /// Google's name for the identity that asks, as far as known.
+    pub principal: Option<&'a str>,
+}
+
+/// Whether a CancellationGrant allows this namespace this project, service and identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// One does.
+    Granted,
+    /// None does.
+    NotGranted,
+}
+
+/// The flags that the life of an object depends on.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `--observe-budget`: how long the first cancel waits for the first GET.
+    pub observe_budget: Duration,
+    /// `--min-poll`: the shortest delay between two polls.
+    pub min_poll: Duration,
+    /// `--max-poll`: the longest delay between two polls.
+    pub max_poll: Duration,
+    /// `--not-found-after`: how long nothing but NOT_FOUND makes the outcome NotFound.
+    pub not_found_after: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            observe_budget: Duration::from_millis(250),
+            min_poll: Duration::from_millis(500),
+            max_poll: Duration::from_secs(60),
+            not_found_after: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The watch showed the object.
+    Seen(Box<ObjectView>),
+    /// The answer to [`Effect::Reread`]: the object as it is stored, or nothing if it could not be read now.
+    Reread(Option<Box<ObjectView>>),
+    /// The object is gone.
+    Gone,
+    /// Nothing but time passed: `wake_at` was reached, or the grants changed.
+    Woken,
+    /// The answer to [`Effect::Get`].
+    GetAnswered(GetAnswer),
+    /// [`Effect::Get`] was not carried out: a used-up quota holds it back until then (monotonic).
+    GetHeld(Duration),
+    /// The answer to [`Effect::Cancel`].
+    CancelAnswered(CancelAnswer),
+    /// [`Effect::Write`] of an intent was not carried out: a used-up quota holds the request back until then (monotonic).
+    CancelHeld(Duration),
+    /// The call was not made, because the grant was gone when its turn came.
+    GetWithheld,
+    /// The request was not sent, because the grant was gone when its turn came.
+    CancelWithheld,
+    /// The answer to [`Effect::Write`].
+    WriteAnswered(WriteAnswer),
+}
+
+/// What came of a status write.
+#[derive(Clone, Debug)]
+pub enum WriteAnswer {
+    /// Written: the object as the API server answered it.
+    Written(Box<ObjectView>),
+    /// Somebody else changed the object first (409); this is how it looks now.
+    Conflict(Box<ObjectView>),
+    /// Nobody knows whether it was written (time-out, connection lost): the object has to be read again.
+    Unsure,
+    /// The API server does not take it (403, 422, 429, ...): tried again later.
+    Failed,
+    /// The object is gone.
+    Gone,
+}
+
+/// Which queue a call waits in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// New cancellations: never behind a backlog of polls.
+    Start,
+    /// Operations that are waited for.
+    Poll,
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// GET the operation.
+    Get {
+        /// Which queue.
+        lane: Lane,
+        /// Even if a quota is used up: the last look before a deadline.
+        regardless_of_quota: bool,
+    },
+    /// Write the status.
+    Write(Box<StatusWrite>),
+    /// POST `:cancel`; the intent for it is recorded.
+    Cancel {
+        /// The recorded `cancelAttempts`.
+        attempt: i64,
+    },
+    /// The API did not take the token: fetch a new one for the next call.
+    DropToken,
+    /// Tell people through a Kubernetes event.
+    Publish(Notice),
+    /// Read the object from the API server, not from a cache, and answer with [`Event::Reread`].
+    Reread,
+    /// Nothing is left to do for this object, ever.
+    Forget,
+}
+
+/// A Kubernetes event to publish: at most two in a life.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// An outcome was recorded.
+    Finished {
+        /// Which.
+        outcome: Outcome,
+        /// Whether `spec.acceptedOutcomes` has it.
+        accepted: bool,
+        /// For people.
+        message: String,
+    },
+    /// A human must act.
+    Stalled {
+        /// The condition's reason.
+        reason: &'static str,
+        /// For people.
+        message: String,
+    },
+}
+
+/// What a step decided.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// What to do now, in this order.
+    pub effects: Vec<Effect>,
+    /// When to come back with [`Event::Woken`] if nothing else happens before (monotonic).
+    pub wake_at: Option<Duration>,
+}

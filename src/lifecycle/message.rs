@@ -1,0 +1,155 @@
+//! Texts for people. Each tells what is the case and, where somebody has to act, what to do.
+
+use super::{ObjectView, Spec, ending::Ending, failure::Failure};
+use crate::{
+    api::{Call, GROUP, ObservedOperation, Outcome, Reason, VERSION},
+    google::answer::ErrorKind,
+};
+
+/// The longest message of a condition, in bytes: Helm and kubectl print it on one line.
+const LONGEST: usize = 256;
+
+/// Cuts a text to [`LONGEST`] bytes without breaking a character.
+pub fn cut(mut text: String) -> String {
+    if text.len() > LONGEST {
+        let end = (0..=LONGEST - 3).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// The grant that would allow it, ready to be applied.
+pub fn no_grant(object: &ObjectView, spec: &Spec) -> String {
+    let (namespace, project, service) = (&object.namespace, &spec.project, &spec.service);
+    let identity = spec.identity_kind().name();
+    let services = if service == "dialogflow" { String::new() } else { format!(", services: [{service}]") };
+    let manifest = format!(
+        "No grant. An administrator can apply: {{apiVersion: {GROUP}/{VERSION}, kind: CancellationGrant, metadata: \
+         {{name: {namespace}}}, spec: {{namespaces: [{namespace}], projects: [\"{project}\"]{services}, identities: [{identity}]}}}}"
+    );
+    if manifest.len() <= LONGEST {
+        return manifest;
+    }
+    cut(format!(
+        "No CancellationGrant has namespace {namespace}, project {project}, service {service} and identity {identity} together"
+    ))
+}
+
+/// The controller cannot act as a ServiceAccount.
+pub fn identity_not_supported(name: &str) -> String {
+    cut(format!(
+        "This controller cannot act as ServiceAccount {name} yet; without spec.serviceAccountName another \
+         OperationCancellation would use the operator's identity"
+    ))
+}
+
+/// A failed call: whose, what came of it, and what cures it.
+pub fn failure(failure: &Failure, spec: &Spec) -> String {
+    let error = &failure.error;
+    let call = match failure.call {
+        Call::Get => "get",
+        Call::Cancel => "cancel",
+        Call::Token => "token",
+    };
+    let cure = cure(failure, spec);
+    let text = error.message.trim_end_matches('.');
+    let separator = if text.is_empty() || cure.is_empty() { "" } else { ". " };
+    let (status, reason) = (error.kind.name(), error.reason.as_deref().map(|r| format!(" ({r})")).unwrap_or_default());
+    // What to do comes first: a long message of the server must not push it out.
+    cut(format!("{call}: {status}{reason}: {cure}{separator}{text}"))
+}
+
+/// What people can do about a failure; empty if nothing but to wait.
+fn cure(failure: &Failure, spec: &Spec) -> String {
+    let error = &failure.error;
+    let consumer = error.metadata.get("consumer").map_or("the identity's project", String::as_str);
+    match (error.kind, error.reason.as_deref()) {
+        (_, Some("SERVICE_DISABLED")) => format!("Enable the {} API in {consumer}", spec.service),
+        (_, Some("USER_PROJECT_DENIED")) => {
+            format!("Grant the identity roles/serviceusage.serviceUsageConsumer in {consumer}, or change --quota-project")
+        }
+        (_, Some("SECURITY_POLICY_VIOLATED")) => {
+            "Allow the identity in the VPC Service Controls perimeter of the project".to_owned()
+        }
+        (ErrorKind::PermissionDenied, _) => match error.metadata.get("permission") {
+            Some(permission) => format!("Grant the identity {permission} in project {}", spec.project),
+            None => format!(
+                "Grant the identity a role in project {} (verify; start from roles/dialogflow.admin)",
+                spec.project
+            ),
+        },
+        (ErrorKind::Unauthenticated, _) => "Google does not accept the token; a new one is tried".to_owned(),
+        (ErrorKind::Token, _) => "No access token could be had".to_owned(),
+        (ErrorKind::NotFound, _) if failure.call == Call::Get => {
+            "The API does not know the operation (new ones may take minutes); check name and location".to_owned()
+        }
+        (ErrorKind::ResourceExhausted, _) => "A quota is used up; tried again later".to_owned(),
+        (ErrorKind::Unrecognised, _) => "Not an answer of a Google API; check the endpoint".to_owned(),
+        _ if failure.reason() == Reason::Refused => "Polled on, and asked to cancel again later".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// What goes on, while nothing fails.
+pub const fn phase(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Observing => "Asking about the operation before it is cancelled",
+        Reason::Sending => "The cancel request is being sent",
+        Reason::Polling => "The API took the cancel request; waiting for the operation to end",
+        Reason::Refused => "The API refused to cancel it for now; polled on, and asked again later",
+        Reason::Unsupported => "The API cannot cancel this operation; asking whether it is done",
+        Reason::Throttled => "A used-up quota holds the request back; tried again when it is free",
+        _ => "",
+    }
+}
+
+/// A suspended object that was looked at.
+pub const SUSPENDED: &str =
+    "Suspended: the operation is running and would be cancelled now; set spec.suspend to false to cancel it";
+
+/// How it ended.
+pub fn ending(ending: Ending, operation: Option<&ObservedOperation>, sent: Sent, last: Option<&Failure>, spec: Option<&Spec>) -> String {
+    let error = operation.and_then(|operation| operation.error.as_ref());
+    let told = error.map(|error| format!(": {}", error.message)).filter(|told| told.len() > 2).unwrap_or_default();
+    let text = match ending.outcome {
+        Outcome::Cancelled => format!("The operation ended cancelled{told}"),
+        Outcome::Completed if ending.no_result => "The operation is done, with neither response nor error".to_owned(),
+        Outcome::Completed => match sent {
+            Sent::No => "The operation was completed before a cancel request was sent".to_owned(),
+            Sent::Yes => "The operation completed although the API took the cancel request".to_owned(),
+            Sent::Perhaps => "The operation completed; whether the cancel request arrived is not known".to_owned(),
+        },
+        Outcome::Failed => {
+            let status = error.map_or("an error", |error| error.status.as_str());
+            format!("The operation failed with {status}{told}")
+        }
+        Outcome::NotFound => "The API does not know the operation: check the name, the location and the project".to_owned(),
+        Outcome::Unsupported => "The API cannot cancel this operation, and it was still running when last seen".to_owned(),
+        Outcome::Rejected => "The API calls the request invalid".to_owned(),
+        Outcome::Unknown => "The deadline passed and no end was seen: the operation may still run".to_owned(),
+    };
+    let why = match (ending.outcome, last, spec) {
+        (Outcome::Unknown, Some(last), Some(spec)) => format!("; last {}", failure(last, spec)),
+        (Outcome::Rejected, Some(last), Some(spec)) => {
+            let place = spec.target.as_ref().map_or_else(
+                |_| String::new(),
+                |target| format!(" at {} for location {}", target.endpoint, target.location.as_deref().unwrap_or("(none)")),
+            );
+            format!("{place}: {}", last.error.message)
+        }
+        _ => String::new(),
+    };
+    cut(format!("{text}{why}"))
+}
+
+/// Whether the API had the cancel request when the operation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It took it.
+    Yes,
+    /// It did not have it, or did not take it.
+    No,
+    /// Nobody knows.
+    Perhaps,
+}

@@ -1,0 +1,37 @@
+//! The life of one cancellation, decided purely.
+//!
+//! [`step`] takes what we know of one object, one event and the time, and returns what to do next. It holds no client,
+//! clock, random source or log: production, the model checker and the property tests run this same function.
+//!
+//! Guarantees, whatever the order of events:
+//! - a cancel request is asked for only after a status write that raised `cancelAttempts` was answered (I1, I2);
+//! - at most one status write, one GET and one POST of an object are under way at a time;
+//! - an outcome is decided only by what design section 2 names, and once decided it is not changed (I3, I4);
+//! - every wait has an end: [`Plan::wake_at`] or an event that the caller owes (an answer, a change, a grant).
+//!
+//! Assumptions: the caller answers every effect exactly once, calls again at `wake_at`, and never runs two objects' events
+//! through one [`Cancellation`].
+
+mod absorb;
+mod backoff;
+mod cancel_answer;
+mod cancellation;
+mod ending;
+mod event;
+mod failure;
+mod gate;
+mod get_answer;
+mod message;
+mod object;
+mod plan;
+mod report;
+mod status_write;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use cancellation::Cancellation;
+pub use event::{Context, Effect, Event, Grant, Lane, Notice, Now, Plan, Settings, WriteAnswer};
+pub use object::{MalformedSpec, ObjectView, Spec, TargetView, UnknownTarget};
+pub use plan::step;
+pub use status_write::{StatusWrite, WriteKind};

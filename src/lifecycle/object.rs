@@ -1,0 +1,92 @@
+//! One OperationCancellation as the life cycle sees it.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::api::{AcceptedOutcome, CancellationStatus, IdentityKind, Outcome, Reason};
+
+/// An object as the API server showed it at one resource version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObjectView {
+    /// `metadata.uid`: another uid is another object.
+    pub uid: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.resourceVersion`.
+    pub resource_version: String,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// `metadata.creationTimestamp`.
+    pub created: Timestamp,
+    /// Whether `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+    /// The spec, if it can be read at all.
+    pub spec: Result<Spec, MalformedSpec>,
+    /// The status as stored.
+    pub status: CancellationStatus,
+}
+
+impl ObjectView {
+    /// The resource version as a number, for telling older from newer (KEP-5504); `None` if it is not one.
+    pub(super) fn version_number(&self) -> Option<u64> {
+        self.resource_version.parse().ok()
+    }
+
+    /// The stored `cancelAttempts`, never negative.
+    pub(super) fn cancel_attempts(&self) -> i64 {
+        self.status.cancel_attempts.unwrap_or(0).max(0)
+    }
+}
+
+/// A spec that no release could make a request of; only an older CRD lets one through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MalformedSpec {
+    /// Which field, what is wrong with it, and what would be right.
+    pub message: String,
+}
+
+/// A spec that was read and checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// The service's name in the catalogue, as the spec has it.
+    pub service: String,
+    /// The project as the operation's name spells it.
+    pub project: String,
+    /// What is addressed, or why this controller does not know.
+    pub target: Result<TargetView, UnknownTarget>,
+    /// `spec.serviceAccountName`.
+    pub service_account_name: Option<String>,
+    /// `spec.acceptedOutcomes`.
+    pub accepted_outcomes: BTreeSet<AcceptedOutcome>,
+    /// `spec.deadlineSeconds`.
+    pub deadline: Duration,
+    /// `spec.suspend`.
+    pub suspend: bool,
+}
+
+impl Spec {
+    /// Whose rights at Google are used.
+    pub fn identity_kind(&self) -> IdentityKind {
+        if self.service_account_name.is_some() { IdentityKind::ServiceAccount } else { IdentityKind::Operator }
+    }
+
+    /// Whether the user calls this outcome a success.
+    pub fn accepts(&self, outcome: Outcome) -> bool {
+        self.accepted_outcomes.iter().any(|accepted| accepted.outcome() == outcome)
+    }
+}
+
+/// What is addressed, for `status.target`.
+pub type TargetView = crate::api::Target;
+
+/// This controller may be older than the CRD: it waits instead of judging.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownTarget {
+    /// UnknownService or UnknownVersion.
+    pub reason: Reason,
+    /// What this controller knows.
+    pub message: String,
+}

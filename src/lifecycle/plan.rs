@@ -1,0 +1,208 @@
+//! The driver: takes in an event, then decides what to do about all that is known.
+
+use std::time::Duration;
+
+use super::{
+    Cancellation, Context, Effect, Event, Lane, Now, Plan, StatusWrite,
+    absorb::{absorb, withheld},
+    cancellation::{CancelState, GetInFlight, LastGet, LastLook, Started},
+    gate::{Gate, deadline_at, gate},
+    report::{Report, report},
+    status_write, time,
+};
+
+/// Takes in an event and says what to do now and when to come back.
+pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Plan {
+    let mut plan = Plan { effects: absorb(known, event, context), wake_at: None };
+    if plan.effects.contains(&Effect::Forget) {
+        return plan;
+    }
+    if known.is_over() {
+        plan.effects.push(Effect::Forget);
+        return plan;
+    }
+    if waits_for_the_api_server(known, context.now, &mut plan) {
+        return plan;
+    }
+    let gate = gate(known, context);
+    change_mode(known, &gate, context);
+    if known.cancel == CancelState::Sending {
+        // Its answer comes within the call's time limit; nothing is decided in between.
+        return plan;
+    }
+    if let Gate::End(ending) = gate {
+        known.end(ending);
+    }
+    if known.ending.is_some() {
+        write(known, status_write::outcome(known, context), context, &mut plan);
+        return plan;
+    }
+    match &gate {
+        Gate::Go => act(known, context, &mut plan),
+        Gate::LastLook => look_for_the_last_time(known, context.now, &mut plan),
+        Gate::Suspended => look(known, context.now, &mut plan),
+        Gate::End(_) | Gate::Stall(..) | Gate::NotGranted => {}
+    }
+    if plan.effects.iter().any(|effect| matches!(effect, Effect::Write(_) | Effect::Cancel { .. })) {
+        return plan;
+    }
+    let report = report(known, &gate, context);
+    if is_settled(known, &gate) && status_write::is_due(known, &report) {
+        write(known, status_write::progress(known, &report), context, &mut plan);
+    }
+    plan.wake_at = [plan.wake_at, next_wake(known, &gate, &report, context)].into_iter().flatten().min();
+    plan
+}
+
+/// Whether a write is under way, or has to be read back first: then nothing else is decided.
+fn waits_for_the_api_server(known: &mut Cancellation, now: Now, plan: &mut Plan) -> bool {
+    if known.write.in_flight.is_some() || known.write.rereading {
+        return true;
+    }
+    if !known.write.must_reread {
+        return false;
+    }
+    if known.write.not_before <= now.mono {
+        plan.effects.extend(known.reread());
+    } else {
+        plan.wake_at = Some(known.write.not_before);
+    }
+    true
+}
+
+/// Keeps start time and observations true when what the object may do changes.
+fn change_mode(known: &mut Cancellation, gate: &Gate, context: &Context<'_>) {
+    let now = context.now;
+    let mode = gate.mode();
+    if known.mode.is_some_and(|before| before != mode) {
+        known.observe_afresh(now);
+    }
+    known.mode = Some(mode);
+    match gate {
+        Gate::Go => {
+            known.started.get_or_insert_with(|| Started { stored: time::stored_now(&known.object, now), mono: now.mono });
+        }
+        Gate::Suspended => known.started = None,
+        _ => {}
+    }
+    if *gate == Gate::NotGranted {
+        known.not_granted_since.get_or_insert_with(|| time::not_granted_since(&known.object, now));
+    } else {
+        known.not_granted_since = None;
+    }
+    if *gate != Gate::LastLook {
+        known.last_look = None;
+    }
+    if known.cancel == CancelState::Intended && (*gate != Gate::Go || known.ending.is_some()) {
+        withheld(known);
+    }
+}
+
+/// Observe, intend, cancel, poll.
+fn act(known: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
+    let now = context.now;
+    if known.cancel == CancelState::Intended {
+        known.cancel = CancelState::Sending;
+        plan.effects.push(Effect::Cancel { attempt: known.object.cancel_attempts() });
+        return;
+    }
+    if may_intend(known, now) {
+        write(known, status_write::intent(known, context), context, plan);
+        return;
+    }
+    let first = known.cancel == CancelState::NotSent && known.get.last.is_none();
+    if first {
+        known.get.observe_until.get_or_insert(now.mono.saturating_add(context.settings.observe_budget));
+    }
+    get_if_due(known, now, if first { Lane::Start } else { Lane::Poll }, plan);
+}
+
+/// Whether the next cancel request may be announced.
+fn may_intend(known: &Cancellation, now: Now) -> bool {
+    if now.mono < known.post.next_at || matches!(known.get.last, Some(LastGet::NotFound | LastGet::NoToken)) {
+        return false;
+    }
+    match known.cancel {
+        CancelState::NotSent => known.get.last.is_some() || known.get.observe_until.is_some_and(|until| until <= now.mono),
+        CancelState::Again { .. } => !known.post.must_see_running,
+        _ => false,
+    }
+}
+
+fn get_if_due(known: &mut Cancellation, now: Now, lane: Lane, plan: &mut Plan) {
+    if known.get.in_flight.is_none() && known.get.next_at <= now.mono {
+        known.get.in_flight = Some(GetInFlight::default());
+        plan.effects.push(Effect::Get { lane, regardless_of_quota: false });
+    }
+}
+
+/// Once a generation, then every minute.
+fn look(known: &mut Cancellation, now: Now, plan: &mut Plan) {
+    if known.get.looked_at != Some(known.object.generation) && known.get.failure.is_none() {
+        known.get.next_at = known.get.next_at.min(now.mono);
+    }
+    let lane = if known.get.last.is_none() { Lane::Start } else { Lane::Poll };
+    get_if_due(known, now, lane, plan);
+}
+
+fn look_for_the_last_time(known: &mut Cancellation, now: Now, plan: &mut Plan) {
+    let look = *known.last_look.get_or_insert_with(LastLook::default);
+    if known.get.in_flight.is_none() && look.next_at <= now.mono {
+        known.get.in_flight = Some(GetInFlight::default());
+        plan.effects.push(Effect::Get { lane: Lane::Poll, regardless_of_quota: true });
+    }
+}
+
+/// Announces a write, or waits until one is allowed.
+fn write(known: &mut Cancellation, write: StatusWrite, context: &Context<'_>, plan: &mut Plan) {
+    if context.now.mono < known.write.not_before {
+        plan.wake_at = Some(known.write.not_before);
+        return;
+    }
+    known.write.in_flight = Some(write.in_flight());
+    plan.effects.push(Effect::Write(Box::new(write)));
+}
+
+/// Whether a visit has ended, so that its result may be written: nothing that will change it in a moment is under way.
+fn is_settled(known: &Cancellation, gate: &Gate) -> bool {
+    let asking = known.get.in_flight.is_some();
+    match gate {
+        Gate::LastLook | Gate::End(_) => false,
+        Gate::Stall(..) | Gate::NotGranted => true,
+        Gate::Suspended => !(asking && known.get.looked_at != Some(known.object.generation)),
+        Gate::Go => match known.cancel {
+            // A first UNAUTHENTICATED is answered with another token at once.
+            CancelState::NotSent => !asking || (known.get.last.is_some() && known.get.denials != 1),
+            CancelState::Accepted { polled } => polled,
+            CancelState::Unsupported | CancelState::AwaitingGet => !asking && known.get.failure.is_some(),
+            CancelState::Again { .. } => true,
+            CancelState::Intended | CancelState::Sending => false,
+        },
+    }
+}
+
+/// When something has to be done although nothing happened.
+fn next_wake(known: &Cancellation, gate: &Gate, report: &Report, context: &Context<'_>) -> Option<Duration> {
+    let now = context.now;
+    let get = known.get.in_flight.is_none().then_some(known.get.next_at);
+    let stalled = report.stalled_at;
+    let deadline = deadline_at(known, now);
+    match gate {
+        Gate::Go => [get, next_intent(known, now), deadline, stalled].into_iter().flatten().min(),
+        Gate::Suspended => [get, stalled].into_iter().flatten().min(),
+        Gate::NotGranted => [deadline, stalled].into_iter().flatten().min(),
+        Gate::LastLook => known.last_look.filter(|_| known.get.in_flight.is_none()).map(|look| look.next_at),
+        Gate::Stall(..) => deadline.filter(|_| context.grant == super::Grant::Granted && known.started.is_some()),
+        Gate::End(_) => None,
+    }
+}
+
+/// When the next intent may be due by time alone.
+fn next_intent(known: &Cancellation, now: Now) -> Option<Duration> {
+    match known.cancel {
+        CancelState::NotSent if known.get.last.is_none() => known.get.observe_until,
+        CancelState::NotSent | CancelState::Again { .. } => Some(known.post.next_at),
+        _ => None,
+    }
+    .filter(|at| *at > now.mono)
+}

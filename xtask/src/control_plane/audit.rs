@@ -1,0 +1,191 @@
+//! Reads the API server's audit log, so that tests can count who asked for what.
+//!
+//! The log has every request but the control plane's own and discovery, and the bodies of
+//! writes to `opcancel.github.io` (`audit-policy.yaml`). The API server writes the line before
+//! its answer ends: whoever has the answer finds the line.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// One request that the API server has answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `deletecollection`.
+    pub verb: String,
+    /// Who asked, such as `system:serviceaccount:opcancel-system:opcancel-controller`.
+    pub user: String,
+    /// The client's `User-Agent`.
+    pub user_agent: String,
+    /// The API group, empty for the core group.
+    pub group: String,
+    /// The resource in the plural, such as `operationcancellations`; empty for other URLs.
+    pub resource: String,
+    /// The subresource, such as `status`; empty for the resource itself.
+    pub subresource: String,
+    /// The object's namespace, empty for cluster-wide requests.
+    pub namespace: String,
+    /// The object's name; empty for lists, and for creates that let the server choose it.
+    pub name: String,
+    /// Path and query.
+    pub uri: String,
+    /// The HTTP status of the answer, 0 if the client went away before it.
+    pub code: u16,
+    /// When the API server received the request.
+    pub received: Timestamp,
+    /// When its answer was complete.
+    pub completed: Timestamp,
+    /// The body of a write to `opcancel.github.io`.
+    pub body: Option<Value>,
+    /// The answer to a write to `opcancel.github.io`.
+    pub answer: Option<Value>,
+}
+
+impl Request {
+    /// Whether it asked for a change (whatever the answer was).
+    #[must_use]
+    pub fn is_write(&self) -> bool {
+        matches!(
+            self.verb.as_str(),
+            "create" | "update" | "patch" | "delete" | "deletecollection"
+        )
+    }
+
+    /// Whether it was about this object of the resource (its subresources included).
+    #[must_use]
+    pub fn is_about(&self, resource: &str, namespace: &str, name: &str) -> bool {
+        self.resource == resource && self.namespace == namespace && self.name == name
+    }
+
+    /// Whether this ServiceAccount asked.
+    #[must_use]
+    pub fn is_from(&self, namespace: &str, service_account: &str) -> bool {
+        self.user == format!("system:serviceaccount:{namespace}:{service_account}")
+    }
+}
+
+/// All requests that were answered so far, in the order of the log: that of their answers.
+///
+/// # Errors
+/// When the log cannot be read or a complete line of it is not an audit event.
+pub fn requests(log: &Path) -> Result<Vec<Request>> {
+    let file = File::open(log).with_context(|| format!("cannot read {}", log.display()))?;
+    let mut reader = BufReader::new(file);
+    let mut requests = Vec::new();
+    let mut line = String::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        // The last line may be in the middle of being written.
+        if !line.ends_with('\n') {
+            return Ok(requests);
+        }
+        let event: Event = serde_json::from_str(&line)
+            .with_context(|| format!("{} has a line that is no audit event", log.display()))?;
+        if event.stage == "ResponseComplete" {
+            requests.push(event.into());
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    stage: String,
+    verb: String,
+    user: User,
+    #[serde(default)]
+    user_agent: String,
+    #[serde(rename = "requestURI")]
+    request_uri: String,
+    #[serde(default)]
+    object_ref: ObjectRef,
+    #[serde(default)]
+    response_status: ResponseStatus,
+    request_received_timestamp: Timestamp,
+    stage_timestamp: Timestamp,
+    request_object: Option<Value>,
+    response_object: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    #[serde(default)]
+    username: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ObjectRef {
+    api_group: String,
+    resource: String,
+    subresource: String,
+    namespace: String,
+    name: String,
+}
+
+#[derive(Default, Deserialize)]
+struct ResponseStatus {
+    #[serde(default)]
+    code: u16,
+}
+
+impl From<Event> for Request {
+    fn from(event: Event) -> Self {
+        Self {
+            verb: event.verb,
+            user: event.user.username,
+            user_agent: event.user_agent,
+            group: event.object_ref.api_group,
+            resource: event.object_ref.resource,
+            subresource: event.object_ref.subresource,
+            namespace: event.object_ref.namespace,
+            name: event.object_ref.name,
+            uri: event.request_uri,
+            code: event.response_status.code,
+            received: event.request_received_timestamp,
+            completed: event.stage_timestamp,
+            body: event.request_object,
+            answer: event.response_object,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"1","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/a/secrets/s?x=1","verb":"get","user":{"username":"system:serviceaccount:n:sa","groups":["g"]},"sourceIPs":["127.0.0.1"],"userAgent":"t/1","objectRef":{"resource":"secrets","namespace":"a","name":"s","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":404},"requestReceivedTimestamp":"2026-01-02T03:04:05.000006Z","stageTimestamp":"2026-01-02T03:04:05.001006Z"}"#;
+
+    #[test]
+    fn a_line_that_is_not_complete_yet_is_left_for_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("audit.log");
+        std::fs::write(&log, format!("{LINE}\n{}", &LINE[..100])).unwrap();
+        let requests = requests(&log).unwrap();
+        assert_eq!(requests.len(), 1);
+        assert!(requests[0].is_about("secrets", "a", "s") && requests[0].is_from("n", "sa"));
+        assert_eq!((requests[0].code, requests[0].is_write()), (404, false));
+        assert_eq!(
+            requests[0]
+                .completed
+                .duration_since(requests[0].received)
+                .as_millis(),
+            1
+        );
+    }
+
+    #[test]
+    fn other_stages_are_not_counted_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("audit.log");
+        let started = LINE.replace("ResponseComplete", "ResponseStarted");
+        std::fs::write(&log, format!("{started}\n{LINE}\n")).unwrap();
+        assert_eq!(requests(&log).unwrap().len(), 1);
+    }
+}

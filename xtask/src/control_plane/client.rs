@@ -1,0 +1,153 @@
+//! What tests and demo do with a control plane through kubectl.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use super::ControlPlane;
+use super::kubeconfig::{self, Credential};
+
+impl ControlPlane {
+    /// The control plane's own kubectl, as the administrator.
+    #[must_use]
+    pub fn kubectl_command(&self) -> Command {
+        command(self.kubectl(), &self.kubeconfig())
+    }
+
+    /// Runs kubectl as the administrator and returns its standard output.
+    ///
+    /// # Errors
+    /// When it fails, with its arguments and its standard error.
+    pub fn run_kubectl(&self, arguments: &[&str]) -> Result<String> {
+        output(self.kubectl_command().args(arguments))
+    }
+
+    /// Applies manifests (YAML or JSON, several documents allowed) and returns what kubectl said.
+    ///
+    /// # Errors
+    /// When kubectl or the API server refuses one of them.
+    pub fn apply_text(&self, manifests: &str) -> Result<String> {
+        let mut command = self.kubectl_command();
+        fed(command.args(["apply", "--filename=-"]), manifests)
+    }
+
+    /// Applies files, and folders with all files below them, and returns what kubectl said.
+    ///
+    /// # Errors
+    /// When kubectl or the API server refuses one of them.
+    pub fn apply_files<P: AsRef<Path>>(&self, paths: &[P]) -> Result<String> {
+        let mut command = self.kubectl_command();
+        command.args(["apply", "--recursive"]);
+        for path in paths {
+            command.arg("--filename").arg(path.as_ref());
+        }
+        output(&mut command)
+    }
+
+    /// Creates a namespace that is this caller's alone and returns its name, `PREFIX-xxxxx`.
+    ///
+    /// # Errors
+    /// When the API server refuses it: `prefix` must be a lower-case DNS label.
+    pub fn namespace(&self, prefix: &str) -> Result<String> {
+        let namespace = json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": { "generateName": format!("{prefix}-") },
+        });
+        let mut command = self.kubectl_command();
+        command.args([
+            "create",
+            "--filename=-",
+            "--output=jsonpath={.metadata.name}",
+        ]);
+        fed(&mut command, &namespace.to_string())
+    }
+
+    /// A token of this ServiceAccount for the API server, good for a day (TokenRequest).
+    ///
+    /// # Errors
+    /// When the ServiceAccount does not exist.
+    pub fn service_account_token(&self, namespace: &str, name: &str) -> Result<String> {
+        let namespace = format!("--namespace={namespace}");
+        let token = self.run_kubectl(&["create", "token", name, &namespace, "--duration=24h"])?;
+        Ok(token.trim().to_owned())
+    }
+
+    /// Writes a kubeconfig with a token of this ServiceAccount, good for a day, and returns its
+    /// path. Its default namespace is the ServiceAccount's.
+    ///
+    /// # Errors
+    /// When the ServiceAccount does not exist or the file cannot be written.
+    pub fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
+        let token = self.service_account_token(namespace, name)?;
+        let path = self.folder().join(format!("{namespace}.{name}.kubeconfig"));
+        let credential = Credential::Token(&token);
+        let ca_file = self.ca_file();
+        kubeconfig::write(
+            &path,
+            self.server_url(),
+            &ca_file,
+            name,
+            Some(namespace),
+            &credential,
+        )?;
+        Ok(path)
+    }
+}
+
+/// `kubectl` with this kubeconfig and none of the user's own settings.
+pub(super) fn command(kubectl: &Path, kubeconfig: &Path) -> Command {
+    let mut command = Command::new(kubectl);
+    command
+        .env("KUBECONFIG", kubeconfig)
+        // The user's aliases and defaults are not the tests'.
+        .env("KUBECTL_KUBERC", "false")
+        // Ports come back, and with them another server's discovery.
+        .env("KUBECACHEDIR", kubeconfig.with_file_name("kubectl-cache"));
+    command
+}
+
+/// The command's standard output, or an error with its standard error.
+pub(super) fn output(command: &mut Command) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {}", command.get_program().to_string_lossy()))?;
+    told(command, &output)
+}
+
+/// As [`output`], with `input` on standard input.
+fn fed(command: &mut Command, input: &str) -> Result<String> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {}", command.get_program().to_string_lossy()))?;
+    // kubectl reads all of it before it says much, so neither waits for the other. If it ends
+    // before it has read all, what it says is the better message.
+    if let Some(mut stdin) = child.stdin.take() {
+        let _broken = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output()?;
+    told(command, &output)
+}
+
+fn told(command: &Command, output: &std::process::Output) -> Result<String> {
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let arguments: Vec<_> = command
+        .get_args()
+        .map(|word| word.to_string_lossy())
+        .collect();
+    bail!(
+        "kubectl {} failed ({}): {}",
+        arguments.join(" "),
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim(),
+    )
+}

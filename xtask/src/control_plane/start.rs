@@ -1,0 +1,212 @@
+//! Starts a control plane: folder, supervisor, keys, etcd, API server, administrator, controllers.
+
+use std::fs::{self, DirBuilder};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::binaries::Binaries;
+use super::certificates::Authority;
+use super::daemons::{self, API_SERVER, CONTROLLER_MANAGER, ETCD};
+use super::kubeconfig::{self, Credential};
+use super::supervisor::{Afterwards, Supervisor, Waited};
+use super::{ADMIN_GROUP, ControlPlane, FACTS, Facts, Options, client};
+
+/// How long a daemon may take to be ready on a busy machine; it takes about 3 s on an idle one.
+const READY_LIMIT: Duration = Duration::from_secs(120);
+
+/// How often the API server is started, if somebody else takes its port each time.
+const PORT_TRIES: u32 = 5;
+
+/// As [`ControlPlane::start`].
+pub(super) fn start(options: Options) -> Result<ControlPlane> {
+    let binaries = Binaries::get()?;
+    let (folder, afterwards) = make_folder(options.data_dir)?;
+    // From here on the supervisor cleans up, whatever happens.
+    let mut supervisor = Supervisor::start(&folder, afterwards)?;
+
+    let authority = Authority::create(&folder)?;
+    start_etcd(&mut supervisor, &folder, &binaries)?;
+    let server_url = start_api_server(&mut supervisor, &folder, &binaries, &authority)?;
+    let facts = Facts {
+        server_url,
+        kubectl: binaries.kubectl.clone(),
+    };
+    let mut control_plane = ControlPlane {
+        folder,
+        facts,
+        supervisor: None,
+    };
+    admit_admin(&supervisor, &control_plane, &authority)?;
+    start_controllers(&mut supervisor, &control_plane, &binaries, &authority)?;
+
+    let facts = serde_json::to_string(&control_plane.facts)?;
+    fs::write(control_plane.folder.join(FACTS), facts)?;
+    control_plane.supervisor = Some(supervisor);
+    Ok(control_plane)
+}
+
+/// Makes the folder to work in, and tells what becomes of it.
+fn make_folder(data_dir: Option<PathBuf>) -> Result<(PathBuf, Afterwards)> {
+    let Some(folder) = data_dir else {
+        let folder = tempfile::Builder::new().prefix("opcancel-").tempdir()?;
+        return Ok((folder.keep(), Afterwards::Remove));
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
+    if fs::read_dir(&folder)?.next().is_some() {
+        bail!(
+            "{} is not empty: name an empty or a new folder",
+            folder.display()
+        );
+    }
+    Ok((folder.canonicalize()?, Afterwards::Keep))
+}
+
+fn start_etcd(supervisor: &mut Supervisor, folder: &Path, binaries: &Binaries) -> Result<()> {
+    supervisor.run(ETCD, &binaries.etcd, &daemons::etcd())?;
+    let socket = folder.join(daemons::ETCD_SOCKET);
+    let waited = supervisor.wait(ETCD, READY_LIMIT, || socket.exists());
+    supervisor.require(ETCD, waited)
+}
+
+/// Starts the API server on a free port, waits until it is ready, and returns its URL.
+fn start_api_server(
+    supervisor: &mut Supervisor,
+    folder: &Path,
+    binaries: &Binaries,
+    authority: &Authority,
+) -> Result<String> {
+    authority.issue_server()?;
+    authority.issue_token_key()?;
+    fs::write(
+        folder.join("audit-policy.yaml"),
+        include_str!("audit-policy.yaml"),
+    )?;
+    let master = authority.issue_client("bootstrap", "bootstrap", Some("system:masters"))?;
+    let credential = Credential::Certificate(&master);
+    let bootstrap = bootstrap_kubeconfig(folder);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let port = free_port()?;
+        let url = format!("https://127.0.0.1:{port}");
+        kubeconfig::write(
+            &bootstrap,
+            &url,
+            &folder.join("ca.crt"),
+            "bootstrap",
+            None,
+            &credential,
+        )?;
+        supervisor.run(API_SERVER, &binaries.api_server, &daemons::api_server(port))?;
+        // Asking costs a process; before something listens there is nobody to ask.
+        let listens = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+        let ready = || {
+            let mut command = client::command(&binaries.kubectl, &bootstrap);
+            client::output(command.args(["get", "--raw", "/readyz"])).is_ok()
+        };
+        let waited = supervisor.wait(API_SERVER, READY_LIMIT, || listens() && ready());
+        let raced = waited == Waited::Ended
+            && supervisor
+                .log(API_SERVER)
+                .contains("address already in use");
+        if !raced || tries == PORT_TRIES {
+            supervisor.require(API_SERVER, waited)?;
+            return Ok(url);
+        }
+    }
+}
+
+/// The kubeconfig of a member of `system:masters`, which nobody gets but the harness.
+fn bootstrap_kubeconfig(folder: &Path) -> PathBuf {
+    folder.join("bootstrap.kubeconfig")
+}
+
+/// A port of 127.0.0.1 that nobody uses at this moment.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port on 127.0.0.1")?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// Binds the administrator's group to `cluster-admin` and writes the administrator's kubeconfig.
+fn admit_admin(
+    supervisor: &Supervisor,
+    control_plane: &ControlPlane,
+    authority: &Authority,
+) -> Result<()> {
+    let bootstrap = bootstrap_kubeconfig(&control_plane.folder);
+    let bind = [
+        "create",
+        "clusterrolebinding",
+        ADMIN_GROUP,
+        "--clusterrole=cluster-admin",
+    ];
+    let group = format!("--group={ADMIN_GROUP}");
+    let mut command = client::command(control_plane.kubectl(), &bootstrap);
+    client::output(command.args(bind).arg(group))?;
+    let admin = authority.issue_client("admin", "admin", Some(ADMIN_GROUP))?;
+    let credential = Credential::Certificate(&admin);
+    write_kubeconfig(
+        control_plane,
+        &control_plane.kubeconfig(),
+        "admin",
+        &credential,
+    )?;
+    // The authorizer learns of the binding by a watch.
+    let waited = supervisor.wait(API_SERVER, READY_LIMIT, || {
+        control_plane
+            .run_kubectl(&["auth", "can-i", "*", "*", "--all-namespaces"])
+            .is_ok()
+    });
+    supervisor.require(API_SERVER, waited)
+}
+
+/// Starts the controller manager and waits until it works.
+fn start_controllers(
+    supervisor: &mut Supervisor,
+    control_plane: &ControlPlane,
+    binaries: &Binaries,
+    authority: &Authority,
+) -> Result<()> {
+    let name = "system:kube-controller-manager";
+    let certificate = authority.issue_client("controller-manager", name, None)?;
+    let path = control_plane.folder.join("controller-manager.kubeconfig");
+    write_kubeconfig(
+        control_plane,
+        &path,
+        name,
+        &Credential::Certificate(&certificate),
+    )?;
+    let arguments = daemons::controller_manager();
+    supervisor.run(CONTROLLER_MANAGER, &binaries.controller_manager, &arguments)?;
+    // Its first work is to give each namespace a ServiceAccount.
+    let first = ["get", "serviceaccount", "default", "--namespace=default"];
+    let waited = supervisor.wait(CONTROLLER_MANAGER, READY_LIMIT, || {
+        control_plane.run_kubectl(&first).is_ok()
+    });
+    supervisor.require(CONTROLLER_MANAGER, waited)
+}
+
+fn write_kubeconfig(
+    control_plane: &ControlPlane,
+    path: &Path,
+    user: &str,
+    credential: &Credential<'_>,
+) -> Result<()> {
+    let ca_file = control_plane.ca_file();
+    kubeconfig::write(
+        path,
+        control_plane.server_url(),
+        &ca_file,
+        user,
+        None,
+        credential,
+    )
+}

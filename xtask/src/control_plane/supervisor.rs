@@ -1,0 +1,248 @@
+//! The shell process that owns the daemons, so that they end with us, whatever ends us.
+//!
+//! A process that is killed runs no destructor, and asking the kernel to pass the signal on
+//! needs unsafe code. But the kernel closes a killed process's pipes: the supervisor reads one
+//! and takes the end of it as the order to stop everything, in the right order.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+const SCRIPT: &str = include_str!("supervisor.sh");
+
+/// How many lines of a daemon's log an error quotes.
+const QUOTED_LINES: usize = 12;
+
+/// What becomes of the control plane's folder at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Afterwards {
+    /// It is removed: it was made for this control plane.
+    Remove,
+    /// It stays: somebody wants the logs.
+    Keep,
+}
+
+/// How a wait for a daemon went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// It is ready.
+    Ready,
+    /// It has ended.
+    Ended,
+    /// It was not ready within this time.
+    TimedOut(Duration),
+}
+
+/// A running supervisor; dropping it ends the daemons and waits until they are gone.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    folder: PathBuf,
+    child: Child,
+    /// `None` once the order to stop was given.
+    orders: Option<ChildStdin>,
+}
+
+impl Supervisor {
+    /// Starts the supervisor of the daemons in `folder`; it runs no daemon yet.
+    pub(super) fn start(folder: &Path, afterwards: Afterwards) -> Result<Self> {
+        let log = File::create(folder.join("supervisor.log"))
+            .with_context(|| format!("cannot write into {}", folder.display()))?;
+        let mut child = Command::new("sh")
+            .arg("-c")
+            .arg(SCRIPT)
+            .arg("opcancel-control-plane")
+            .arg(folder)
+            .arg(match afterwards {
+                Afterwards::Remove => "remove",
+                Afterwards::Keep => "keep",
+            })
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // A group of its own: Ctrl-C in the terminal ends us, and then it ends the daemons
+            // in their order, instead of all of them dying at once.
+            .process_group(0)
+            .spawn()
+            .context("cannot start `sh`, which supervises the control plane")?;
+        let orders = child.stdin.take();
+        Ok(Self {
+            folder: folder.to_owned(),
+            child,
+            orders,
+        })
+    }
+
+    /// Starts `program` as the daemon `name`, its output in `NAME.log`.
+    pub(super) fn run(&mut self, name: &str, program: &Path, arguments: &[String]) -> Result<()> {
+        let mut line = format!("exec {}", quoted(&program.to_string_lossy()));
+        for argument in arguments {
+            line.push(' ');
+            line.push_str(&quoted(argument));
+        }
+        line.push('\n');
+        fs::write(self.folder.join(format!("{name}.run")), line)?;
+        // The exit code of an earlier try must not be taken for this one's.
+        let _absent = fs::remove_file(self.folder.join(format!("{name}.exit")));
+        let orders = self
+            .orders
+            .as_mut()
+            .context("the control plane was stopped")?;
+        writeln!(orders, "{name}").context("the supervisor of the control plane is gone")?;
+        Ok(())
+    }
+
+    /// The exit code of the daemon `name` if it has ended, as text.
+    pub(super) fn exit_code(&self, name: &str) -> Option<String> {
+        let code = fs::read_to_string(self.folder.join(format!("{name}.exit"))).ok()?;
+        Some(code.trim().to_owned())
+    }
+
+    /// Fails, with the end of its log, if the daemon `name` has ended.
+    pub(super) fn check(&self, name: &str) -> Result<()> {
+        match self.exit_code(name) {
+            Some(code) => bail!("{name} ended with exit code {code}\n{}", self.log_end(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks `ready` every 50 ms until it says yes, the daemon ends, or `limit` passes.
+    pub(super) fn wait(
+        &self,
+        name: &str,
+        limit: Duration,
+        mut ready: impl FnMut() -> bool,
+    ) -> Waited {
+        let start = Instant::now();
+        loop {
+            if self.exit_code(name).is_some() {
+                return Waited::Ended;
+            }
+            if ready() {
+                return Waited::Ready;
+            }
+            if start.elapsed() > limit {
+                return Waited::TimedOut(limit);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Fails, with the end of its log, if the daemon did not get ready.
+    pub(super) fn require(&self, name: &str, waited: Waited) -> Result<()> {
+        match waited {
+            Waited::Ready => Ok(()),
+            Waited::Ended => self.check(name),
+            Waited::TimedOut(limit) => {
+                bail!(
+                    "{name} was not ready after {} s\n{}",
+                    limit.as_secs(),
+                    self.log_end(name)
+                )
+            }
+        }
+    }
+
+    /// What the daemon has logged since it was started last.
+    pub(super) fn log(&self, name: &str) -> String {
+        let log = fs::read(self.folder.join(format!("{name}.log"))).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    /// The last lines of the daemon's log, and a copy of all of it that outlives the folder.
+    fn log_end(&self, name: &str) -> String {
+        let path = self.folder.join(format!("{name}.log"));
+        let log = self.log(name);
+        let lines: Vec<&str> = log.lines().collect();
+        let skipped = lines.len().saturating_sub(QUOTED_LINES);
+        let mut text = String::from("the last lines of its log:\n");
+        for line in lines.iter().skip(skipped) {
+            text.push_str("  | ");
+            text.extend(line.chars().take(400));
+            text.push('\n');
+        }
+        // The folder may be about to go; the log must still be there to be read.
+        let copy = tempfile::Builder::new()
+            .prefix(&format!("opcancel-{name}-"))
+            .suffix(".log")
+            .tempfile()
+            .ok()
+            .and_then(|mut file| file.write_all(log.as_bytes()).ok().map(|()| file))
+            .and_then(|file| file.keep().ok());
+        let kept = copy.map_or(path, |(_, path)| path);
+        text.push_str(&format!("all of it: {}", kept.display()));
+        text
+    }
+
+    /// Ends the daemons and waits until they, and the folder if it was temporary, are gone.
+    pub(super) fn stop(&mut self) -> Result<()> {
+        if self.orders.take().is_some() {
+            self.child
+                .wait()
+                .context("cannot wait for the control plane's supervisor")?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        // If waiting fails the supervisor still has its order.
+        let _gone = self.stop();
+    }
+}
+
+/// `text` as one word for a POSIX shell.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_reaches_the_daemon_unchanged() {
+        let folder = tempfile::tempdir().unwrap();
+        let odd = "it's $HOME; \"two\"  `words` \\ *";
+        let mut supervisor = Supervisor::start(folder.path(), Afterwards::Keep).unwrap();
+        supervisor
+            .run("echo", Path::new("/bin/echo"), &[odd.to_owned()])
+            .unwrap();
+        supervisor.stop().unwrap();
+        assert_eq!(
+            fs::read_to_string(folder.path().join("echo.log"))
+                .unwrap()
+                .trim_end(),
+            odd
+        );
+    }
+
+    #[test]
+    fn a_daemon_that_dies_is_told_with_its_last_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut supervisor = Supervisor::start(folder.path(), Afterwards::Keep).unwrap();
+        let arguments = ["-c".to_owned(), "echo no such flag >&2; exit 3".to_owned()];
+        supervisor
+            .run("etcd", Path::new("/bin/sh"), &arguments)
+            .unwrap();
+        let waited = supervisor.wait("etcd", Duration::from_secs(10), || false);
+        let error = supervisor.require("etcd", waited).unwrap_err().to_string();
+        assert!(error.contains("exit code 3"), "{error}");
+        assert!(error.contains("no such flag"), "{error}");
+    }
+
+    #[test]
+    fn the_folder_goes_when_it_was_made_for_this() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("control plane");
+        fs::create_dir(&inner).unwrap();
+        let supervisor = Supervisor::start(&inner, Afterwards::Remove).unwrap();
+        drop(supervisor);
+        assert!(!inner.exists());
+    }
+}

@@ -1,0 +1,62 @@
+# Runs the daemons of one control plane and ends them when standard input ends:
+# because the harness closed it, or because the harness is gone, however it went.
+#
+# Arguments: the control plane's folder; "remove" if it is to go away at the end.
+# Standard input: the name of a daemon a line; NAME.run is what it runs.
+# Writes NAME.log, NAME.pid and, after its end, NAME.exit (the exit code).
+set -u
+folder=$1
+afterwards=$2
+cd "$folder" || exit 1
+# A stray signal must not leave the daemons without their supervisor. The traps
+# do not reach the daemons: a subshell starts with the defaults.
+trap : HUP INT TERM
+
+run() {
+    (
+        sh "./$1.run" >"$1.log" 2>&1 </dev/null &
+        echo $! >"$1.pid.new" && mv "$1.pid.new" "$1.pid"
+        wait $!
+        echo $? >"$1.exit.new" && mv "$1.exit.new" "$1.exit"
+    ) &
+}
+
+signal() {
+    wanted=$1
+    shift
+    for name; do
+        # A daemon that was asked for a moment ago may not have written its id.
+        if [ -f "$name.run" ] && [ ! -f "$name.pid" ]; then sleep 0.2; fi
+        if [ -f "$name.pid" ]; then kill "-$wanted" "$(cat "$name.pid")" 2>/dev/null; fi
+    done
+}
+
+any_alive() {
+    for name; do
+        if [ -f "$name.pid" ] && kill -0 "$(cat "$name.pid")" 2>/dev/null; then return 0; fi
+    done
+    return 1
+}
+
+end() {
+    signal TERM "$@"
+    tries=0
+    while any_alive "$@" && [ "$tries" -lt 160 ]; do
+        sleep 0.05
+        tries=$((tries + 1))
+    done
+    if any_alive "$@"; then signal KILL "$@"; fi
+}
+
+while read -r daemon; do
+    rm -f "$daemon.pid" "$daemon.exit"
+    run "$daemon"
+done
+
+# The API server hangs on when its etcd goes first.
+end kube-controller-manager kube-apiserver
+end etcd
+wait
+if [ "$afterwards" = remove ]; then
+    cd / && rm -rf "$folder"
+fi

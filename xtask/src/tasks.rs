@@ -1,0 +1,3 @@
+//! The tasks, a file each.
+
+pub(crate) mod control_plane;
