@@ -1,5 +1,9 @@
 //! opcancel: stops Google long-running operations that are declared in Kubernetes, and tells truthfully how they ended.
 
 pub mod api;
+pub mod arguments;
+pub mod controller;
+pub mod duration_text;
 pub mod google;
 pub mod lifecycle;
+pub mod telemetry;

@@ -46,7 +46,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 /// Writes a duration so that [`parse`] reads it back.
 pub fn format(duration: Duration) -> String {
     let millis = duration.as_millis();
-    if millis % 1000 == 0 {
+    if millis.is_multiple_of(1000) {
         format!("{}s", millis / 1000)
     } else {
         format!("{millis}ms")
@@ -74,7 +74,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duratio
     deserializer.deserialize_any(Visitor)
 }
 
-/// For `#[serde(with = "duration_text")]`: writes what [`format`] writes.
+/// For `#[serde(with = "duration_text")]`: writes what [`format()`] writes.
 ///
 /// # Errors
 /// Those of the serializer.

@@ -65,29 +65,27 @@ impl OperationsService {
         route: Option<Route>,
         token: TokenCheck,
     ) -> Reply {
-        if let Err(reply) = check_length(request) {
+        if let Some(reply) = length_refusal(request) {
             return reply;
         }
         let Some(route) = route else {
+            let path = request.uri().path();
             return Reply::html(
                 404,
-                &format!(
-                    "The requested URL {} was not found on this server.",
-                    request.uri().path()
-                ),
+                &format!("The requested URL {path} was not found on this server."),
             );
         };
-        let principal = match check_token(token, &route) {
-            Ok(principal) => principal,
-            Err(reply) => return delayed(self.latency.of(route.call), reply).await,
+        let principal = match &token {
+            TokenCheck::Valid { principal, .. } => principal,
+            bad => return delayed(self.latency.of(route.call), unauthenticated(bad, &route)).await,
         };
-        if let Err(reply) = check_body(request) {
+        if let Some(reply) = body_refusal(request) {
             return reply;
         }
         let Arrival {
             fault,
             latency: own,
-        } = self.store.arrive(&route.operation, route.call, &principal);
+        } = self.store.arrive(&route.operation, route.call, principal);
         // Half of the time before the effect, half after it: a caller that gives up meets both.
         let half = own.unwrap_or(self.latency).of(route.call) / 2;
         pause(half).await;
@@ -154,23 +152,22 @@ async fn pause(duration: Duration) {
 }
 
 /// Google's front end refuses a POST that does not say how long it is. HTTP/2 frames its bodies, so nothing is missing.
-fn check_length(request: &Request<Bytes>) -> Result<(), Reply> {
+fn length_refusal(request: &Request<Bytes>) -> Option<Reply> {
     let headers = request.headers();
     let says = headers.contains_key(header::CONTENT_LENGTH)
         || headers.contains_key(header::TRANSFER_ENCODING);
-    if request.method() == Method::POST && request.version() < Version::HTTP_2 && !says {
-        return Err(Reply::html(
+    let missing = request.method() == Method::POST && request.version() < Version::HTTP_2 && !says;
+    missing.then(|| {
+        Reply::html(
             411,
-            "POST requests require a Content-length header.",
-        ));
-    }
-    Ok(())
+            "A POST needs a Content-Length header, also without a body.",
+        )
+    })
 }
 
-/// The principal of a token that is taken.
-fn check_token(token: TokenCheck, route: &Route) -> Result<String, Reply> {
+/// Google's answer to a token that is not taken; ErrorInfo's reason says why.
+fn unauthenticated(token: &TokenCheck, route: &Route) -> Reply {
     let (message, reason) = match token {
-        TokenCheck::Valid { principal, .. } => return Ok(principal),
         TokenCheck::Absent => (
             "Request is missing required authentication credential.",
             "CREDENTIALS_MISSING",
@@ -179,7 +176,7 @@ fn check_token(token: TokenCheck, route: &Route) -> Result<String, Reply> {
             "Request had invalid authentication credentials.",
             "ACCESS_TOKEN_EXPIRED",
         ),
-        TokenCheck::Unknown => (
+        TokenCheck::Unknown | TokenCheck::Valid { .. } => (
             "Request had invalid authentication credentials.",
             "ACCESS_TOKEN_TYPE_UNSUPPORTED",
         ),
@@ -192,31 +189,23 @@ fn check_token(token: TokenCheck, route: &Route) -> Result<String, Reply> {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "googleapis.com",
         "metadata": {"service": "dialogflow.googleapis.com", "method": method},
     });
-    let reply = Reply::error(RpcCode::Unauthenticated, message, &[info]);
     let challenge = HeaderValue::from_static("Bearer realm=\"https://accounts.google.com/\"");
-    Err(reply.with_header(header::WWW_AUTHENTICATE, challenge))
+    Reply::error(RpcCode::Unauthenticated, message, &[info])
+        .with_header(header::WWW_AUTHENTICATE, challenge)
 }
 
 /// A body must be nothing or a JSON object: CancelOperationRequest has no field but the name, which the path carries.
-fn check_body(request: &Request<Bytes>) -> Result<(), Reply> {
+fn body_refusal(request: &Request<Bytes>) -> Option<Reply> {
     let body = request.body();
-    let empty = body.iter().all(u8::is_ascii_whitespace);
-    if empty || request.method() != Method::POST {
-        return Ok(());
+    if body.iter().all(u8::is_ascii_whitespace) || request.method() != Method::POST {
+        return None;
     }
-    match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Object(fields)) => match fields.keys().find(|key| *key != "name") {
-            None => Ok(()),
-            Some(key) => Err(invalid(&format!(
-                "Invalid JSON payload received. Unknown name {key:?}: Cannot find field."
-            ))),
-        },
-        _ => Err(invalid(
-            "Invalid JSON payload received. Expected an object.",
-        )),
-    }
-}
-
-fn invalid(message: &str) -> Reply {
-    Reply::error(RpcCode::InvalidArgument, message, &[])
+    let message = match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(fields)) => {
+            let key = fields.keys().find(|key| *key != "name")?;
+            format!("Invalid JSON payload received. Unknown name {key:?}.")
+        }
+        _ => "Invalid JSON payload received. Expected an object.".to_owned(),
+    };
+    Some(Reply::error(RpcCode::InvalidArgument, &message, &[]))
 }

@@ -181,18 +181,23 @@ impl Record {
     pub fn answered(&self, sequence: u64, answer: Answer) {
         let mut requests = self.lock();
         let found = requests.binary_search_by_key(&sequence, |request| request.sequence);
+        let mut to_log = None;
         if let Some(request) = found.ok().and_then(|index| requests.get_mut(index)) {
             request.answer = answer;
+            to_log = tracing::enabled!(tracing::Level::INFO).then(|| request.clone());
+        }
+        drop(requests);
+        self.changed.send_replace(());
+        // Not under the lock: a slow reader of the log must not slow the answers.
+        if let Some(request) = to_log {
             log(
-                request,
+                &request,
                 self.timeline
                     .started
                     .elapsed()
                     .saturating_sub(request.since_start),
             );
         }
-        drop(requests);
-        self.changed.send_replace(());
     }
 
     /// Calls `read` with all requests that are kept, oldest first.

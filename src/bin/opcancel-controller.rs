@@ -1,2 +1,130 @@
-//! main
-fn main() {}
+//! `opcancel-controller`: arguments, logs, signals; everything else is the library's.
+
+use std::{path::Path, process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use opcancel::{
+    arguments::{AdminAddress, Arguments},
+    controller::{self, kube_client},
+    google::{
+        client::{ClientConfig, OperationsClient},
+        endpoint::EndpointOverrides,
+        identity::{IdentityConfig, MetadataIdentity},
+        tls,
+    },
+    lifecycle::Settings,
+    telemetry::{admin, logs, metrics::Metrics},
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse().check() {
+        Ok(arguments) => arguments,
+        Err(message) => return fail(&message, 2),
+    };
+    if let Err(message) = logs::start(arguments.log_format, &arguments.log_level) {
+        return fail(&message, 2);
+    }
+    tls::install_provider();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("the runtime cannot be started: {error}"), 1),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(&message, 1),
+    }
+}
+
+fn fail(message: &str, code: u8) -> ExitCode {
+    eprintln!("opcancel-controller: {message}");
+    ExitCode::from(code)
+}
+
+async fn run(arguments: Arguments) -> Result<(), String> {
+    // First, so that a signal during the start is not lost.
+    let stop = stop_on_signals()?;
+
+    let override_roots = match &arguments.ca_file {
+        Some(path) => tls::read_ca_file(&read(path)?).map_err(|error| error.to_string())?,
+        None => Vec::new(),
+    };
+    let google = OperationsClient::new(ClientConfig {
+        quota_project: arguments.quota_project,
+        override_roots,
+        ..ClientConfig::default()
+    })
+    .map_err(|error| error.to_string())?;
+    let identity =
+        IdentityConfig { expect_principal: arguments.expect_principal, ..IdentityConfig::default() };
+    let tokens = MetadataIdentity::new(identity).map_err(|error| error.to_string())?;
+    let kubernetes = kube_client::client(arguments.kubeconfig.as_deref()).await?;
+
+    let health = controller::health();
+    let metrics = Arc::new(Metrics::default());
+    let config = controller::Config {
+        settings: Settings {
+            observe_budget: arguments.observe_budget,
+            min_poll: arguments.min_poll,
+            max_poll: arguments.max_poll,
+            not_found_after: arguments.not_found_after,
+        },
+        namespaces: arguments.watch_namespace,
+        workers: arguments.workers,
+        overrides: EndpointOverrides::new(arguments.endpoint_override),
+        cluster: arguments.cluster_name,
+        // A pod's hostname is its name.
+        instance: std::env::var("HOSTNAME").unwrap_or_else(|_| "opcancel-controller".to_owned()),
+    };
+    let parts = controller::Parts {
+        kubernetes,
+        google,
+        tokens: Arc::new(tokens),
+        health: health.clone(),
+        metrics: metrics.clone(),
+    };
+    let controller = controller::run(config, parts, stop.clone());
+    match arguments.admin_address {
+        AdminAddress::Off => controller.await,
+        AdminAddress::At(address) => {
+            let listener = admin::bind(address).await?;
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!(%address, "serving /livez, /readyz and /metrics");
+            }
+            tokio::select! {
+                result = controller => result,
+                // Served to the end, so that nobody takes a controller that is stopping for a dead one.
+                served = admin::serve(listener, health, metrics, std::future::pending()) => {
+                    served.and_then(|()| Err("the admin server ended".to_owned()))
+                }
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("--ca-file {}: {error}", path.display()))
+}
+
+/// Cancelled at the first SIGTERM or SIGINT; a second one ends the process at once.
+fn stop_on_signals() -> Result<CancellationToken, String> {
+    let listen = |kind: SignalKind| signal(kind).map_err(|error| format!("signals cannot be watched: {error}"));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let stop = CancellationToken::new();
+    let cancelled = stop.clone();
+    tokio::spawn(async move {
+        next(&mut terminate, &mut interrupt).await;
+        cancelled.cancel();
+        next(&mut terminate, &mut interrupt).await;
+        std::process::exit(130);
+    });
+    Ok(stop)
+}
+
+async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -7,7 +7,6 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::{Certificate, Url};
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -16,6 +15,7 @@ use super::{
     answer::{CallError, CancelAnswer, ErrorKind, GetAnswer},
     catalogue::Target,
     connection::{Connection, ConnectionConfig, Connections},
+    known_endpoints::KnownEndpoints,
     network_error,
     operation_json::{read_empty, read_operation},
     operation_name::OperationName,
@@ -31,10 +31,6 @@ pub const MAX_ANSWER: usize = 1024 * 1024;
 
 /// The `User-Agent` of every call.
 pub const USER_AGENT: &str = concat!("opcancel/", env!("CARGO_PKG_VERSION"));
-
-/// Endpoints whose connections are kept. Locations are made up by whoever writes an object; the endpoint that was idle
-/// longest goes when one too many is called.
-const MAX_ENDPOINTS: usize = 64;
 
 /// How calls are made.
 #[derive(Clone, Debug)]
@@ -73,17 +69,10 @@ pub struct InvalidQuotaProject(String);
 /// Makes the calls. Cheap to share behind an `Arc`; holds the connections of every endpoint that was called.
 #[derive(Debug)]
 pub struct OperationsClient {
-    connections: Mutex<KnownEndpoints>,
+    endpoints: Mutex<KnownEndpoints>,
     config: ConnectionConfig,
     call_timeout: Duration,
     quota_project: Option<HeaderValue>,
-}
-
-/// The connections by endpoint and whether it is an override, each with the turn in which it was used last.
-#[derive(Debug, Default)]
-struct KnownEndpoints {
-    by_endpoint: HashMap<(String, bool), (u64, Arc<Connections>)>,
-    turn: u64,
 }
 
 /// The whole of an answer.
@@ -107,7 +96,7 @@ impl OperationsClient {
             }
         });
         Ok(Self {
-            connections: Mutex::default(),
+            endpoints: Mutex::default(),
             config: ConnectionConfig {
                 connect_timeout: config.connect_timeout,
                 user_agent: USER_AGENT,
@@ -223,27 +212,12 @@ impl OperationsClient {
 
     fn connections(&self, endpoint: &str, overridden: bool) -> Result<Arc<Connections>, CallError> {
         let mut known = self
-            .connections
+            .endpoints
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        known.turn += 1;
-        let turn = known.turn;
-        let key = (endpoint.to_owned(), overridden);
-        if let Some((used, connections)) = known.by_endpoint.get_mut(&key) {
-            *used = turn;
-            return Ok(connections.clone());
-        }
-        let new = Connections::new(endpoint, overridden, &self.config)
-            .map_err(|error| network(&network_error::describe(&error, &[])))?;
-        let new = Arc::new(new);
-        if known.by_endpoint.len() >= MAX_ENDPOINTS {
-            let idle = known.by_endpoint.iter().min_by_key(|(_, (used, _))| *used);
-            if let Some(idle) = idle.map(|(key, _)| key.clone()) {
-                known.by_endpoint.remove(&idle);
-            }
-        }
-        known.by_endpoint.insert(key, (turn, new.clone()));
-        Ok(new)
+        known
+            .connections(endpoint, overridden, &self.config)
+            .map_err(|error| network(&network_error::describe(&error, &[])))
     }
 
     fn timed_out(&self, host: &str) -> CallError {

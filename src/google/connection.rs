@@ -140,13 +140,16 @@ fn build(
         // Plain HTTP is for loopback only and needs no authorities: an image without any must still serve it.
         builder.http1_only().tls_certs_only([])
     } else if overridden {
-        builder
-            .https_only(true)
-            .tls_certs_merge(config.override_roots.iter().cloned())
+        over_tls(builder).tls_certs_merge(config.override_roots.iter().cloned())
     } else {
-        builder.https_only(true)
+        over_tls(builder)
     };
     builder.build()
+}
+
+/// A connection that nothing used for a while stays: the PINGs keep it alive, and the next cancel finds it warm.
+fn over_tls(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    builder.https_only(true).pool_idle_timeout(None)
 }
 
 #[cfg(test)]

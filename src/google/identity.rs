@@ -1,34 +1,25 @@
 //! The operator's own identity: a service account whose tokens the metadata server gives out.
 //!
-//! Tokens come through google-cloud-auth, which keeps and refreshes them. What it does not do is done here: it waits
-//! without limit, one permanent error ends a credential for good, an absurd lifetime panics in its background task, its
-//! errors carry servers' bodies, and it obeys HTTP_PROXY. So each credential lives in a runtime of its own that dies with
-//! it, every fetch has a time limit, a failed credential is thrown away and made anew after a pause, and only texts of
-//! ours leave.
+//! Guarantees: who we are is asked and checked before any token is; many callers share one fetch; every fetch has a time
+//! limit; after a failure the credential is made anew, after a pause that doubles; a refused token is fetched anew at once,
+//! but not again and again.
 
 use futures::future::BoxFuture;
-use google_cloud_auth::credentials::{AccessTokenCredentials, mds};
 use hyper_util::client::proxy::matcher::Matcher;
 use std::{
-    error::Error,
     sync::{Arc, Mutex as StdMutex, PoisonError},
     time::Duration,
 };
-use tokio::{runtime::Runtime, sync::Mutex, time::Instant};
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    catalogue::all_scopes,
-    clean::{clean, cut},
+    credential::Credential,
     metadata_server::{HOST_VARIABLE, MetadataServer},
-    network_error,
     token::{Token, TokenError, TokenSource},
 };
 
 /// What a node's own service account ends with, by default with the Editor role.
 const NODE_ACCOUNT: &str = "-compute@developer.gserviceaccount.com";
-
-/// Longest piece of a server's error that a message quotes, in bytes.
-const MAX_QUOTE: usize = 300;
 
 /// How the operator's identity is found.
 #[derive(Clone, Debug)]
@@ -82,14 +73,6 @@ struct State {
     renewed: Option<Instant>,
     failures: u32,
     failed: Option<(TokenError, Instant)>,
-}
-
-/// One credential of the library, and the runtime of its background task. Dropping it ends both at once, a request
-/// that hangs included.
-#[derive(Debug)]
-struct Credential {
-    inner: AccessTokenCredentials,
-    runtime: Option<Runtime>,
 }
 
 impl MetadataIdentity {
@@ -205,58 +188,6 @@ impl Inner {
     }
 }
 
-impl Credential {
-    async fn new(metadata_server: &str) -> Result<Self, String> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("google-token")
-            .enable_all()
-            .build()
-            .map_err(|error| format!("no thread for it ({error})"))?;
-        let builder = mds::Builder::default()
-            .with_endpoint(metadata_server)
-            .with_scopes(all_scopes());
-        // Built inside the runtime, so that its background task lives there.
-        let built = runtime
-            .spawn(async move { builder.build_access_token_credentials() })
-            .await;
-        match built {
-            Ok(Ok(inner)) => Ok(Self {
-                inner,
-                runtime: Some(runtime),
-            }),
-            _ => {
-                runtime.shutdown_background();
-                Err("the credential cannot be made".to_owned())
-            }
-        }
-    }
-
-    async fn token(&self) -> Result<String, String> {
-        let Some(runtime) = &self.runtime else {
-            return Err("its runtime has ended".to_owned());
-        };
-        let inner = self.inner.clone();
-        match runtime
-            .spawn(async move { inner.access_token().await })
-            .await
-        {
-            Ok(Ok(token)) => Ok(token.token),
-            Ok(Err(error)) => Err(describe(&error)),
-            // The library waits for its background task, which panics at a lifetime beyond all clocks.
-            Err(_) => Err("its answer makes no sense".to_owned()),
-        }
-    }
-}
-
-impl Drop for Credential {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 /// Fails closed on an identity that nobody meant (design section 5).
 fn check_principal(email: &str, expected: Option<&str>) -> Result<(), TokenError> {
     match expected {
@@ -269,39 +200,6 @@ fn check_principal(email: &str, expected: Option<&str>) -> Result<(), TokenError
         ))),
         None => Ok(()),
     }
-}
-
-/// What the library's error says, without what may be secret: an undecodable answer is quoted by its parser and may be a
-/// token.
-fn describe(error: &(dyn Error + 'static)) -> String {
-    let mut innermost = error;
-    for cause in network_error::causes(error) {
-        if let Some(http) = cause.downcast_ref::<reqwest::Error>() {
-            return if http.is_decode() {
-                "its answer is not the JSON of a token".to_owned()
-            } else {
-                network_error::describe(http, &[])
-            };
-        }
-        innermost = cause;
-    }
-    let text = clean(&innermost.to_string(), &[]);
-    let words: Vec<_> = text
-        .split(' ')
-        .map(|word| {
-            if looks_secret(word) {
-                "[removed]"
-            } else {
-                word
-            }
-        })
-        .collect();
-    cut(&words.join(" "), MAX_QUOTE)
-}
-
-/// Google's access tokens and JSON web tokens, wherever in a word.
-fn looks_secret(word: &str) -> bool {
-    word.contains("ya29.") || word.contains("eyJ")
 }
 
 fn lock<T>(mutex: &StdMutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -332,14 +230,5 @@ mod tests {
                 "{email} {expected:?}"
             );
         }
-    }
-
-    #[test]
-    fn errors_lose_what_looks_like_a_token() {
-        let error = std::io::Error::other("HTTP 403 with \"ya29.abc\" and token=eyJhb.c in it\n");
-        assert_eq!(
-            describe(&error),
-            "HTTP 403 with [removed] and [removed] in it"
-        );
     }
 }

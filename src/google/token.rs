@@ -71,7 +71,7 @@ impl From<TokenError> for CallError {
 /// An identity that can prove itself to Google.
 pub trait TokenSource: Send + Sync {
     /// A token that is good for at least the next call. Comes from memory if there is one; many callers at once cause one
-    /// fetch. Every wait in it is bounded.
+    /// fetch. Every wait in it is bounded. To be called within a tokio runtime.
     fn token(&self) -> BoxFuture<'_, Result<Token, TokenError>>;
 
     /// Says that a server refused this token (UNAUTHENTICATED). The next [`TokenSource::token`] fetches anew, unless the

@@ -60,6 +60,8 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
     };
 
     let mut effects = Vec::new();
+    // It is not under way any more, whatever follows.
+    known.cancel = CancelState::Again { refused: false };
     match kind {
         ErrorKind::Unimplemented => {
             known.cancel = CancelState::Unsupported;

@@ -1,6 +1,9 @@
 //! Getting the programs: what a user without a usable Go is told, one build for two runs, and
 //! no build that outlives the run that asked for it. A script stands in for Go.
 
+// clippy.toml lets tests do these; their own functions are not #[test] but belong to them.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fs::{self, File};
@@ -100,9 +103,9 @@ fn a_build_that_fails_shows_what_go_said_and_leaves_no_half_program() {
 
 #[test]
 fn two_runs_build_each_program_once() {
-    // Each build waits for the gate, so that the second run surely meets the first.
+    // The first build waits at the gate, so that the second run surely meets it.
     let build = "echo built >>\"$cd_to/record\"\n\
-                 read -r _ <\"$cd_to/gate\"\n\
+                 if [ \"$(wc -l <\"$cd_to/record\")\" -eq 1 ]; then read -r _ <\"$cd_to/gate\"; fi\n\
                  printf '#!/bin/sh\\n' >\"$output\"; chmod +x \"$output\"";
     let world = World::new("go1.99.0", build);
     let gate = world.path("gate");
@@ -121,15 +124,13 @@ fn two_runs_build_each_program_once() {
     said.read_line(&mut line).unwrap();
     assert!(line.contains("another run is building it"), "{line}");
 
-    for _ in 0..4 {
-        // Opening waits for a reader.
-        File::options()
-            .write(true)
-            .open(&gate)
-            .unwrap()
-            .write_all(b"go\n")
-            .unwrap();
-    }
+    // Opening waits for the reader.
+    File::options()
+        .write(true)
+        .open(&gate)
+        .unwrap()
+        .write_all(b"go\n")
+        .unwrap();
     let first = first.wait_with_output().unwrap();
     let second = second.wait_with_output().unwrap();
     assert!(first.status.success() && second.status.success());

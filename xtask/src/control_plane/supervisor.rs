@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+/// The script that supervises; it is run from a file, so that `ps` shows its name and not its text.
 const SCRIPT: &str = include_str!("supervisor.sh");
 
 /// How many lines of a daemon's log an error quotes.
@@ -42,6 +43,7 @@ pub(super) enum Waited {
 #[derive(Debug)]
 pub(super) struct Supervisor {
     folder: PathBuf,
+    afterwards: Afterwards,
     child: Child,
     /// `None` once the order to stop was given.
     orders: Option<ChildStdin>,
@@ -52,10 +54,10 @@ impl Supervisor {
     pub(super) fn start(folder: &Path, afterwards: Afterwards) -> Result<Self> {
         let log = File::create(folder.join("supervisor.log"))
             .with_context(|| format!("cannot write into {}", folder.display()))?;
+        let script = folder.join("supervisor.sh");
+        fs::write(&script, SCRIPT)?;
         let mut child = Command::new("sh")
-            .arg("-c")
-            .arg(SCRIPT)
-            .arg("opcancel-control-plane")
+            .arg(script)
             .arg(folder)
             .arg(match afterwards {
                 Afterwards::Remove => "remove",
@@ -72,6 +74,7 @@ impl Supervisor {
         let orders = child.stdin.take();
         Ok(Self {
             folder: folder.to_owned(),
+            afterwards,
             child,
             orders,
         })
@@ -153,7 +156,7 @@ impl Supervisor {
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// The last lines of the daemon's log, and a copy of all of it that outlives the folder.
+    /// The last lines of the daemon's log, and where all of it is.
     fn log_end(&self, name: &str) -> String {
         let path = self.folder.join(format!("{name}.log"));
         let log = self.log(name);
@@ -165,15 +168,11 @@ impl Supervisor {
             text.extend(line.chars().take(400));
             text.push('\n');
         }
-        // The folder may be about to go; the log must still be there to be read.
-        let copy = tempfile::Builder::new()
-            .prefix(&format!("opcancel-{name}-"))
-            .suffix(".log")
-            .tempfile()
-            .ok()
-            .and_then(|mut file| file.write_all(log.as_bytes()).ok().map(|()| file))
-            .and_then(|file| file.keep().ok());
-        let kept = copy.map_or(path, |(_, path)| path);
+        let kept = match self.afterwards {
+            Afterwards::Keep => path,
+            // The folder is about to go; the log must still be there to be read.
+            Afterwards::Remove => keep_copy(name, &log).unwrap_or(path),
+        };
         text.push_str(&format!("all of it: {}", kept.display()));
         text
     }
@@ -194,6 +193,18 @@ impl Drop for Supervisor {
         // If waiting fails the supervisor still has its order.
         let _gone = self.stop();
     }
+}
+
+/// Copies a log to a file of its own that stays; `None` if that cannot be.
+fn keep_copy(name: &str, log: &str) -> Option<PathBuf> {
+    let prefix = format!("opcancel-{name}-");
+    let mut file = tempfile::Builder::new()
+        .prefix(&prefix)
+        .suffix(".log")
+        .tempfile()
+        .ok()?;
+    file.write_all(log.as_bytes()).ok()?;
+    file.keep().ok().map(|(_, path)| path)
 }
 
 /// `text` as one word for a POSIX shell.

@@ -41,7 +41,7 @@ any_alive() {
 end() {
     signal TERM "$@"
     tries=0
-    while any_alive "$@" && [ "$tries" -lt 160 ]; do
+    while any_alive "$@" && [ "$tries" -lt 80 ]; do
         sleep 0.05
         tries=$((tries + 1))
     done

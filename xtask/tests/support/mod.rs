@@ -2,11 +2,13 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 /// `cargo xtask`.
 pub fn xtask(arguments: &[&str]) -> Command {
@@ -21,6 +23,8 @@ pub struct Running {
     /// Held, or the process could not print any more.
     stdout: BufReader<ChildStdout>,
     pub folder: PathBuf,
+    /// The parent of `folder`, and of what the process leaves behind.
+    temporary: TempDir,
 }
 
 impl Running {
@@ -29,27 +33,49 @@ impl Running {
     }
 
     pub fn start_with(mut command: Command) -> Self {
-        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        let mut folder = None;
+        let temporary = tempfile::tempdir().unwrap();
+        command
+            .env("TMPDIR", temporary.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut running = Self {
+            process,
+            stdout,
+            folder: PathBuf::new(),
+            temporary,
+        };
         loop {
             let mut line = String::new();
+            let read = running.stdout.read_line(&mut line).unwrap();
             assert_ne!(
-                stdout.read_line(&mut line).unwrap(),
+                read,
                 0,
-                "it ended before it was ready"
+                "it ended before it was ready: {}",
+                running.wait().1
             );
             if let Some(path) = line.strip_prefix("logs, audit log and keys: ") {
-                folder = Some(PathBuf::from(path.trim()));
+                running.folder = PathBuf::from(path.trim());
             }
             if line.starts_with("Ctrl-C") {
-                return Self {
-                    process,
-                    stdout,
-                    folder: folder.unwrap(),
-                };
+                return running;
             }
         }
+    }
+}
+
+impl Running {
+    /// Waits until it ends and returns whether it succeeded, and what it said on stderr.
+    pub fn wait(&mut self) -> (bool, String) {
+        let mut said = String::new();
+        self.process
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        (self.process.wait().unwrap().success(), said)
     }
 }
 
@@ -57,6 +83,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ended = self.process.kill();
         let _waited = self.process.wait();
+        eventually("the folder is removed", || !self.folder.exists());
     }
 }
 

@@ -1,0 +1,141 @@
+//! What tests read afterwards: who asked for what, with what, and how it was answered.
+
+mod support;
+
+use std::time::Duration;
+
+use operations_emulator::{Answer, Authorization, Call, Emulator, Scenario, Script};
+use support::{NAME, PATIENCE, start};
+
+#[tokio::test]
+async fn each_request_is_recorded_with_what_it_carried() {
+    let setup = start(Script::default()).await;
+    let url = format!(
+        "{}/v3beta1/{NAME}:cancel?access_token=hidden",
+        setup.emulator.url()
+    );
+    let answer = setup
+        .client
+        .post(url)
+        .bearer_auth(&setup.token)
+        .header("content-length", "0");
+    let answer = answer
+        .header("user-agent", "opcancel/1")
+        .header("x-goog-request-reason", "because")
+        .header("x-goog-user-project", "payer");
+    assert_eq!(answer.send().await.unwrap().status(), 200);
+
+    let requests = setup.emulator.requests_for(NAME);
+    let [request] = requests.as_slice() else {
+        panic!("{requests:?}")
+    };
+    assert_eq!(
+        (request.method.as_str(), request.version.as_deref()),
+        ("POST", Some("v3beta1"))
+    );
+    assert_eq!(request.path, format!("/v3beta1/{NAME}:cancel"));
+    assert_eq!(request.call, Some(Call::Cancel));
+    assert_eq!(
+        request.authorization,
+        Authorization::Token("token-1".into())
+    );
+    assert_eq!(request.user_agent.as_deref(), Some("opcancel/1"));
+    assert_eq!(request.request_reason.as_deref(), Some("because"));
+    assert_eq!(request.user_project.as_deref(), Some("payer"));
+    assert_eq!(request.content_length.as_deref(), Some("0"));
+    assert_eq!(request.answer, Answer::Status(200));
+    let shown = format!("{requests:?} {}", serde_json::to_string(&requests).unwrap());
+    assert!(
+        !shown.contains(&setup.token) && !shown.contains("hidden"),
+        "{shown}"
+    );
+    assert_eq!(setup.emulator.count(NAME, Call::Cancel), 1);
+    assert_eq!(setup.emulator.count(NAME, Call::Get), 0);
+}
+
+#[tokio::test]
+async fn waiting_ends_with_the_event_and_not_before() {
+    let setup = start(Script::default()).await;
+    let answered = |wanted: usize| {
+        move |requests: &[operations_emulator::RequestRecord]| {
+            requests
+                .iter()
+                .filter(|request| request.answer == Answer::Status(200))
+                .count()
+                == wanted
+        }
+    };
+    let (seen, _) = tokio::join!(setup.emulator.wait_for(answered(2), PATIENCE), async {
+        setup.get().await;
+        setup.cancel().await
+    });
+    assert_eq!(seen.unwrap().len(), 2);
+    let error = setup
+        .emulator
+        .wait_for(answered(3), Duration::from_millis(20))
+        .await
+        .expect_err("a third never comes");
+    assert_eq!(error.requests.len(), 2);
+    assert!(error.to_string().contains(":cancel"), "{error}");
+}
+
+#[tokio::test]
+async fn the_oldest_go_first_and_all_can_be_forgotten() {
+    let scenario = Scenario {
+        record_limit: Some(2),
+        ..Scenario::default()
+    }
+    .with_operation(NAME, Script::default());
+    let setup = support::start_scenario(scenario).await;
+    for _ in 0..3 {
+        setup.get().await;
+    }
+    let kept: Vec<u64> = setup
+        .emulator
+        .requests()
+        .iter()
+        .map(|request| request.sequence)
+        .collect();
+    assert_eq!(
+        kept,
+        [2, 3],
+        "the token was number 0, the first GET number 1"
+    );
+    setup.emulator.clear_requests();
+    assert!(setup.emulator.requests().is_empty());
+}
+
+#[tokio::test]
+async fn shutdown_frees_the_ports_and_cuts_what_hangs() {
+    use operations_emulator::{Fault, FaultAnswer, FaultCall};
+    let hang = Fault::new(FaultCall::Get, FaultAnswer::Hang(Duration::from_secs(3600)));
+    let setup = start(Script::default().with_fault(hang)).await;
+    let (url, client, token) = (
+        setup.emulator.url().to_owned(),
+        setup.client.clone(),
+        setup.token.clone(),
+    );
+    let request = tokio::spawn(
+        client
+            .get(format!("{url}/v2/{NAME}"))
+            .bearer_auth(token)
+            .send(),
+    );
+    setup
+        .emulator
+        .wait_for(|requests| !requests.is_empty(), PATIENCE)
+        .await
+        .unwrap();
+    tokio::time::timeout(PATIENCE, setup.emulator.shutdown())
+        .await
+        .expect("ends in spite of the hanging request");
+    assert!(request.await.unwrap().is_err());
+    let address: std::net::SocketAddr = url.trim_start_matches("http://").parse().unwrap();
+    let again = operations_emulator::Config {
+        listen: address,
+        ..Default::default()
+    };
+    Emulator::start(again)
+        .await
+        .expect("the port is free again");
+}

@@ -1,0 +1,173 @@
+//! The command line of `opcancel-controller`. Every flag may come from the environment instead.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Parser;
+
+use crate::{duration_text, google::endpoint::EndpointOverride, telemetry::logs::LogFormat};
+
+/// Cancels the Google long-running operations that OperationCancellation objects name, and records how they ended.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "opcancel-controller", version, max_term_width = 110)]
+pub struct Arguments {
+    /// How to reach the API server; without it KUBECONFIG, ~/.kube/config or the pod's own ServiceAccount
+    #[arg(long, value_name = "FILE", env = "OPCANCEL_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Watch this namespace only; may be given more than once, or with commas. All by default
+    #[arg(long, value_name = "NAMESPACE", env = "OPCANCEL_WATCH_NAMESPACE", value_delimiter = ',', value_parser = namespace)]
+    pub watch_namespace: Vec<String>,
+
+    /// Call this URL instead of Google's own: https://HOST[:PORT], which may hold {location}; http for loopback only. May be
+    /// given more than once
+    #[arg(long, value_name = "SERVICE[/LOCATION]=URL", env = "OPCANCEL_ENDPOINT_OVERRIDE", value_delimiter = ',')]
+    pub endpoint_override: Vec<EndpointOverride>,
+
+    /// Certificate authorities (PEM) to trust at endpoint overrides, beside the system's
+    #[arg(long, value_name = "FILE", env = "OPCANCEL_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+
+    /// Calls under way at once: cancel requests, first looks and polls have so many each. One endpoint, and one namespace,
+    /// gets at most half of what the others leave
+    #[arg(long, value_name = "NUMBER", env = "OPCANCEL_WORKERS", default_value_t = 64, value_parser = workers)]
+    pub workers: usize,
+
+    /// How long the first cancel request waits for the first look at the operation
+    #[arg(long, value_name = "DURATION", env = "OPCANCEL_OBSERVE_BUDGET", default_value = "250ms", value_parser = duration_text::parse)]
+    pub observe_budget: Duration,
+
+    /// Shortest delay between two polls of an operation
+    #[arg(long, value_name = "DURATION", env = "OPCANCEL_MIN_POLL", default_value = "500ms", value_parser = positive)]
+    pub min_poll: Duration,
+
+    /// Longest delay between two polls of an operation
+    #[arg(long, value_name = "DURATION", env = "OPCANCEL_MAX_POLL", default_value = "60s", value_parser = positive)]
+    pub max_poll: Duration,
+
+    /// After so long of nothing but NOT_FOUND the outcome is NotFound; new operations may be invisible for minutes
+    #[arg(long, value_name = "DURATION", env = "OPCANCEL_NOT_FOUND_AFTER", default_value = "5m", value_parser = positive)]
+    pub not_found_after: Duration,
+
+    /// This cluster's name in Google's audit log (X-Goog-Request-Reason)
+    #[arg(long, value_name = "NAME", env = "OPCANCEL_CLUSTER_NAME", default_value = "")]
+    pub cluster_name: String,
+
+    /// The project whose quota the calls use (x-goog-user-project); the identity's own by default
+    #[arg(long, value_name = "PROJECT", env = "OPCANCEL_QUOTA_PROJECT")]
+    pub quota_project: Option<String>,
+
+    /// The one Google identity to act as; any other is refused. Without it any but a node's default one is taken
+    #[arg(long, value_name = "EMAIL", env = "OPCANCEL_EXPECT_PRINCIPAL")]
+    pub expect_principal: Option<String>,
+
+    /// Where /livez, /readyz and /metrics are served; off for nowhere
+    #[arg(long, value_name = "ADDRESS", env = "OPCANCEL_ADMIN_ADDRESS", default_value = "0.0.0.0:8080", value_parser = admin_address)]
+    pub admin_address: AdminAddress,
+
+    /// The form of log lines
+    #[arg(long, value_enum, env = "OPCANCEL_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// What is logged: error, warn, info, debug or trace. RUST_LOG goes before it
+    #[arg(long, value_name = "LEVEL", env = "OPCANCEL_LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+}
+
+/// Where the admin server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// Nowhere.
+    Off,
+    /// There.
+    At(SocketAddr),
+}
+
+impl Arguments {
+    /// What the single values cannot say.
+    ///
+    /// # Errors
+    /// If two flags contradict each other; the message names them.
+    pub fn check(mut self) -> Result<Self, String> {
+        if self.min_poll > self.max_poll {
+            return Err(format!("--min-poll ({:?}) is longer than --max-poll ({:?})", self.min_poll, self.max_poll));
+        }
+        self.watch_namespace.sort();
+        self.watch_namespace.dedup();
+        Ok(self)
+    }
+}
+
+fn admin_address(text: &str) -> Result<AdminAddress, String> {
+    match text {
+        "" | "off" => Ok(AdminAddress::Off),
+        address => address
+            .parse()
+            .map(AdminAddress::At)
+            .map_err(|_| "expected IP:PORT, such as 127.0.0.1:8080 or [::]:8080, or off".to_owned()),
+    }
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let good = (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if good { Ok(text.to_owned()) } else { Err("expected the name of a namespace".to_owned()) }
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|workers| (1..=1024).contains(workers)).ok_or_else(|| "expected a number from 1 to 1024".to_owned())
+}
+
+fn positive(text: &str) -> Result<Duration, String> {
+    let duration = duration_text::parse(text)?;
+    if duration.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(duration) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Arguments, String> {
+        Arguments::try_parse_from(std::iter::once(&"opcancel-controller").chain(arguments))
+            .map_err(|error| error.to_string())?
+            .check()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_life_cycle() {
+        let settings = crate::lifecycle::Settings::default();
+        let arguments = parse(&[]).unwrap();
+        assert_eq!(arguments.observe_budget, settings.observe_budget);
+        assert_eq!(arguments.min_poll, settings.min_poll);
+        assert_eq!(arguments.max_poll, settings.max_poll);
+        assert_eq!(arguments.not_found_after, settings.not_found_after);
+    }
+
+    #[test]
+    fn lists_may_be_repeated_and_have_commas() {
+        let arguments = parse(&["--watch-namespace", "b,a", "--watch-namespace=a"]).unwrap();
+        assert_eq!(arguments.watch_namespace, ["a", "b"]);
+        assert_eq!(parse(&["--admin-address", "off"]).unwrap().admin_address, AdminAddress::Off);
+    }
+
+    #[test]
+    fn wrong_values_are_told_with_the_flag_and_the_form() {
+        for (arguments, said) in [
+            (&["--observe-budget", "-1s"][..], "--observe-budget"),
+            (&["--observe-budget=1"], "200ms"),
+            (&["--min-poll=0s"], "longer than nothing"),
+            (&["--min-poll=2m"], "--max-poll"),
+            (&["--workers=0"], "1 to 1024"),
+            (&["--watch-namespace=Team_A"], "name of a namespace"),
+            (&["--endpoint-override=dialogflow=http://example.com"], "https"),
+            (&["--endpoint-override=speech=https://example.com"], "dialogflow"),
+            (&["--admin-address=8080"], "IP:PORT"),
+            (&["--log-format=xml"], "json"),
+            (&["--no-such-flag"], "--no-such-flag"),
+        ] {
+            let error = parse(arguments).unwrap_err();
+            assert!(error.contains(said), "{arguments:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Makes the calls to Google: grant, quota, token, grant again, call.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use super::{clock::Clock, fair_queue::Owner, grants::GrantBook};
+use crate::{
+    api::IdentityKind,
+    google::{
+        answer::{CallError, ErrorKind},
+        catalogue::{self, Target},
+        client::OperationsClient,
+        endpoint::EndpointOverrides,
+        operation_name::OperationName,
+        request_reason::RequestReason,
+        rpc_error,
+        throttle::{Caller, Gates, Share},
+        token::{Token, TokenSource},
+    },
+    lifecycle::{Event, ObjectView, TargetView},
+    telemetry::metrics::Metrics,
+};
+
+/// What stands for the operator's identity before Google's name for it is known.
+const UNKNOWN_PRINCIPAL: &str = "operator";
+
+/// What calls are made with. One for the whole process.
+pub struct Calls {
+    /// The HTTP side.
+    pub client: OperationsClient,
+    /// The operator's own identity.
+    pub tokens: Arc<dyn TokenSource>,
+    /// What is allowed.
+    pub grants: GrantBook,
+    /// Administrators' endpoints.
+    pub overrides: EndpointOverrides,
+    /// `--cluster-name`, may be empty.
+    pub cluster: String,
+    /// The clocks.
+    pub clock: Clock,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The quotas that are used up.
+    pub gates: Mutex<Gates>,
+}
+
+/// Which operation is addressed, and on whose behalf: all of it from one object (I5).
+#[derive(Clone, Debug)]
+pub struct Address {
+    namespace: String,
+    identity: IdentityKind,
+    operation: OperationName,
+    target: Target,
+    reason: RequestReason,
+}
+
+/// A call's answer.
+#[derive(Debug)]
+pub struct CallAnswer {
+    /// For the life cycle.
+    pub event: Event,
+    /// The token, if Google did not accept it.
+    pub refused: Option<Token>,
+}
+
+/// Why a call was not made.
+enum NotMade {
+    /// No grant allows it (any more).
+    Withheld,
+    /// No token.
+    NoToken(CallError),
+}
+
+impl Calls {
+    /// What an object addresses; an error if there is nothing to call, which the life cycle never asks for.
+    ///
+    /// # Errors
+    /// If the object has no readable spec or no known target.
+    pub fn address(&self, object: &ObjectView) -> Result<Address, CallError> {
+        let unreadable = || rpc_error::error(ErrorKind::Network, None, "the object names nothing to call".to_owned());
+        let spec = object.spec.as_ref().map_err(|_| unreadable())?;
+        let target = spec.target.as_ref().map_err(|_| unreadable())?;
+        let operation = OperationName::parse(&full_name(target)).map_err(|_| unreadable())?;
+        let target = catalogue::resolve(&target.service, Some(&target.version), &operation, &self.overrides)
+            .map_err(|_| unreadable())?;
+        Ok(Address {
+            namespace: object.namespace.clone(),
+            identity: spec.identity_kind(),
+            operation,
+            target,
+            reason: RequestReason::new(&self.cluster, &object.namespace, &object.name, &object.uid),
+        })
+    }
+
+    /// Asks about the operation.
+    pub async fn get(&self, address: &Address, regardless_of_quota: bool) -> CallAnswer {
+        let caller = self.caller(address);
+        if !regardless_of_quota && let Some(until) = self.held(Share::Get, &caller) {
+            return CallAnswer { event: Event::GetHeld(until), refused: None };
+        }
+        let token = match self.token(address).await {
+            Ok(token) => token,
+            Err(NotMade::Withheld) => return CallAnswer { event: Event::GetWithheld, refused: None },
+            Err(NotMade::NoToken(error)) => return CallAnswer { event: Event::GetAnswered(Err(error)), refused: None },
+        };
+        let answer =
+            self.client.get(&address.target, &address.operation, &address.reason, &token, SystemTime::now()).await;
+        let refused = self.note(Share::Get, &caller, answer.as_ref().err(), token);
+        CallAnswer { event: Event::GetAnswered(answer), refused }
+    }
+
+    /// Asks to cancel the operation. A quota that was used up since the intent was recorded does not hold it back: it was
+    /// announced.
+    pub async fn cancel(&self, address: &Address) -> CallAnswer {
+        let token = match self.token(address).await {
+            Ok(token) => token,
+            Err(NotMade::Withheld) => return CallAnswer { event: Event::CancelWithheld, refused: None },
+            Err(NotMade::NoToken(error)) => return CallAnswer { event: Event::CancelAnswered(Err(error)), refused: None },
+        };
+        let caller = self.caller(address);
+        let answer =
+            self.client.cancel(&address.target, &address.operation, &address.reason, &token, SystemTime::now()).await;
+        let refused = self.note(Share::Post, &caller, answer.as_ref().err(), token);
+        CallAnswer { event: Event::CancelAnswered(answer), refused }
+    }
+
+    /// Until when a used-up quota holds this object's cancel requests back.
+    pub fn cancel_held_until(&self, address: &Address) -> Option<std::time::Duration> {
+        self.held(Share::Post, &self.caller(address))
+    }
+
+    /// A token, if a grant allows it before it is asked for and still when it is there.
+    async fn token(&self, address: &Address) -> Result<Token, NotMade> {
+        if !self.allowed(address) {
+            return Err(NotMade::Withheld);
+        }
+        let token = self.tokens.token().await.map_err(|error| NotMade::NoToken(error.into()))?;
+        if self.allowed(address) { Ok(token) } else { Err(NotMade::Withheld) }
+    }
+
+    fn allowed(&self, address: &Address) -> bool {
+        // This process has the operator's token only; nobody else's call may go out with it.
+        address.identity == IdentityKind::Operator
+            && self.grants.now().allows(
+                &address.namespace,
+                address.operation.project(),
+                address.target.service,
+                address.identity,
+            )
+    }
+
+    fn caller(&self, address: &Address) -> Caller {
+        Caller {
+            endpoint: address.target.endpoint.clone(),
+            principal: self.tokens.principal().unwrap_or_else(|| UNKNOWN_PRINCIPAL.to_owned()),
+            project: address.operation.project().to_owned(),
+        }
+    }
+
+    fn held(&self, share: Share, caller: &Caller) -> Option<std::time::Duration> {
+        let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.held_until(share, caller, self.clock.mono())
+    }
+
+    /// Counts an answer, and closes the gate of a quota that is used up.
+    fn note(&self, share: Share, caller: &Caller, error: Option<&CallError>, token: Token) -> Option<Token> {
+        let method = match share {
+            Share::Get => "Get",
+            Share::Post => "Cancel",
+        };
+        self.metrics.called(method, error.map_or("OK", |error| error.kind.name()));
+        let error = error?;
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.record(share, caller, error, self.clock.mono(), SystemTime::now(), fastrand::f64());
+        (error.kind == ErrorKind::Unauthenticated).then_some(token)
+    }
+}
+
+impl Address {
+    /// Whose turn a call for it takes.
+    pub fn owner(&self) -> Owner {
+        Owner { namespace: self.namespace.as_str().into(), endpoint: self.target.endpoint.as_str().into() }
+    }
+}
+
+/// The operation's name, put together again from its parts.
+fn full_name(target: &TargetView) -> String {
+    let location = target.location.as_ref().map(|location| format!("/locations/{location}")).unwrap_or_default();
+    format!("projects/{}{location}/operations/{}", target.project, target.operation)
+}

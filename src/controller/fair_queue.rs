@@ -1,0 +1,220 @@
+//! Who is next, among more calls than may be under way. Pure.
+//!
+//! Namespaces take turns, and within one its endpoints. However many calls one of them has waiting, it never gets more than
+//! half of the workers that the others leave: whoever comes next finds one free (I12).
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::Hash,
+    sync::Arc,
+};
+
+/// Who a call is counted for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// The object's namespace.
+    pub namespace: Arc<str>,
+    /// The endpoint that is called.
+    pub endpoint: Arc<str>,
+}
+
+/// The waiting calls of one lane. It holds at most one entry for each object that the process knows, which bounds it.
+#[derive(Debug)]
+pub struct FairQueue<T> {
+    workers: usize,
+    /// Whose turn is next comes first; each namespace with something waiting stands here once.
+    turns: VecDeque<Arc<str>>,
+    waiting: HashMap<Arc<str>, VecDeque<(Arc<str>, VecDeque<T>)>>,
+    busy: Shares,
+}
+
+/// The workers in use.
+#[derive(Debug, Default)]
+struct Shares {
+    total: usize,
+    by_namespace: HashMap<Arc<str>, usize>,
+    by_endpoint: HashMap<Arc<str>, usize>,
+}
+
+impl<T> FairQueue<T> {
+    /// With room for so many calls at once, at least one.
+    pub fn new(workers: usize) -> Self {
+        Self { workers: workers.max(1), turns: VecDeque::new(), waiting: HashMap::new(), busy: Shares::default() }
+    }
+
+    /// One more call waits.
+    pub fn push(&mut self, owner: Owner, call: T) {
+        let endpoints = self.waiting.entry(owner.namespace.clone()).or_default();
+        if endpoints.is_empty() {
+            self.turns.push_back(owner.namespace);
+        }
+        match endpoints.iter_mut().find(|(endpoint, _)| *endpoint == owner.endpoint) {
+            Some((_, calls)) => calls.push_back(call),
+            None => endpoints.push_back((owner.endpoint, VecDeque::from([call]))),
+        }
+    }
+
+    /// The next call that may begin, and for whom; [`FairQueue::done`] has to be told when it ended.
+    pub fn take(&mut self) -> Option<(Owner, T)> {
+        if self.busy.total >= self.workers {
+            return None;
+        }
+        for _ in 0..self.turns.len() {
+            let namespace = self.turns.pop_front()?;
+            let taken = self.take_of(&namespace);
+            if self.waiting.get(&namespace).is_some_and(VecDeque::is_empty) {
+                self.waiting.remove(&namespace);
+            } else {
+                self.turns.push_back(namespace.clone());
+            }
+            if let Some((endpoint, call)) = taken {
+                let owner = Owner { namespace, endpoint };
+                self.busy.begin(&owner);
+                return Some((owner, call));
+            }
+        }
+        None
+    }
+
+    /// The next call of one namespace, in turn by endpoint.
+    fn take_of(&mut self, namespace: &Arc<str>) -> Option<(Arc<str>, T)> {
+        if !self.busy.has_room(self.workers, self.busy.by_namespace.get(namespace)) {
+            return None;
+        }
+        let endpoints = self.waiting.get_mut(namespace)?;
+        for _ in 0..endpoints.len() {
+            let (endpoint, mut calls) = endpoints.pop_front()?;
+            let taken = if self.busy.has_room(self.workers, self.busy.by_endpoint.get(&endpoint)) { calls.pop_front() } else { None };
+            if !calls.is_empty() {
+                endpoints.push_back((endpoint.clone(), calls));
+            }
+            if let Some(call) = taken {
+                return Some((endpoint, call));
+            }
+        }
+        None
+    }
+
+    /// A call that was taken has ended.
+    pub fn done(&mut self, owner: &Owner) {
+        self.busy.end(owner);
+    }
+
+    /// How many calls are under way.
+    pub const fn under_way(&self) -> usize {
+        self.busy.total
+    }
+}
+
+impl Shares {
+    /// Whether one that has `mine` workers may have another: fewer than half of what the others leave, but one at least.
+    fn has_room(&self, workers: usize, mine: Option<&usize>) -> bool {
+        let mine = mine.copied().unwrap_or(0);
+        let left_by_others = workers.saturating_sub(self.total.saturating_sub(mine));
+        mine < (left_by_others / 2).max(1)
+    }
+
+    fn begin(&mut self, owner: &Owner) {
+        self.total += 1;
+        *self.by_namespace.entry(owner.namespace.clone()).or_default() += 1;
+        *self.by_endpoint.entry(owner.endpoint.clone()).or_default() += 1;
+    }
+
+    fn end(&mut self, owner: &Owner) {
+        self.total = self.total.saturating_sub(1);
+        less(&mut self.by_namespace, &owner.namespace);
+        less(&mut self.by_endpoint, &owner.endpoint);
+    }
+}
+
+fn less<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn owner(namespace: &str, endpoint: &str) -> Owner {
+        Owner { namespace: namespace.into(), endpoint: endpoint.into() }
+    }
+
+    fn take_all(queue: &mut FairQueue<u32>) -> Vec<u32> {
+        std::iter::from_fn(|| queue.take().map(|(_, call)| call)).collect()
+    }
+
+    #[test]
+    fn namespaces_take_turns() {
+        let mut queue = FairQueue::new(100);
+        for call in 0..10 {
+            queue.push(owner("a", "e"), call);
+        }
+        queue.push(owner("b", "e"), 100);
+        queue.push(owner("c", "e"), 200);
+        assert_eq!(take_all(&mut queue)[..4], [0, 100, 200, 1]);
+    }
+
+    #[test]
+    fn a_dead_endpoint_leaves_workers_for_others() {
+        let mut queue = FairQueue::new(8);
+        for call in 0..100 {
+            queue.push(owner("a", "dead"), call);
+        }
+        assert_eq!(take_all(&mut queue).len(), 4);
+        queue.push(owner("a", "alive"), 1000);
+        queue.push(owner("b", "alive"), 2000);
+        // The namespace `a` has its half already; `b` does not wait for it.
+        assert_eq!(take_all(&mut queue), [2000]);
+        for _ in 0..2 {
+            queue.done(&owner("a", "dead"));
+        }
+        // Within `a` the endpoints take turns.
+        assert_eq!(take_all(&mut queue), [4]);
+        queue.done(&owner("a", "dead"));
+        assert_eq!(take_all(&mut queue), [1000]);
+    }
+
+    #[test]
+    fn a_single_worker_serves_everybody() {
+        let mut queue = FairQueue::new(0);
+        queue.push(owner("a", "e"), 1);
+        queue.push(owner("b", "f"), 2);
+        assert_eq!(take_all(&mut queue), [1]);
+        queue.done(&owner("a", "e"));
+        assert_eq!(take_all(&mut queue), [2]);
+        queue.done(&owner("b", "f"));
+        assert_eq!(queue.under_way(), 0);
+        assert!(queue.busy.by_namespace.is_empty() && queue.busy.by_endpoint.is_empty() && queue.waiting.is_empty());
+    }
+
+    proptest! {
+        /// Whatever comes and ends: never more than the workers, and nothing is lost or served twice.
+        #[test]
+        fn every_call_is_served_once(calls in proptest::collection::vec((0u8..4, 0u8..3), 0..200), workers in 1usize..9) {
+            let mut queue = FairQueue::new(workers);
+            for (call, (namespace, endpoint)) in calls.iter().enumerate() {
+                queue.push(owner(&format!("n{namespace}"), &format!("e{endpoint}")), call);
+            }
+            let mut under_way: VecDeque<Owner> = VecDeque::new();
+            let mut served = Vec::new();
+            loop {
+                while let Some((owner, call)) = queue.take() {
+                    under_way.push_back(owner);
+                    served.push(call);
+                    prop_assert!(under_way.len() <= workers);
+                }
+                prop_assert_eq!(queue.under_way(), under_way.len());
+                let Some(ended) = under_way.pop_front() else { break };
+                queue.done(&ended);
+            }
+            served.sort_unstable();
+            prop_assert_eq!(served, (0..calls.len()).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The client of the API server: one layer of retries, and that is not this one; every wait is bounded.
+
+use std::{error::Error, path::Path, time::Duration};
+
+use http::{HeaderValue, header::USER_AGENT};
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A watch gives a sign of life earlier than this; everything else has shorter limits of its own.
+const READ_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// Makes the client from `--kubeconfig`; without it from `KUBECONFIG`, `~/.kube/config` or the pod's ServiceAccount.
+///
+/// # Errors
+/// If there is no usable configuration; the message says which, and what is wrong with it.
+pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, String> {
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let of_file = |error: &dyn Error| format!("--kubeconfig {}: {}", path.display(), innermost(error));
+            let file = Kubeconfig::read_from(path).map_err(|error| of_file(&error))?;
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(|error| of_file(&error))?
+        }
+        None => Config::infer().await.map_err(|error| {
+            format!(
+                "no way to the API server: neither --kubeconfig nor KUBECONFIG nor ~/.kube/config can be used, and this is no pod ({})",
+                innermost(&error)
+            )
+        })?,
+    };
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    config.reset_reader_on_write = true;
+    config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("opcancel-controller/", env!("CARGO_PKG_VERSION")))));
+    Client::try_from(config).map_err(|error| format!("the API server's address or certificates cannot be used: {}", innermost(&error)))
+}
+
+/// What is really wrong, without the chain of layers that it went through.
+fn innermost(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost.to_string()
+}

@@ -1,0 +1,111 @@
+//! The lanes in which calls to Google wait for a worker.
+//!
+//! Cancel requests and first looks each have workers of their own, so that neither waits behind a backlog of polls, and a
+//! cancel not behind first looks that hang.
+
+use std::sync::Arc;
+
+use super::{
+    calls::{Address, CallAnswer, Calls},
+    fair_queue::{FairQueue, Owner},
+    objects::Id,
+};
+use crate::lifecycle::Lane;
+
+/// One call that waits, or is under way.
+#[derive(Debug)]
+pub struct Call {
+    /// For which object.
+    pub id: Id,
+    /// Where it goes.
+    pub address: Arc<Address>,
+    /// What is asked.
+    pub what: What,
+}
+
+/// What a call asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// How the operation is.
+    Get {
+        /// Even if a quota is used up.
+        regardless_of_quota: bool,
+    },
+    /// To cancel it.
+    Cancel,
+}
+
+/// Which lane a call is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// Cancel requests.
+    Cancel,
+    /// First looks.
+    Start,
+    /// Everything else.
+    Poll,
+}
+
+/// All lanes.
+#[derive(Debug)]
+pub struct Lanes {
+    cancel: FairQueue<Call>,
+    start: FairQueue<Call>,
+    poll: FairQueue<Call>,
+}
+
+impl Lanes {
+    /// With so many workers each.
+    pub fn new(workers: usize) -> Self {
+        Self { cancel: FairQueue::new(workers), start: FairQueue::new(workers), poll: FairQueue::new(workers) }
+    }
+
+    /// One more call waits.
+    pub fn push(&mut self, lane: Name, call: Call) {
+        let owner = call.address.owner();
+        self.lane(lane).push(owner, call);
+    }
+
+    /// The next call that may begin.
+    pub fn take(&mut self) -> Option<(Name, Owner, Call)> {
+        [Name::Cancel, Name::Start, Name::Poll].into_iter().find_map(|name| {
+            let (owner, call) = self.lane(name).take()?;
+            Some((name, owner, call))
+        })
+    }
+
+    /// A call has ended.
+    pub fn done(&mut self, lane: Name, owner: &Owner) {
+        self.lane(lane).done(owner);
+    }
+
+    /// How many cancel requests are under way.
+    pub const fn cancels_under_way(&self) -> usize {
+        self.cancel.under_way()
+    }
+
+    const fn lane(&mut self, name: Name) -> &mut FairQueue<Call> {
+        match name {
+            Name::Cancel => &mut self.cancel,
+            Name::Start => &mut self.start,
+            Name::Poll => &mut self.poll,
+        }
+    }
+}
+
+impl From<Lane> for Name {
+    fn from(lane: Lane) -> Self {
+        match lane {
+            Lane::Start => Self::Start,
+            Lane::Poll => Self::Poll,
+        }
+    }
+}
+
+/// Makes a call.
+pub async fn make(calls: &Calls, address: &Address, what: What) -> CallAnswer {
+    match what {
+        What::Get { regardless_of_quota } => calls.get(address, regardless_of_quota).await,
+        What::Cancel => calls.cancel(address).await,
+    }
+}

@@ -1,0 +1,178 @@
+//! The Kubernetes side: watches, dispatcher, lanes, status writes, events.
+//!
+//! ```text
+//!  watches --sightings--> dispatcher (owns all states, runs lifecycle::step) --calls--> lanes --> Google
+//!  grants  --changed---->      ^   |--requests--> status writer --> API server
+//!                              +---+ answers      events ----------^
+//! ```
+//!
+//! Guarantees: grants are asked at every step, before every token and before every call; nothing is decided before the
+//! grants were read; of one object at most one GET, one POST and one write are under way; a task that dies ends the process.
+//! Caveat: one process at a time. Two of them would waste calls, but not break what the status says.
+
+pub mod calls;
+pub mod clock;
+mod complaint;
+pub mod dispatcher;
+pub mod events;
+pub mod fair_queue;
+pub mod grants;
+mod journal;
+pub mod kube_client;
+mod kube_error;
+pub mod lanes;
+pub mod object_view;
+pub mod objects;
+pub mod preflight;
+pub mod status_writer;
+pub mod warm_up;
+pub mod watches;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use kube::{Client, core::ApiResource};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{CancellationGrant, OperationCancellation},
+    google::{client::OperationsClient, endpoint::EndpointOverrides, throttle::Gates, token::TokenSource},
+    lifecycle::Settings,
+    telemetry::{health::Health, metrics::Metrics},
+};
+
+use self::{
+    calls::Calls,
+    clock::Clock,
+    dispatcher::Dispatcher,
+    grants::GrantBook,
+    status_writer::StatusWriter,
+    watches::{Sighting, Watches},
+};
+
+/// Sightings that wait for the dispatcher; the watches wait beyond it.
+const SIGHTINGS: usize = 256;
+
+/// How long events that wait may take at the end.
+const EVENTS_AT_THE_END: Duration = Duration::from_secs(2);
+
+const GRANTS: &str = "grants";
+const CANCELLATIONS: &str = "cancellations";
+
+/// How the controller works.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What the life of an object depends on.
+    pub settings: Settings,
+    /// `--watch-namespace`; none means all.
+    pub namespaces: Vec<String>,
+    /// `--workers`.
+    pub workers: usize,
+    /// `--endpoint-override`.
+    pub overrides: EndpointOverrides,
+    /// `--cluster-name`, may be empty.
+    pub cluster: String,
+    /// This process's name in events, such as the pod's.
+    pub instance: String,
+}
+
+/// What the controller works with.
+pub struct Parts {
+    /// The Kubernetes client, without retries of its own.
+    pub kubernetes: Client,
+    /// The calls to Google.
+    pub google: OperationsClient,
+    /// The operator's own identity.
+    pub tokens: Arc<dyn TokenSource>,
+    /// Readiness and liveness; made by [`health`].
+    pub health: Arc<Health>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// A readiness that knows all steps of the start.
+pub fn health() -> Arc<Health> {
+    let [token, connections] = warm_up::STEPS;
+    Arc::new(Health::waiting_for(&[preflight::STEP, GRANTS, CANCELLATIONS, token, connections]))
+}
+
+/// Runs until `stop`, then ends what is under way.
+///
+/// # Errors
+/// If a part of it died; the process is to end then.
+pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Result<(), String> {
+    let grants = GrantBook::default();
+    let calls = Arc::new(Calls {
+        client: parts.google,
+        tokens: parts.tokens,
+        grants: grants.clone(),
+        overrides: config.overrides.clone(),
+        cluster: config.cluster,
+        clock: Clock::start(),
+        metrics: parts.metrics.clone(),
+        gates: Mutex::new(Gates::default()),
+    });
+    // Ends by itself when everything is warm; dropped with this function.
+    let mut helpers = JoinSet::new();
+    helpers.spawn(warm_up::run(calls.clone(), parts.health.clone()));
+    tokio::select! {
+        () = preflight::wait(&parts.kubernetes, &config.namespaces, &parts.health) => {}
+        () = stop.cancelled() => return Ok(()),
+    }
+
+    let watches =
+        Watches { client: parts.kubernetes.clone(), metrics: parts.metrics.clone(), health: parts.health.clone() };
+    let (changed, mut grants_changed) = watch::channel(0u64);
+    let mut watching = JoinSet::new();
+    watching.spawn(watches.clone().grants(resource::<CancellationGrant>(), grants, changed, GRANTS));
+    tokio::select! {
+        read = grants_changed.wait_for(|version| *version > 0) => {
+            read.map_err(|_| "the watch of grants died".to_owned())?;
+        }
+        () = stop.cancelled() => return Ok(()),
+    }
+
+    let cancellations = resource::<OperationCancellation>();
+    let (sender, sightings) = mpsc::channel::<Sighting>(SIGHTINGS);
+    let namespaces: Vec<_> =
+        if config.namespaces.is_empty() { vec![None] } else { config.namespaces.into_iter().map(Some).collect() };
+    for namespace in namespaces {
+        let overrides = config.overrides.clone();
+        let watch = watches.clone().cancellations(cancellations.clone(), namespace, overrides, sender.clone(), CANCELLATIONS);
+        watching.spawn(watch);
+    }
+    drop(sender);
+
+    let (events, publisher) =
+        events::queue(parts.kubernetes.clone(), cancellations.clone(), config.instance, parts.metrics.clone());
+    let publishing = tokio::spawn(publisher.run());
+    let writer = StatusWriter::new(parts.kubernetes, cancellations, config.overrides);
+    let dispatcher = Dispatcher::new(calls, writer, events, config.settings, config.workers, parts.health);
+    let mut dispatching = tokio::spawn(dispatcher.run(sightings, grants_changed, stop.clone()));
+
+    let result = tokio::select! {
+        ended = &mut dispatching => ended.unwrap_or_else(|error| Err(format!("the dispatcher died: {error}"))),
+        // A watch never ends while the dispatcher listens, unless it dies.
+        Some(ended) = watching.join_next() => {
+            dispatching.abort();
+            Err(match ended {
+                Ok(()) => "a watch ended".to_owned(),
+                Err(error) => format!("a watch died: {error}"),
+            })
+        }
+    };
+    // Both ends of the queue but the publisher's are gone with the dispatcher.
+    let _ = timeout(EVENTS_AT_THE_END, publishing).await;
+    result
+}
+
+fn resource<K: kube::Resource<DynamicType = ()>>() -> ApiResource {
+    ApiResource::erase::<K>(&())
+}

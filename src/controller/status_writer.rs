@@ -1,0 +1,198 @@
+//! Status writes and live reads at the API server, and which of them goes first.
+//!
+//! A write is a JSON merge patch of `/status` with uid and resourceVersion in it, so a compare-and-set, and with
+//! `fieldValidation=Strict`, so that an outdated CRD refuses what it would otherwise drop in silence.
+
+use std::{collections::VecDeque, time::Duration};
+
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, ValidationDirective},
+    core::{ApiResource, DynamicObject},
+};
+use tokio::time::timeout;
+
+use super::{kube_error, object_view};
+use crate::{
+    google::endpoint::EndpointOverrides,
+    lifecycle::{Event, ObjectView, StatusWrite, WriteAnswer, WriteKind},
+};
+
+/// Limit for one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The name under which the API server notes who wrote what.
+pub const FIELD_MANAGER: &str = "opcancel-controller";
+
+/// Reads and writes single objects.
+#[derive(Clone)]
+pub struct StatusWriter {
+    client: Client,
+    resource: ApiResource,
+    overrides: EndpointOverrides,
+}
+
+/// Which object, by all that identifies it.
+#[derive(Clone, Debug)]
+pub struct ObjectId {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+}
+
+/// What was found instead of the object that was asked for.
+enum NotRead {
+    Gone,
+    Unknown,
+}
+
+impl StatusWriter {
+    /// For objects of this resource.
+    pub const fn new(client: Client, resource: ApiResource, overrides: EndpointOverrides) -> Self {
+        Self { client, resource, overrides }
+    }
+
+    /// Writes, and finds out how the object looks now if somebody else wrote first.
+    pub async fn write(&self, id: &ObjectId, write: &StatusWrite) -> WriteAnswer {
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            field_validation: Some(ValidationDirective::Strict),
+            ..PatchParams::default()
+        };
+        let api = self.api(&id.namespace);
+        let patch = Patch::Merge(&write.patch);
+        let answer = match timeout(REQUEST_TIMEOUT, api.patch_status(&id.name, &params, &patch)).await {
+            Ok(answer) => answer,
+            Err(_) => return self.unsure(id, write.kind, "no answer in time"),
+        };
+        match answer {
+            Ok(object) => match object_view::read(object, &self.overrides) {
+                Some(view) => WriteAnswer::Written(Box::new(view)),
+                None => self.unsure(id, write.kind, "the answer is not the object"),
+            },
+            Err(error) => match kube_error::code(&error) {
+                Some(409) => self.conflict(id, write.kind).await,
+                Some(404) => WriteAnswer::Gone,
+                Some(_) => {
+                    let why = kube_error::describe(&error);
+                    tracing::warn!(
+                        namespace = id.namespace, name = id.name, uid = id.uid, write = write.kind.name(),
+                        "the API server does not take the status, tried again later: {why}"
+                    );
+                    WriteAnswer::Failed
+                }
+                None => self.unsure(id, write.kind, &kube_error::describe(&error)),
+            },
+        }
+    }
+
+    /// Reads the object from the API server itself.
+    pub async fn reread(&self, id: &ObjectId) -> Event {
+        match self.read(id).await {
+            Ok(view) => Event::Reread(Some(Box::new(view))),
+            Err(NotRead::Gone) => Event::Gone,
+            Err(NotRead::Unknown) => Event::Reread(None),
+        }
+    }
+
+    async fn conflict(&self, id: &ObjectId, kind: WriteKind) -> WriteAnswer {
+        match self.read(id).await {
+            Ok(view) => WriteAnswer::Conflict(Box::new(view)),
+            Err(NotRead::Gone) => WriteAnswer::Gone,
+            Err(NotRead::Unknown) => self.unsure(id, kind, "lost a race, and the object cannot be read"),
+        }
+    }
+
+    fn unsure(&self, id: &ObjectId, kind: WriteKind, why: &str) -> WriteAnswer {
+        tracing::warn!(
+            namespace = id.namespace, name = id.name, uid = id.uid, write = kind.name(),
+            "whether the status was written is not known, it is read again: {why}"
+        );
+        WriteAnswer::Unsure
+    }
+
+    /// The object as stored, if it still is this one.
+    async fn read(&self, id: &ObjectId) -> Result<ObjectView, NotRead> {
+        let unknown = |why: &str| {
+            tracing::debug!(namespace = id.namespace, name = id.name, uid = id.uid, "the object cannot be read: {why}");
+            NotRead::Unknown
+        };
+        match timeout(REQUEST_TIMEOUT, self.api(&id.namespace).get(&id.name)).await {
+            Err(_) => Err(unknown("no answer in time")),
+            Ok(Err(error)) if kube_error::code(&error) == Some(404) => Err(NotRead::Gone),
+            Ok(Err(error)) => Err(unknown(&kube_error::describe(&error))),
+            Ok(Ok(object)) => match object_view::read(object, &self.overrides) {
+                Some(view) if view.uid == id.uid => Ok(view),
+                Some(_) => Err(NotRead::Gone),
+                None => Err(unknown("the answer is not the object")),
+            },
+        }
+    }
+
+    fn api(&self, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &self.resource)
+    }
+}
+
+/// The requests that wait for their turn at the API server: at most one of each object, which bounds it.
+///
+/// Beyond 16 in flight the API server writes no faster, and its watches fall behind by half a second.
+#[derive(Debug)]
+pub struct WriteQueue<T> {
+    urgent: VecDeque<T>,
+    others: VecDeque<T>,
+    under_way: usize,
+}
+
+impl<T> Default for WriteQueue<T> {
+    fn default() -> Self {
+        Self { urgent: VecDeque::new(), others: VecDeque::new(), under_way: 0 }
+    }
+}
+
+impl<T> WriteQueue<T> {
+    /// How many requests may be under way at once.
+    pub const AT_ONCE: usize = 16;
+
+    /// Intents, outcomes and the reads that they wait for are urgent: a cancel, or somebody's `kubectl wait`, waits for them.
+    pub fn push(&mut self, urgent: bool, request: T) {
+        if urgent { self.urgent.push_back(request) } else { self.others.push_back(request) }
+    }
+
+    /// The next request that may be sent; [`WriteQueue::done`] has to be told when it was answered.
+    pub fn take(&mut self) -> Option<T> {
+        if self.under_way >= Self::AT_ONCE {
+            return None;
+        }
+        let next = self.urgent.pop_front().or_else(|| self.others.pop_front())?;
+        self.under_way += 1;
+        Some(next)
+    }
+
+    /// A request was answered.
+    pub const fn done(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_at_once_and_the_urgent_ones_first() {
+        let mut queue = WriteQueue::default();
+        for request in 0..20 {
+            queue.push(request >= 15, request);
+        }
+        let first: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
+        assert_eq!(first.len(), 16);
+        assert_eq!(first[..6], [15, 16, 17, 18, 19, 0]);
+        queue.done();
+        assert_eq!(queue.take(), Some(11));
+        assert_eq!(queue.take(), None);
+    }
+}

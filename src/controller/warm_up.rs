@@ -1,0 +1,74 @@
+//! Before `/readyz` says yes: a token is at hand and the connections are open, so that the first cancel waits for neither.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+
+use super::{calls::Calls, complaint::Complaint};
+use crate::{
+    google::{
+        catalogue::{self, SERVICES},
+        operation_name::OperationName,
+    },
+    telemetry::health::Health,
+};
+
+/// The steps of the readiness that this is.
+pub const STEPS: [&str; 2] = ["token", "connections"];
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Tries until it has both. The controller works meanwhile: objects show in their status what fails.
+pub async fn run(calls: Arc<Calls>, health: Arc<Health>) {
+    let [token, connections] = STEPS;
+    let mut tries = Tries::new(token, &health);
+    while let Err(error) = calls.tokens.token().await {
+        tries.failed(error.to_string()).await;
+    }
+    health.done(token);
+    let mut tries = Tries::new(connections, &health);
+    for (endpoint, overridden) in endpoints(&calls) {
+        while let Err(error) = calls.client.warm(&endpoint, overridden).await {
+            tries.failed(format!("{endpoint}: {}", error.message)).await;
+        }
+    }
+    health.done(connections);
+}
+
+/// Tries of one step that fail.
+struct Tries<'a> {
+    step: &'static str,
+    health: &'a Health,
+    complaint: Complaint,
+    pause: Duration,
+}
+
+impl<'a> Tries<'a> {
+    fn new(step: &'static str, health: &'a Health) -> Self {
+        Self { step, health, complaint: Complaint::default(), pause: FIRST_PAUSE }
+    }
+
+    async fn failed(&mut self, why: String) {
+        self.complaint.say(&format!("not ready: {}: {why}", self.step));
+        self.health.explain(self.step, why);
+        sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// The endpoints that are known before any object is: fixed overrides, and each service's global host if nothing overrides it.
+fn endpoints(calls: &Calls) -> Vec<(String, bool)> {
+    let mut endpoints: Vec<_> = calls.overrides.fixed_endpoints().map(|endpoint| (endpoint.to_owned(), true)).collect();
+    for service in SERVICES.iter().filter(|service| !calls.overrides.covers(service.name)) {
+        // Any name without a location leads to the global host.
+        if let Ok(name) = OperationName::parse("projects/p/operations/o")
+            && let Ok(target) = catalogue::resolve(service.name, None, &name, &calls.overrides)
+        {
+            endpoints.push((target.endpoint, target.overridden));
+        }
+    }
+    endpoints.sort();
+    endpoints.dedup();
+    endpoints
+}

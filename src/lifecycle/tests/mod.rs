@@ -1,0 +1,8 @@
+//! Tests of the whole life, on a simulated clock, API server and Google API.
+
+mod budget;
+mod cancel_answers;
+mod get_answers;
+mod properties;
+mod simulation;
+mod waiting_tools;

@@ -1,0 +1,146 @@
+//! The invariants that need no second controller, over random sequences of answers, edits, faults and restarts. The simulation
+//! itself checks I1, I2, I3, I4 and I8 at every step.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::simulation::{Simulation, done, error, object, running};
+use crate::{
+    google::answer::{CancelAnswer, ErrorKind, GetAnswer},
+    lifecycle::{Grant, WriteAnswer},
+};
+
+#[derive(Clone, Debug)]
+enum Deed {
+    Wait(u64),
+    Suspend(bool),
+    Deadline(u64),
+    Revoke,
+    Grant,
+    Touch,
+    Restart,
+    WallJumps(i64),
+    FailWrite(u8, bool),
+    SlowGets(u64),
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        4 => (0u64..200_000).prop_map(Deed::Wait),
+        1 => any::<bool>().prop_map(Deed::Suspend),
+        1 => (10u64..3000).prop_map(Deed::Deadline),
+        1 => Just(Deed::Revoke),
+        2 => Just(Deed::Grant),
+        1 => Just(Deed::Touch),
+        1 => Just(Deed::Restart),
+        1 => (-4000i64..4000).prop_map(Deed::WallJumps),
+        2 => (0u8..4, any::<bool>()).prop_map(|(fault, carried_out)| Deed::FailWrite(fault, carried_out)),
+        1 => (1u64..9000).prop_map(Deed::SlowGets),
+    ]
+}
+
+fn kind() -> impl Strategy<Value = ErrorKind> {
+    prop::sample::select(ErrorKind::ALL.to_vec())
+}
+
+fn get_answer() -> impl Strategy<Value = GetAnswer> {
+    prop_oneof![
+        5 => Just(running()),
+        1 => prop::sample::select(vec![0, 1, 2, 13]).prop_map(done),
+        3 => kind().prop_map(|kind| Err(error(kind))),
+    ]
+}
+
+fn cancel_answer() -> impl Strategy<Value = CancelAnswer> {
+    prop_oneof![2 => Just(Ok(())), 3 => kind().prop_map(|kind| Err(error(kind)))]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_invariants_hold_and_it_ends(
+        gets in prop::collection::vec(get_answer(), 1..40),
+        cancels in prop::collection::vec(cancel_answer(), 1..12),
+        deeds in prop::collection::vec(deed(), 0..20),
+        jitter in 0.0f64..1.0,
+    ) {
+        let last_get = gets.last().cloned().unwrap_or_else(running);
+        let mut sim = Simulation::of(
+            object(),
+            move |n, _| gets.get(n - 1).cloned().unwrap_or_else(|| last_get.clone()),
+            move |n| cancels[(n - 1) % cancels.len()].clone(),
+        );
+        sim.jitter = jitter;
+        for deed in deeds {
+            carry_out(&mut sim, deed);
+        }
+        // Faults stop; what stays granted and unsuspended ends by its deadline, and then all is quiet (I9).
+        sim.write_faults.clear();
+        if !sim.forgotten {
+            sim.set_grant(Grant::Granted);
+            sim.edit(|spec| spec.suspend = false);
+        }
+        sim.run_for(Duration::from_secs(3 * 86_400));
+        prop_assert!(sim.outcome().is_some(), "{:#?}", sim.stored.status);
+        prop_assert!(sim.forgotten);
+        prop_assert!(sim.posts.len() as i64 <= sim.stored.status.cancel_attempts.unwrap_or(0));
+    }
+
+    /// I10: what was not allowed before the start does not count, and the start never moves once an intent stands.
+    #[test]
+    fn the_start_does_not_move(wait in 0u64..100_000, revoked in 0u64..100_000, restarts in 0usize..3) {
+        let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
+        sim.grant = Grant::NotGranted;
+        sim.run_for(Duration::from_secs(wait));
+        prop_assert_eq!(&sim.stored.status.start_time, &None);
+        sim.set_grant(Grant::Granted);
+        sim.run_for(Duration::from_secs(2));
+        let start = sim.stored.status.start_time.clone().expect("started");
+        prop_assert!(start.0.as_second() >= super::simulation::START + wait as i64);
+        sim.set_grant(Grant::NotGranted);
+        sim.run_for(Duration::from_secs(revoked));
+        for _ in 0..restarts {
+            if !sim.forgotten {
+                sim.restart();
+            }
+        }
+        sim.run_for(Duration::from_secs(2 * 86_400));
+        prop_assert_eq!(sim.outcome(), Some(crate::api::Outcome::Unknown));
+        prop_assert_eq!(sim.stored.status.start_time.clone(), Some(start.clone()));
+        let end = sim.stored.status.completion_time.clone().expect("ended").0;
+        prop_assert!(end.as_second() - start.0.as_second() >= 86_400);
+        prop_assert!(end.as_second() - start.0.as_second() <= 86_400 + 65);
+    }
+}
+
+fn carry_out(sim: &mut Simulation, deed: Deed) {
+    if sim.forgotten {
+        return;
+    }
+    match deed {
+        Deed::Wait(ms) => sim.run_for(Duration::from_millis(ms)),
+        Deed::Suspend(suspend) => sim.edit(|spec| spec.suspend = suspend),
+        Deed::Deadline(seconds) => sim.edit(|spec| spec.deadline = Duration::from_secs(seconds)),
+        Deed::Revoke => sim.set_grant(Grant::NotGranted),
+        Deed::Grant => sim.set_grant(Grant::Granted),
+        Deed::Touch => sim.touch(),
+        Deed::Restart => sim.restart(),
+        Deed::WallJumps(seconds) => {
+            // Never before the object's creation for good: a clock that is wrong for ever is not a fault that stops.
+            let next = sim.wall_offset + jiff::SignedDuration::from_secs(seconds);
+            sim.wall_offset = next.max(jiff::SignedDuration::ZERO);
+        }
+        Deed::FailWrite(fault, carried_out) => {
+            let stored = Box::new(sim.stored.clone());
+            sim.write_faults.push(match fault {
+                0 => (WriteAnswer::Conflict(stored), false),
+                1 => (WriteAnswer::Unsure, carried_out),
+                2 => (WriteAnswer::Failed, false),
+                _ => (WriteAnswer::Conflict(stored), false),
+            });
+        }
+        Deed::SlowGets(ms) => sim.get_latency = Duration::from_millis(ms),
+    }
+}

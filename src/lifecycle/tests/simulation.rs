@@ -1,0 +1,410 @@
+//! One object, an API server that stores its status, a Google API that answers from a script, and a clock that jumps from
+//! event to event. Checks at every step what must always be true.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    api::{AcceptedOutcome, CancellationStatus, Outcome},
+    google::answer::{CallError, CancelAnswer, ErrorKind, GetAnswer, Operation, OperationError},
+    lifecycle::{
+        Cancellation, Context, Effect, Event, Grant, Notice, Now, ObjectView, Settings, Spec, StatusWrite, TargetView,
+        WriteAnswer, WriteKind, step,
+    },
+};
+
+/// The wall clock when a simulation starts: not a full minute, so that nothing depends on it.
+pub const START: i64 = 1_700_000_013;
+
+pub type GetScript = Box<dyn FnMut(usize, Duration) -> GetAnswer>;
+pub type CancelScript = Box<dyn FnMut(usize) -> CancelAnswer>;
+
+pub struct Simulation {
+    pub known: Cancellation,
+    pub stored: ObjectView,
+    pub now: Duration,
+    pub wall_offset: jiff::SignedDuration,
+    pub wake: Option<Duration>,
+    queue: Vec<(Duration, Event)>,
+    pub settings: Settings,
+    pub grant: Grant,
+    pub jitter: f64,
+    pub get_latency: Duration,
+    pub cancel_latency: Duration,
+    pub write_latency: Duration,
+    pub get_script: GetScript,
+    pub cancel_script: CancelScript,
+    /// Answers to the next writes instead of carrying them out; `true`: carried out all the same.
+    pub write_faults: Vec<(WriteAnswer, bool)>,
+    pub gets: Vec<Duration>,
+    pub posts: Vec<Duration>,
+    pub writes: Vec<(Duration, StatusWrite)>,
+    pub notices: Vec<Notice>,
+    pub dropped_tokens: usize,
+    pub seen_done: Option<Operation>,
+    pub forgotten: bool,
+}
+
+pub fn spec() -> Spec {
+    Spec {
+        service: "dialogflow".into(),
+        project: "acme-prod".into(),
+        target: Ok(TargetView {
+            project: "acme-prod".into(),
+            location: Some("europe-west1".into()),
+            operation: "op-1".into(),
+            service: "dialogflow".into(),
+            version: "v2".into(),
+            endpoint: "https://europe-west1-dialogflow.googleapis.com".into(),
+        }),
+        service_account_name: None,
+        accepted_outcomes: AcceptedOutcome::DEFAULT.into_iter().collect(),
+        deadline: Duration::from_secs(86_400),
+        suspend: false,
+    }
+}
+
+pub fn object() -> ObjectView {
+    ObjectView {
+        uid: "uid-1".into(),
+        namespace: "contact-center".into(),
+        name: "stop".into(),
+        resource_version: "1".into(),
+        generation: 1,
+        created: Timestamp::new(START, 0).unwrap(),
+        deleting: false,
+        spec: Ok(spec()),
+        status: CancellationStatus { observed_generation: Some(-1), ..CancellationStatus::default() },
+    }
+}
+
+pub fn running() -> GetAnswer {
+    Ok(Operation { metadata_state: Some("RUNNING".into()), ..Operation::default() })
+}
+
+pub fn done(code: i32) -> GetAnswer {
+    let error = (code != 0).then(|| OperationError { code, status: format!("CODE_{code}"), message: "as told".into() });
+    Ok(Operation { done: true, has_response: code == 0, error, ..Operation::default() })
+}
+
+pub fn error(kind: ErrorKind) -> CallError {
+    CallError {
+        kind,
+        http_status: Some(400),
+        reason: None,
+        domain: None,
+        metadata: BTreeMap::new(),
+        message: "as told".into(),
+        retry_after: None,
+    }
+}
+
+impl Simulation {
+    /// Answers: running until `cancelled` has been posted for `after`, then cancelled.
+    pub fn cancellable(after: Duration) -> Self {
+        Self::new(|_, _| running(), |_| Ok(())).ending_after_post(after)
+    }
+
+    pub fn new(
+        get: impl FnMut(usize, Duration) -> GetAnswer + 'static,
+        cancel: impl FnMut(usize) -> CancelAnswer + 'static,
+    ) -> Self {
+        Self::of(object(), get, cancel)
+    }
+
+    pub fn of(
+        object: ObjectView,
+        get: impl FnMut(usize, Duration) -> GetAnswer + 'static,
+        cancel: impl FnMut(usize) -> CancelAnswer + 'static,
+    ) -> Self {
+        let now = Now { wall: Timestamp::new(START, 0).unwrap(), mono: Duration::ZERO };
+        Self {
+            known: Cancellation::new(object.clone(), now),
+            stored: object,
+            now: Duration::ZERO,
+            wall_offset: jiff::SignedDuration::ZERO,
+            wake: Some(Duration::ZERO),
+            queue: Vec::new(),
+            settings: Settings::default(),
+            grant: Grant::Granted,
+            jitter: 0.5,
+            get_latency: Duration::from_millis(20),
+            cancel_latency: Duration::from_millis(20),
+            write_latency: Duration::from_millis(5),
+            get_script: Box::new(get),
+            cancel_script: Box::new(cancel),
+            write_faults: Vec::new(),
+            gets: Vec::new(),
+            posts: Vec::new(),
+            writes: Vec::new(),
+            notices: Vec::new(),
+            dropped_tokens: 0,
+            seen_done: None,
+            forgotten: false,
+        }
+    }
+
+    fn ending_after_post(mut self, after: Duration) -> Self {
+        // The first GET that follows the POST starts the operation's own clock.
+        let posted = std::rc::Rc::new(std::cell::Cell::new(false));
+        let asked = posted.clone();
+        let mut since = None;
+        self.get_script = Box::new(move |_, now| {
+            if !posted.get() {
+                return running();
+            }
+            let since = *since.get_or_insert(now);
+            if now - since >= after { done(1) } else { running() }
+        });
+        self.cancel_script = Box::new(move |_| {
+            asked.set(true);
+            Ok(())
+        });
+        self
+    }
+
+    pub fn wall(&self) -> Timestamp {
+        let since = jiff::SignedDuration::try_from(self.now).unwrap();
+        Timestamp::new(START, 0).unwrap() + since + self.wall_offset
+    }
+
+    /// Delivers one event now.
+    pub fn deliver(&mut self, event: Event) {
+        if self.forgotten {
+            return;
+        }
+        let context = Context {
+            now: Now { wall: self.wall(), mono: self.now },
+            jitter: self.jitter,
+            settings: &self.settings,
+            grant: self.grant,
+            principal: Some("opcancel@acme.iam.gserviceaccount.com"),
+        };
+        let plan = step(&mut self.known, event, &context);
+        self.wake = plan.wake_at;
+        for effect in plan.effects {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Get { .. } => {
+                assert_eq!(self.grant, Grant::Granted, "a GET without a grant");
+                self.gets.push(self.now);
+                let at = self.now + self.get_latency;
+                let answer = (self.get_script)(self.gets.len(), at);
+                if let Ok(operation) = &answer
+                    && operation.done
+                {
+                    self.seen_done = Some(operation.clone());
+                }
+                self.queue.push((at, Event::GetAnswered(answer)));
+            }
+            Effect::Cancel { attempt } => {
+                assert_eq!(self.grant, Grant::Granted, "a POST without a grant");
+                assert_eq!(Some(attempt), self.stored.status.cancel_attempts);
+                assert!(self.stored.status.outcome.is_none(), "a POST after the outcome");
+                self.posts.push(self.now);
+                assert!(self.posts.len() as i64 <= attempt, "I2: more POSTs than intents");
+                let answer = (self.cancel_script)(self.posts.len());
+                self.queue.push((self.now + self.cancel_latency, Event::CancelAnswered(answer)));
+            }
+            Effect::Write(write) => {
+                let at = self.now + self.write_latency;
+                let answer = if self.write_faults.is_empty() {
+                    self.store(&write)
+                } else {
+                    let (fault, carried_out) = self.write_faults.remove(0);
+                    if carried_out {
+                        self.store(&write);
+                    }
+                    match fault {
+                        WriteAnswer::Conflict(_) => WriteAnswer::Conflict(Box::new(self.stored.clone())),
+                        fault => fault,
+                    }
+                };
+                self.queue.push((at, Event::WriteAnswered(answer)));
+            }
+            Effect::DropToken => self.dropped_tokens += 1,
+            Effect::Publish(notice) => self.notices.push(notice),
+            Effect::Reread => {
+                let at = self.now + self.write_latency;
+                self.queue.push((at, Event::Reread(Some(Box::new(self.stored.clone())))));
+            }
+            Effect::Forget => self.forgotten = true,
+        }
+    }
+
+    /// The API server's side of a write: a compare-and-set, and the rules that hold for what is stored.
+    fn store(&mut self, write: &StatusWrite) -> WriteAnswer {
+        if write.base != self.stored.resource_version {
+            return WriteAnswer::Conflict(Box::new(self.stored.clone()));
+        }
+        let before = self.stored.status.clone();
+        let mut status = serde_json::to_value(&before).unwrap();
+        merge(&mut status, &write.patch["status"]);
+        let after: CancellationStatus = serde_json::from_value(status).unwrap();
+        self.check_write(&before, &after, write);
+        self.stored.status = after;
+        self.bump();
+        self.writes.push((self.now, write.clone()));
+        WriteAnswer::Written(Box::new(self.stored.clone()))
+    }
+
+    fn check_write(&self, before: &CancellationStatus, after: &CancellationStatus, write: &StatusWrite) {
+        assert_eq!(*after, *write.status, "the patch makes the status that it promises");
+        assert!(before.outcome.is_none(), "I3: a write after the outcome");
+        assert!(after.cancel_attempts.unwrap_or(0) >= before.cancel_attempts.unwrap_or(0), "I8");
+        if write.kind == WriteKind::Intent {
+            assert_eq!(after.cancel_attempts.unwrap_or(0), before.cancel_attempts.unwrap_or(0) + 1);
+        } else {
+            assert_eq!(after.cancel_attempts, before.cancel_attempts);
+        }
+        assert_eq!(after.outcome.is_some(), write.kind == WriteKind::Outcome);
+        match after.outcome.as_deref() {
+            None => {
+                assert!(after.observed_generation >= before.observed_generation, "I8");
+                assert_eq!(after.observed_generation, Some(self.stored.generation));
+            }
+            Some(outcome) => {
+                assert_eq!(after.observed_generation, None);
+                self.check_outcome(outcome.parse().unwrap());
+            }
+        }
+        for condition in &after.conditions {
+            assert_eq!(condition.observed_generation, after.observed_generation, "{}", condition.type_);
+            assert!(condition.message.len() <= 256 + '…'.len_utf8(), "{}", condition.message);
+        }
+        assert!(!(self.is_true(after, "Reconciling") && self.is_true(after, "Stalled")));
+    }
+
+    /// I4: the outcome says what a GET saw.
+    fn check_outcome(&self, outcome: Outcome) {
+        let expected = self.seen_done.as_ref().map(|operation| match &operation.error {
+            None => Outcome::Completed,
+            Some(error) if error.code == 1 => Outcome::Cancelled,
+            Some(_) => Outcome::Failed,
+        });
+        match outcome {
+            Outcome::Cancelled | Outcome::Completed | Outcome::Failed => assert_eq!(Some(outcome), expected, "I4"),
+            Outcome::Unknown => {
+                let spec = self.stored.spec.as_ref().unwrap();
+                let start = self.stored.status.start_time.as_ref().expect("Unknown only once started").0;
+                let waited = Duration::try_from(self.wall().duration_since(start)).unwrap();
+                assert!(waited >= spec.deadline, "I4: Unknown after {waited:?}");
+            }
+            _ => {}
+        }
+    }
+
+    fn is_true(&self, status: &CancellationStatus, type_: &str) -> bool {
+        status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True")
+    }
+
+    fn bump(&mut self) {
+        let version: u64 = self.stored.resource_version.parse().unwrap();
+        self.stored.resource_version = (version + 1).to_string();
+    }
+
+    /// Somebody edits the spec; the watch shows it.
+    pub fn edit(&mut self, change: impl FnOnce(&mut Spec)) {
+        change(self.stored.spec.as_mut().unwrap());
+        self.stored.generation += 1;
+        self.bump();
+        self.deliver(Event::Seen(Box::new(self.stored.clone())));
+    }
+
+    /// Somebody touches labels.
+    pub fn touch(&mut self) {
+        self.bump();
+    }
+
+    pub fn set_grant(&mut self, grant: Grant) {
+        self.grant = grant;
+        self.deliver(Event::Woken);
+    }
+
+    /// The process dies and another one starts: only what is stored is left.
+    pub fn restart(&mut self) {
+        self.queue.clear();
+        let now = Now { wall: self.wall(), mono: self.now };
+        self.known = Cancellation::new(self.stored.clone(), now);
+        self.wake = Some(self.now);
+        self.deliver(Event::Woken);
+    }
+
+    /// Carries out what is due next, if it is due by `until`.
+    pub fn next(&mut self, until: Duration) -> bool {
+        if self.forgotten {
+            return false;
+        }
+        let queued = self.queue.iter().enumerate().min_by_key(|(index, (at, _))| (*at, *index)).map(|(index, (at, _))| (index, *at));
+        match (queued, self.wake) {
+            (Some((index, at)), wake) if wake.is_none_or(|wake| at <= wake) && at <= until => {
+                self.now = self.now.max(at);
+                let (_, event) = self.queue.remove(index);
+                self.deliver(event);
+            }
+            (_, Some(wake)) if wake <= until => {
+                self.now = self.now.max(wake);
+                self.deliver(Event::Woken);
+            }
+            _ => {
+                self.now = self.now.max(until);
+                return false;
+            }
+        }
+        true
+    }
+
+    pub fn run_for(&mut self, time: Duration) {
+        let until = self.now + time;
+        let mut steps = 0;
+        while self.next(until) {
+            steps += 1;
+            assert!(steps < 200_000, "it does not come to rest");
+        }
+    }
+
+    /// Runs until the outcome is recorded, two days at most.
+    pub fn run(&mut self) -> Option<Outcome> {
+        self.run_for(Duration::from_secs(2 * 86_400));
+        self.outcome()
+    }
+
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.stored.status.outcome.as_deref().map(|outcome| outcome.parse().unwrap())
+    }
+
+    /// Status and reason of a stored condition, such as `True/Granted`; `-` if it is absent.
+    pub fn condition(&self, type_: &str) -> String {
+        let found = self.stored.status.conditions.iter().find(|condition| condition.type_ == type_);
+        found.map_or("-".into(), |condition| format!("{}/{}", condition.status, condition.reason))
+    }
+
+    pub fn kinds(&self) -> Vec<WriteKind> {
+        self.writes.iter().map(|(_, write)| write.kind).collect()
+    }
+}
+
+/// RFC 7386.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(changes) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    let Some(object) = target.as_object_mut() else { return };
+    for (key, change) in changes {
+        if change.is_null() {
+            object.remove(key);
+        } else {
+            merge(object.entry(key.clone()).or_insert(Value::Null), change);
+        }
+    }
+}

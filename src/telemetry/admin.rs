@@ -1,0 +1,75 @@
+//! The admin server: `/livez`, `/readyz` and `/metrics`. Plain HTTP, nothing secret, nothing to change.
+
+use std::{future::Future, net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::net::TcpListener;
+
+use super::{health::Health, metrics::Metrics};
+
+#[derive(Clone, Debug)]
+struct Shown {
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+}
+
+/// Binds the address of `--admin-address`.
+///
+/// # Errors
+/// If the address cannot be had; the message names the flag.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("--admin-address: cannot listen on {address}: {error}; choose another address, or off"))
+}
+
+/// Serves until `stop` is there.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), String> {
+    let router = Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics_text))
+        .with_state(Shown { health, metrics });
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop)
+        .await
+        .map_err(|error| format!("the admin server failed: {error}"))
+}
+
+async fn livez(State(shown): State<Shown>) -> Response {
+    if shown.health.is_alive() {
+        "ok\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the dispatcher has stopped\n").into_response()
+    }
+}
+
+async fn readyz(State(shown): State<Shown>) -> Response {
+    match shown.health.missing() {
+        None => "ok\n".into_response(),
+        Some(missing) => (StatusCode::SERVICE_UNAVAILABLE, missing).into_response(),
+    }
+}
+
+async fn metrics_text(State(shown): State<Shown>) -> Response {
+    match shown.metrics.text() {
+        Ok(text) => {
+            ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

@@ -1,0 +1,101 @@
+//! Whether the process is ready, and whether it still lives.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// A dispatcher that has not come round for this long is stuck.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+
+/// What `/readyz` and `/livez` answer from.
+#[derive(Debug)]
+pub struct Health {
+    /// What is still missing before the process is ready, and why.
+    missing: Mutex<BTreeMap<&'static str, String>>,
+    started: Instant,
+    /// Milliseconds after the start at which the dispatcher last came round; 0 before it runs.
+    last_beat: AtomicU64,
+}
+
+impl Health {
+    /// Not ready until each of these was reported as done.
+    pub fn waiting_for(steps: &[&'static str]) -> Self {
+        let missing = steps.iter().map(|step| (*step, "not done yet".to_owned())).collect();
+        Self { missing: Mutex::new(missing), started: Instant::now(), last_beat: AtomicU64::new(0) }
+    }
+
+    /// One step is done.
+    pub fn done(&self, step: &str) {
+        let mut missing = self.lock();
+        if missing.remove(step).is_some() && missing.is_empty() {
+            tracing::info!("ready");
+        }
+    }
+
+    /// One step is not done, or not any more, and why.
+    pub fn not_yet(&self, step: &'static str, why: impl Into<String>) {
+        self.lock().insert(step, why.into());
+    }
+
+    /// Why a step that is not done is not; nothing if it was done before.
+    pub fn explain(&self, step: &str, why: impl Into<String>) {
+        if let Some(reason) = self.lock().get_mut(step) {
+            *reason = why.into();
+        }
+    }
+
+    /// What is missing, a line each; `None` if the process is ready.
+    pub fn missing(&self) -> Option<String> {
+        let missing = self.lock();
+        (!missing.is_empty())
+            .then(|| missing.iter().map(|(step, why)| format!("{step}: {why}\n")).collect::<String>())
+    }
+
+    /// The dispatcher came round.
+    pub fn beat(&self) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_beat.store(now.max(1), Ordering::Relaxed);
+    }
+
+    /// Whether the dispatcher has come round lately, or does not run yet.
+    pub fn is_alive(&self) -> bool {
+        match self.last_beat.load(Ordering::Relaxed) {
+            0 => true,
+            beat => self.started.elapsed().saturating_sub(Duration::from_millis(beat)) < LONGEST_SILENCE,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, String>> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_once_every_step_is_done() {
+        let health = Health::waiting_for(&["grants", "token"]);
+        health.done("grants");
+        health.not_yet("token", "no answer");
+        assert_eq!(health.missing().as_deref(), Some("token: no answer\n"));
+        health.done("token");
+        assert_eq!(health.missing(), None);
+        health.not_yet("stopping", "SIGTERM");
+        assert!(health.missing().is_some());
+    }
+
+    #[test]
+    fn a_process_that_has_not_begun_is_alive() {
+        let health = Health::waiting_for(&[]);
+        assert!(health.is_alive());
+        health.beat();
+        assert!(health.is_alive());
+    }
+}

@@ -1,0 +1,56 @@
+//! Log lines on standard error.
+
+use clap::ValueEnum;
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt, filter_fn},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The libraries' own warnings show their internals; what matters of them this program says in its own words.
+const DEFAULT_FILTER: &str = "warn,opcancel=info,opcancel_controller=info,kube_runtime=off,kube_client=off,google_cloud_auth=off";
+
+/// Starts logging. `filter` is what `--log-level` says, `RUST_LOG` goes before it: a level such as `debug` for this
+/// program, or directives as tracing-subscriber reads them.
+///
+/// # Errors
+/// If the filter cannot be read, or something else logs already.
+pub fn start(format: LogFormat, filter: &str) -> Result<(), String> {
+    let (name, directives) = match std::env::var("RUST_LOG") {
+        Ok(directives) if !directives.is_empty() => ("RUST_LOG", directives),
+        _ => ("--log-level", filter.to_owned()),
+    };
+    let directives = match directives.parse::<Level>() {
+        Ok(level) => DEFAULT_FILTER.replace("=info", &format!("={level}")),
+        Err(_) => directives,
+    };
+    let filter = EnvFilter::builder()
+        .parse(&directives)
+        .map_err(|error| format!("{name}: {directives:?} is no log filter ({error}); expected a level such as info or debug"))?;
+    let filter = filter.and(filter_fn(harmless));
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let layer = match format {
+        LogFormat::Text => layer.with_target(false).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter))
+        .try_init()
+        .map_err(|error| format!("logs cannot be started: {error}"))
+}
+
+/// Below INFO, libraries may log headers and bodies, and with them tokens: no filter makes those visible.
+fn harmless(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("opcancel") || *metadata.level() <= Level::INFO
+}

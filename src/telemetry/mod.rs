@@ -1,0 +1,8 @@
+//! What the operator tells of itself: logs, metrics, and the admin server with `/livez`, `/readyz` and `/metrics`.
+//!
+//! Guarantees: no label of a metric is made from an object or an answer; nothing here ever holds a token.
+
+pub mod admin;
+pub mod health;
+pub mod logs;
+pub mod metrics;

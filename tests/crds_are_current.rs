@@ -1,0 +1,73 @@
+//! `crds/` is generated from the Rust types: `cargo xtask crds` writes it (by running this test with
+//! `OPCANCEL_UPDATE_CRDS=1`), and this test fails when it is stale.
+
+use std::{fs, path::Path};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use opcancel::{
+    api::{cancellation_crd, grant_crd},
+    google::catalogue,
+};
+
+fn generated() -> [(&'static str, String); 2] {
+    let services: Vec<&str> = catalogue::service_names().collect();
+    [
+        ("operationcancellations.yaml", yaml(&cancellation_crd(&services).expect("a schema"))),
+        ("cancellationgrants.yaml", yaml(&grant_crd(&services).expect("a schema"))),
+    ]
+}
+
+fn yaml(crd: &CustomResourceDefinition) -> String {
+    let body = serde_saphyr::to_string(crd).expect("plain data");
+    format!("# Generated from src/api by `cargo xtask crds`; do not edit.\n{body}")
+}
+
+#[test]
+fn the_files_in_crds_are_what_the_types_say() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    for (name, expected) in generated() {
+        let path = folder.join(name);
+        if std::env::var_os("OPCANCEL_UPDATE_CRDS").is_some() {
+            fs::write(&path, &expected).expect("crds/ is writable");
+        }
+        let found = fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == expected, "crds/{name} is stale: run `cargo xtask crds`");
+    }
+}
+
+#[test]
+fn group_and_version_are_the_constants() {
+    for (_, text) in generated() {
+        let crd: CustomResourceDefinition = serde_saphyr::from_str(&text).expect("what was written");
+        assert_eq!(crd.spec.group, opcancel::api::GROUP);
+        assert_eq!(crd.spec.versions[0].name, opcancel::api::VERSION);
+    }
+}
+
+/// Every string that a user or an endpoint may fill has a limit: etcd's is 1.5 MB for the whole object.
+#[test]
+fn every_string_has_a_longest_length() {
+    for (name, text) in generated() {
+        let crd: serde_json::Value = serde_saphyr::from_str(&text).expect("what was written");
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        for part in ["spec", "status"] {
+            let mut unlimited = Vec::new();
+            unlimited_strings(&schema["properties"][part], part, &mut unlimited);
+            assert!(unlimited.is_empty(), "{name}: {unlimited:?}");
+        }
+    }
+}
+
+fn unlimited_strings(schema: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+    if schema["type"] == "string" && schema.get("enum").is_none() && schema.get("maxLength").is_none() {
+        found.push(path.to_owned());
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        unlimited_strings(property, &format!("{path}.{name}"), found);
+    }
+    for key in ["items", "additionalProperties"] {
+        if let Some(inner) = schema.get(key) {
+            unlimited_strings(inner, &format!("{path}.{key}"), found);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The operator's own identity on a metadata server that misbehaves exactly as told.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+#[path = "support/raw_http.rs"]
+mod raw_http;
+
+use opcancel::google::{
+    identity::{IdentityConfig, MetadataIdentity},
+    tls,
+    token::TokenSource,
+};
+use raw_http::{RawHttp, Reply, answer};
+use std::time::Duration;
+
+const EMAIL: &str = "opcancel@acme.iam.gserviceaccount.com";
+
+fn token_json(token: &str, expires_in: u64) -> String {
+    let body =
+        format!(r#"{{"access_token":"{token}","expires_in":{expires_in},"token_type":"Bearer"}}"#);
+    answer("200 OK\r\ncontent-type: application/json", &body)
+}
+
+/// A metadata server with this e-mail address; the n-th question for a token gets what `token` says.
+async fn metadata(email: &str, token: impl Fn(usize) -> Reply + Send + Sync + 'static) -> RawHttp {
+    let email = answer("200 OK", email);
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    RawHttp::start(move |head, _| {
+        assert!(head.contains("metadata-flavor: google\n"), "{head}");
+        if head.starts_with("GET /computeMetadata/v1/instance/service-accounts/default/email ") {
+            Reply::Close(email.clone())
+        } else {
+            assert!(
+                head.starts_with(
+                    "GET /computeMetadata/v1/instance/service-accounts/default/token?scopes="
+                ),
+                "{head}"
+            );
+            token(asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst))
+        }
+    })
+    .await
+}
+
+fn identity(server: &RawHttp, change: impl FnOnce(&mut IdentityConfig)) -> MetadataIdentity {
+    tls::install_provider();
+    let mut config = IdentityConfig {
+        metadata_server: Some(server.url()),
+        ..IdentityConfig::default()
+    };
+    change(&mut config);
+    MetadataIdentity::new(config).unwrap()
+}
+
+fn count(server: &RawHttp, what: &str) -> usize {
+    server
+        .requests()
+        .iter()
+        .filter(|head| head.contains(what))
+        .count()
+}
+
+#[tokio::test]
+async fn many_callers_share_one_fetch() {
+    let server = metadata(EMAIL, |_| Reply::Close(token_json("token-1", 3600))).await;
+    let identity = identity(&server, |_| ());
+    assert_eq!(identity.principal(), None);
+    let tokens = futures::future::join_all((0..50).map(|_| identity.token())).await;
+    for token in tokens {
+        assert_eq!(token.unwrap().secret(), "token-1");
+    }
+    assert_eq!(identity.principal().as_deref(), Some(EMAIL));
+    assert_eq!(
+        (count(&server, "/email "), count(&server, "/token?")),
+        (1, 1)
+    );
+    let heads = server.requests();
+    assert!(heads[0].contains("/email "), "who we are comes first");
+    assert!(heads[1].contains("cloud-platform"), "{}", heads[1]);
+}
+
+#[tokio::test]
+async fn an_identity_that_nobody_meant_gets_no_token() {
+    let node = "123-compute@developer.gserviceaccount.com";
+    for (email, expected, said) in [
+        (node, None, "the node's own service account"),
+        (
+            EMAIL,
+            Some("other@acme.iam.gserviceaccount.com"),
+            "--expect-principal",
+        ),
+        ("not an address", None, "no e-mail address"),
+        ("", None, "no e-mail address"),
+    ] {
+        let server = metadata(email, |_| Reply::Close(token_json("token-1", 3600))).await;
+        let identity = identity(&server, |c| {
+            c.expect_principal = expected.map(str::to_owned)
+        });
+        let error = identity.token().await.unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+        assert_eq!(count(&server, "/token?"), 0);
+        assert_eq!(identity.principal(), None);
+    }
+    let server = metadata(node, |_| Reply::Close(token_json("token-1", 3600))).await;
+    let identity = identity(&server, |c| c.expect_principal = Some(node.to_owned()));
+    assert_eq!(identity.token().await.unwrap().secret(), "token-1");
+}
+
+#[tokio::test]
+async fn a_permanent_error_is_not_for_ever_and_not_hammered() {
+    let server = metadata(EMAIL, |n| {
+        if n == 0 {
+            Reply::Close(answer(
+                "403 Forbidden",
+                "Permission 'iam.serviceAccounts.getAccessToken' denied",
+            ))
+        } else {
+            Reply::Close(token_json("token-2", 3600))
+        }
+    })
+    .await;
+    let identity = identity(&server, |c| c.min_pause = Duration::from_secs(1));
+    let error = identity.token().await.unwrap_err().to_string();
+    assert!(error.contains("getAccessToken"), "{error}");
+    assert!(error.contains("Workload Identity"), "{error}");
+    for _ in 0..100 {
+        assert_eq!(identity.token().await.unwrap_err().to_string(), error);
+    }
+    assert_eq!(count(&server, "/token?"), 1);
+    let recovered = tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            if let Ok(token) = identity.token().await {
+                return token;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(recovered.secret(), "token-2");
+    assert_eq!(count(&server, "/token?"), 2);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_is_left() {
+    let server = metadata(EMAIL, |_| Reply::Hang(String::new())).await;
+    let identity = identity(&server, |c| c.fetch_timeout = Duration::from_secs(1));
+    let error = identity.token().await.unwrap_err().to_string();
+    assert!(error.contains("no answer within 1s"), "{error}");
+    // The library itself would wait on: its request must end with the credential.
+    let mut abandoned = server.abandoned.clone();
+    abandoned.wait_for(|left| *left == 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_does_not_stop_the_fetch() {
+    let server = metadata(EMAIL, |_| Reply::Close(token_json("token-1", 3600))).await;
+    let identity = identity(&server, |_| ());
+    drop(identity.token());
+    assert_eq!(identity.token().await.unwrap().secret(), "token-1");
+    assert_eq!(
+        (count(&server, "/email "), count(&server, "/token?")),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_refused_token_is_fetched_anew_once() {
+    let server = metadata(EMAIL, |n| {
+        Reply::Close(token_json(&format!("token-{n}"), 3600))
+    })
+    .await;
+    let identity = identity(&server, |_| ());
+    let first = identity.token().await.unwrap();
+    identity.refused(&first);
+    let second = identity.token().await.unwrap();
+    assert_eq!((first.secret(), second.secret()), ("token-0", "token-1"));
+    // A late refusal of the first, and one of the second too soon after: neither costs a fetch.
+    identity.refused(&first);
+    assert_eq!(identity.token().await.unwrap(), second);
+    identity.refused(&second);
+    assert_eq!(identity.token().await.unwrap(), second);
+    assert_eq!(count(&server, "/token?"), 2);
+}
+
+#[tokio::test]
+async fn odd_answers_are_errors_and_show_no_secret() {
+    for reply in [
+        token_json("token-1", u64::MAX),
+        token_json("", 3600),
+        token_json("ya29.two words", 3600),
+        answer("200 OK", "\"ya29.a-secret\""),
+        answer(
+            "200 OK",
+            "{\"access_token\":\"ya29.a-secret\",\"expires_in\":\"ya29.a-secret\"}",
+        ),
+        answer("200 OK", "<html>ya29.a-secret"),
+        answer("500 Error", &format!("{}ya29.a-secret", "x".repeat(5000))),
+        answer("403 Forbidden", "{\"token\":\"ya29.a-secret\"}\n\u{1b}[31m"),
+        String::new(),
+    ] {
+        let shown = reply.clone();
+        let server = metadata(EMAIL, move |_| Reply::Close(reply.clone())).await;
+        let error = identity(&server, |_| ())
+            .token()
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(!error.contains("ya29"), "{shown}: {error}");
+        assert!(error.len() < 700, "{error}");
+        assert!(!error.chars().any(char::is_control), "{error}");
+    }
+}
