@@ -20,7 +20,12 @@ pub struct Arguments {
 
     /// Call this URL instead of Google's own: https://HOST[:PORT], which may hold {location}; http for loopback only. May be
     /// given more than once
-    #[arg(long, value_name = "SERVICE[/LOCATION]=URL", env = "OPCANCEL_ENDPOINT_OVERRIDE", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "SERVICE[/LOCATION]=URL",
+        env = "OPCANCEL_ENDPOINT_OVERRIDE",
+        value_delimiter = ','
+    )]
     pub endpoint_override: Vec<EndpointOverride>,
 
     /// Certificate authorities (PEM) to trust at endpoint overrides, beside the system's
@@ -33,23 +38,28 @@ pub struct Arguments {
     pub workers: usize,
 
     /// How long the first cancel request waits for the first look at the operation
-    #[arg(long, value_name = "DURATION", env = "OPCANCEL_OBSERVE_BUDGET", default_value = "250ms", value_parser = duration_text::parse)]
+    #[arg(long, value_name = "DURATION", env = "OPCANCEL_OBSERVE_BUDGET", default_value = "250ms", value_parser = duration_text::parse, allow_hyphen_values = true)]
     pub observe_budget: Duration,
 
     /// Shortest delay between two polls of an operation
-    #[arg(long, value_name = "DURATION", env = "OPCANCEL_MIN_POLL", default_value = "500ms", value_parser = positive)]
+    #[arg(long, value_name = "DURATION", env = "OPCANCEL_MIN_POLL", default_value = "500ms", value_parser = positive, allow_hyphen_values = true)]
     pub min_poll: Duration,
 
     /// Longest delay between two polls of an operation
-    #[arg(long, value_name = "DURATION", env = "OPCANCEL_MAX_POLL", default_value = "60s", value_parser = positive)]
+    #[arg(long, value_name = "DURATION", env = "OPCANCEL_MAX_POLL", default_value = "60s", value_parser = positive, allow_hyphen_values = true)]
     pub max_poll: Duration,
 
     /// After so long of nothing but NOT_FOUND the outcome is NotFound; new operations may be invisible for minutes
-    #[arg(long, value_name = "DURATION", env = "OPCANCEL_NOT_FOUND_AFTER", default_value = "5m", value_parser = positive)]
+    #[arg(long, value_name = "DURATION", env = "OPCANCEL_NOT_FOUND_AFTER", default_value = "5m", value_parser = positive, allow_hyphen_values = true)]
     pub not_found_after: Duration,
 
     /// This cluster's name in Google's audit log (X-Goog-Request-Reason)
-    #[arg(long, value_name = "NAME", env = "OPCANCEL_CLUSTER_NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "OPCANCEL_CLUSTER_NAME",
+        default_value = ""
+    )]
     pub cluster_name: String,
 
     /// The project whose quota the calls use (x-goog-user-project); the identity's own by default
@@ -69,7 +79,12 @@ pub struct Arguments {
     pub log_format: LogFormat,
 
     /// What is logged: error, warn, info, debug or trace. RUST_LOG goes before it
-    #[arg(long, value_name = "LEVEL", env = "OPCANCEL_LOG_LEVEL", default_value = "info")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "OPCANCEL_LOG_LEVEL",
+        default_value = "info"
+    )]
     pub log_level: String,
 }
 
@@ -89,7 +104,10 @@ impl Arguments {
     /// If two flags contradict each other; the message names them.
     pub fn check(mut self) -> Result<Self, String> {
         if self.min_poll > self.max_poll {
-            return Err(format!("--min-poll ({:?}) is longer than --max-poll ({:?})", self.min_poll, self.max_poll));
+            return Err(format!(
+                "--min-poll ({:?}) is longer than --max-poll ({:?})",
+                self.min_poll, self.max_poll
+            ));
         }
         self.watch_namespace.sort();
         self.watch_namespace.dedup();
@@ -100,28 +118,40 @@ impl Arguments {
 fn admin_address(text: &str) -> Result<AdminAddress, String> {
     match text {
         "" | "off" => Ok(AdminAddress::Off),
-        address => address
-            .parse()
-            .map(AdminAddress::At)
-            .map_err(|_| "expected IP:PORT, such as 127.0.0.1:8080 or [::]:8080, or off".to_owned()),
+        address => address.parse().map(AdminAddress::At).map_err(|_| {
+            "expected IP:PORT, such as 127.0.0.1:8080 or [::]:8080, or off".to_owned()
+        }),
     }
 }
 
 fn namespace(text: &str) -> Result<String, String> {
     let good = (1..=63).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !text.starts_with('-')
         && !text.ends_with('-');
-    if good { Ok(text.to_owned()) } else { Err("expected the name of a namespace".to_owned()) }
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err("expected the name of a namespace".to_owned())
+    }
 }
 
 fn workers(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|workers| (1..=1024).contains(workers)).ok_or_else(|| "expected a number from 1 to 1024".to_owned())
+    text.parse()
+        .ok()
+        .filter(|workers| (1..=1024).contains(workers))
+        .ok_or_else(|| "expected a number from 1 to 1024".to_owned())
 }
 
 fn positive(text: &str) -> Result<Duration, String> {
     let duration = duration_text::parse(text)?;
-    if duration.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(duration) }
+    if duration.is_zero() {
+        Err("must be longer than nothing".to_owned())
+    } else {
+        Ok(duration)
+    }
 }
 
 #[cfg(test)]
@@ -148,7 +178,10 @@ mod tests {
     fn lists_may_be_repeated_and_have_commas() {
         let arguments = parse(&["--watch-namespace", "b,a", "--watch-namespace=a"]).unwrap();
         assert_eq!(arguments.watch_namespace, ["a", "b"]);
-        assert_eq!(parse(&["--admin-address", "off"]).unwrap().admin_address, AdminAddress::Off);
+        assert_eq!(
+            parse(&["--admin-address", "off"]).unwrap().admin_address,
+            AdminAddress::Off
+        );
     }
 
     #[test]
@@ -160,8 +193,14 @@ mod tests {
             (&["--min-poll=2m"], "--max-poll"),
             (&["--workers=0"], "1 to 1024"),
             (&["--watch-namespace=Team_A"], "name of a namespace"),
-            (&["--endpoint-override=dialogflow=http://example.com"], "https"),
-            (&["--endpoint-override=speech=https://example.com"], "dialogflow"),
+            (
+                &["--endpoint-override=dialogflow=http://example.com"],
+                "https",
+            ),
+            (
+                &["--endpoint-override=speech=https://example.com"],
+                "dialogflow",
+            ),
             (&["--admin-address=8080"], "IP:PORT"),
             (&["--log-format=xml"], "json"),
             (&["--no-such-flag"], "--no-such-flag"),

@@ -1,5 +1,5 @@
-//! `crds/` is generated from the Rust types: `cargo xtask crds` writes it (by running this test with
-//! `OPCANCEL_UPDATE_CRDS=1`), and this test fails when it is stale.
+//! `crds/` and `docs/api.md` are generated from the Rust types: `cargo xtask crds` writes them (by running this test with
+//! `OPCANCEL_UPDATE_CRDS=1`), and this test fails when they are stale.
 
 use std::{fs, path::Path};
 
@@ -9,12 +9,19 @@ use opcancel::{
     google::catalogue,
 };
 
-fn generated() -> [(&'static str, String); 2] {
+#[path = "support/api_reference.rs"]
+mod api_reference;
+
+fn crds() -> [(&'static str, CustomResourceDefinition); 2] {
     let services: Vec<&str> = catalogue::service_names().collect();
     [
-        ("operationcancellations.yaml", yaml(&cancellation_crd(&services).expect("a schema"))),
-        ("cancellationgrants.yaml", yaml(&grant_crd(&services).expect("a schema"))),
+        ("crds/operationcancellations.yaml", cancellation_crd(&services).expect("a schema")),
+        ("crds/cancellationgrants.yaml", grant_crd(&services).expect("a schema")),
     ]
+}
+
+fn generated() -> Vec<(&'static str, String)> {
+    crds().iter().map(|(path, crd)| (*path, yaml(crd))).collect()
 }
 
 fn yaml(crd: &CustomResourceDefinition) -> String {
@@ -23,15 +30,16 @@ fn yaml(crd: &CustomResourceDefinition) -> String {
 }
 
 #[test]
-fn the_files_in_crds_are_what_the_types_say() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
-    for (name, expected) in generated() {
-        let path = folder.join(name);
+fn the_generated_files_are_what_the_types_say() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let reference = api_reference::page(&crds().map(|(_, crd)| crd));
+    for (name, expected) in generated().into_iter().chain([("docs/api.md", reference)]) {
+        let path = root.join(name);
         if std::env::var_os("OPCANCEL_UPDATE_CRDS").is_some() {
-            fs::write(&path, &expected).expect("crds/ is writable");
+            fs::write(&path, &expected).expect("the folder is writable");
         }
         let found = fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == expected, "crds/{name} is stale: run `cargo xtask crds`");
+        assert!(found == expected, "{name} is stale: run `cargo xtask crds`");
     }
 }
 

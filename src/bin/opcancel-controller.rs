@@ -27,7 +27,10 @@ fn main() -> ExitCode {
         return fail(&message, 2);
     }
     tls::install_provider();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("the runtime cannot be started: {error}"), 1),
     };
@@ -56,8 +59,10 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         ..ClientConfig::default()
     })
     .map_err(|error| error.to_string())?;
-    let identity =
-        IdentityConfig { expect_principal: arguments.expect_principal, ..IdentityConfig::default() };
+    let identity = IdentityConfig {
+        expect_principal: arguments.expect_principal,
+        ..IdentityConfig::default()
+    };
     let tokens = MetadataIdentity::new(identity).map_err(|error| error.to_string())?;
     let kubernetes = kube_client::client(arguments.kubeconfig.as_deref()).await?;
 
@@ -109,8 +114,13 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 /// Cancelled at the first SIGTERM or SIGINT; a second one ends the process at once.
 fn stop_on_signals() -> Result<CancellationToken, String> {
-    let listen = |kind: SignalKind| signal(kind).map_err(|error| format!("signals cannot be watched: {error}"));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let listen = |kind: SignalKind| {
+        signal(kind).map_err(|error| format!("signals cannot be watched: {error}"))
+    };
+    let (mut terminate, mut interrupt) = (
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+    );
     let stop = CancellationToken::new();
     let cancelled = stop.clone();
     tokio::spawn(async move {

@@ -79,12 +79,23 @@ impl Calls {
     /// # Errors
     /// If the object has no readable spec or no known target.
     pub fn address(&self, object: &ObjectView) -> Result<Address, CallError> {
-        let unreadable = || rpc_error::error(ErrorKind::Network, None, "the object names nothing to call".to_owned());
+        let unreadable = || {
+            rpc_error::error(
+                ErrorKind::Network,
+                None,
+                "the object names nothing to call".to_owned(),
+            )
+        };
         let spec = object.spec.as_ref().map_err(|_| unreadable())?;
         let target = spec.target.as_ref().map_err(|_| unreadable())?;
         let operation = OperationName::parse(&full_name(target)).map_err(|_| unreadable())?;
-        let target = catalogue::resolve(&target.service, Some(&target.version), &operation, &self.overrides)
-            .map_err(|_| unreadable())?;
+        let target = catalogue::resolve(
+            &target.service,
+            Some(&target.version),
+            &operation,
+            &self.overrides,
+        )
+        .map_err(|_| unreadable())?;
         Ok(Address {
             namespace: object.namespace.clone(),
             identity: spec.identity_kind(),
@@ -98,17 +109,41 @@ impl Calls {
     pub async fn get(&self, address: &Address, regardless_of_quota: bool) -> CallAnswer {
         let caller = self.caller(address);
         if !regardless_of_quota && let Some(until) = self.held(Share::Get, &caller) {
-            return CallAnswer { event: Event::GetHeld(until), refused: None };
+            return CallAnswer {
+                event: Event::GetHeld(until),
+                refused: None,
+            };
         }
         let token = match self.token(address).await {
             Ok(token) => token,
-            Err(NotMade::Withheld) => return CallAnswer { event: Event::GetWithheld, refused: None },
-            Err(NotMade::NoToken(error)) => return CallAnswer { event: Event::GetAnswered(Err(error)), refused: None },
+            Err(NotMade::Withheld) => {
+                return CallAnswer {
+                    event: Event::GetWithheld,
+                    refused: None,
+                };
+            }
+            Err(NotMade::NoToken(error)) => {
+                return CallAnswer {
+                    event: Event::GetAnswered(Err(error)),
+                    refused: None,
+                };
+            }
         };
-        let answer =
-            self.client.get(&address.target, &address.operation, &address.reason, &token, SystemTime::now()).await;
+        let answer = self
+            .client
+            .get(
+                &address.target,
+                &address.operation,
+                &address.reason,
+                &token,
+                SystemTime::now(),
+            )
+            .await;
         let refused = self.note(Share::Get, &caller, answer.as_ref().err(), token);
-        CallAnswer { event: Event::GetAnswered(answer), refused }
+        CallAnswer {
+            event: Event::GetAnswered(answer),
+            refused,
+        }
     }
 
     /// Asks to cancel the operation. A quota that was used up since the intent was recorded does not hold it back: it was
@@ -116,14 +151,35 @@ impl Calls {
     pub async fn cancel(&self, address: &Address) -> CallAnswer {
         let token = match self.token(address).await {
             Ok(token) => token,
-            Err(NotMade::Withheld) => return CallAnswer { event: Event::CancelWithheld, refused: None },
-            Err(NotMade::NoToken(error)) => return CallAnswer { event: Event::CancelAnswered(Err(error)), refused: None },
+            Err(NotMade::Withheld) => {
+                return CallAnswer {
+                    event: Event::CancelWithheld,
+                    refused: None,
+                };
+            }
+            Err(NotMade::NoToken(error)) => {
+                return CallAnswer {
+                    event: Event::CancelAnswered(Err(error)),
+                    refused: None,
+                };
+            }
         };
         let caller = self.caller(address);
-        let answer =
-            self.client.cancel(&address.target, &address.operation, &address.reason, &token, SystemTime::now()).await;
+        let answer = self
+            .client
+            .cancel(
+                &address.target,
+                &address.operation,
+                &address.reason,
+                &token,
+                SystemTime::now(),
+            )
+            .await;
         let refused = self.note(Share::Post, &caller, answer.as_ref().err(), token);
-        CallAnswer { event: Event::CancelAnswered(answer), refused }
+        CallAnswer {
+            event: Event::CancelAnswered(answer),
+            refused,
+        }
     }
 
     /// Until when a used-up quota holds this object's cancel requests back.
@@ -136,8 +192,16 @@ impl Calls {
         if !self.allowed(address) {
             return Err(NotMade::Withheld);
         }
-        let token = self.tokens.token().await.map_err(|error| NotMade::NoToken(error.into()))?;
-        if self.allowed(address) { Ok(token) } else { Err(NotMade::Withheld) }
+        let token = self
+            .tokens
+            .token()
+            .await
+            .map_err(|error| NotMade::NoToken(error.into()))?;
+        if self.allowed(address) {
+            Ok(token)
+        } else {
+            Err(NotMade::Withheld)
+        }
     }
 
     fn allowed(&self, address: &Address) -> bool {
@@ -154,7 +218,10 @@ impl Calls {
     fn caller(&self, address: &Address) -> Caller {
         Caller {
             endpoint: address.target.endpoint.clone(),
-            principal: self.tokens.principal().unwrap_or_else(|| UNKNOWN_PRINCIPAL.to_owned()),
+            principal: self
+                .tokens
+                .principal()
+                .unwrap_or_else(|| UNKNOWN_PRINCIPAL.to_owned()),
             project: address.operation.project().to_owned(),
         }
     }
@@ -165,15 +232,29 @@ impl Calls {
     }
 
     /// Counts an answer, and closes the gate of a quota that is used up.
-    fn note(&self, share: Share, caller: &Caller, error: Option<&CallError>, token: Token) -> Option<Token> {
+    fn note(
+        &self,
+        share: Share,
+        caller: &Caller,
+        error: Option<&CallError>,
+        token: Token,
+    ) -> Option<Token> {
         let method = match share {
             Share::Get => "Get",
             Share::Post => "Cancel",
         };
-        self.metrics.called(method, error.map_or("OK", |error| error.kind.name()));
+        self.metrics
+            .called(method, error.map_or("OK", |error| error.kind.name()));
         let error = error?;
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        gates.record(share, caller, error, self.clock.mono(), SystemTime::now(), fastrand::f64());
+        gates.record(
+            share,
+            caller,
+            error,
+            self.clock.mono(),
+            SystemTime::now(),
+            fastrand::f64(),
+        );
         (error.kind == ErrorKind::Unauthenticated).then_some(token)
     }
 }
@@ -181,12 +262,22 @@ impl Calls {
 impl Address {
     /// Whose turn a call for it takes.
     pub fn owner(&self) -> Owner {
-        Owner { namespace: self.namespace.as_str().into(), endpoint: self.target.endpoint.as_str().into() }
+        Owner {
+            namespace: self.namespace.as_str().into(),
+            endpoint: self.target.endpoint.as_str().into(),
+        }
     }
 }
 
 /// The operation's name, put together again from its parts.
 fn full_name(target: &TargetView) -> String {
-    let location = target.location.as_ref().map(|location| format!("/locations/{location}")).unwrap_or_default();
-    format!("projects/{}{location}/operations/{}", target.project, target.operation)
+    let location = target
+        .location
+        .as_ref()
+        .map(|location| format!("/locations/{location}"))
+        .unwrap_or_default();
+    format!(
+        "projects/{}{location}/operations/{}",
+        target.project, target.operation
+    )
 }

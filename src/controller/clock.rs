@@ -16,12 +16,17 @@ pub struct Clock {
 impl Clock {
     /// Starts counting.
     pub fn start() -> Self {
-        Self { origin: Instant::now() }
+        Self {
+            origin: Instant::now(),
+        }
     }
 
     /// The time now.
     pub fn now(&self) -> Now {
-        Now { wall: Timestamp::now(), mono: self.mono() }
+        Now {
+            wall: Timestamp::now(),
+            mono: self.mono(),
+        }
     }
 
     /// The monotonic time now.

@@ -4,6 +4,9 @@
 //! Bounded: of each object at most one GET, one POST and one request to the API server wait or are under way, and the number
 //! of objects is that of the unfinished ones in the cluster.
 
+mod drain;
+mod effects;
+
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures::StreamExt;
@@ -14,55 +17,30 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, time::DelayQueue};
 
+use self::{
+    drain::DRAIN_LIMIT,
+    effects::{Answer, ApiRequest, From},
+};
 use super::{
     calls::Calls,
     events::Events,
-    fair_queue::Owner,
+    grants::Grants,
     journal,
-    lanes::{self, Call, Lanes, Name, What},
+    lanes::Lanes,
     objects::{Entry, Id, Objects},
-    status_writer::{ObjectId, StatusWriter, WriteQueue},
+    status_writer::{StatusWriter, WriteQueue},
     watches::Sighting,
 };
 use crate::{
-    google::token::Token,
-    lifecycle::{self, Cancellation, Context, Effect, Event, Grant, ObjectView, Settings, StatusWrite, WriteAnswer, WriteKind},
+    lifecycle::{self, Cancellation, Context, Event, Grant, ObjectView, Settings, WriteAnswer},
     telemetry::{health::Health, metrics::Metrics},
 };
 
 /// Timers are set no further ahead than this: a step that comes early changes nothing.
 const LONGEST_TIMER: Duration = Duration::from_secs(3600);
 
-/// How long requests that are under way may take to end after a signal to stop.
-const DRAIN_LIMIT: Duration = Duration::from_secs(15);
-
 /// How often `/livez` learns that this task comes round.
 const BEAT: Duration = Duration::from_secs(5);
-
-/// A request to the API server.
-#[derive(Debug)]
-struct ApiRequest {
-    id: Id,
-    object: ObjectId,
-    /// None: read the object.
-    write: Option<Box<StatusWrite>>,
-}
-
-/// Whose turn ended.
-#[derive(Debug)]
-enum From {
-    Lane(Name, Owner),
-    Api(Option<WriteKind>),
-}
-
-/// What came of an effect.
-#[derive(Debug)]
-struct Answer {
-    id: Id,
-    from: From,
-    event: Event,
-    refused: Option<Token>,
-}
 
 /// See the module.
 pub struct Dispatcher {
@@ -196,7 +174,9 @@ impl Dispatcher {
     }
 
     fn timer_expired(&mut self, id: Id) {
-        let Some(entry) = self.objects.active(id) else { return };
+        let Some(entry) = self.objects.active(id) else {
+            return;
+        };
         entry.timer = None;
         self.step(id, Event::Woken);
     }
@@ -204,9 +184,10 @@ impl Dispatcher {
     /// Steps those for which the grants now say something else.
     fn grants_changed(&mut self) {
         let grants = self.calls.grants.now();
-        let changed = self.objects.all_active().filter(|(_, entry)| {
-            grant_of(&grants, entry.known.object()) != entry.grant
-        });
+        let changed = self
+            .objects
+            .all_active()
+            .filter(|(_, entry)| grant_of(&grants, entry.known.object()) != entry.grant);
         let changed: Vec<_> = changed.map(|(id, _)| id).collect();
         for id in changed {
             self.step(id, Event::Woken);
@@ -214,7 +195,12 @@ impl Dispatcher {
     }
 
     fn answered(&mut self, answer: Answer) {
-        let Answer { id, from, event, refused } = answer;
+        let Answer {
+            id,
+            from,
+            event,
+            refused,
+        } = answer;
         let is_api = match &from {
             From::Lane(lane, owner) => {
                 self.lanes.done(*lane, owner);
@@ -228,20 +214,31 @@ impl Dispatcher {
         if let (From::Api(Some(kind)), Event::WriteAnswered(written)) = (&from, &event) {
             self.metrics.wrote(kind.name(), journal::result(written));
         }
-        let Some(entry) = self.objects.active(id) else { return };
+        let Some(entry) = self.objects.active(id) else {
+            return;
+        };
         entry.unanswered = entry.unanswered.saturating_sub(1);
         if is_api {
             entry.api_requests = entry.api_requests.saturating_sub(1);
         }
         entry.refused = refused.or_else(|| entry.refused.take());
         match &event {
-            Event::WriteAnswered(WriteAnswer::Written(_)) | Event::CancelWithheld => entry.unrecorded_cancel = false,
+            Event::WriteAnswered(WriteAnswer::Written(_)) | Event::CancelWithheld => {
+                entry.unrecorded_cancel = false
+            }
             Event::CancelAnswered(answer) => journal::cancel_answered(entry.known.object(), answer),
             _ => {}
         }
         self.step(id, event);
-        if self.objects.active(id).is_some_and(|entry| entry.leaving && entry.api_requests == 0) {
-            self.objects.finish(id).and_then(|entry| entry.timer).map(|timer| self.timers.try_remove(&timer));
+        if self
+            .objects
+            .active(id)
+            .is_some_and(|entry| entry.leaving && entry.api_requests == 0)
+        {
+            self.objects
+                .finish(id)
+                .and_then(|entry| entry.timer)
+                .map(|timer| self.timers.try_remove(&timer));
             self.objects.remove(id);
         }
         self.metrics.pending(self.objects.count());
@@ -253,7 +250,9 @@ impl Dispatcher {
         let grants = self.calls.grants.now();
         while let Some(event) = events.pop_front() {
             let principal = self.calls.tokens.principal();
-            let Some(entry) = self.objects.active(id) else { return };
+            let Some(entry) = self.objects.active(id) else {
+                return;
+            };
             entry.grant = grant_of(&grants, entry.known.object());
             let context = Context {
                 now: self.calls.clock.now(),
@@ -271,7 +270,9 @@ impl Dispatcher {
     }
 
     fn set_timer(&mut self, id: Id, wake_at: Option<Duration>) {
-        let Some(entry) = self.objects.active(id) else { return };
+        let Some(entry) = self.objects.active(id) else {
+            return;
+        };
         let before = entry.timer.take();
         match (before, wake_at) {
             (Some(key), None) => {
@@ -291,148 +292,20 @@ impl Dispatcher {
             (None, None) => {}
         }
     }
-
-    /// Does one thing. Gives back the answer if there is one at once.
-    fn perform(&mut self, id: Id, effect: Effect) -> Option<Event> {
-        let draining = self.drain_until.is_some();
-        let entry = self.objects.active(id)?;
-        let begins_something = match &effect {
-            Effect::Cancel { .. } => draining,
-            Effect::Write(write) => draining && (write.kind == WriteKind::Intent || !entry.unrecorded_cancel),
-            Effect::Get { .. } | Effect::Reread => draining && !entry.unrecorded_cancel,
-            Effect::DropToken | Effect::Publish(_) | Effect::Forget => false,
-        };
-        if begins_something {
-            // The process is ending: the next one goes on from what is stored.
-            return None;
-        }
-        match effect {
-            Effect::Get { lane, regardless_of_quota } => self.call(id, lane.into(), What::Get { regardless_of_quota }),
-            Effect::Cancel { .. } => self.call(id, Name::Cancel, What::Cancel),
-            Effect::Write(write) => self.write(id, write),
-            Effect::Reread => {
-                self.request(id, None);
-                None
-            }
-            Effect::DropToken => {
-                if let Some(token) = entry.refused.take() {
-                    self.calls.tokens.refused(&token);
-                }
-                None
-            }
-            Effect::Publish(notice) => {
-                let object = object_id(entry.known.object());
-                journal::noticed(entry.known.object(), &notice, &self.metrics);
-                self.events.publish(object, notice);
-                None
-            }
-            Effect::Forget => {
-                let leaving = entry.leaving;
-                let timer = self.objects.finish(id).and_then(|entry| entry.timer);
-                timer.map(|timer| self.timers.try_remove(&timer));
-                if leaving {
-                    self.objects.remove(id);
-                }
-                None
-            }
-        }
-    }
-
-    fn call(&mut self, id: Id, lane: Name, what: What) -> Option<Event> {
-        let entry = self.objects.active(id)?;
-        match self.calls.address(entry.known.object()) {
-            Ok(address) => {
-                entry.unanswered += 1;
-                self.lanes.push(lane, Call { id, address: Arc::new(address), what });
-                None
-            }
-            Err(error) if what == What::Cancel => Some(Event::CancelAnswered(Err(error))),
-            Err(error) => Some(Event::GetAnswered(Err(error))),
-        }
-    }
-
-    /// An intent is not recorded while a quota would hold its request back.
-    fn write(&mut self, id: Id, write: Box<StatusWrite>) -> Option<Event> {
-        if write.kind == WriteKind::Intent {
-            let entry = self.objects.active(id)?;
-            let address = self.calls.address(entry.known.object()).ok();
-            if let Some(until) = address.and_then(|address| self.calls.cancel_held_until(&address)) {
-                return Some(Event::CancelHeld(until));
-            }
-        }
-        self.request(id, Some(write));
-        None
-    }
-
-    fn request(&mut self, id: Id, write: Option<Box<StatusWrite>>) {
-        let Some(entry) = self.objects.active(id) else { return };
-        entry.unanswered += 1;
-        entry.api_requests += 1;
-        let object = object_id(entry.known.object());
-        let urgent = write.as_ref().is_none_or(|write| write.kind != WriteKind::Progress);
-        self.requests.push(urgent, ApiRequest { id, object, write });
-    }
-
-    /// Begins what waits, as far as there are workers.
-    fn hand_out(&mut self) {
-        while let Some((lane, owner, call)) = self.lanes.take() {
-            let cancel = call.what == What::Cancel;
-            let draining = self.drain_until.is_some();
-            let wanted = self.objects.active(call.id).is_some_and(|entry| !draining || (!cancel && entry.unrecorded_cancel));
-            if !wanted {
-                // Gone in the meantime, or the process is ending.
-                self.lanes.done(lane, &owner);
-                continue;
-            }
-            if cancel && let Some(entry) = self.objects.active(call.id) {
-                entry.unrecorded_cancel = true;
-            }
-            let calls = self.calls.clone();
-            self.tasks.spawn(async move {
-                let answer = lanes::make(&calls, &call.address, call.what).await;
-                Answer { id: call.id, from: From::Lane(lane, owner), event: answer.event, refused: answer.refused }
-            });
-        }
-        while let Some(request) = self.requests.take() {
-            if self.objects.active(request.id).is_none() {
-                self.requests.done();
-                continue;
-            }
-            let writer = self.writer.clone();
-            self.tasks.spawn(async move {
-                let kind = request.write.as_ref().map(|write| write.kind);
-                let event = match request.write {
-                    Some(write) => Event::WriteAnswered(writer.write(&request.object, &write).await),
-                    None => writer.reread(&request.object).await,
-                };
-                Answer { id: request.id, from: From::Api(kind), event, refused: None }
-            });
-        }
-    }
-
-    /// From now on nothing begins, except what records the answer to a cancel request that was sent.
-    fn drain(&mut self) {
-        tracing::info!("stopping: what is under way is ended first");
-        self.drain_until = Some(Instant::now() + DRAIN_LIMIT);
-    }
-
-    fn is_drained(&self) -> bool {
-        let limit = self.drain_until.unwrap_or_else(Instant::now);
-        let pending = |entry: &Entry| {
-            let soon = entry.timer.as_ref().is_some_and(|timer| self.timers.deadline(timer) <= limit);
-            entry.api_requests > 0 || (entry.unrecorded_cancel && (entry.unanswered > 0 || soon))
-        };
-        self.lanes.cancels_under_way() == 0 && !self.objects.all_active().any(|(_, entry)| pending(entry))
-    }
 }
 
-fn grant_of(grants: &super::grants::Grants, object: &ObjectView) -> Grant {
+fn grant_of(grants: &Grants, object: &ObjectView) -> Grant {
     let allowed = object.spec.as_ref().is_ok_and(|spec| {
-        grants.allows(&object.namespace, &spec.project, &spec.service, spec.identity_kind())
+        grants.allows(
+            &object.namespace,
+            &spec.project,
+            &spec.service,
+            spec.identity_kind(),
+        )
     });
-    if allowed { Grant::Granted } else { Grant::NotGranted }
-}
-
-fn object_id(object: &ObjectView) -> ObjectId {
-    ObjectId { namespace: object.namespace.clone(), name: object.name.clone(), uid: object.uid.clone() }
+    if allowed {
+        Grant::Granted
+    } else {
+        Grant::NotGranted
+    }
 }

@@ -17,11 +17,7 @@ use kube::{
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{kube_error, status_writer::ObjectId};
-use crate::{
-    google::clean::cut,
-    lifecycle::Notice,
-    telemetry::metrics::Metrics,
-};
+use crate::{google::clean::cut, lifecycle::Notice, telemetry::metrics::Metrics};
 
 /// Most events that wait.
 const WAITING: usize = 256;
@@ -52,11 +48,25 @@ pub struct Publisher {
 }
 
 /// Both ends of the queue. `instance` names this process, such as the pod's name.
-pub fn queue(client: Client, resource: ApiResource, instance: String, metrics: Arc<Metrics>) -> (Events, Publisher) {
+pub fn queue(
+    client: Client,
+    resource: ApiResource,
+    instance: String,
+    metrics: Arc<Metrics>,
+) -> (Events, Publisher) {
     let (sender, receiver) = mpsc::channel(WAITING);
     (
-        Events { queue: sender, metrics: metrics.clone() },
-        Publisher { queue: receiver, client, resource, instance, metrics },
+        Events {
+            queue: sender,
+            metrics: metrics.clone(),
+        },
+        Publisher {
+            queue: receiver,
+            client,
+            resource,
+            instance,
+            metrics,
+        },
     )
 }
 
@@ -83,13 +93,21 @@ impl Publisher {
                 Err(_) => "no answer in time".to_owned(),
             };
             self.metrics.event_dropped();
-            tracing::debug!(namespace = about.namespace, name = about.name, "an event was not published: {why}");
+            tracing::debug!(
+                namespace = about.namespace,
+                name = about.name,
+                "an event was not published: {why}"
+            );
         }
     }
 
     fn event(&self, about: &ObjectId, notice: Notice) -> KubernetesEvent {
         let (normal, reason, message) = match notice {
-            Notice::Finished { outcome, accepted, message } => (accepted, outcome.name(), message),
+            Notice::Finished {
+                outcome,
+                accepted,
+                message,
+            } => (accepted, outcome.name(), message),
             Notice::Stalled { reason, message } => (false, reason, message),
         };
         let prefix: String = about.name.chars().take(200).collect();
@@ -97,7 +115,11 @@ impl Publisher {
             action: Some("Cancel".to_owned()),
             event_time: Some(MicroTime(Timestamp::now())),
             metadata: ObjectMeta {
-                name: Some(format!("{}.{:016x}", prefix.trim_end_matches(['.', '-']), fastrand::u64(..))),
+                name: Some(format!(
+                    "{}.{:016x}",
+                    prefix.trim_end_matches(['.', '-']),
+                    fastrand::u64(..)
+                )),
                 namespace: Some(about.namespace.clone()),
                 ..ObjectMeta::default()
             },

@@ -24,9 +24,12 @@ pub struct FairQueue<T> {
     workers: usize,
     /// Whose turn is next comes first; each namespace with something waiting stands here once.
     turns: VecDeque<Arc<str>>,
-    waiting: HashMap<Arc<str>, VecDeque<(Arc<str>, VecDeque<T>)>>,
+    waiting: HashMap<Arc<str>, Endpoints<T>>,
     busy: Shares,
 }
+
+/// The waiting calls of one namespace by endpoint, in the order of their turns.
+type Endpoints<T> = VecDeque<(Arc<str>, VecDeque<T>)>;
 
 /// The workers in use.
 #[derive(Debug, Default)]
@@ -39,7 +42,12 @@ struct Shares {
 impl<T> FairQueue<T> {
     /// With room for so many calls at once, at least one.
     pub fn new(workers: usize) -> Self {
-        Self { workers: workers.max(1), turns: VecDeque::new(), waiting: HashMap::new(), busy: Shares::default() }
+        Self {
+            workers: workers.max(1),
+            turns: VecDeque::new(),
+            waiting: HashMap::new(),
+            busy: Shares::default(),
+        }
     }
 
     /// One more call waits.
@@ -48,7 +56,10 @@ impl<T> FairQueue<T> {
         if endpoints.is_empty() {
             self.turns.push_back(owner.namespace);
         }
-        match endpoints.iter_mut().find(|(endpoint, _)| *endpoint == owner.endpoint) {
+        match endpoints
+            .iter_mut()
+            .find(|(endpoint, _)| *endpoint == owner.endpoint)
+        {
             Some((_, calls)) => calls.push_back(call),
             None => endpoints.push_back((owner.endpoint, VecDeque::from([call]))),
         }
@@ -68,7 +79,10 @@ impl<T> FairQueue<T> {
                 self.turns.push_back(namespace.clone());
             }
             if let Some((endpoint, call)) = taken {
-                let owner = Owner { namespace, endpoint };
+                let owner = Owner {
+                    namespace,
+                    endpoint,
+                };
                 self.busy.begin(&owner);
                 return Some((owner, call));
             }
@@ -78,13 +92,23 @@ impl<T> FairQueue<T> {
 
     /// The next call of one namespace, in turn by endpoint.
     fn take_of(&mut self, namespace: &Arc<str>) -> Option<(Arc<str>, T)> {
-        if !self.busy.has_room(self.workers, self.busy.by_namespace.get(namespace)) {
+        if !self
+            .busy
+            .has_room(self.workers, self.busy.by_namespace.get(namespace))
+        {
             return None;
         }
         let endpoints = self.waiting.get_mut(namespace)?;
         for _ in 0..endpoints.len() {
             let (endpoint, mut calls) = endpoints.pop_front()?;
-            let taken = if self.busy.has_room(self.workers, self.busy.by_endpoint.get(&endpoint)) { calls.pop_front() } else { None };
+            let taken = if self
+                .busy
+                .has_room(self.workers, self.busy.by_endpoint.get(&endpoint))
+            {
+                calls.pop_front()
+            } else {
+                None
+            };
             if !calls.is_empty() {
                 endpoints.push_back((endpoint.clone(), calls));
             }
@@ -116,7 +140,10 @@ impl Shares {
 
     fn begin(&mut self, owner: &Owner) {
         self.total += 1;
-        *self.by_namespace.entry(owner.namespace.clone()).or_default() += 1;
+        *self
+            .by_namespace
+            .entry(owner.namespace.clone())
+            .or_default() += 1;
         *self.by_endpoint.entry(owner.endpoint.clone()).or_default() += 1;
     }
 
@@ -142,7 +169,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn owner(namespace: &str, endpoint: &str) -> Owner {
-        Owner { namespace: namespace.into(), endpoint: endpoint.into() }
+        Owner {
+            namespace: namespace.into(),
+            endpoint: endpoint.into(),
+        }
     }
 
     fn take_all(queue: &mut FairQueue<u32>) -> Vec<u32> {
@@ -190,7 +220,11 @@ mod tests {
         assert_eq!(take_all(&mut queue), [2]);
         queue.done(&owner("b", "f"));
         assert_eq!(queue.under_way(), 0);
-        assert!(queue.busy.by_namespace.is_empty() && queue.busy.by_endpoint.is_empty() && queue.waiting.is_empty());
+        assert!(
+            queue.busy.by_namespace.is_empty()
+                && queue.busy.by_endpoint.is_empty()
+                && queue.waiting.is_empty()
+        );
     }
 
     proptest! {

@@ -41,7 +41,11 @@ impl Grants {
                 continue;
             }
             for namespace in &spec.namespaces {
-                grants.by_namespace.entry(namespace.clone()).or_default().push(row.clone());
+                grants
+                    .by_namespace
+                    .entry(namespace.clone())
+                    .or_default()
+                    .push(row.clone());
             }
         }
         grants
@@ -50,11 +54,17 @@ impl Grants {
     /// Whether one grant has this namespace, project, service and identity.
     ///
     /// `*` projects never lend the operator's own rights, even if an older CRD let such a grant through.
-    pub fn allows(&self, namespace: &str, project: &str, service: &str, identity: IdentityKind) -> bool {
+    pub fn allows(
+        &self,
+        namespace: &str,
+        project: &str,
+        service: &str,
+        identity: IdentityKind,
+    ) -> bool {
         let own = self.by_namespace.get(namespace).into_iter().flatten();
         own.chain(&self.for_all_namespaces).any(|row| {
-            let project_allowed =
-                row.projects.contains(project) || (row.all_projects && identity == IdentityKind::ServiceAccount);
+            let project_allowed = row.projects.contains(project)
+                || (row.all_projects && identity == IdentityKind::ServiceAccount);
             project_allowed && row.services.contains(service) && row.identities.contains(&identity)
         })
     }
@@ -69,7 +79,10 @@ pub struct GrantBook(Arc<RwLock<Arc<Grants>>>);
 impl GrantBook {
     /// The grants now.
     pub fn now(&self) -> Arc<Grants> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Replaces them all.
@@ -83,7 +96,11 @@ mod tests {
     use super::*;
     use IdentityKind::{Operator, ServiceAccount};
 
-    fn grant(namespaces: &[&str], projects: &[&str], identities: &[IdentityKind]) -> CancellationGrantSpec {
+    fn grant(
+        namespaces: &[&str],
+        projects: &[&str],
+        identities: &[IdentityKind],
+    ) -> CancellationGrantSpec {
         let set = |entries: &[&str]| entries.iter().map(|e| (*e).to_owned()).collect();
         CancellationGrantSpec {
             namespaces: set(namespaces),
@@ -95,7 +112,10 @@ mod tests {
 
     #[test]
     fn all_four_must_stand_in_one_grant() {
-        let grants = Grants::new(&[grant(&["a"], &["p"], &[Operator]), grant(&["b"], &["q"], &[ServiceAccount])]);
+        let grants = Grants::new(&[
+            grant(&["a"], &["p"], &[Operator]),
+            grant(&["b"], &["q"], &[ServiceAccount]),
+        ]);
         assert!(grants.allows("a", "p", "dialogflow", Operator));
         assert!(grants.allows("b", "q", "dialogflow", ServiceAccount));
         for (namespace, project, service, identity) in [
@@ -106,7 +126,10 @@ mod tests {
             ("", "p", "dialogflow", Operator),
             ("A", "p", "dialogflow", Operator),
         ] {
-            assert!(!grants.allows(namespace, project, service, identity), "{namespace} {project} {service} {identity:?}");
+            assert!(
+                !grants.allows(namespace, project, service, identity),
+                "{namespace} {project} {service} {identity:?}"
+            );
         }
     }
 

@@ -9,23 +9,51 @@ use crate::{
 
 /// The last segment of the operation's name, for logs.
 fn operation(object: &ObjectView) -> &str {
-    let target = object.spec.as_ref().ok().and_then(|spec| spec.target.as_ref().ok());
+    let target = object
+        .spec
+        .as_ref()
+        .ok()
+        .and_then(|spec| spec.target.as_ref().ok());
     target.map_or("", |target| target.operation.as_str())
 }
 
 /// A cancel request was answered.
 pub fn cancel_answered(object: &ObjectView, answer: &CancelAnswer) {
     let attempt = object.status.cancel_attempts.unwrap_or(0);
-    let (namespace, name, uid, operation) = (&object.namespace, &object.name, &object.uid, operation(object));
+    let (namespace, name, uid, operation) = (
+        &object.namespace,
+        &object.name,
+        &object.uid,
+        operation(object),
+    );
     match answer {
-        Ok(()) => tracing::info!(namespace, name, uid, operation, attempt, "the API took the cancel request"),
+        Ok(()) => tracing::info!(
+            namespace,
+            name,
+            uid,
+            operation,
+            attempt,
+            "the API took the cancel request"
+        ),
         Err(error) if attempt <= 1 => tracing::info!(
-            namespace, name, uid, operation, attempt,
-            "the API did not take the cancel request: {}: {}", error.kind.name(), error.message
+            namespace,
+            name,
+            uid,
+            operation,
+            attempt,
+            "the API did not take the cancel request: {}: {}",
+            error.kind.name(),
+            error.message
         ),
         Err(error) => tracing::debug!(
-            namespace, name, uid, operation, attempt,
-            "the API did not take the cancel request: {}: {}", error.kind.name(), error.message
+            namespace,
+            name,
+            uid,
+            operation,
+            attempt,
+            "the API did not take the cancel request: {}: {}",
+            error.kind.name(),
+            error.message
         ),
     }
 }
@@ -33,14 +61,40 @@ pub fn cancel_answered(object: &ObjectView, answer: &CancelAnswer) {
 /// Something was recorded that people want to know.
 pub fn noticed(object: &ObjectView, notice: &Notice, metrics: &Metrics) {
     let attempt = object.status.cancel_attempts.unwrap_or(0);
-    let (namespace, name, uid, operation) = (&object.namespace, &object.name, &object.uid, operation(object));
+    let (namespace, name, uid, operation) = (
+        &object.namespace,
+        &object.name,
+        &object.uid,
+        operation(object),
+    );
     match notice {
-        Notice::Finished { outcome, accepted, message } => {
+        Notice::Finished {
+            outcome,
+            accepted,
+            message,
+        } => {
             metrics.finished(outcome.name());
-            tracing::info!(namespace, name, uid, operation, attempt, outcome = outcome.name(), accepted, "finished: {message}");
+            tracing::info!(
+                namespace,
+                name,
+                uid,
+                operation,
+                attempt,
+                outcome = outcome.name(),
+                accepted,
+                "finished: {message}"
+            );
         }
         Notice::Stalled { reason, message } => {
-            tracing::warn!(namespace, name, uid, operation, attempt, reason, "stalled: {message}");
+            tracing::warn!(
+                namespace,
+                name,
+                uid,
+                operation,
+                attempt,
+                reason,
+                "stalled: {message}"
+            );
         }
     }
 }

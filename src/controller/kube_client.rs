@@ -35,8 +35,16 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, String> {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
-    config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("opcancel-controller/", env!("CARGO_PKG_VERSION")))));
-    Client::try_from(config).map_err(|error| format!("the API server's address or certificates cannot be used: {}", innermost(&error)))
+    config.headers.push((
+        USER_AGENT,
+        HeaderValue::from_static(concat!("opcancel-controller/", env!("CARGO_PKG_VERSION"))),
+    ));
+    Client::try_from(config).map_err(|error| {
+        format!(
+            "the API server's address or certificates cannot be used: {}",
+            innermost(&error)
+        )
+    })
 }
 
 /// What is really wrong, without the chain of layers that it went through.

@@ -7,6 +7,9 @@ use crate::google::clean::{clean, cut};
 /// Longest piece of an error that is shown, in bytes.
 const LONGEST: usize = 400;
 
+/// What the API server says after it has shown the whole object, if the CRD lacks a field.
+const UNKNOWN_FIELD: &str = "strict decoding error:";
+
 /// The HTTP status of an answer; `None` if none came.
 pub fn code(error: &Error) -> Option<u16> {
     match error {
@@ -20,8 +23,26 @@ pub fn describe(error: &Error) -> String {
     let text = match error {
         Error::Api(status) => {
             let message = status.message.trim();
-            let message = if message.is_empty() { status.reason.as_str() } else { message };
-            format!("HTTP {}: {message}", status.code)
+            let message = if message.is_empty() {
+                status.reason.as_str()
+            } else {
+                message
+            };
+            match message
+                .rfind(UNKNOWN_FIELD)
+                .and_then(|at| message.get(at..))
+            {
+                Some(unknown) => format!(
+                    "HTTP {}: {unknown}: the CRDs are older than this controller: kubectl apply -f crds/",
+                    status.code
+                ),
+                None if status.code == 403 => {
+                    // The API server tells the whole chain of roles that it looked at; what is forbidden comes first.
+                    let message = message.split(": rbac:").next().unwrap_or(message);
+                    format!("HTTP 403: {message}; apply deploy/rbac.yaml")
+                }
+                None => format!("HTTP {}: {message}", status.code),
+            }
         }
         other => {
             let mut innermost: &dyn std::error::Error = other;
@@ -32,4 +53,48 @@ pub fn describe(error: &Error) -> String {
         }
     };
     cut(&clean(&text, &[]), LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    fn refused(message: &str) -> Error {
+        Error::Api(Box::new(Status::failure(message, "Invalid").with_code(422)))
+    }
+
+    #[test]
+    fn an_outdated_crd_is_named_with_the_way_out() {
+        let message = format!(
+            "\"\" is invalid: patch: {}: strict decoding error: unknown field \"status.newer\"",
+            "x".repeat(5000)
+        );
+        let described = describe(&refused(&message));
+        assert_eq!(
+            described,
+            "HTTP 422: strict decoding error: unknown field \"status.newer\": the CRDs are older than this controller: kubectl apply -f crds/"
+        );
+    }
+
+    #[test]
+    fn what_is_forbidden_is_told_without_the_roles() {
+        let error = Status::failure(
+            "x is forbidden: User \"u\" cannot patch: rbac: a b c",
+            "Forbidden",
+        )
+        .with_code(403);
+        let described = describe(&Error::Api(Box::new(error)));
+        assert_eq!(
+            described,
+            "HTTP 403: x is forbidden: User \"u\" cannot patch; apply deploy/rbac.yaml"
+        );
+    }
+
+    #[test]
+    fn long_answers_are_cut_and_empty_ones_have_their_reason() {
+        assert!(describe(&refused(&"x".repeat(5000))).len() <= LONGEST);
+        assert_eq!(describe(&refused(" ")), "HTTP 422: Invalid");
+        assert_eq!(code(&refused("")), Some(422));
+    }
 }

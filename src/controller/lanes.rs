@@ -57,7 +57,11 @@ pub struct Lanes {
 impl Lanes {
     /// With so many workers each.
     pub fn new(workers: usize) -> Self {
-        Self { cancel: FairQueue::new(workers), start: FairQueue::new(workers), poll: FairQueue::new(workers) }
+        Self {
+            cancel: FairQueue::new(workers),
+            start: FairQueue::new(workers),
+            poll: FairQueue::new(workers),
+        }
     }
 
     /// One more call waits.
@@ -68,10 +72,12 @@ impl Lanes {
 
     /// The next call that may begin.
     pub fn take(&mut self) -> Option<(Name, Owner, Call)> {
-        [Name::Cancel, Name::Start, Name::Poll].into_iter().find_map(|name| {
-            let (owner, call) = self.lane(name).take()?;
-            Some((name, owner, call))
-        })
+        [Name::Cancel, Name::Start, Name::Poll]
+            .into_iter()
+            .find_map(|name| {
+                let (owner, call) = self.lane(name).take()?;
+                Some((name, owner, call))
+            })
     }
 
     /// A call has ended.
@@ -105,7 +111,9 @@ impl From<Lane> for Name {
 /// Makes a call.
 pub async fn make(calls: &Calls, address: &Address, what: What) -> CallAnswer {
     match what {
-        What::Get { regardless_of_quota } => calls.get(address, regardless_of_quota).await,
+        What::Get {
+            regardless_of_quota,
+        } => calls.get(address, regardless_of_quota).await,
         What::Cancel => calls.cancel(address).await,
     }
 }

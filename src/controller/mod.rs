@@ -27,23 +27,26 @@ pub mod preflight;
 pub mod status_writer;
 pub mod warm_up;
 pub mod watches;
+mod watching;
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicUsize},
     time::Duration,
 };
 
 use kube::{Client, core::ApiResource};
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{CancellationGrant, OperationCancellation},
-    google::{client::OperationsClient, endpoint::EndpointOverrides, throttle::Gates, token::TokenSource},
+    google::{
+        client::OperationsClient, endpoint::EndpointOverrides, throttle::Gates, token::TokenSource,
+    },
     lifecycle::Settings,
     telemetry::{health::Health, metrics::Metrics},
 };
@@ -100,7 +103,13 @@ pub struct Parts {
 /// A readiness that knows all steps of the start.
 pub fn health() -> Arc<Health> {
     let [token, connections] = warm_up::STEPS;
-    Arc::new(Health::waiting_for(&[preflight::STEP, GRANTS, CANCELLATIONS, token, connections]))
+    Arc::new(Health::waiting_for(&[
+        preflight::STEP,
+        GRANTS,
+        CANCELLATIONS,
+        token,
+        connections,
+    ]))
 }
 
 /// Runs until `stop`, then ends what is under way.
@@ -127,11 +136,19 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         () = stop.cancelled() => return Ok(()),
     }
 
-    let watches =
-        Watches { client: parts.kubernetes.clone(), metrics: parts.metrics.clone(), health: parts.health.clone() };
+    let watches = Watches {
+        client: parts.kubernetes.clone(),
+        metrics: parts.metrics.clone(),
+        health: parts.health.clone(),
+    };
     let (changed, mut grants_changed) = watch::channel(0u64);
     let mut watching = JoinSet::new();
-    watching.spawn(watches.clone().grants(resource::<CancellationGrant>(), grants, changed, GRANTS));
+    watching.spawn(watches.clone().grants(
+        resource::<CancellationGrant>(),
+        grants,
+        changed,
+        GRANTS,
+    ));
     tokio::select! {
         read = grants_changed.wait_for(|version| *version > 0) => {
             read.map_err(|_| "the watch of grants died".to_owned())?;
@@ -141,36 +158,65 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
 
     let cancellations = resource::<OperationCancellation>();
     let (sender, sightings) = mpsc::channel::<Sighting>(SIGHTINGS);
-    let namespaces: Vec<_> =
-        if config.namespaces.is_empty() { vec![None] } else { config.namespaces.into_iter().map(Some).collect() };
+    let namespaces: Vec<_> = if config.namespaces.is_empty() {
+        vec![None]
+    } else {
+        config.namespaces.into_iter().map(Some).collect()
+    };
+    let unlisted = Arc::new(AtomicUsize::new(namespaces.len()));
     for namespace in namespaces {
-        let overrides = config.overrides.clone();
-        let watch = watches.clone().cancellations(cancellations.clone(), namespace, overrides, sender.clone(), CANCELLATIONS);
-        watching.spawn(watch);
+        watching.spawn(watches.clone().cancellations(
+            cancellations.clone(),
+            namespace,
+            config.overrides.clone(),
+            sender.clone(),
+            unlisted.clone(),
+            CANCELLATIONS,
+        ));
     }
     drop(sender);
 
-    let (events, publisher) =
-        events::queue(parts.kubernetes.clone(), cancellations.clone(), config.instance, parts.metrics.clone());
-    let publishing = tokio::spawn(publisher.run());
+    let (events, publisher) = events::queue(
+        parts.kubernetes.clone(),
+        cancellations.clone(),
+        config.instance,
+        parts.metrics.clone(),
+    );
+    let mut publishing = JoinSet::new();
+    publishing.spawn(publisher.run());
     let writer = StatusWriter::new(parts.kubernetes, cancellations, config.overrides);
-    let dispatcher = Dispatcher::new(calls, writer, events, config.settings, config.workers, parts.health);
-    let mut dispatching = tokio::spawn(dispatcher.run(sightings, grants_changed, stop.clone()));
+    let dispatcher = Dispatcher::new(
+        calls,
+        writer,
+        events,
+        config.settings,
+        config.workers,
+        parts.health,
+    );
+    let mut dispatching = tokio::spawn(dispatcher.run(sightings, grants_changed, stop));
 
-    let result = tokio::select! {
-        ended = &mut dispatching => ended.unwrap_or_else(|error| Err(format!("the dispatcher died: {error}"))),
-        // A watch never ends while the dispatcher listens, unless it dies.
-        Some(ended) = watching.join_next() => {
-            dispatching.abort();
-            Err(match ended {
-                Ok(()) => "a watch ended".to_owned(),
-                Err(error) => format!("a watch died: {error}"),
-            })
-        }
+    // Watches and publisher end by themselves only after the dispatcher; the warm-up whenever it is done.
+    let died = tokio::select! {
+        biased;
+        ended = &mut dispatching => return end(ended, publishing).await,
+        Some(ended) = watching.join_next() => ended,
+        Some(ended) = publishing.join_next() => ended,
+        Some(Err(error)) = helpers.join_next() => Err(error),
     };
-    // Both ends of the queue but the publisher's are gone with the dispatcher.
-    let _ = timeout(EVENTS_AT_THE_END, publishing).await;
-    result
+    match died {
+        Ok(()) => end(dispatching.await, publishing).await,
+        Err(error) => Err(format!("a background task died: {error}")),
+    }
+}
+
+/// The dispatcher has ended: what it wanted published still gets a moment.
+async fn end(
+    dispatcher: Result<Result<(), String>, JoinError>,
+    mut publishing: JoinSet<()>,
+) -> Result<(), String> {
+    // Late events are dropped: they are a courtesy.
+    let _ = timeout(EVENTS_AT_THE_END, publishing.join_next()).await;
+    dispatcher.unwrap_or_else(|error| Err(format!("the dispatcher died: {error}")))
 }
 
 fn resource<K: kube::Resource<DynamicType = ()>>() -> ApiResource {

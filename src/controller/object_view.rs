@@ -40,17 +40,23 @@ pub fn read(object: DynamicObject, overrides: &EndpointOverrides) -> Option<Obje
 
 fn read_spec(spec: Option<&Value>, overrides: &EndpointOverrides) -> Result<Spec, MalformedSpec> {
     let Some(Value::Object(spec)) = spec else {
-        return Err(malformed("spec: there is none; spec.operationName is required"));
+        return Err(malformed(
+            "spec: there is none; spec.operationName is required",
+        ));
     };
-    let given = string(spec, "operationName")?
-        .ok_or_else(|| malformed("spec.operationName: missing; expected the name of an operation"))?;
-    let name = OperationName::parse(given).map_err(|error| malformed(&format!("spec.operationName: {error}")))?;
+    let given = string(spec, "operationName")?.ok_or_else(|| {
+        malformed("spec.operationName: missing; expected the name of an operation")
+    })?;
+    let name = OperationName::parse(given)
+        .map_err(|error| malformed(&format!("spec.operationName: {error}")))?;
     let service = string(spec, "service")?.unwrap_or(DEFAULT_SERVICE);
     let version = string(spec, "version")?;
     let service_account_name = string(spec, "serviceAccountName")?;
     if service_account_name == Some("") {
         // An empty identity must never turn into the operator's own.
-        return Err(malformed("spec.serviceAccountName: empty; expected the name of a ServiceAccount, or no such field"));
+        return Err(malformed(
+            "spec.serviceAccountName: empty; expected the name of a ServiceAccount, or no such field",
+        ));
     }
     Ok(Spec {
         service: clean(service, &[]),
@@ -73,13 +79,14 @@ fn read_target(
     version: Option<&str>,
     overrides: &EndpointOverrides,
 ) -> Result<TargetView, UnknownTarget> {
-    let target = catalogue::resolve(service, version, name, overrides).map_err(|error| UnknownTarget {
-        reason: match error {
-            ResolveError::UnknownService { .. } => Reason::UnknownService,
-            ResolveError::UnknownVersion { .. } => Reason::UnknownVersion,
-        },
-        message: clean(&error.to_string(), &[]),
-    })?;
+    let target =
+        catalogue::resolve(service, version, name, overrides).map_err(|error| UnknownTarget {
+            reason: match error {
+                ResolveError::UnknownService { .. } => Reason::UnknownService,
+                ResolveError::UnknownVersion { .. } => Reason::UnknownVersion,
+            },
+            message: clean(&error.to_string(), &[]),
+        })?;
     Ok(TargetView {
         project: name.project().to_owned(),
         location: name.location().map(str::to_owned),
@@ -90,8 +97,14 @@ fn read_target(
     })
 }
 
-fn accepted_outcomes(spec: &Map<String, Value>) -> Result<BTreeSet<AcceptedOutcome>, MalformedSpec> {
-    let wrong = || malformed("spec.acceptedOutcomes: expected at least one of Cancelled, Completed, Failed, NotFound");
+fn accepted_outcomes(
+    spec: &Map<String, Value>,
+) -> Result<BTreeSet<AcceptedOutcome>, MalformedSpec> {
+    let wrong = || {
+        malformed(
+            "spec.acceptedOutcomes: expected at least one of Cancelled, Completed, Failed, NotFound",
+        )
+    };
     let names = match field(spec, "acceptedOutcomes") {
         None => return Ok(AcceptedOutcome::DEFAULT.into_iter().collect()),
         Some(Value::Array(names)) if names.iter().all(Value::is_string) => names,
@@ -101,19 +114,24 @@ fn accepted_outcomes(spec: &Map<String, Value>) -> Result<BTreeSet<AcceptedOutco
         return Err(wrong());
     }
     // A name that only a newer release knows is one that this release will never report.
-    Ok(names.iter().filter_map(|name| serde_json::from_value(name.clone()).ok()).collect())
+    Ok(names
+        .iter()
+        .filter_map(|name| serde_json::from_value(name.clone()).ok())
+        .collect())
 }
 
 /// Out of range counts as the end of the range: the field may be edited, so that an outcome for ever would be too much.
 fn deadline(spec: &Map<String, Value>) -> Result<Duration, MalformedSpec> {
     let seconds = match field(spec, "deadlineSeconds") {
         None => DEFAULT_DEADLINE_SECONDS,
-        Some(value) => value
-            .as_i64()
-            .ok_or_else(|| malformed("spec.deadlineSeconds: expected a whole number of seconds, 10 to 2592000"))?,
+        Some(value) => value.as_i64().ok_or_else(|| {
+            malformed("spec.deadlineSeconds: expected a whole number of seconds, 10 to 2592000")
+        })?,
     };
     let seconds = seconds.clamp(*DEADLINES.start(), *DEADLINES.end());
-    Ok(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()))
+    Ok(Duration::from_secs(
+        u64::try_from(seconds).unwrap_or_default(),
+    ))
 }
 
 /// A field that is there; null is as good as absent.
@@ -130,13 +148,18 @@ fn string<'a>(spec: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str
 }
 
 fn malformed(message: &str) -> MalformedSpec {
-    MalformedSpec { message: clean(message, &[]) }
+    MalformedSpec {
+        message: clean(message, &[]),
+    }
 }
 
 /// The status as a whole, else whatever of it can be read.
 fn read_status(status: Option<&Value>) -> CancellationStatus {
-    let Some(status @ Value::Object(fields)) = status else { return CancellationStatus::default() };
-    let mut read = serde_json::from_value(status.clone()).unwrap_or_else(|_| read_piecemeal(fields));
+    let Some(status @ Value::Object(fields)) = status else {
+        return CancellationStatus::default();
+    };
+    let mut read =
+        serde_json::from_value(status.clone()).unwrap_or_else(|_| read_piecemeal(fields));
     // The watch's selector takes an empty outcome for none.
     read.outcome = read.outcome.filter(|outcome| !outcome.is_empty());
     read
@@ -145,11 +168,15 @@ fn read_status(status: Option<&Value>) -> CancellationStatus {
 fn read_piecemeal(fields: &Map<String, Value>) -> CancellationStatus {
     let readable = fields.iter().filter_map(|(key, value)| {
         let value = match value {
-            Value::Array(items) if key == "conditions" => Value::Array(items.iter().filter(|c| is_condition(c)).cloned().collect()),
+            Value::Array(items) if key == "conditions" => {
+                Value::Array(items.iter().filter(|c| is_condition(c)).cloned().collect())
+            }
             other => other.clone(),
         };
         let alone = Map::from_iter([(key.clone(), value.clone())]);
-        serde_json::from_value::<CancellationStatus>(Value::Object(alone)).is_ok().then(|| (key.clone(), value))
+        serde_json::from_value::<CancellationStatus>(Value::Object(alone))
+            .is_ok()
+            .then(|| (key.clone(), value))
     });
     let readable: Map<String, Value> = readable.collect();
     serde_json::from_value(Value::Object(readable)).unwrap_or_default()
@@ -173,7 +200,11 @@ mod tests {
             },
             "spec": spec, "status": status,
         });
-        read(serde_json::from_value(object).unwrap(), &EndpointOverrides::default()).unwrap()
+        read(
+            serde_json::from_value(object).unwrap(),
+            &EndpointOverrides::default(),
+        )
+        .unwrap()
     }
 
     fn spec(spec: Value) -> Result<Spec, MalformedSpec> {
@@ -182,17 +213,36 @@ mod tests {
 
     #[test]
     fn absent_fields_have_their_defaults() {
-        let read = view(json!({"operationName": "projects/p/locations/europe-west1/operations/o"}), Value::Null);
-        assert_eq!((read.uid.as_str(), read.resource_version.as_str(), read.generation), ("u", "7", 2));
+        let read = view(
+            json!({"operationName": "projects/p/locations/europe-west1/operations/o"}),
+            Value::Null,
+        );
+        assert_eq!(
+            (
+                read.uid.as_str(),
+                read.resource_version.as_str(),
+                read.generation
+            ),
+            ("u", "7", 2)
+        );
         assert_eq!(read.created.to_string(), "2026-01-02T03:04:05Z");
         assert!(!read.deleting);
         assert_eq!(read.status, CancellationStatus::default());
         let spec = read.spec.unwrap();
         let target = spec.target.unwrap();
-        assert_eq!((spec.service.as_str(), target.version.as_str()), ("dialogflow", "v2"));
-        assert_eq!(target.endpoint, "https://europe-west1-dialogflow.googleapis.com");
+        assert_eq!(
+            (spec.service.as_str(), target.version.as_str()),
+            ("dialogflow", "v2")
+        );
+        assert_eq!(
+            target.endpoint,
+            "https://europe-west1-dialogflow.googleapis.com"
+        );
         assert_eq!(spec.deadline, Duration::from_secs(86_400));
-        assert_eq!(spec.accepted_outcomes, AcceptedOutcome::DEFAULT.into_iter().collect());
+        assert_eq!(
+            spec.accepted_outcomes,
+            AcceptedOutcome::DEFAULT.into_iter().collect()
+        );
         assert!(!spec.suspend);
         assert_eq!(spec.service_account_name, None);
     }
@@ -203,18 +253,54 @@ mod tests {
         for (given, said) in [
             (Value::Null, "spec.operationName"),
             (json!({}), "spec.operationName: missing"),
-            (json!({"operationName": 5}), "spec.operationName: expected a string"),
-            (json!({"operationName": "projects/p/operations/.."}), "projects/PROJECT/operations/OPERATION"),
-            (json!({"operationName": "projects/p/operations/o\n"}), "spec.operationName"),
-            (json!({"operationName": NAME, "service": 1}), "spec.service: expected a string"),
-            (json!({"operationName": NAME, "version": ["v2"]}), "spec.version"),
-            (json!({"operationName": NAME, "serviceAccountName": ""}), "spec.serviceAccountName: empty"),
-            (json!({"operationName": NAME, "serviceAccountName": {}}), "spec.serviceAccountName"),
-            (json!({"operationName": NAME, "acceptedOutcomes": []}), "spec.acceptedOutcomes: expected at least one"),
-            (json!({"operationName": NAME, "acceptedOutcomes": "Cancelled"}), "spec.acceptedOutcomes"),
-            (json!({"operationName": NAME, "deadlineSeconds": "soon"}), "spec.deadlineSeconds"),
-            (json!({"operationName": NAME, "deadlineSeconds": 10.5}), "spec.deadlineSeconds"),
-            (json!({"operationName": NAME, "suspend": "yes"}), "spec.suspend"),
+            (
+                json!({"operationName": 5}),
+                "spec.operationName: expected a string",
+            ),
+            (
+                json!({"operationName": "projects/p/operations/.."}),
+                "projects/PROJECT/operations/OPERATION",
+            ),
+            (
+                json!({"operationName": "projects/p/operations/o\n"}),
+                "spec.operationName",
+            ),
+            (
+                json!({"operationName": NAME, "service": 1}),
+                "spec.service: expected a string",
+            ),
+            (
+                json!({"operationName": NAME, "version": ["v2"]}),
+                "spec.version",
+            ),
+            (
+                json!({"operationName": NAME, "serviceAccountName": ""}),
+                "spec.serviceAccountName: empty",
+            ),
+            (
+                json!({"operationName": NAME, "serviceAccountName": {}}),
+                "spec.serviceAccountName",
+            ),
+            (
+                json!({"operationName": NAME, "acceptedOutcomes": []}),
+                "spec.acceptedOutcomes: expected at least one",
+            ),
+            (
+                json!({"operationName": NAME, "acceptedOutcomes": "Cancelled"}),
+                "spec.acceptedOutcomes",
+            ),
+            (
+                json!({"operationName": NAME, "deadlineSeconds": "soon"}),
+                "spec.deadlineSeconds",
+            ),
+            (
+                json!({"operationName": NAME, "deadlineSeconds": 10.5}),
+                "spec.deadlineSeconds",
+            ),
+            (
+                json!({"operationName": NAME, "suspend": "yes"}),
+                "spec.suspend",
+            ),
         ] {
             let message = spec(given.clone()).unwrap_err().message;
             assert!(message.contains(said), "{given}: {message}");
@@ -223,30 +309,48 @@ mod tests {
 
     #[test]
     fn deadlines_out_of_range_are_those_of_its_ends() {
-        for (given, read) in [(0, 10), (-5, 10), (10, 10), (3_000_000, 2_592_000), (i64::MAX, 2_592_000)] {
-            let spec = spec(json!({"operationName": "projects/p/operations/o", "deadlineSeconds": given})).unwrap();
+        for (given, read) in [
+            (0, 10),
+            (-5, 10),
+            (10, 10),
+            (3_000_000, 2_592_000),
+            (i64::MAX, 2_592_000),
+        ] {
+            let spec =
+                spec(json!({"operationName": "projects/p/operations/o", "deadlineSeconds": given}))
+                    .unwrap();
             assert_eq!(spec.deadline.as_secs(), read, "{given}");
         }
     }
 
     #[test]
     fn services_and_versions_of_a_newer_release_wait() {
-        for (service, version, reason) in
-            [("speech", Value::Null, Reason::UnknownService), ("dialogflow", json!("v9"), Reason::UnknownVersion)]
-        {
+        for (service, version, reason) in [
+            ("speech", Value::Null, Reason::UnknownService),
+            ("dialogflow", json!("v9"), Reason::UnknownVersion),
+        ] {
             let read =
                 spec(json!({"operationName": "projects/p/operations/o", "service": service, "version": version})).unwrap();
             let unknown = read.target.unwrap_err();
             assert_eq!(unknown.reason, reason);
-            assert!(unknown.message.contains("this release knows"), "{}", unknown.message);
+            assert!(
+                unknown.message.contains("this release knows"),
+                "{}",
+                unknown.message
+            );
             assert_eq!(read.service, service);
         }
     }
 
     #[test]
     fn outcomes_of_a_newer_release_are_never_reported() {
-        let read = spec(json!({"operationName": "projects/p/operations/o", "acceptedOutcomes": ["Exploded", "NotFound"]}));
-        assert_eq!(read.unwrap().accepted_outcomes, BTreeSet::from([AcceptedOutcome::NotFound]));
+        let read = spec(
+            json!({"operationName": "projects/p/operations/o", "acceptedOutcomes": ["Exploded", "NotFound"]}),
+        );
+        assert_eq!(
+            read.unwrap().accepted_outcomes,
+            BTreeSet::from([AcceptedOutcome::NotFound])
+        );
     }
 
     #[test]
@@ -259,15 +363,33 @@ mod tests {
         });
         let read = view(json!({"operationName": "projects/p/operations/o"}), status).status;
         assert_eq!(read.cancel_attempts, Some(2));
-        assert_eq!((read.start_time, read.target, read.outcome), (None, None, None));
+        assert_eq!(
+            (read.start_time, read.target, read.outcome),
+            (None, None, None)
+        );
         assert!(read.cancel_request_time.is_some());
-        assert_eq!(read.conditions.iter().map(|c| c.type_.as_str()).collect::<Vec<_>>(), ["Ready"]);
+        assert_eq!(
+            read.conditions
+                .iter()
+                .map(|c| c.type_.as_str())
+                .collect::<Vec<_>>(),
+            ["Ready"]
+        );
     }
 
     #[test]
     fn statuses_of_no_known_shape_are_as_good_as_none() {
-        for status in [json!("done"), json!([1]), json!(5), json!({"conditions": "none", "operation": 3})] {
-            let read = view(json!({"operationName": "projects/p/operations/o"}), status.clone()).status;
+        for status in [
+            json!("done"),
+            json!([1]),
+            json!(5),
+            json!({"conditions": "none", "operation": 3}),
+        ] {
+            let read = view(
+                json!({"operationName": "projects/p/operations/o"}),
+                status.clone(),
+            )
+            .status;
             assert_eq!(read, CancellationStatus::default(), "{status}");
         }
     }

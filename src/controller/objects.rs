@@ -98,9 +98,15 @@ impl Objects {
     /// Nothing is left to do for it: what was known of it is given back, and only its place is kept.
     pub fn finish(&mut self, id: Id) -> Option<Box<Entry>> {
         let slot = self.slots.get_mut(&id)?;
-        let Slot::Active(entry) = slot else { return None };
-        let over = Slot::Over { namespace: entry.known.object().namespace.clone() };
-        let Slot::Active(entry) = std::mem::replace(slot, over) else { return None };
+        let Slot::Active(entry) = slot else {
+            return None;
+        };
+        let over = Slot::Over {
+            namespace: entry.known.object().namespace.clone(),
+        };
+        let Slot::Active(entry) = std::mem::replace(slot, over) else {
+            return None;
+        };
         self.active -= 1;
         Some(entry)
     }
@@ -122,11 +128,19 @@ impl Objects {
     /// Every object of a namespace, or of all, whose uid is not in a full list.
     pub fn not_listed(&self, namespace: Option<&str>, uids: &HashSet<String>) -> Vec<Id> {
         let of_scope = |slot: &Slot| match slot {
-            Slot::Active(entry) => namespace.is_none_or(|namespace| namespace == entry.known.object().namespace),
+            Slot::Active(entry) => {
+                namespace.is_none_or(|namespace| namespace == entry.known.object().namespace)
+            }
             Slot::Over { namespace: own } => namespace.is_none_or(|namespace| namespace == own),
         };
-        let not_listed = self.by_uid.iter().filter(|(uid, _)| !uids.contains(*uid)).map(|(_, id)| *id);
-        not_listed.filter(|id| self.slots.get(id).is_some_and(of_scope)).collect()
+        let not_listed = self
+            .by_uid
+            .iter()
+            .filter(|(uid, _)| !uids.contains(*uid))
+            .map(|(_, id)| *id);
+        not_listed
+            .filter(|id| self.slots.get(id).is_some_and(of_scope))
+            .collect()
     }
 
     /// Everything that is under way.

@@ -63,18 +63,26 @@ async fn check(client: &Client, namespaces: &[String]) -> Result<(), String> {
 async fn check_schemas(client: &Client) -> Result<(), String> {
     let path = format!("/openapi/v3/apis/{GROUP}/{VERSION}");
     let missing = "the CRDs are missing: kubectl apply -f crds/";
-    let request = http::Request::get(&path).body(Vec::new()).map_err(|error| error.to_string())?;
+    let request = http::Request::get(&path)
+        .body(Vec::new())
+        .map_err(|error| error.to_string())?;
     let served: Value = match timeout(REQUEST_TIMEOUT, client.request(request)).await {
         Ok(Ok(served)) => served,
         Ok(Err(error)) => {
             return Err(match kube_error::code(&error) {
                 Some(404) => missing.to_owned(),
-                Some(401) => format!("the API server does not accept the credentials: {}", kube_error::describe(&error)),
+                Some(401) => format!(
+                    "the API server does not accept the credentials: {}",
+                    kube_error::describe(&error)
+                ),
                 Some(403) => format!(
                     "the API server does not let the controller read {path}, which the ClusterRole system:discovery allows: {}",
                     kube_error::describe(&error)
                 ),
-                _ => format!("the API server cannot be reached: {}", kube_error::describe(&error)),
+                _ => format!(
+                    "the API server cannot be reached: {}",
+                    kube_error::describe(&error)
+                ),
             });
         }
         Err(_) => return Err("the API server cannot be reached: no answer in time".to_owned()),
@@ -84,15 +92,24 @@ async fn check_schemas(client: &Client) -> Result<(), String> {
         ("OperationCancellation", cancellation_crd(&services)),
         ("CancellationGrant", grant_crd(&services)),
     ] {
-        let schema = served_schema(&served, kind).ok_or_else(|| format!("{missing} ({kind} is not served)"))?;
-        let ours = crd.and_then(serde_json::to_value).map_err(|error| error.to_string())?;
-        let ours = ours.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap_or(&Value::Null);
+        let schema = served_schema(&served, kind)
+            .ok_or_else(|| format!("{missing} ({kind} is not served)"))?;
+        let ours = crd
+            .and_then(serde_json::to_value)
+            .map_err(|error| error.to_string())?;
+        let ours = ours
+            .pointer("/spec/versions/0/schema/openAPIV3Schema")
+            .unwrap_or(&Value::Null);
         let mut lacking = BTreeSet::new();
         lacking_fields(ours, schema, "", &mut lacking);
         if let Some(field) = lacking.first() {
             return Err(format!(
-                "the CRD of {kind} is older than this controller ({} fields are missing, such as {field}): kubectl apply -f crds/",
-                lacking.len()
+                "the CRD of {kind} is older than this controller (it lacks {field}{}): kubectl apply -f crds/",
+                if lacking.len() > 1 {
+                    format!(" and {} more fields", lacking.len() - 1)
+                } else {
+                    String::new()
+                }
             ));
         }
     }
@@ -103,9 +120,12 @@ async fn check_schemas(client: &Client) -> Result<(), String> {
 fn served_schema<'a>(document: &'a Value, kind: &str) -> Option<&'a Value> {
     let schemas = document.pointer("/components/schemas")?.as_object()?;
     schemas.values().find(|schema| {
-        let kinds = schema.get("x-kubernetes-group-version-kind").and_then(Value::as_array);
+        let kinds = schema
+            .get("x-kubernetes-group-version-kind")
+            .and_then(Value::as_array);
         kinds.into_iter().flatten().any(|gvk| {
-            gvk.get("kind").and_then(Value::as_str) == Some(kind) && gvk.get("group").and_then(Value::as_str) == Some(GROUP)
+            gvk.get("kind").and_then(Value::as_str) == Some(kind)
+                && gvk.get("group").and_then(Value::as_str) == Some(GROUP)
         })
     })
 }
@@ -117,8 +137,15 @@ fn lacking_fields(ours: &Value, theirs: &Value, path: &str, lacking: &mut BTreeS
             if path.is_empty() && matches!(name.as_str(), "metadata" | "apiVersion" | "kind") {
                 continue;
             }
-            let here = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-            match theirs.get("properties").and_then(|properties| properties.get(name)) {
+            let here = if path.is_empty() {
+                name.clone()
+            } else {
+                format!("{path}.{name}")
+            };
+            match theirs
+                .get("properties")
+                .and_then(|properties| properties.get(name))
+            {
                 Some(theirs) => lacking_fields(schema, theirs, &here, lacking),
                 None => {
                     lacking.insert(here);
@@ -135,8 +162,11 @@ fn lacking_fields(ours: &Value, theirs: &Value, path: &str, lacking: &mut BTreeS
 async fn check_rights(client: &Client, namespaces: &[String]) -> Result<(), String> {
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     for (verb, group, resource, subresource, namespaced) in RIGHTS {
-        let places: Vec<Option<&String>> =
-            if namespaced && !namespaces.is_empty() { namespaces.iter().map(Some).collect() } else { vec![None] };
+        let places: Vec<Option<&String>> = if namespaced && !namespaces.is_empty() {
+            namespaces.iter().map(Some).collect()
+        } else {
+            vec![None]
+        };
         for namespace in places {
             let review = SelfSubjectAccessReview {
                 spec: SelfSubjectAccessReviewSpec {
@@ -158,12 +188,25 @@ async fn check_rights(client: &Client, namespaces: &[String]) -> Result<(), Stri
                 Ok(Ok(answer)) => answer,
                 // A cluster that does not answer this question still answers the requests themselves.
                 Ok(Err(error)) if kube_error::code(&error) == Some(403) => return Ok(()),
-                Ok(Err(error)) => return Err(format!("the API server cannot be reached: {}", kube_error::describe(&error))),
-                Err(_) => return Err("the API server cannot be reached: no answer in time".to_owned()),
+                Ok(Err(error)) => {
+                    return Err(format!(
+                        "the API server cannot be reached: {}",
+                        kube_error::describe(&error)
+                    ));
+                }
+                Err(_) => {
+                    return Err("the API server cannot be reached: no answer in time".to_owned());
+                }
             };
             if !answer.status.is_some_and(|status| status.allowed) {
-                let what = if subresource.is_empty() { resource.to_owned() } else { format!("{resource}/{subresource}") };
-                let place = namespace.map_or_else(String::new, |namespace| format!(" in namespace {namespace}"));
+                let what = if subresource.is_empty() {
+                    resource.to_owned()
+                } else {
+                    format!("{resource}/{subresource}")
+                };
+                let place = namespace.map_or_else(String::new, |namespace| {
+                    format!(" in namespace {namespace}")
+                });
                 return Err(format!(
                     "the controller may not {verb} {what} ({group}){place}: apply deploy/rbac.yaml, and run as the ServiceAccount that it names"
                 ));
@@ -196,14 +239,19 @@ mod tests {
         }});
         let mut lacking = BTreeSet::new();
         lacking_fields(&ours, &theirs, "", &mut lacking);
-        assert_eq!(lacking.into_iter().collect::<Vec<_>>(), ["status.conditions[].newer", "status.target"]);
+        assert_eq!(
+            lacking.into_iter().collect::<Vec<_>>(),
+            ["status.conditions[].newer", "status.target"]
+        );
     }
 
     #[test]
     fn our_own_crds_lack_nothing() {
         let services: Vec<_> = catalogue::service_names().collect();
         let crd = serde_json::to_value(cancellation_crd(&services).unwrap()).unwrap();
-        let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap();
+        let schema = crd
+            .pointer("/spec/versions/0/schema/openAPIV3Schema")
+            .unwrap();
         let mut lacking = BTreeSet::new();
         lacking_fields(schema, schema, "", &mut lacking);
         assert!(lacking.is_empty());
@@ -218,7 +266,10 @@ mod tests {
             "a": {"x-kubernetes-group-version-kind": gvk("elsewhere.example")},
             "b": {"x-kubernetes-group-version-kind": gvk(GROUP), "title": "ours"},
         }}});
-        assert_eq!(served_schema(&document, "CancellationGrant").unwrap()["title"], "ours");
+        assert_eq!(
+            served_schema(&document, "CancellationGrant").unwrap()["title"],
+            "ours"
+        );
         assert!(served_schema(&document, "OperationCancellation").is_none());
     }
 }

@@ -52,7 +52,11 @@ enum NotRead {
 impl StatusWriter {
     /// For objects of this resource.
     pub const fn new(client: Client, resource: ApiResource, overrides: EndpointOverrides) -> Self {
-        Self { client, resource, overrides }
+        Self {
+            client,
+            resource,
+            overrides,
+        }
     }
 
     /// Writes, and finds out how the object looks now if somebody else wrote first.
@@ -64,10 +68,11 @@ impl StatusWriter {
         };
         let api = self.api(&id.namespace);
         let patch = Patch::Merge(&write.patch);
-        let answer = match timeout(REQUEST_TIMEOUT, api.patch_status(&id.name, &params, &patch)).await {
-            Ok(answer) => answer,
-            Err(_) => return self.unsure(id, write.kind, "no answer in time"),
-        };
+        let answer =
+            match timeout(REQUEST_TIMEOUT, api.patch_status(&id.name, &params, &patch)).await {
+                Ok(answer) => answer,
+                Err(_) => return self.unsure(id, write.kind, "no answer in time"),
+            };
         match answer {
             Ok(object) => match object_view::read(object, &self.overrides) {
                 Some(view) => WriteAnswer::Written(Box::new(view)),
@@ -79,7 +84,10 @@ impl StatusWriter {
                 Some(_) => {
                     let why = kube_error::describe(&error);
                     tracing::warn!(
-                        namespace = id.namespace, name = id.name, uid = id.uid, write = write.kind.name(),
+                        namespace = id.namespace,
+                        name = id.name,
+                        uid = id.uid,
+                        write = write.kind.name(),
                         "the API server does not take the status, tried again later: {why}"
                     );
                     WriteAnswer::Failed
@@ -102,13 +110,18 @@ impl StatusWriter {
         match self.read(id).await {
             Ok(view) => WriteAnswer::Conflict(Box::new(view)),
             Err(NotRead::Gone) => WriteAnswer::Gone,
-            Err(NotRead::Unknown) => self.unsure(id, kind, "lost a race, and the object cannot be read"),
+            Err(NotRead::Unknown) => {
+                self.unsure(id, kind, "lost a race, and the object cannot be read")
+            }
         }
     }
 
     fn unsure(&self, id: &ObjectId, kind: WriteKind, why: &str) -> WriteAnswer {
         tracing::warn!(
-            namespace = id.namespace, name = id.name, uid = id.uid, write = kind.name(),
+            namespace = id.namespace,
+            name = id.name,
+            uid = id.uid,
+            write = kind.name(),
             "whether the status was written is not known, it is read again: {why}"
         );
         WriteAnswer::Unsure
@@ -117,7 +130,12 @@ impl StatusWriter {
     /// The object as stored, if it still is this one.
     async fn read(&self, id: &ObjectId) -> Result<ObjectView, NotRead> {
         let unknown = |why: &str| {
-            tracing::debug!(namespace = id.namespace, name = id.name, uid = id.uid, "the object cannot be read: {why}");
+            tracing::debug!(
+                namespace = id.namespace,
+                name = id.name,
+                uid = id.uid,
+                "the object cannot be read: {why}"
+            );
             NotRead::Unknown
         };
         match timeout(REQUEST_TIMEOUT, self.api(&id.namespace).get(&id.name)).await {
@@ -149,7 +167,11 @@ pub struct WriteQueue<T> {
 
 impl<T> Default for WriteQueue<T> {
     fn default() -> Self {
-        Self { urgent: VecDeque::new(), others: VecDeque::new(), under_way: 0 }
+        Self {
+            urgent: VecDeque::new(),
+            others: VecDeque::new(),
+            under_way: 0,
+        }
     }
 }
 
@@ -159,7 +181,11 @@ impl<T> WriteQueue<T> {
 
     /// Intents, outcomes and the reads that they wait for are urgent: a cancel, or somebody's `kubectl wait`, waits for them.
     pub fn push(&mut self, urgent: bool, request: T) {
-        if urgent { self.urgent.push_back(request) } else { self.others.push_back(request) }
+        if urgent {
+            self.urgent.push_back(request)
+        } else {
+            self.others.push_back(request)
+        }
     }
 
     /// The next request that may be sent; [`WriteQueue::done`] has to be told when it was answered.
@@ -167,7 +193,10 @@ impl<T> WriteQueue<T> {
         if self.under_way >= Self::AT_ONCE {
             return None;
         }
-        let next = self.urgent.pop_front().or_else(|| self.others.pop_front())?;
+        let next = self
+            .urgent
+            .pop_front()
+            .or_else(|| self.others.pop_front())?;
         self.under_way += 1;
         Some(next)
     }

@@ -46,11 +46,17 @@ struct Tries<'a> {
 
 impl<'a> Tries<'a> {
     fn new(step: &'static str, health: &'a Health) -> Self {
-        Self { step, health, complaint: Complaint::default(), pause: FIRST_PAUSE }
+        Self {
+            step,
+            health,
+            complaint: Complaint::default(),
+            pause: FIRST_PAUSE,
+        }
     }
 
     async fn failed(&mut self, why: String) {
-        self.complaint.say(&format!("not ready: {}: {why}", self.step));
+        self.complaint
+            .say(&format!("not ready: {}: {why}", self.step));
         self.health.explain(self.step, why);
         sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
@@ -59,8 +65,15 @@ impl<'a> Tries<'a> {
 
 /// The endpoints that are known before any object is: fixed overrides, and each service's global host if nothing overrides it.
 fn endpoints(calls: &Calls) -> Vec<(String, bool)> {
-    let mut endpoints: Vec<_> = calls.overrides.fixed_endpoints().map(|endpoint| (endpoint.to_owned(), true)).collect();
-    for service in SERVICES.iter().filter(|service| !calls.overrides.covers(service.name)) {
+    let mut endpoints: Vec<_> = calls
+        .overrides
+        .fixed_endpoints()
+        .map(|endpoint| (endpoint.to_owned(), true))
+        .collect();
+    for service in SERVICES
+        .iter()
+        .filter(|service| !calls.overrides.covers(service.name))
+    {
         // Any name without a location leads to the global host.
         if let Ok(name) = OperationName::parse("projects/p/operations/o")
             && let Ok(target) = catalogue::resolve(service.name, None, &name, &calls.overrides)

@@ -24,9 +24,11 @@ struct Shown {
 /// # Errors
 /// If the address cannot be had; the message names the flag.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("--admin-address: cannot listen on {address}: {error}; choose another address, or off"))
+    TcpListener::bind(address).await.map_err(|error| {
+        format!(
+            "--admin-address: cannot listen on {address}: {error}; choose another address, or off"
+        )
+    })
 }
 
 /// Serves until `stop` is there.
@@ -54,7 +56,11 @@ async fn livez(State(shown): State<Shown>) -> Response {
     if shown.health.is_alive() {
         "ok\n".into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the dispatcher has stopped\n").into_response()
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the dispatcher has stopped\n",
+        )
+            .into_response()
     }
 }
 
@@ -67,9 +73,14 @@ async fn readyz(State(shown): State<Shown>) -> Response {
 
 async fn metrics_text(State(shown): State<Shown>) -> Response {
     match shown.metrics.text() {
-        Ok(text) => {
-            ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
-        }
+        Ok(text) => (
+            [(
+                header::CONTENT_TYPE,
+                "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            )],
+            text,
+        )
+            .into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

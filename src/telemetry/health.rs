@@ -25,8 +25,15 @@ pub struct Health {
 impl Health {
     /// Not ready until each of these was reported as done.
     pub fn waiting_for(steps: &[&'static str]) -> Self {
-        let missing = steps.iter().map(|step| (*step, "not done yet".to_owned())).collect();
-        Self { missing: Mutex::new(missing), started: Instant::now(), last_beat: AtomicU64::new(0) }
+        let missing = steps
+            .iter()
+            .map(|step| (*step, "not done yet".to_owned()))
+            .collect();
+        Self {
+            missing: Mutex::new(missing),
+            started: Instant::now(),
+            last_beat: AtomicU64::new(0),
+        }
     }
 
     /// One step is done.
@@ -52,8 +59,12 @@ impl Health {
     /// What is missing, a line each; `None` if the process is ready.
     pub fn missing(&self) -> Option<String> {
         let missing = self.lock();
-        (!missing.is_empty())
-            .then(|| missing.iter().map(|(step, why)| format!("{step}: {why}\n")).collect::<String>())
+        (!missing.is_empty()).then(|| {
+            missing
+                .iter()
+                .map(|(step, why)| format!("{step}: {why}\n"))
+                .collect::<String>()
+        })
     }
 
     /// The dispatcher came round.
@@ -66,7 +77,12 @@ impl Health {
     pub fn is_alive(&self) -> bool {
         match self.last_beat.load(Ordering::Relaxed) {
             0 => true,
-            beat => self.started.elapsed().saturating_sub(Duration::from_millis(beat)) < LONGEST_SILENCE,
+            beat => {
+                self.started
+                    .elapsed()
+                    .saturating_sub(Duration::from_millis(beat))
+                    < LONGEST_SILENCE
+            }
         }
     }
 

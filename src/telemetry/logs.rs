@@ -39,7 +39,9 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), String> {
         .parse(&directives)
         .map_err(|error| format!("{name}: {directives:?} is no log filter ({error}); expected a level such as info or debug"))?;
     let filter = filter.and(filter_fn(harmless));
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
     let layer = match format {
         LogFormat::Text => layer.with_target(false).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).boxed(),

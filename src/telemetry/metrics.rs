@@ -57,12 +57,36 @@ impl Default for Metrics {
             pending: Gauge::default(),
         };
         let registry = &mut metrics.registry;
-        registry.register("google_requests", "Calls to Google APIs by method and status", metrics.calls.clone());
-        registry.register("cancellations", "Outcomes that were recorded", metrics.outcomes.clone());
-        registry.register("status_writes", "Writes to /status by kind and result", metrics.writes.clone());
-        registry.register("watch_restarts", "Watches that were begun anew with a full list", metrics.watch_restarts.clone());
-        registry.register("events_dropped", "Kubernetes events that were not published", metrics.events_dropped.clone());
-        registry.register("pending", "Unfinished cancellations that this process knows of", metrics.pending.clone());
+        registry.register(
+            "google_requests",
+            "Calls to Google APIs by method and status",
+            metrics.calls.clone(),
+        );
+        registry.register(
+            "cancellations",
+            "Outcomes that were recorded",
+            metrics.outcomes.clone(),
+        );
+        registry.register(
+            "status_writes",
+            "Writes to /status by kind and result",
+            metrics.writes.clone(),
+        );
+        registry.register(
+            "watch_restarts",
+            "Watches that were begun anew with a full list",
+            metrics.watch_restarts.clone(),
+        );
+        registry.register(
+            "events_dropped",
+            "Kubernetes events that were not published",
+            metrics.events_dropped.clone(),
+        );
+        registry.register(
+            "pending",
+            "Unfinished cancellations that this process knows of",
+            metrics.pending.clone(),
+        );
         metrics
     }
 }
@@ -70,22 +94,30 @@ impl Default for Metrics {
 impl Metrics {
     /// A call was answered: `method` is Get or Cancel, `status` OK or the name of an error kind.
     pub fn called(&self, method: &'static str, status: &'static str) {
-        self.calls.get_or_create(&CallLabels { method, status }).inc();
+        self.calls
+            .get_or_create(&CallLabels { method, status })
+            .inc();
     }
 
     /// An outcome was recorded.
     pub fn finished(&self, outcome: &'static str) {
-        self.outcomes.get_or_create(&OutcomeLabels { outcome }).inc();
+        self.outcomes
+            .get_or_create(&OutcomeLabels { outcome })
+            .inc();
     }
 
     /// A status write was answered.
     pub fn wrote(&self, kind: &'static str, result: &'static str) {
-        self.writes.get_or_create(&WriteLabels { kind, result }).inc();
+        self.writes
+            .get_or_create(&WriteLabels { kind, result })
+            .inc();
     }
 
     /// A watch was begun anew.
     pub fn watch_restarted(&self, resource: &'static str) {
-        self.watch_restarts.get_or_create(&WatchLabels { resource }).inc();
+        self.watch_restarts
+            .get_or_create(&WatchLabels { resource })
+            .inc();
     }
 
     /// A Kubernetes event was not published.

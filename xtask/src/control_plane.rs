@@ -12,6 +12,7 @@
 //! programs (see [`Binaries`]). Nothing is left running when the process ends, however it ends.
 
 pub mod audit;
+mod beside;
 mod binaries;
 mod certificates;
 mod client;

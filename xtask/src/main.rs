@@ -21,11 +21,17 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     ControlPlane(tasks::control_plane::Arguments),
+    Crds(tasks::crds::Arguments),
+    Demo(tasks::demo::Arguments),
+    Test(tasks::test::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::ControlPlane(arguments) => tasks::control_plane::run(arguments),
+        Task::Crds(arguments) => tasks::crds::run(arguments),
+        Task::Demo(arguments) => tasks::demo::run(arguments),
+        Task::Test(arguments) => tasks::test::run(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

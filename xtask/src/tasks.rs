@@ -1,3 +1,8 @@
 //! The tasks, a file each.
 
+mod cargo;
 pub(crate) mod control_plane;
+pub(crate) mod crds;
+pub(crate) mod demo;
+mod interrupt;
+pub(crate) mod test;

@@ -31,6 +31,8 @@ pub struct Simulation {
     pub settings: Settings,
     pub grant: Grant,
     pub jitter: f64,
+    /// How far the jitter moves on at each event; 0 keeps it.
+    pub jitter_step: f64,
     pub get_latency: Duration,
     pub cancel_latency: Duration,
     pub write_latency: Duration,
@@ -130,6 +132,7 @@ impl Simulation {
             settings: Settings::default(),
             grant: Grant::Granted,
             jitter: 0.5,
+            jitter_step: 0.0,
             get_latency: Duration::from_millis(20),
             cancel_latency: Duration::from_millis(20),
             write_latency: Duration::from_millis(5),
@@ -175,6 +178,7 @@ impl Simulation {
         if self.forgotten {
             return;
         }
+        self.jitter = (self.jitter + self.jitter_step).fract();
         let context = Context {
             now: Now { wall: self.wall(), mono: self.now },
             jitter: self.jitter,

@@ -157,7 +157,7 @@ impl Supervisor {
     }
 
     /// The last lines of the daemon's log, and where all of it is.
-    fn log_end(&self, name: &str) -> String {
+    pub(super) fn log_end(&self, name: &str) -> String {
         let path = self.folder.join(format!("{name}.log"));
         let log = self.log(name);
         let lines: Vec<&str> = log.lines().collect();

@@ -48,14 +48,16 @@ end() {
     if any_alive "$@"; then signal KILL "$@"; fi
 }
 
+started=
 while read -r daemon; do
     rm -f "$daemon.pid" "$daemon.exit"
     run "$daemon"
+    started="$daemon $started"
 done
 
-# The API server hangs on when its etcd goes first.
-end kube-controller-manager kube-apiserver
-end etcd
+# The last one first: each depends on those before it, and the API server hangs on when its etcd
+# goes first.
+for daemon in $started; do end "$daemon"; done
 wait
 if [ "$afterwards" = remove ]; then
     cd / && rm -rf "$folder"

@@ -1,0 +1,48 @@
+//! The end of the process: what was begun is ended, and nothing else begins.
+//!
+//! A cancel request that was answered must not be forgotten, or the next process would send another one. So for an object whose
+//! request was sent the visit goes on until its answer stands in the status; of all others only writes are waited for.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Dispatcher;
+use crate::{
+    controller::objects::Entry,
+    lifecycle::{Effect, WriteKind},
+};
+
+/// How long requests that are under way may take to end after a signal to stop.
+pub(super) const DRAIN_LIMIT: Duration = Duration::from_secs(15);
+
+impl Dispatcher {
+    /// From now on nothing begins, except what records the answer to a cancel request that was sent.
+    pub(super) fn drain(&mut self) {
+        tracing::info!("stopping: what is under way is ended first");
+        self.drain_until = Some(Instant::now() + DRAIN_LIMIT);
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        let limit = self.drain_until.unwrap_or_else(Instant::now);
+        let pending = |entry: &Entry| {
+            let soon = entry
+                .timer
+                .as_ref()
+                .is_some_and(|timer| self.timers.deadline(timer) <= limit);
+            entry.api_requests > 0 || (entry.unrecorded_cancel && (entry.unanswered > 0 || soon))
+        };
+        self.lanes.cancels_under_way() == 0
+            && !self.objects.all_active().any(|(_, entry)| pending(entry))
+    }
+}
+
+/// Whether an effect begins something that the next process can do as well.
+pub(super) fn can_wait(effect: &Effect, entry: &Entry) -> bool {
+    match effect {
+        Effect::Cancel { .. } => true,
+        Effect::Write(write) => write.kind == WriteKind::Intent || !entry.unrecorded_cancel,
+        Effect::Get { .. } | Effect::Reread => !entry.unrecorded_cancel,
+        Effect::DropToken | Effect::Publish(_) | Effect::Forget => false,
+    }
+}

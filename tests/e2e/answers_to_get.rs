@@ -1,0 +1,172 @@
+//! Every answer to GET, through the real API server: what the status says meanwhile, and that none but `done` ends anything.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use operations_emulator::{
+    Call::{Cancel, Get},
+    EndResult, Fault, FaultAnswer, FaultCall, RawAnswer, Refusal, RpcCode, Script,
+};
+use serde_json::json;
+
+use crate::support::world::{World, manifest, operation};
+
+/// An answer, and what `lastError` and the conditions say of it.
+pub struct Row {
+    pub name: &'static str,
+    pub answer: FaultAnswer,
+    pub status: &'static str,
+    pub http: &'static str,
+    pub reason: &'static str,
+}
+
+/// An HTTP answer with this body.
+pub fn raw(status: u16, body: &str) -> FaultAnswer {
+    FaultAnswer::Raw(RawAnswer {
+        status,
+        headers: BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]),
+        body: body.to_owned(),
+        body_bytes: None,
+        content_length: None,
+    })
+}
+
+/// The answers that say nothing about the operation: retried with back-off.
+pub fn passing() -> Vec<Row> {
+    let rpc = |name, code, status, http| Row { name, answer: FaultAnswer::Refuse(Refusal::new(code)), status, http, reason: "Unavailable" };
+    let odd = |name, answer, status, http, reason| Row { name, answer, status, http, reason };
+    let html = "<!DOCTYPE html><title>Error</title><p>That\u{2019}s an error.";
+    let truncated = match raw(503, "{\"error\": {") {
+        FaultAnswer::Raw(answer) => FaultAnswer::Raw(RawAnswer { content_length: Some(500), ..answer }),
+        other => other,
+    };
+    let oversized = match raw(503, "x") {
+        FaultAnswer::Raw(answer) => FaultAnswer::Raw(RawAnswer { body_bytes: Some(2 << 20), ..answer }),
+        other => other,
+    };
+    let redirect = match raw(302, "{}") {
+        FaultAnswer::Raw(mut answer) => {
+            answer.headers.insert("location".to_owned(), "/v2/projects/acme-prod/operations/elsewhere".to_owned());
+            FaultAnswer::Raw(answer)
+        }
+        other => other,
+    };
+    let error = |status: &str| json!({"error": {"code": 400, "message": "m", "status": status}}).to_string();
+    vec![
+        rpc("unavailable", RpcCode::Unavailable, "UNAVAILABLE", "503"),
+        rpc("internal", RpcCode::Internal, "INTERNAL", "500"),
+        rpc("unknown", RpcCode::Unknown, "UNKNOWN", "500"),
+        rpc("aborted", RpcCode::Aborted, "ABORTED", "409"),
+        rpc("deadline-exceeded", RpcCode::DeadlineExceeded, "DEADLINE_EXCEEDED", "504"),
+        rpc("rpc-cancelled", RpcCode::Cancelled, "CANCELLED", "499"),
+        rpc("data-loss", RpcCode::DataLoss, "DATA_LOSS", "500"),
+        rpc("already-exists", RpcCode::AlreadyExists, "ALREADY_EXISTS", "409"),
+        rpc("out-of-range", RpcCode::OutOfRange, "OUT_OF_RANGE", "400"),
+        // The status decides, never the number.
+        odd("unavailable-in-400", raw(400, &error("UNAVAILABLE")), "UNAVAILABLE", "400", "Unavailable"),
+        odd("novel-status", raw(400, &error("NOVEL_STATUS")), "UNKNOWN", "400", "Unavailable"),
+        odd("list-of-one", raw(400, &format!("[{}]", error("ABORTED"))), "ABORTED", "400", "Unavailable"),
+        odd("html-404", raw(404, html), "UNRECOGNISED", "404", "Unrecognised"),
+        odd("html-411", raw(411, html), "UNRECOGNISED", "411", "Unrecognised"),
+        odd("empty-502", raw(502, ""), "UNRECOGNISED", "502", "Unrecognised"),
+        odd("other-json", raw(503, r#"{"message": "no healthy upstream"}"#), "UNRECOGNISED", "503", "Unrecognised"),
+        odd("duplicate-keys", raw(400, r#"{"error": {"status": "ABORTED", "status": "NOT_FOUND"}}"#), "UNRECOGNISED", "400", "Unrecognised"),
+        odd("oversized", oversized, "UNRECOGNISED", "503", "Unrecognised"),
+        odd("redirect", redirect, "UNRECOGNISED", "302", "Unrecognised"),
+        odd("truncated", truncated, "NETWORK", "-", "Unavailable"),
+        odd("closed", FaultAnswer::Close, "NETWORK", "-", "Unavailable"),
+    ]
+}
+
+#[test]
+fn no_failed_get_holds_the_cancel_back_or_ends_anything() {
+    let mut rows = passing();
+    let refuse = |name, code, status, http| Row { name, answer: FaultAnswer::Refuse(Refusal::new(code)), status, http, reason: "Unavailable" };
+    rows.push(refuse("failed-precondition", RpcCode::FailedPrecondition, "FAILED_PRECONDITION", "400"));
+    rows.push(refuse("unimplemented", RpcCode::Unimplemented, "UNIMPLEMENTED", "501"));
+    rows.push(refuse("invalid-argument", RpcCode::InvalidArgument, "INVALID_ARGUMENT", "400"));
+    let odd = |name, body: &str| Row { name, answer: raw(200, body), status: "UNRECOGNISED", http: "200", reason: "Unrecognised" };
+    rows.push(odd("done-is-a-string", r#"{"name": "n", "done": "true", "response": {}}"#));
+    rows.push(odd("html-200", "<html>captive portal</html>"));
+    rows.push(odd("empty-200", ""));
+    rows.push(odd("error-and-response", r#"{"done": true, "error": {"code": 1}, "response": {"@type": "t"}}"#));
+
+    let script = |row: &Row| Script::default().with_fault(Fault::new(FaultCall::Get, row.answer.clone()));
+    let world = World::new("get", rows.iter().map(|row| (row.name, script(row))));
+    world.apply(&rows.iter().map(|row| manifest(row.name, &[])).collect::<String>()).unwrap();
+    world.wait(&["--all"], "condition=CancelRequested");
+    world.wait(&["--all"], "jsonpath={.status.lastError.call}=Get");
+    for (name, object) in &world.objects() {
+        let row = rows.iter().find(|row| row.name == name).unwrap();
+        let last = ["status", "httpStatus"].map(|field| object.text(&format!("/status/lastError/{field}")));
+        assert_eq!(last, [row.status, row.http], "{name}: {}", object.text("/status/lastError/message"));
+        let (ready, working) = (format!("Unknown/{}", row.reason), format!("True/{}", row.reason));
+        assert_eq!(object.conditions()[2..], [ready, working, "-".to_owned()], "{name}");
+        assert_eq!(object.condition("CancelRequested"), "True/Accepted", "{name}");
+        assert_eq!(object.outcome(), "-", "{name}");
+        assert_eq!(world.calls(name)[..2], [Get, Cancel], "{name}: the kill does not wait for a read");
+    }
+    for row in &rows {
+        world.emulator.set_operation(&operation(row.name), Script::already_done(EndResult::CancelledElsewhere)).unwrap();
+    }
+    let writes = world.status_writes_of(&[]);
+    for (name, object) in &world.all_finished() {
+        assert_eq!(object.outcome(), "Cancelled", "{name}");
+        assert_eq!(object.text("/status/lastError"), "-", "{name}: cured");
+        assert_eq!((world.posts(name), object.text("/status/cancelAttempts").as_str()), (1, "1"), "{name}");
+        assert_eq!(writes[name].len(), 2, "{name}: the intent, and that it was taken; none while the same fails");
+    }
+}
+
+#[test]
+fn not_found_and_unauthenticated_hold_the_cancel_back_until_a_get_says_otherwise() {
+    let once = |code| Script::default().with_fault(Fault::refuse(FaultCall::Get, code).times(1));
+    let world = World::new(
+        "held-back",
+        [
+            ("not-found-once", once(RpcCode::NotFound)),
+            ("token-refused-once", once(RpcCode::Unauthenticated)),
+            ("appears", Script::default().appears_after(Duration::from_secs(4))),
+            ("not-found", Script::missing()),
+            ("other-then-not-found", Script::missing().with_fault(Fault::refuse(FaultCall::Get, RpcCode::Unavailable).times(1))),
+        ],
+    );
+    for name in ["not-found-once", "token-refused-once", "appears", "not-found"] {
+        world.cancel(name, &[]);
+    }
+    world.wait(&["not-found"], "jsonpath={.status.lastError.status}=NOT_FOUND");
+    let object = world.object("not-found");
+    assert_eq!(object.conditions()[..4], ["Unknown/OperationNotFound", "False/OperationNotFound", "Unknown/OperationNotFound", "True/OperationNotFound"]);
+    world.cancel("other-then-not-found", &[]);
+
+    let objects = world.all_finished();
+    assert_eq!(world.calls("not-found-once"), [Get, Get, Cancel, Get]);
+    assert_eq!(world.calls("token-refused-once"), [Get, Get, Cancel, Get]);
+    for name in ["not-found-once", "token-refused-once"] {
+        assert_eq!(objects[name].outcome(), "Cancelled");
+        assert_eq!(objects[name].text("/status/lastError"), "-");
+    }
+    let tokens: Vec<_> = world.requests("token-refused-once").into_iter().map(|request| request.authorization).collect();
+    assert_ne!(tokens[0], tokens[1], "the token that was refused is not used again");
+    assert_eq!((objects["not-found"].outcome().as_str(), world.posts("not-found")), ("NotFound", 0));
+    // Invisible for longer than `--not-found-after` is NotFound, whatever appears later.
+    assert_eq!(objects["appears"].outcome(), "NotFound");
+    // A GET that fails otherwise does not hold it back, and the NOT_FOUND to cancel decides nothing.
+    assert_eq!(world.posts("other-then-not-found"), 1);
+    assert_eq!(objects["other-then-not-found"].outcome(), "NotFound");
+}
+
+#[test]
+fn the_cancel_waits_a_quarter_of_a_second_for_a_slow_or_silent_get() {
+    let silent = Fault::new(FaultCall::Get, FaultAnswer::Hang(Duration::from_secs(30))).times(1);
+    let mut slow = Script::default();
+    slow.latency = Some(operations_emulator::Latency { get: Duration::from_millis(1500), cancel: Duration::ZERO });
+    let world = World::new("slow", [("silent", Script::default().with_fault(silent)), ("slow", slow)]);
+    world.apply(&format!("{}{}", manifest("silent", &[]), manifest("slow", &[]))).unwrap();
+    for (name, object) in &world.all_finished() {
+        assert_eq!((object.outcome().as_str(), world.posts(name)), ("Cancelled", 1), "{name}");
+        let requests = world.requests(name);
+        assert_eq!((requests[0].call, requests[1].call), (Some(Get), Some(Cancel)), "{name}");
+        let waited = requests[1].since_start - requests[0].since_start;
+        assert!((Duration::from_millis(200)..Duration::from_millis(1400)).contains(&waited), "{name}: {waited:?}");
+    }
+}

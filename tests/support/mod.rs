@@ -1,0 +1,6 @@
+//! What the tests against a real API server share: the cluster, a controller process, and a world of both for each test.
+
+pub mod cluster;
+pub mod controller_process;
+pub mod object;
+pub mod world;

@@ -1,0 +1,81 @@
+//! Programs that run beside a control plane, under its supervisor: they end before it does, also
+//! when the process that started it is killed.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::ControlPlane;
+use super::supervisor::Supervisor;
+
+impl ControlPlane {
+    /// Starts `program` as `name`, with no environment but `variables`, in the control plane's
+    /// folder, its output in [`Self::log_file`]. The last one that was started is the first to end.
+    ///
+    /// # Errors
+    /// When another process runs the control plane. That the program cannot be run is what
+    /// [`Self::wait_beside`] tells.
+    pub fn run_beside(
+        &mut self,
+        name: &str,
+        program: &Path,
+        arguments: &[String],
+        variables: &[(&str, &OsStr)],
+    ) -> Result<()> {
+        let supervisor = self.supervisor.as_mut().context(NOT_OURS)?;
+        // The user's proxies, log levels and credentials must not decide what the program does.
+        let mut words = vec!["-i".to_owned()];
+        for (variable, value) in variables {
+            words.push(format!("{variable}={}", value.to_string_lossy()));
+        }
+        words.push(program.to_string_lossy().into_owned());
+        words.extend_from_slice(arguments);
+        supervisor.run(name, Path::new("env"), &words)
+    }
+
+    /// Asks `ready` every 50 ms until it says yes.
+    ///
+    /// # Errors
+    /// When the program `name` ends before, or `limit` passes; the message has the end of its log.
+    pub fn wait_beside(
+        &self,
+        name: &str,
+        limit: Duration,
+        ready: impl FnMut() -> bool,
+    ) -> Result<()> {
+        let supervisor = self.supervisor()?;
+        supervisor.require(name, supervisor.wait(name, limit, ready))
+    }
+
+    /// Fails, with the end of its log, if the program `name` has ended.
+    ///
+    /// # Errors
+    /// When it has.
+    pub fn check_beside(&self, name: &str) -> Result<()> {
+        self.supervisor()?.check(name)
+    }
+
+    /// The file with what the program `name` prints. It goes with the control plane's folder.
+    #[must_use]
+    pub fn log_file(&self, name: &str) -> PathBuf {
+        self.folder().join(format!("{name}.log"))
+    }
+
+    /// The last lines of what the program `name` printed, and the path of all of it: a copy that
+    /// stays, if the control plane's folder does not.
+    ///
+    /// # Errors
+    /// When another process runs the control plane.
+    pub fn log_end(&self, name: &str) -> Result<String> {
+        Ok(self.supervisor()?.log_end(name))
+    }
+
+    fn supervisor(&self) -> Result<&Supervisor> {
+        self.supervisor.as_ref().context(NOT_OURS)
+    }
+}
+
+/// Why a program cannot run beside a control plane that was only attached to.
+const NOT_OURS: &str = "another process runs the control plane";

@@ -1,0 +1,245 @@
+//! `cargo xtask demo`: cancellations of every fate on a real API server, watched as they happen.
+
+mod examples;
+mod loopback_http;
+mod stage;
+mod state;
+mod table;
+mod watch;
+
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread::ScopedJoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::cargo;
+use super::interrupt::Interrupt;
+use examples::Examples;
+use stage::{CONTROLLER, EMULATOR, Stage};
+use table::{LiveTable, Row};
+use watch::Watch;
+
+/// The slowest example is refused once and asked again after 30 s.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// How often ages are redrawn and the processes looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Watch cancellations of every fate, on a real API server, with an emulator in Google's place.
+///
+/// Builds and starts everything on loopback addresses, applies the files in examples/ with kubectl,
+/// and shows what becomes of them until all are settled, in less than a minute. Nothing is left
+/// running afterwards.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Fail unless every object ended as its file says.
+    #[arg(long, conflicts_with = "keep")]
+    once: bool,
+
+    /// Leave everything up until Ctrl-C, for your own kubectl.
+    #[arg(long)]
+    keep: bool,
+
+    /// How long each answer of the emulator takes.
+    #[arg(long, value_name = "DURATION", default_value = "100ms")]
+    latency: String,
+}
+
+impl Arguments {
+    /// What `cargo xtask test` runs.
+    pub(crate) fn once() -> Self {
+        Self {
+            once: true,
+            keep: false,
+            latency: "100ms".to_owned(),
+        }
+    }
+}
+
+/// Runs the task.
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
+    let interrupt = Interrupt::watch()?;
+    let examples = Examples::read(&cargo::root().join("examples"))?;
+    let stage = Stage::set(&arguments.latency, &interrupt)?;
+    for name in [CONTROLLER, EMULATOR] {
+        println!(
+            "{:10}{name}'s log: {}",
+            "",
+            stage.control_plane.log_file(name).display()
+        );
+    }
+    let shown = show(&stage, &examples, &interrupt);
+    interrupt.check()?;
+    let rows = shown?;
+    println!();
+    if arguments.keep {
+        tell_commands(&stage);
+        println!("\nCtrl-C ends everything.");
+        stay(&stage, &interrupt)?;
+        eprintln!("demo: stopping");
+    }
+    let verdict = judge(&rows);
+    match &verdict {
+        Ok(()) => println!("All {} ended as their files say.", rows.len()),
+        // Its log goes with it.
+        Err(_) => eprintln!("{CONTROLLER}: {}", stage.control_plane.log_end(CONTROLLER)?),
+    }
+    if !arguments.once && !arguments.keep {
+        println!("To look further with your own kubectl: cargo xtask demo --keep");
+    }
+    stage.control_plane.stop()?;
+    if arguments.once { verdict } else { Ok(()) }
+}
+
+/// Applies the examples and shows them until all are settled; returns how they ended.
+fn show(stage: &Stage, examples: &Examples, interrupt: &Interrupt) -> Result<Vec<Row>> {
+    let mut rows: Vec<Row> = examples.cancellations.iter().map(Row::new).collect();
+    let mut table = LiveTable::new();
+    // Before the objects are there, so that nothing is missed.
+    let watch = Watch::start(&stage.control_plane)?;
+    println!("\n$ kubectl apply -f examples/");
+    std::thread::scope(|scope| {
+        let apply = scope.spawn(|| stage.control_plane.apply_files(&examples.files));
+        follow(
+            &mut rows,
+            &mut table,
+            stage,
+            &watch,
+            Applying(Some(apply)),
+            interrupt,
+        )
+    })?;
+    let calls = stage.calls()?;
+    for row in &mut rows {
+        let told = calls.get(&row.example.operation);
+        row.calls = told.map_or_else(|| "none".to_owned(), Clone::clone);
+    }
+    table.finish(&rows);
+    Ok(rows)
+}
+
+/// Shows every change until all rows are settled, or for as long as that may take.
+fn follow(
+    rows: &mut [Row],
+    table: &mut LiveTable,
+    stage: &Stage,
+    watch: &Watch,
+    mut applying: Applying<'_>,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let start = Instant::now();
+    while !rows.iter().all(Row::is_settled) && start.elapsed() < LIMIT {
+        match watch.changes.recv_timeout(TICK) {
+            Ok(change) => {
+                let mut all = rows.iter_mut();
+                if let Some(row) = all.find(|row| row.example.key == change.key)
+                    && row.state != change.state
+                {
+                    row.state = change.state;
+                    table.changed(row);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => stage.check()?,
+            Err(RecvTimeoutError::Disconnected) => {
+                interrupt.check()?;
+                stage.check()?;
+                bail!("kubectl ended its watch");
+            }
+        }
+        interrupt.check()?;
+        applying.check()?;
+        table.redraw(rows);
+    }
+    Ok(())
+}
+
+/// The thread that applies the examples, until it was heard.
+struct Applying<'a>(Option<ScopedJoinHandle<'a, Result<String>>>);
+
+impl Applying<'_> {
+    /// Fails if the files could not be applied.
+    fn check(&mut self) -> Result<()> {
+        match self
+            .0
+            .take_if(|apply| apply.is_finished())
+            .map(ScopedJoinHandle::join)
+        {
+            None | Some(Ok(Ok(_))) => Ok(()),
+            Some(Ok(Err(error))) => Err(error),
+            Some(Err(_)) => bail!("applying the examples panicked"),
+        }
+    }
+}
+
+/// Fails, naming them, if some did not end as their files say.
+fn judge(rows: &[Row]) -> Result<()> {
+    let wrong: Vec<String> = rows
+        .iter()
+        .filter(|row| row.state.ends_as() != row.example.ends_as)
+        .map(|row| {
+            let (example, state) = (&row.example, &row.state);
+            format!(
+                "\n  {}: should be {}, is {} (examples/{})",
+                example.key.name,
+                example.ends_as,
+                state.ends_as(),
+                example.file
+            )
+        })
+        .collect();
+    if rows.is_empty() {
+        bail!("there are no examples");
+    }
+    if !wrong.is_empty() {
+        bail!(
+            "{} of {} did not end as their files say:{}",
+            wrong.len(),
+            rows.len(),
+            wrong.concat()
+        );
+    }
+    Ok(())
+}
+
+/// What one can do while everything is up.
+fn tell_commands(stage: &Stage) {
+    let Stage {
+        control_plane,
+        admin,
+        ..
+    } = stage;
+    println!(
+        "\
+Use your own kubectl, or {kubectl}:
+  export KUBECONFIG={kubeconfig}
+
+Look further:
+  kubectl get opcancel -A -o wide
+  kubectl -n contact-center describe opcancel refused-then-taken
+  kubectl -n contact-center get events.events.k8s.io
+  kubectl -n contact-center wait opcancel/cancelled-slowly --for=condition=Finished
+  kubectl explain operationcancellation.spec
+  curl http://{admin}/metrics
+  curl {emulator}/admin/requests     # all that Google would have been asked
+
+Change something:
+  kubectl -n contact-center patch opcancel suspended --type=merge -p '{{\"spec\":{{\"suspend\":false}}}}'
+  kubectl patch cancellationgrant contact-center --type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/projects/-\",\"value\":\"acme-staging\"}}]'",
+        kubectl = control_plane.kubectl().display(),
+        kubeconfig = control_plane.kubeconfig().display(),
+        emulator = stage.emulator_admin(),
+    );
+}
+
+/// Returns at Ctrl-C; fails if something ends before.
+fn stay(stage: &Stage, interrupt: &Interrupt) -> Result<()> {
+    while !interrupt.came() {
+        std::thread::sleep(TICK);
+        if !interrupt.came() {
+            stage.check()?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! `cargo xtask test`: everything that must be green, in order, with the time of each step.
+
+mod cargo_deny;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use xtask::control_plane::{ControlPlane, Options, SHARED_VARIABLE};
+
+use super::{cargo, demo};
+
+/// Run everything that must be green: formatting, lints, docs, dependencies, tests, demo.
+///
+/// The first failure ends it. The first time it takes about 20 minutes on 2 cores: the control plane
+/// and cargo-deny are built then, once for this user.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Leave out this step; may be given more than once.
+    #[arg(long, value_name = "STEP")]
+    skip: Vec<Step>,
+}
+
+/// The steps, in their order: quick ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Step {
+    Fmt,
+    Clippy,
+    Doc,
+    Deny,
+    ControlPlane,
+    Tests,
+    Demo,
+}
+
+/// Runs the task.
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
+    let start = Instant::now();
+    let mut shared = None;
+    let mut done: Vec<(Step, Duration)> = Vec::new();
+    for step in Step::value_variants() {
+        if arguments.skip.contains(step) {
+            eprintln!("\n=== {}: skipped", step.title());
+            continue;
+        }
+        eprintln!("\n=== {}", step.title());
+        let begin = Instant::now();
+        let result = step.run(&mut shared);
+        done.push((*step, begin.elapsed()));
+        if let Err(error) = result {
+            summary(&done, start.elapsed(), false);
+            bail!("{}: {error:#}\n{}", step.title(), step.advice());
+        }
+        eprintln!("=== {}: ok, {}", step.title(), seconds(begin.elapsed()));
+    }
+    summary(&done, start.elapsed(), true);
+    Ok(())
+}
+
+impl Step {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Fmt => "cargo fmt",
+            Self::Clippy => "cargo clippy",
+            Self::Doc => "cargo doc",
+            Self::Deny => "cargo deny",
+            Self::ControlPlane => "control plane",
+            Self::Tests => "cargo test",
+            Self::Demo => "demo",
+        }
+    }
+
+    /// What to do when it fails.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Fmt => "Run: cargo fmt --all",
+            Self::Clippy => "Run: cargo clippy --workspace --all-targets, and mend what it names.",
+            Self::Doc => {
+                "Run: cargo doc --no-deps --workspace, and mend the warnings: here they are errors."
+            }
+            Self::Deny => "deny.toml says which licences, crates and sources are allowed, and why.",
+            Self::ControlPlane => "Run: cargo xtask control-plane, which tells more.",
+            Self::Tests => {
+                "Run the one test alone: cargo test --workspace NAME. It starts a control plane of its own; \
+                 `cargo xtask control-plane` leaves one running."
+            }
+            Self::Demo => "Run: cargo xtask demo --keep, and look with kubectl.",
+        }
+    }
+
+    /// Does it. The control plane that all test binaries share is kept in `shared`.
+    fn run(self, shared: &mut Option<ControlPlane>) -> Result<()> {
+        match self {
+            Self::Fmt => cargo::run(&mut cargo::cargo(&["fmt", "--all", "--check"])),
+            Self::Clippy => cargo::run(&mut cargo::cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "--deny=warnings",
+            ])),
+            Self::Doc => {
+                let mut doc = cargo::cargo(&["doc", "--no-deps", "--workspace"]);
+                cargo::run(doc.env("RUSTDOCFLAGS", "--deny=warnings"))
+            }
+            Self::Deny => {
+                let mut check = Command::new(cargo_deny::get()?);
+                check
+                    .args(["check", "--hide-inclusion-graph"])
+                    .args(["bans", "licenses", "sources"]);
+                cargo::run(check.current_dir(cargo::root()))
+            }
+            Self::ControlPlane => {
+                *shared = Some(ControlPlane::start(Options::default())?);
+                Ok(())
+            }
+            Self::Tests => {
+                let mut tests = cargo::cargo(&["test", "--workspace"]);
+                if let Some(control_plane) = shared.as_ref() {
+                    tests.env(SHARED_VARIABLE, control_plane.folder());
+                }
+                let result = cargo::run(&mut tests);
+                if let Some(control_plane) = shared.as_ref() {
+                    control_plane.check()?;
+                }
+                result
+            }
+            Self::Demo => {
+                // It has one of its own.
+                if let Some(control_plane) = shared.take() {
+                    control_plane.stop()?;
+                }
+                demo::run(demo::Arguments::once())
+            }
+        }
+    }
+}
+
+/// Prints what was done, and how long it took.
+fn summary(done: &[(Step, Duration)], whole: Duration, good: bool) {
+    eprintln!("\n=== summary");
+    for (index, (step, took)) in done.iter().enumerate() {
+        let failed = !good && index + 1 == done.len();
+        let result = if failed { "FAILED" } else { "ok" };
+        eprintln!("{:<14} {result:<7} {:>8}", step.title(), seconds(*took));
+    }
+    let result = if good { "ok" } else { "FAILED" };
+    eprintln!("{:<14} {result:<7} {:>8}", "everything", seconds(whole));
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
