@@ -15,13 +15,22 @@ mod api_reference;
 fn crds() -> [(&'static str, CustomResourceDefinition); 2] {
     let services: Vec<&str> = catalogue::service_names().collect();
     [
-        ("crds/operationcancellations.yaml", cancellation_crd(&services).expect("a schema")),
-        ("crds/cancellationgrants.yaml", grant_crd(&services).expect("a schema")),
+        (
+            "crds/operationcancellations.yaml",
+            cancellation_crd(&services).expect("a schema"),
+        ),
+        (
+            "crds/cancellationgrants.yaml",
+            grant_crd(&services).expect("a schema"),
+        ),
     ]
 }
 
 fn generated() -> Vec<(&'static str, String)> {
-    crds().iter().map(|(path, crd)| (*path, yaml(crd))).collect()
+    crds()
+        .iter()
+        .map(|(path, crd)| (*path, yaml(crd)))
+        .collect()
 }
 
 fn yaml(crd: &CustomResourceDefinition) -> String {
@@ -46,7 +55,8 @@ fn the_generated_files_are_what_the_types_say() {
 #[test]
 fn group_and_version_are_the_constants() {
     for (_, text) in generated() {
-        let crd: CustomResourceDefinition = serde_saphyr::from_str(&text).expect("what was written");
+        let crd: CustomResourceDefinition =
+            serde_saphyr::from_str(&text).expect("what was written");
         assert_eq!(crd.spec.group, opcancel::api::GROUP);
         assert_eq!(crd.spec.versions[0].name, opcancel::api::VERSION);
     }
@@ -67,7 +77,10 @@ fn every_string_has_a_longest_length() {
 }
 
 fn unlimited_strings(schema: &serde_json::Value, path: &str, found: &mut Vec<String>) {
-    if schema["type"] == "string" && schema.get("enum").is_none() && schema.get("maxLength").is_none() {
+    if schema["type"] == "string"
+        && schema.get("enum").is_none()
+        && schema.get("maxLength").is_none()
+    {
         found.push(path.to_owned());
     }
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {

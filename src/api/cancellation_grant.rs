@@ -24,7 +24,11 @@ fn default_services() -> BTreeSet<String> {
     printcolumn(name = "Namespaces", type_ = "string", json_path = ".spec.namespaces"),
     printcolumn(name = "Projects", type_ = "string", json_path = ".spec.projects"),
     printcolumn(name = "Identities", type_ = "string", json_path = ".spec.identities"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -53,7 +57,9 @@ pub struct CancellationGrantSpec {
 }
 
 /// Whose rights at Google a cancellation uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum IdentityKind {
     /// The operator's own.
     Operator,

@@ -18,7 +18,10 @@ pub struct Condition {
     #[schemars(length(max = 7), regex(pattern = r"^(True|False|Unknown)$"))]
     pub status: String,
     /// A name for programs; the README lists them all with what to do about each.
-    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"))]
+    #[schemars(
+        length(min = 1, max = 1024),
+        regex(pattern = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
+    )]
     pub reason: String,
     /// The same for people.
     #[schemars(length(max = 32768))]

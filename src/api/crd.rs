@@ -9,22 +9,45 @@ use super::{CancellationGrant, OperationCancellation};
 /// The CRD of `OperationCancellation`. `services` are the names of the service catalogue: the enum of `spec.service`.
 pub fn cancellation_crd(services: &[&str]) -> Result<CustomResourceDefinition, serde_json::Error> {
     edit(OperationCancellation::crd(), |schema| {
-        set(schema, "/properties/spec/properties/service", "enum", json!(services));
+        set(
+            schema,
+            "/properties/spec/properties/service",
+            "enum",
+            json!(services),
+        );
         // On the object itself: a default inside `properties` is not applied while `status` is absent, and without any
         // status kstatus calls a new object done.
-        set(schema, "/properties/status", "default", json!({"observedGeneration": -1}));
-        set(schema, "/properties/status/properties/lastError/properties/metadata/additionalProperties", "maxLength", json!(1024));
+        set(
+            schema,
+            "/properties/status",
+            "default",
+            json!({"observedGeneration": -1}),
+        );
+        set(
+            schema,
+            "/properties/status/properties/lastError/properties/metadata/additionalProperties",
+            "maxLength",
+            json!(1024),
+        );
     })
 }
 
 /// The CRD of `CancellationGrant`. `services` as for [`cancellation_crd`].
 pub fn grant_crd(services: &[&str]) -> Result<CustomResourceDefinition, serde_json::Error> {
     edit(CancellationGrant::crd(), |schema| {
-        set(schema, "/properties/spec/properties/services/items", "enum", json!(services));
+        set(
+            schema,
+            "/properties/spec/properties/services/items",
+            "enum",
+            json!(services),
+        );
     })
 }
 
-fn edit(crd: CustomResourceDefinition, change: impl FnOnce(&mut Value)) -> Result<CustomResourceDefinition, serde_json::Error> {
+fn edit(
+    crd: CustomResourceDefinition,
+    change: impl FnOnce(&mut Value),
+) -> Result<CustomResourceDefinition, serde_json::Error> {
     let mut value = serde_json::to_value(crd)?;
     if let Some(schema) = value.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
         tidy(schema);

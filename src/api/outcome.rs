@@ -69,7 +69,9 @@ impl FromStr for Outcome {
 /// An outcome that a user may call a success.
 ///
 /// `Unsupported`, `Rejected` and `Unknown` can never be one: with them nobody knows that the operation no longer runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum AcceptedOutcome {
     /// See [`Outcome::Cancelled`].
     Cancelled,

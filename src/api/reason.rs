@@ -124,8 +124,14 @@ mod tests {
     #[test]
     fn the_readme_explains_every_reason_and_outcome() {
         let readme = include_str!("../../README.md");
-        for name in Reason::ALL.iter().map(|reason| reason.name()).chain(Outcome::ALL.iter().map(|outcome| outcome.name())) {
-            let row = readme.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+        for name in Reason::ALL
+            .iter()
+            .map(|reason| reason.name())
+            .chain(Outcome::ALL.iter().map(|outcome| outcome.name()))
+        {
+            let row = readme
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{name}` |")));
             assert!(row.is_some(), "README.md has no row for {name}");
         }
     }

@@ -1,5 +1,7 @@
 //! Takes an event into what is known. What follows from it is decided in `plan`.
 
+use std::time::Duration;
+
 use super::{
     Cancellation, Context, Effect, Event, Now, ObjectView, WriteAnswer, WriteKind, backoff,
     cancel_answer, cancellation::CancelState, cancellation::LastGet, get_answer,
@@ -76,8 +78,8 @@ fn reread(known: &mut Cancellation, object: Option<Box<ObjectView>>, context: &C
         Some(_) => {}
         None => {
             known.write.failures = known.write.failures.saturating_add(1);
-            known.write.not_before =
-                context.now.mono + backoff::after_failed_write(known.write.failures, context.jitter);
+            known.write.not_before = context.now.mono
+                + backoff::after_failed_write(known.write.failures, context.jitter);
         }
     }
 }
@@ -101,7 +103,10 @@ fn adopt(known: &mut Cancellation, object: Box<ObjectView>, now: Now) {
 /// What another writer must not have changed if we are to go on from memory (I7).
 fn our_part(known: &Cancellation) -> (i64, Option<(String, String)>) {
     let condition = known.stored_condition(ConditionType::CancelRequested);
-    (known.object.cancel_attempts(), condition.map(|(status, reason)| (status.to_owned(), reason.to_owned())))
+    (
+        known.object.cancel_attempts(),
+        condition.map(|(status, reason)| (status.to_owned(), reason.to_owned())),
+    )
 }
 
 fn adopt_what_was_seen_meanwhile(known: &mut Cancellation, now: Now) {
@@ -110,18 +115,39 @@ fn adopt_what_was_seen_meanwhile(known: &mut Cancellation, now: Now) {
     }
 }
 
+/// Counts writes that follow each other quickly, for [`backoff::after_conflict`].
+fn note_progress(known: &mut Cancellation, now: Now) {
+    let write = &mut known.write;
+    let quick = now.mono.saturating_sub(write.last_progress) < QUICK_SUCCESSION;
+    write.progress_in_a_row = if quick {
+        write.progress_in_a_row.saturating_add(1)
+    } else {
+        1
+    };
+    write.last_progress = now.mono;
+}
+
+/// Two progress writes further apart than this have nothing to do with each other.
+const QUICK_SUCCESSION: Duration = Duration::from_secs(60);
+
 fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>) -> Vec<Effect> {
     let now = context.now;
-    let Some(write) = known.write.in_flight.take() else { return Vec::new() };
+    let Some(write) = known.write.in_flight.take() else {
+        return Vec::new();
+    };
     let mut effects = Vec::new();
     match answer {
         WriteAnswer::Written(object) => {
-            let counts = object.resource_version != write.base && object.cancel_attempts() == write.attempts;
+            let counts =
+                object.resource_version != write.base && object.cancel_attempts() == write.attempts;
             if object.uid == known.object.uid && (counts || write.kind != WriteKind::Intent) {
                 known.object = *object;
                 known.write.conflicts = 0;
                 known.write.failures = 0;
                 known.write.not_before = now.mono;
+                if write.kind == WriteKind::Progress {
+                    note_progress(known, now);
+                }
                 if write.kind == WriteKind::Intent {
                     known.cancel = CancelState::Intended;
                     known.post.held = false;
@@ -148,7 +174,8 @@ fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>)
         WriteAnswer::Unsure => known.write.must_reread = true,
         WriteAnswer::Failed => {
             known.write.failures = known.write.failures.saturating_add(1);
-            known.write.not_before = now.mono + backoff::after_failed_write(known.write.failures, context.jitter);
+            known.write.not_before =
+                now.mono + backoff::after_failed_write(known.write.failures, context.jitter);
             known.write.must_reread = true;
         }
         WriteAnswer::Gone => effects.push(Effect::Forget),

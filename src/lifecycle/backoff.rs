@@ -29,12 +29,15 @@ pub fn poll_pace(age: Duration, settings: &Settings, jitter: f64) -> Duration {
 
 /// The delay after the `failures`-th passing error in a row: full jitter, 0.5 s doubling to 60 s.
 pub fn after_passing_error(failures: u32, jitter: f64) -> Duration {
-    doubling(PASSING_FIRST, PASSING_LONGEST, failures).mul_f64(jitter.clamp(0.0, 1.0)).max(PASSING_SHORTEST)
+    doubling(PASSING_FIRST, PASSING_LONGEST, failures)
+        .mul_f64(jitter.clamp(0.0, 1.0))
+        .max(PASSING_SHORTEST)
 }
 
 /// The delay after the `failures`-th denial in a row: 30 s doubling to 5 min, with 10 % jitter.
 pub fn after_denial(failures: u32, jitter: f64) -> Duration {
-    around(doubling(DENIED_FIRST, DENIED_LONGEST, failures), jitter).clamp(DENIED_FIRST, DENIED_LONGEST)
+    around(doubling(DENIED_FIRST, DENIED_LONGEST, failures), jitter)
+        .clamp(DENIED_FIRST, DENIED_LONGEST)
 }
 
 /// The delay before the next intent after the `refusals`-th refusal: 30 s, 5 min, then 30 min.
@@ -61,10 +64,15 @@ pub fn after_failed_write(failures: u32, jitter: f64) -> Duration {
 
 /// The delay after RESOURCE_EXHAUSTED: what the server asks for, else to the next full minute of the wall clock (quotas
 /// are counted by the minute) plus up to 10 s.
-pub fn after_used_up_quota(retry_after: Option<Duration>, wall: Timestamp, jitter: f64) -> Duration {
+pub fn after_used_up_quota(
+    retry_after: Option<Duration>,
+    wall: Timestamp,
+    jitter: f64,
+) -> Duration {
     retry_after.unwrap_or_else(|| {
         let into_minute = u64::try_from(wall.as_millisecond().rem_euclid(60_000)).unwrap_or(0);
-        Duration::from_millis(60_000 - into_minute) + Duration::from_secs(10).mul_f64(jitter.clamp(0.0, 1.0))
+        Duration::from_millis(60_000 - into_minute)
+            + Duration::from_secs(10).mul_f64(jitter.clamp(0.0, 1.0))
     })
 }
 
@@ -90,17 +98,30 @@ mod tests {
     #[test]
     fn polls_slow_down_with_age() {
         let settings = Settings::default();
-        for (age, delay) in [(0, 500), (1000, 500), (10_000, 3000), (100_000, 30_000), (1_000_000, 60_000)] {
+        for (age, delay) in [
+            (0, 500),
+            (1000, 500),
+            (10_000, 3000),
+            (100_000, 30_000),
+            (1_000_000, 60_000),
+        ] {
             let pace = poll_pace(Duration::from_millis(age), &settings, 0.5);
             assert_eq!(pace.as_millis(), delay, "age {age} ms");
         }
-        assert_eq!(poll_pace(s(10), &settings, 0.0), Duration::from_millis(2700));
+        assert_eq!(
+            poll_pace(s(10), &settings, 0.0),
+            Duration::from_millis(2700)
+        );
         assert!(poll_pace(Duration::MAX / 4, &settings, 0.999) <= s(66));
     }
 
     #[test]
     fn a_longest_poll_below_the_shortest_does_not_panic() {
-        let settings = Settings { min_poll: s(2), max_poll: s(1), ..Settings::default() };
+        let settings = Settings {
+            min_poll: s(2),
+            max_poll: s(1),
+            ..Settings::default()
+        };
         assert_eq!(poll_pace(s(100), &settings, 0.5), s(2));
     }
 

@@ -16,7 +16,11 @@ use crate::{
 };
 
 /// Takes in an answer to cancel. Returns what it asks for by itself.
-pub fn absorb(known: &mut Cancellation, answer: CancelAnswer, context: &Context<'_>) -> Vec<Effect> {
+pub fn absorb(
+    known: &mut Cancellation,
+    answer: CancelAnswer,
+    context: &Context<'_>,
+) -> Vec<Effect> {
     if let Some(get) = &mut known.get.in_flight {
         get.stale = true;
     }
@@ -42,7 +46,11 @@ fn accept(known: &mut Cancellation, context: &Context<'_>) {
 fn poll_soon(known: &mut Cancellation, context: &Context<'_>) {
     let pace = backoff::poll_pace(known.age(context.now), context.settings, context.jitter);
     let soon = context.now.mono.saturating_add(pace);
-    known.get.next_at = if known.get.failure.is_some() { known.get.next_at.max(soon) } else { soon };
+    known.get.next_at = if known.get.failure.is_some() {
+        known.get.next_at.max(soon)
+    } else {
+        soon
+    };
 }
 
 fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> Vec<Effect> {
@@ -50,12 +58,19 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
     let kind = error.kind;
     let retry_after = error.retry_after;
     let since = time::stored_now(&known.object, now);
-    known.post.failure = Some(Failure::next(known.post.failure.as_ref(), Call::Cancel, error, since));
+    known.post.failure = Some(Failure::next(
+        known.post.failure.as_ref(),
+        Call::Cancel,
+        error,
+        since,
+    ));
     known.post.invalid_argument = kind == ErrorKind::InvalidArgument;
 
     let repeated_denial = known.post.denials > 0;
     known.post.denials = match kind {
-        ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => known.post.denials.saturating_add(1),
+        ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => {
+            known.post.denials.saturating_add(1)
+        }
         _ => 0,
     };
 
@@ -87,7 +102,11 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
                 known.get.next_at = known.get.next_at.min(now.mono);
             }
         },
-        ErrorKind::PermissionDenied => again(known, context, backoff::after_denial(known.post.denials, context.jitter)),
+        ErrorKind::PermissionDenied => again(
+            known,
+            context,
+            backoff::after_denial(known.post.denials, context.jitter),
+        ),
         ErrorKind::Unauthenticated => {
             effects.push(Effect::DropToken);
             let delay = if repeated_denial {
@@ -98,11 +117,19 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
             again(known, context, delay);
         }
         ErrorKind::ResourceExhausted => {
-            again(known, context, backoff::after_used_up_quota(retry_after, now.wall, context.jitter));
+            again(
+                known,
+                context,
+                backoff::after_used_up_quota(retry_after, now.wall, context.jitter),
+            );
         }
         ErrorKind::Token => {
             known.post.failures = known.post.failures.saturating_add(1);
-            again(known, context, backoff::after_passing_error(known.post.failures, context.jitter));
+            again(
+                known,
+                context,
+                backoff::after_passing_error(known.post.failures, context.jitter),
+            );
         }
         _ => {
             known.post.failures = known.post.failures.saturating_add(1);
@@ -112,7 +139,11 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
             again(known, context, delay);
             // A GET decides whether there is anything left to cancel; it comes when the next intent may.
             let look_at = now.mono.saturating_add(delay);
-            known.get.next_at = if known.get.failure.is_some() { known.get.next_at.max(look_at) } else { look_at };
+            known.get.next_at = if known.get.failure.is_some() {
+                known.get.next_at.max(look_at)
+            } else {
+                look_at
+            };
         }
     }
     effects

@@ -5,10 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Effect, Now, ObjectView, WriteKind, backoff,
-    ending::Ending,
-    event::Notice,
-    failure::Failure,
+    Effect, Now, ObjectView, WriteKind, backoff, ending::Ending, event::Notice, failure::Failure,
     time,
 };
 use crate::api::{Call, ConditionStatus, ConditionType, ObservedOperation, Reason};
@@ -153,6 +150,9 @@ pub(super) struct WriteState {
     pub not_before: Duration,
     pub conflicts: u32,
     pub failures: u32,
+    /// Writes of what goes on, in quick succession: somebody may be changing our part of the status back.
+    pub progress_in_a_row: u32,
+    pub last_progress: Duration,
     /// A write's fate is not known: read before anything else.
     pub must_reread: bool,
     pub rereading: bool,
@@ -216,10 +216,16 @@ impl Cancellation {
     /// Takes up what is stored: after a start of this process, or when somebody else wrote our part of the status.
     pub(super) fn restore(&mut self, now: Now) {
         let start = time::credible(self.object.status.start_time.as_ref(), &self.object, now);
-        self.started = start.map(|stored| Started { stored, mono: now.mono });
+        self.started = start.map(|stored| Started {
+            stored,
+            mono: now.mono,
+        });
         if self.started.is_none() && self.object.cancel_attempts() > 0 {
             // An intent stands, so it was started once; the stored time is lost or not credible.
-            self.started = Some(Started { stored: time::stored_now(&self.object, now), mono: now.mono });
+            self.started = Some(Started {
+                stored: time::stored_now(&self.object, now),
+                mono: now.mono,
+            });
         }
         self.restore_cancel(now);
         self.restore_failure(now);
@@ -233,7 +239,9 @@ impl Cancellation {
         }
         let condition = self.stored_condition(ConditionType::CancelRequested);
         self.cancel = match condition {
-            Some((status, _)) if status == ConditionStatus::True.name() => CancelState::Accepted { polled: true },
+            Some((status, _)) if status == ConditionStatus::True.name() => {
+                CancelState::Accepted { polled: true }
+            }
             Some((_, reason)) if reason == Reason::Unsupported.name() => CancelState::Unsupported,
             Some((_, reason)) if reason == Reason::Refused.name() => {
                 self.post.refusals = self.post.refusals.max(1);
@@ -250,10 +258,14 @@ impl Cancellation {
     }
 
     fn restore_failure(&mut self, now: Now) {
-        let Some(stored) = &self.object.status.last_error else { return };
+        let Some(stored) = &self.object.status.last_error else {
+            return;
+        };
         let since = time::credible(stored.since.as_ref(), &self.object, now)
             .unwrap_or_else(|| time::stored_now(&self.object, now));
-        let Some(failure) = Failure::restored(stored, since) else { return };
+        let Some(failure) = Failure::restored(stored, since) else {
+            return;
+        };
         match failure.call {
             Call::Cancel => self.post.failure = Some(failure),
             Call::Get | Call::Token => self.get.failure = Some(failure),
@@ -263,7 +275,9 @@ impl Cancellation {
     /// Status and reason of a stored condition.
     pub(super) fn stored_condition(&self, type_: ConditionType) -> Option<(&str, &str)> {
         let conditions = &self.object.status.conditions;
-        let condition = conditions.iter().find(|condition| condition.type_ == type_.name())?;
+        let condition = conditions
+            .iter()
+            .find(|condition| condition.type_ == type_.name())?;
         Some((&condition.status, &condition.reason))
     }
 
@@ -287,7 +301,11 @@ impl Cancellation {
 
     /// How long the operation has been waited for: since the first intent, before it since the start.
     pub(super) fn age(&self, now: Now) -> Duration {
-        let request = time::credible(self.object.status.cancel_request_time.as_ref(), &self.object, now);
+        let request = time::credible(
+            self.object.status.cancel_request_time.as_ref(),
+            &self.object,
+            now,
+        );
         let from = request.or_else(|| self.started.map(|started| started.stored));
         from.map_or(Duration::ZERO, |from| time::since(from, now))
     }

@@ -1,9 +1,6 @@
 //! How it ended, once that is decided.
 
-use crate::{
-    api::Outcome,
-    google::answer::Operation,
-};
+use crate::{api::Outcome, google::answer::Operation};
 
 /// The google.rpc code of an operation that was cancelled (google/longrunning/operations.proto, CancelOperation).
 const CANCELLED: i32 = 1;
@@ -20,7 +17,10 @@ pub struct Ending {
 impl Ending {
     /// An outcome that is not read off a finished operation.
     pub const fn without_result(outcome: Outcome) -> Self {
-        Self { outcome, no_result: false }
+        Self {
+            outcome,
+            no_result: false,
+        }
     }
 
     /// How an operation ended, if it did. The only source of Cancelled, Completed and Failed (I4).
@@ -33,6 +33,9 @@ impl Ending {
             Some(_) => Outcome::Failed,
             None => Outcome::Completed,
         };
-        Some(Self { outcome, no_result: operation.error.is_none() && !operation.has_response })
+        Some(Self {
+            outcome,
+            no_result: operation.error.is_none() && !operation.has_response,
+        })
     }
 }

@@ -22,8 +22,16 @@ pub struct Failure {
 impl Failure {
     /// A failure of `call` now, the next of the row if the one before was the same.
     pub fn next(before: Option<&Self>, call: Call, error: CallError, now: Timestamp) -> Self {
-        let call = if error.kind == ErrorKind::Token { Call::Token } else { call };
-        let mut next = Self { call, error, since: now };
+        let call = if error.kind == ErrorKind::Token {
+            Call::Token
+        } else {
+            call
+        };
+        let mut next = Self {
+            call,
+            error,
+            since: now,
+        };
         if let Some(before) = before.filter(|before| before.same(&next)) {
             next.since = before.since;
         }
@@ -32,14 +40,19 @@ impl Failure {
 
     /// Whether it is the same failure for whoever reads the status: the text may differ, what to do about it does not.
     pub fn same(&self, other: &Self) -> bool {
-        self.call == other.call && self.error.kind == other.error.kind && self.error.reason == other.error.reason
+        self.call == other.call
+            && self.error.kind == other.error.kind
+            && self.error.reason == other.error.reason
     }
 
     /// The reason that the conditions name.
     pub fn reason(&self) -> Reason {
         match (self.error.kind, self.call) {
             (ErrorKind::NotFound, Call::Get) => Reason::OperationNotFound,
-            (ErrorKind::NotFound | ErrorKind::FailedPrecondition | ErrorKind::InvalidArgument, Call::Cancel) => Reason::Refused,
+            (
+                ErrorKind::NotFound | ErrorKind::FailedPrecondition | ErrorKind::InvalidArgument,
+                Call::Cancel,
+            ) => Reason::Refused,
             (ErrorKind::Unimplemented, Call::Cancel) => Reason::Unsupported,
             (ErrorKind::PermissionDenied, _) => Reason::PermissionDenied,
             (ErrorKind::Unauthenticated | ErrorKind::Token, _) => Reason::Unauthenticated,
@@ -51,7 +64,10 @@ impl Failure {
 
     /// Whether it is one that people have to cure, if it lasts.
     pub fn is_denial(&self) -> bool {
-        matches!(self.reason(), Reason::PermissionDenied | Reason::Unauthenticated)
+        matches!(
+            self.reason(),
+            Reason::PermissionDenied | Reason::Unauthenticated
+        )
     }
 
     /// As stored in `status.lastError`.
@@ -70,13 +86,19 @@ impl Failure {
 
     /// Read back from the status, if this release knows what it says.
     pub fn restored(stored: &LastError, since: Timestamp) -> Option<Self> {
-        let call = [Call::Get, Call::Cancel, Call::Token].into_iter().find(|call| call.name() == stored.call)?;
-        let kind = ErrorKind::ALL.into_iter().find(|kind| kind.name() == stored.status)?;
+        let call = [Call::Get, Call::Cancel, Call::Token]
+            .into_iter()
+            .find(|call| call.name() == stored.call)?;
+        let kind = ErrorKind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == stored.status)?;
         Some(Self {
             call,
             error: CallError {
                 kind,
-                http_status: stored.http_status.and_then(|status| u16::try_from(status).ok()),
+                http_status: stored
+                    .http_status
+                    .and_then(|status| u16::try_from(status).ok()),
                 reason: stored.reason.clone(),
                 domain: stored.domain.clone(),
                 metadata: stored.metadata.clone(),

@@ -54,7 +54,10 @@ pub fn gate(known: &Cancellation, context: &Context<'_>) -> Gate {
         return Gate::NotGranted;
     }
     if let Some(name) = &spec.service_account_name {
-        return Gate::Stall(Reason::IdentityNotSupported, message::identity_not_supported(name));
+        return Gate::Stall(
+            Reason::IdentityNotSupported,
+            message::identity_not_supported(name),
+        );
     }
     if known.is_suspended() {
         return Gate::Suspended;
@@ -66,7 +69,9 @@ pub fn gate(known: &Cancellation, context: &Context<'_>) -> Gate {
 pub fn deadline_at(known: &Cancellation, now: Now) -> Option<Duration> {
     let started = known.started?;
     let spec = known.object.spec.as_ref().ok()?;
-    let by_wall = spec.deadline.saturating_sub(time::since(started.stored, now));
+    let by_wall = spec
+        .deadline
+        .saturating_sub(time::since(started.stored, now));
     let own = now.mono.saturating_sub(started.mono);
     let by_own_clock = spec.deadline.min(LEAST_OWN_TIME).saturating_sub(own);
     Some(now.mono.saturating_add(by_wall.max(by_own_clock)))

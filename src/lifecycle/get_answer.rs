@@ -42,7 +42,11 @@ fn answered(known: &mut Cancellation, operation: &Operation, stale: bool, contex
     if stale {
         // It says what was true before the last answer to cancel: ask again.
         known.get.next_at = known.get.next_at.min(now.mono + context.settings.min_poll);
-        if matches!(known.cancel, CancelState::Unsupported | CancelState::AwaitingGet) || known.post.must_see_running {
+        if matches!(
+            known.cancel,
+            CancelState::Unsupported | CancelState::AwaitingGet
+        ) || known.post.must_see_running
+        {
             known.get.next_at = now.mono;
         }
         return;
@@ -56,7 +60,10 @@ fn answered(known: &mut Cancellation, operation: &Operation, stale: bool, contex
         CancelState::Accepted { .. } => known.cancel = CancelState::Accepted { polled: true },
         CancelState::Unsupported => known.end(Ending::without_result(Outcome::Unsupported)),
         CancelState::AwaitingGet => refuse(known, context),
-        CancelState::NotSent | CancelState::Intended | CancelState::Sending | CancelState::Again { .. } => {}
+        CancelState::NotSent
+        | CancelState::Intended
+        | CancelState::Sending
+        | CancelState::Again { .. } => {}
     }
 }
 
@@ -67,7 +74,12 @@ pub fn refuse(known: &mut Cancellation, context: &Context<'_>) {
     known.cancel = CancelState::Again { refused: true };
 }
 
-fn failed(known: &mut Cancellation, error: CallError, stale: bool, context: &Context<'_>) -> Vec<Effect> {
+fn failed(
+    known: &mut Cancellation,
+    error: CallError,
+    stale: bool,
+    context: &Context<'_>,
+) -> Vec<Effect> {
     let now = context.now;
     let since = time::stored_now(&known.object, now);
     let repeated_denial = known.get.denials > 0;
@@ -79,7 +91,9 @@ fn failed(known: &mut Cancellation, error: CallError, stale: bool, context: &Con
         _ => None,
     };
     known.get.denials = match kind {
-        ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => known.get.denials.saturating_add(1),
+        ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => {
+            known.get.denials.saturating_add(1)
+        }
         _ => 0,
     };
     known.get.failures = known.get.failures.saturating_add(1);
@@ -98,7 +112,9 @@ fn failed(known: &mut Cancellation, error: CallError, stale: bool, context: &Con
                 Duration::ZERO
             }
         }
-        ErrorKind::ResourceExhausted => backoff::after_used_up_quota(error.retry_after, now.wall, context.jitter),
+        ErrorKind::ResourceExhausted => {
+            backoff::after_used_up_quota(error.retry_after, now.wall, context.jitter)
+        }
         _ => backoff::after_passing_error(known.get.failures, context.jitter),
     };
     known.get.next_at = now.mono.saturating_add(delay);
@@ -109,7 +125,12 @@ fn failed(known: &mut Cancellation, error: CallError, stale: bool, context: &Con
         ErrorKind::Unimplemented => LastGet::Unimplemented,
         _ => LastGet::Failed,
     });
-    known.get.failure = Some(Failure::next(known.get.failure.as_ref(), Call::Get, error, since));
+    known.get.failure = Some(Failure::next(
+        known.get.failure.as_ref(),
+        Call::Get,
+        error,
+        since,
+    ));
     known.get.looked_at = Some(known.object.generation);
     if known.cancel == (CancelState::Accepted { polled: false }) && !stale {
         known.cancel = CancelState::Accepted { polled: true };
@@ -125,7 +146,11 @@ fn conclude(known: &mut Cancellation, kind: ErrorKind, stale: bool, context: &Co
     match kind {
         ErrorKind::NotFound => {
             let patience = not_found_patience(known, context);
-            if known.get.not_found_since.is_some_and(|since| now.mono.saturating_sub(since) >= patience) {
+            if known
+                .get
+                .not_found_since
+                .is_some_and(|since| now.mono.saturating_sub(since) >= patience)
+            {
                 known.end(Ending::without_result(Outcome::NotFound));
             } else if let Some(since) = known.get.not_found_since {
                 // Not later than necessary.
@@ -139,7 +164,9 @@ fn conclude(known: &mut Cancellation, kind: ErrorKind, stale: bool, context: &Co
             known.end(Ending::without_result(Outcome::Unsupported));
         }
         // No GET will ever say more.
-        ErrorKind::Unimplemented if known.cancel == CancelState::AwaitingGet => refuse(known, context),
+        ErrorKind::Unimplemented if known.cancel == CancelState::AwaitingGet => {
+            refuse(known, context)
+        }
         _ => {}
     }
     if let Some(look) = &mut known.last_look {

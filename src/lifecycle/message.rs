@@ -12,7 +12,10 @@ const LONGEST: usize = 256;
 /// Cuts a text to [`LONGEST`] bytes without breaking a character.
 pub fn cut(mut text: String) -> String {
     if text.len() > LONGEST {
-        let end = (0..=LONGEST - 3).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let end = (0..=LONGEST - 3)
+            .rev()
+            .find(|at| text.is_char_boundary(*at))
+            .unwrap_or(0);
         text.truncate(end);
         text.push('…');
     }
@@ -23,7 +26,11 @@ pub fn cut(mut text: String) -> String {
 pub fn no_grant(object: &ObjectView, spec: &Spec) -> String {
     let (namespace, project, service) = (&object.namespace, &spec.project, &spec.service);
     let identity = spec.identity_kind().name();
-    let services = if service == "dialogflow" { String::new() } else { format!(", services: [{service}]") };
+    let services = if service == "dialogflow" {
+        String::new()
+    } else {
+        format!(", services: [{service}]")
+    };
     let manifest = format!(
         "No grant. An administrator can apply: {{apiVersion: {GROUP}/{VERSION}, kind: CancellationGrant, metadata: \
          {{name: {namespace}}}, spec: {{namespaces: [{namespace}], projects: [\"{project}\"]{services}, identities: [{identity}]}}}}"
@@ -54,8 +61,19 @@ pub fn failure(failure: &Failure, spec: &Spec) -> String {
     };
     let cure = cure(failure, spec);
     let text = error.message.trim_end_matches('.');
-    let separator = if text.is_empty() || cure.is_empty() { "" } else { ". " };
-    let (status, reason) = (error.kind.name(), error.reason.as_deref().map(|r| format!(" ({r})")).unwrap_or_default());
+    let separator = if text.is_empty() || cure.is_empty() {
+        ""
+    } else {
+        ". "
+    };
+    let (status, reason) = (
+        error.kind.name(),
+        error
+            .reason
+            .as_deref()
+            .map(|r| format!(" ({r})"))
+            .unwrap_or_default(),
+    );
     // What to do comes first: a long message of the server must not push it out.
     cut(format!("{call}: {status}{reason}: {cure}{separator}{text}"))
 }
@@ -63,7 +81,10 @@ pub fn failure(failure: &Failure, spec: &Spec) -> String {
 /// What people can do about a failure; empty if nothing but to wait.
 fn cure(failure: &Failure, spec: &Spec) -> String {
     let error = &failure.error;
-    let consumer = error.metadata.get("consumer").map_or("the identity's project", String::as_str);
+    let consumer = error
+        .metadata
+        .get("consumer")
+        .map_or("the identity's project", String::as_str);
     match (error.kind, error.reason.as_deref()) {
         (_, Some("SERVICE_DISABLED")) => format!("Enable the {} API in {consumer}", spec.service),
         (_, Some("USER_PROJECT_DENIED")) => {
@@ -105,36 +126,65 @@ pub const fn phase(reason: Reason) -> &'static str {
 }
 
 /// A suspended object that was looked at.
-pub const SUSPENDED: &str =
-    "Suspended: the operation is running and would be cancelled now; set spec.suspend to false to cancel it";
+pub const SUSPENDED: &str = "Suspended: the operation is running and would be cancelled now; set spec.suspend to false to cancel it";
 
 /// How it ended.
-pub fn ending(ending: Ending, operation: Option<&ObservedOperation>, sent: Sent, last: Option<&Failure>, spec: Option<&Spec>) -> String {
+pub fn ending(
+    ending: Ending,
+    operation: Option<&ObservedOperation>,
+    sent: Sent,
+    last: Option<&Failure>,
+    spec: Option<&Spec>,
+) -> String {
     let error = operation.and_then(|operation| operation.error.as_ref());
-    let told = error.map(|error| format!(": {}", error.message)).filter(|told| told.len() > 2).unwrap_or_default();
+    let told = error
+        .map(|error| format!(": {}", error.message))
+        .filter(|told| told.len() > 2)
+        .unwrap_or_default();
     let text = match ending.outcome {
         Outcome::Cancelled => format!("The operation ended cancelled{told}"),
-        Outcome::Completed if ending.no_result => "The operation is done, with neither response nor error".to_owned(),
+        Outcome::Completed if ending.no_result => {
+            "The operation is done, with neither response nor error".to_owned()
+        }
         Outcome::Completed => match sent {
             Sent::No => "The operation was completed before a cancel request was sent".to_owned(),
-            Sent::Yes => "The operation completed although the API took the cancel request".to_owned(),
-            Sent::Perhaps => "The operation completed; whether the cancel request arrived is not known".to_owned(),
+            Sent::Yes => {
+                "The operation completed although the API took the cancel request".to_owned()
+            }
+            Sent::Perhaps => {
+                "The operation completed; whether the cancel request arrived is not known"
+                    .to_owned()
+            }
         },
         Outcome::Failed => {
             let status = error.map_or("an error", |error| error.status.as_str());
             format!("The operation failed with {status}{told}")
         }
-        Outcome::NotFound => "The API does not know the operation: check the name, the location and the project".to_owned(),
-        Outcome::Unsupported => "The API cannot cancel this operation, and it was still running when last seen".to_owned(),
+        Outcome::NotFound => {
+            "The API does not know the operation: check the name, the location and the project"
+                .to_owned()
+        }
+        Outcome::Unsupported => {
+            "The API cannot cancel this operation, and it was still running when last seen"
+                .to_owned()
+        }
         Outcome::Rejected => "The API calls the request invalid".to_owned(),
-        Outcome::Unknown => "The deadline passed and no end was seen: the operation may still run".to_owned(),
+        Outcome::Unknown => {
+            "The deadline passed and no end was seen: the operation may still run".to_owned()
+        }
     };
     let why = match (ending.outcome, last, spec) {
         (Outcome::Unknown, Some(last), Some(spec)) => format!("; last {}", failure(last, spec)),
         (Outcome::Rejected, Some(last), Some(spec)) => {
             let place = spec.target.as_ref().map_or_else(
                 |_| String::new(),
-                |target| format!(" at {} for location {}", target.endpoint, target.location.as_deref().unwrap_or("(none)")),
+                |target| {
+                    format!(
+                        " at {} for location {}",
+                        target.endpoint,
+                        target.location.as_deref().unwrap_or("(none)")
+                    )
+                },
             );
             format!("{place}: {}", last.error.message)
         }

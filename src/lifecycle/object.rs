@@ -70,12 +70,18 @@ pub struct Spec {
 impl Spec {
     /// Whose rights at Google are used.
     pub fn identity_kind(&self) -> IdentityKind {
-        if self.service_account_name.is_some() { IdentityKind::ServiceAccount } else { IdentityKind::Operator }
+        if self.service_account_name.is_some() {
+            IdentityKind::ServiceAccount
+        } else {
+            IdentityKind::Operator
+        }
     }
 
     /// Whether the user calls this outcome a success.
     pub fn accepts(&self, outcome: Outcome) -> bool {
-        self.accepted_outcomes.iter().any(|accepted| accepted.outcome() == outcome)
+        self.accepted_outcomes
+            .iter()
+            .any(|accepted| accepted.outcome() == outcome)
     }
 }
 

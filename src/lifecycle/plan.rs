@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     Cancellation, Context, Effect, Event, Lane, Now, Plan, StatusWrite,
     absorb::{absorb, withheld},
+    backoff,
     cancellation::{CancelState, GetInFlight, LastGet, LastLook, Started},
     gate::{Gate, deadline_at, gate},
     report::{Report, report},
@@ -13,7 +14,10 @@ use super::{
 
 /// Takes in an event and says what to do now and when to come back.
 pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Plan {
-    let mut plan = Plan { effects: absorb(known, event, context), wake_at: None };
+    let mut plan = Plan {
+        effects: absorb(known, event, context),
+        wake_at: None,
+    };
     if plan.effects.contains(&Effect::Forget) {
         return plan;
     }
@@ -34,7 +38,12 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
         known.end(ending);
     }
     if known.ending.is_some() {
-        write(known, status_write::outcome(known, context), context, &mut plan);
+        write(
+            known,
+            status_write::outcome(known, context),
+            context,
+            &mut plan,
+        );
         return plan;
     }
     match &gate {
@@ -43,14 +52,35 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
         Gate::Suspended => look(known, context.now, &mut plan),
         Gate::End(_) | Gate::Stall(..) | Gate::NotGranted => {}
     }
-    if plan.effects.iter().any(|effect| matches!(effect, Effect::Write(_) | Effect::Cancel { .. })) {
+    if plan
+        .effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::Write(_) | Effect::Cancel { .. }))
+    {
         return plan;
     }
     let report = report(known, &gate, context);
     if is_settled(known, &gate) && status_write::is_due(known, &report) {
-        write(known, status_write::progress(known, &report), context, &mut plan);
+        // Nobody is fought at full speed over what the status says.
+        let at = known
+            .write
+            .last_progress
+            .saturating_add(backoff::after_conflict(known.write.progress_in_a_row));
+        if at <= context.now.mono {
+            write(
+                known,
+                status_write::progress(known, &report),
+                context,
+                &mut plan,
+            );
+        } else {
+            plan.wake_at = Some(at);
+        }
     }
-    plan.wake_at = [plan.wake_at, next_wake(known, &gate, &report, context)].into_iter().flatten().min();
+    plan.wake_at = [plan.wake_at, next_wake(known, &gate, &report, context)]
+        .into_iter()
+        .flatten()
+        .min();
     plan
 }
 
@@ -80,15 +110,23 @@ fn change_mode(known: &mut Cancellation, gate: &Gate, context: &Context<'_>) {
     known.mode = Some(mode);
     match gate {
         Gate::Go => {
-            known.started.get_or_insert_with(|| Started { stored: time::stored_now(&known.object, now), mono: now.mono });
+            known.started.get_or_insert_with(|| Started {
+                stored: time::stored_now(&known.object, now),
+                mono: now.mono,
+            });
         }
         Gate::Suspended => known.started = None,
         _ => {}
     }
-    if *gate == Gate::NotGranted {
-        known.not_granted_since.get_or_insert_with(|| time::not_granted_since(&known.object, now));
-    } else {
-        known.not_granted_since = None;
+    match gate {
+        Gate::NotGranted => {
+            known
+                .not_granted_since
+                .get_or_insert_with(|| time::not_granted_since(&known.object, now));
+        }
+        // What ends at its deadline without a grant says so.
+        Gate::End(_) => {}
+        _ => known.not_granted_since = None,
     }
     if *gate != Gate::LastLook {
         known.last_look = None;
@@ -103,7 +141,9 @@ fn act(known: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
     let now = context.now;
     if known.cancel == CancelState::Intended {
         known.cancel = CancelState::Sending;
-        plan.effects.push(Effect::Cancel { attempt: known.object.cancel_attempts() });
+        plan.effects.push(Effect::Cancel {
+            attempt: known.object.cancel_attempts(),
+        });
         return;
     }
     if may_intend(known, now) {
@@ -112,18 +152,34 @@ fn act(known: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
     }
     let first = known.cancel == CancelState::NotSent && known.get.last.is_none();
     if first {
-        known.get.observe_until.get_or_insert(now.mono.saturating_add(context.settings.observe_budget));
+        known
+            .get
+            .observe_until
+            .get_or_insert(now.mono.saturating_add(context.settings.observe_budget));
     }
-    get_if_due(known, now, if first { Lane::Start } else { Lane::Poll }, plan);
+    get_if_due(
+        known,
+        now,
+        if first { Lane::Start } else { Lane::Poll },
+        plan,
+    );
 }
 
 /// Whether the next cancel request may be announced.
 fn may_intend(known: &Cancellation, now: Now) -> bool {
-    if now.mono < known.post.next_at || matches!(known.get.last, Some(LastGet::NotFound | LastGet::NoToken)) {
+    if now.mono < known.post.next_at
+        || matches!(known.get.last, Some(LastGet::NotFound | LastGet::NoToken))
+    {
         return false;
     }
     match known.cancel {
-        CancelState::NotSent => known.get.last.is_some() || known.get.observe_until.is_some_and(|until| until <= now.mono),
+        CancelState::NotSent => {
+            known.get.last.is_some()
+                || known
+                    .get
+                    .observe_until
+                    .is_some_and(|until| until <= now.mono)
+        }
         CancelState::Again { .. } => !known.post.must_see_running,
         _ => false,
     }
@@ -132,7 +188,10 @@ fn may_intend(known: &Cancellation, now: Now) -> bool {
 fn get_if_due(known: &mut Cancellation, now: Now, lane: Lane, plan: &mut Plan) {
     if known.get.in_flight.is_none() && known.get.next_at <= now.mono {
         known.get.in_flight = Some(GetInFlight::default());
-        plan.effects.push(Effect::Get { lane, regardless_of_quota: false });
+        plan.effects.push(Effect::Get {
+            lane,
+            regardless_of_quota: false,
+        });
     }
 }
 
@@ -141,7 +200,11 @@ fn look(known: &mut Cancellation, now: Now, plan: &mut Plan) {
     if known.get.looked_at != Some(known.object.generation) && known.get.failure.is_none() {
         known.get.next_at = known.get.next_at.min(now.mono);
     }
-    let lane = if known.get.last.is_none() { Lane::Start } else { Lane::Poll };
+    let lane = if known.get.last.is_none() {
+        Lane::Start
+    } else {
+        Lane::Poll
+    };
     get_if_due(known, now, lane, plan);
 }
 
@@ -149,7 +212,10 @@ fn look_for_the_last_time(known: &mut Cancellation, now: Now, plan: &mut Plan) {
     let look = *known.last_look.get_or_insert_with(LastLook::default);
     if known.get.in_flight.is_none() && look.next_at <= now.mono {
         known.get.in_flight = Some(GetInFlight::default());
-        plan.effects.push(Effect::Get { lane: Lane::Poll, regardless_of_quota: true });
+        plan.effects.push(Effect::Get {
+            lane: Lane::Poll,
+            regardless_of_quota: true,
+        });
     }
 }
 
@@ -174,7 +240,9 @@ fn is_settled(known: &Cancellation, gate: &Gate) -> bool {
             // A first UNAUTHENTICATED is answered with another token at once.
             CancelState::NotSent => !asking || (known.get.last.is_some() && known.get.denials != 1),
             CancelState::Accepted { polled } => polled,
-            CancelState::Unsupported | CancelState::AwaitingGet => !asking && known.get.failure.is_some(),
+            CancelState::Unsupported | CancelState::AwaitingGet => {
+                !asking && known.get.failure.is_some()
+            }
             CancelState::Again { .. } => true,
             CancelState::Intended | CancelState::Sending => false,
         },
@@ -182,17 +250,30 @@ fn is_settled(known: &Cancellation, gate: &Gate) -> bool {
 }
 
 /// When something has to be done although nothing happened.
-fn next_wake(known: &Cancellation, gate: &Gate, report: &Report, context: &Context<'_>) -> Option<Duration> {
+fn next_wake(
+    known: &Cancellation,
+    gate: &Gate,
+    report: &Report,
+    context: &Context<'_>,
+) -> Option<Duration> {
     let now = context.now;
     let get = known.get.in_flight.is_none().then_some(known.get.next_at);
     let stalled = report.stalled_at;
     let deadline = deadline_at(known, now);
     match gate {
-        Gate::Go => [get, next_intent(known, now), deadline, stalled].into_iter().flatten().min(),
+        Gate::Go => [get, next_intent(known, now), deadline, stalled]
+            .into_iter()
+            .flatten()
+            .min(),
         Gate::Suspended => [get, stalled].into_iter().flatten().min(),
         Gate::NotGranted => [deadline, stalled].into_iter().flatten().min(),
-        Gate::LastLook => known.last_look.filter(|_| known.get.in_flight.is_none()).map(|look| look.next_at),
-        Gate::Stall(..) => deadline.filter(|_| context.grant == super::Grant::Granted && known.started.is_some()),
+        Gate::LastLook => known
+            .last_look
+            .filter(|_| known.get.in_flight.is_none())
+            .map(|look| look.next_at),
+        Gate::Stall(..) => {
+            deadline.filter(|_| context.grant == super::Grant::Granted && known.started.is_some())
+        }
         Gate::End(_) => None,
     }
 }

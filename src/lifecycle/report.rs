@@ -70,13 +70,18 @@ fn facts(known: &Cancellation, context: &Context<'_>) -> CancellationStatus {
         status.identity = Some(Identity {
             kind: spec.identity_kind().name().to_owned(),
             name: spec.service_account_name.clone(),
-            principal: principal.or_else(|| status.identity.and_then(|identity| identity.principal)),
+            principal: principal
+                .or_else(|| status.identity.and_then(|identity| identity.principal)),
         });
     }
     status.start_time = known.started.map(|started| Time(started.stored));
     status.operation = known.get.observed.clone().or(status.operation);
     status.last_error = known.failure().map(super::failure::Failure::stored);
-    status.observed_generation = Some(object.generation.max(status.observed_generation.unwrap_or(i64::MIN)));
+    status.observed_generation = Some(
+        object
+            .generation
+            .max(status.observed_generation.unwrap_or(i64::MIN)),
+    );
     if let Some(ending) = known.ending {
         status.outcome = Some(ending.outcome.name().to_owned());
         status.completion_time = Some(Time(time::stored_now(object, context.now)));
@@ -86,20 +91,35 @@ fn facts(known: &Cancellation, context: &Context<'_>) -> CancellationStatus {
     status
 }
 
-fn under_way(known: &Cancellation, gate: &Gate, context: &Context<'_>, report: &mut Report) -> Vec<Row> {
+fn under_way(
+    known: &Cancellation,
+    gate: &Gate,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> Vec<Row> {
     use ConditionStatus::{False, True, Unknown};
     use ConditionType::{Authorized, CancelRequested, Finished, Ready, Reconciling, Stalled};
-    let Ok(spec) = &known.object.spec else { return Vec::new() };
+    let Ok(spec) = &known.object.spec else {
+        return Vec::new();
+    };
 
     let (reason, text, stalls_after) = match gate {
         Gate::Stall(reason, text) => (*reason, text.clone(), Some(Duration::ZERO)),
         Gate::NotGranted => {
-            let left = known.not_granted_since.map(|since| left(GRANT_PATIENCE, since, context));
-            (Reason::NoGrant, message::no_grant(&known.object, spec), left)
+            let left = known
+                .not_granted_since
+                .map(|since| left(GRANT_PATIENCE, since, context));
+            (
+                Reason::NoGrant,
+                message::no_grant(&known.object, spec),
+                left,
+            )
         }
         _ => match known.failure() {
             Some(failure) => {
-                let left = failure.is_denial().then(|| left(PERMISSION_PATIENCE, failure.since, context));
+                let left = failure
+                    .is_denial()
+                    .then(|| left(PERMISSION_PATIENCE, failure.since, context));
                 (failure.reason(), message::failure(failure, spec), left)
             }
             None => {
@@ -110,30 +130,58 @@ fn under_way(known: &Cancellation, gate: &Gate, context: &Context<'_>, report: &
     };
 
     let mut rows: Vec<Row> = vec![match gate {
-        Gate::NotGranted => (Authorized, False, Reason::NoGrant.name(), "No CancellationGrant allows it".to_owned()),
+        Gate::NotGranted => (
+            Authorized,
+            False,
+            Reason::NoGrant.name(),
+            "No CancellationGrant allows it".to_owned(),
+        ),
         Gate::Stall(Reason::UnknownService | Reason::UnknownVersion, _) => {
             (Authorized, Unknown, reason.name(), "Not checked".to_owned())
         }
-        _ => (Authorized, True, Reason::Granted.name(), "A CancellationGrant allows it".to_owned()),
+        _ => (
+            Authorized,
+            True,
+            Reason::Granted.name(),
+            "A CancellationGrant allows it".to_owned(),
+        ),
     }];
 
     let looked = known.get.last == Some(LastGet::Running) && known.get.failure.is_none();
     if *gate == Gate::Suspended && looked {
         // What is desired is done: neither Ready nor Reconciling nor Stalled, which kstatus calls Current.
-        rows.push((CancelRequested, False, Reason::Suspended.name(), message::SUSPENDED.to_owned()));
+        rows.push((
+            CancelRequested,
+            False,
+            Reason::Suspended.name(),
+            message::SUSPENDED.to_owned(),
+        ));
         rows.push((Finished, False, Reason::Suspended.name(), String::new()));
         return rows;
     }
     rows.push(match (gate, known.cancel) {
-        (Gate::Suspended, _) => (CancelRequested, False, Reason::Suspended.name(), "Suspended".to_owned()),
-        (_, CancelState::NotSent) => (CancelRequested, Unknown, reason.name(), "Not sent yet".to_owned()),
+        (Gate::Suspended, _) => (
+            CancelRequested,
+            False,
+            Reason::Suspended.name(),
+            "Suspended".to_owned(),
+        ),
+        (_, CancelState::NotSent) => (
+            CancelRequested,
+            Unknown,
+            reason.name(),
+            "Not sent yet".to_owned(),
+        ),
         (_, cancel) => cancel_requested(cancel),
     });
     rows.push((Finished, False, reason.name(), String::new()));
     if stalls_after == Some(Duration::ZERO) {
         rows.push((Ready, False, reason.name(), text.clone()));
         rows.push((Stalled, True, reason.name(), text.clone()));
-        report.stalled = Some(Notice::Stalled { reason: reason.name(), message: text });
+        report.stalled = Some(Notice::Stalled {
+            reason: reason.name(),
+            message: text,
+        });
     } else {
         report.stalled_at = stalls_after.map(|after| context.now.mono.saturating_add(after));
         rows.push((Ready, Unknown, reason.name(), text.clone()));
@@ -165,13 +213,30 @@ fn cancel_requested(cancel: CancelState) -> Row {
     use ConditionStatus::{False, True, Unknown};
     let (status, reason, text) = match cancel {
         CancelState::Accepted { .. } => (True, Reason::Accepted, "The API took the cancel request"),
-        CancelState::Again { refused: true } => (False, Reason::Refused, "The API refused to cancel it"),
-        CancelState::Unsupported => (False, Reason::Unsupported, "The API cannot cancel this operation"),
-        CancelState::NotSent | CancelState::Intended | CancelState::Sending | CancelState::AwaitingGet | CancelState::Again { .. } => {
-            (Unknown, Reason::Sending, "Whether the API took the cancel request is not known")
+        CancelState::Again { refused: true } => {
+            (False, Reason::Refused, "The API refused to cancel it")
         }
+        CancelState::Unsupported => (
+            False,
+            Reason::Unsupported,
+            "The API cannot cancel this operation",
+        ),
+        CancelState::NotSent
+        | CancelState::Intended
+        | CancelState::Sending
+        | CancelState::AwaitingGet
+        | CancelState::Again { .. } => (
+            Unknown,
+            Reason::Sending,
+            "Whether the API took the cancel request is not known",
+        ),
     };
-    (ConditionType::CancelRequested, status, reason.name(), text.to_owned())
+    (
+        ConditionType::CancelRequested,
+        status,
+        reason.name(),
+        text.to_owned(),
+    )
 }
 
 fn finished(known: &Cancellation, ending: Ending, report: &mut Report) -> Vec<Row> {
@@ -182,40 +247,76 @@ fn finished(known: &Cancellation, ending: Ending, report: &mut Report) -> Vec<Ro
     let (sent, cancel) = cancel_requested_at_the_end(known, outcome);
     let text = match &known.object.spec {
         Err(malformed) => message::cut(malformed.message.clone()),
-        Ok(spec) => {
-            message::ending(ending, report.status.operation.as_ref(), sent, known.failure(), Some(spec))
-        }
+        Ok(spec) => message::ending(
+            ending,
+            report.status.operation.as_ref(),
+            sent,
+            known.failure(),
+            Some(spec),
+        ),
     };
     let accepted = spec.is_some_and(|spec| spec.accepts(outcome));
 
     let mut rows: Vec<Row> = Vec::new();
     if spec.is_some() {
         rows.push(if known.mode_is_granted() {
-            (Authorized, True, Reason::Granted.name(), "A CancellationGrant allows it".to_owned())
+            (
+                Authorized,
+                True,
+                Reason::Granted.name(),
+                "A CancellationGrant allows it".to_owned(),
+            )
         } else {
-            (Authorized, False, Reason::NoGrant.name(), "No CancellationGrant allows it".to_owned())
+            (
+                Authorized,
+                False,
+                Reason::NoGrant.name(),
+                "No CancellationGrant allows it".to_owned(),
+            )
         });
     }
     rows.push((CancelRequested, cancel.1, cancel.2, cancel.3));
-    let reason = if ending.no_result { Reason::NoResult.name() } else { outcome.name() };
+    let reason = if ending.no_result {
+        Reason::NoResult.name()
+    } else {
+        outcome.name()
+    };
     rows.push((Finished, True, reason, String::new()));
     if accepted {
         rows.push((Ready, True, Reason::OutcomeAccepted.name(), text.clone()));
     } else {
-        let stalled = if outcome == Outcome::Unknown { Reason::DeadlineExceeded } else { Reason::OutcomeNotAccepted };
-        rows.push((Ready, False, Reason::OutcomeNotAccepted.name(), text.clone()));
+        let stalled = if outcome == Outcome::Unknown {
+            Reason::DeadlineExceeded
+        } else {
+            Reason::OutcomeNotAccepted
+        };
+        rows.push((
+            Ready,
+            False,
+            Reason::OutcomeNotAccepted.name(),
+            text.clone(),
+        ));
         rows.push((Stalled, True, stalled.name(), text.clone()));
     }
-    report.finished = Some(Notice::Finished { outcome, accepted, message: text });
+    report.finished = Some(Notice::Finished {
+        outcome,
+        accepted,
+        message: text,
+    });
     rows
 }
 
 /// What became of the cancel request by the time it ended.
 fn cancel_requested_at_the_end(known: &Cancellation, outcome: Outcome) -> (Sent, Row) {
-    let seen_done = matches!(outcome, Outcome::Cancelled | Outcome::Completed | Outcome::Failed);
+    let seen_done = matches!(
+        outcome,
+        Outcome::Cancelled | Outcome::Completed | Outcome::Failed
+    );
     match known.cancel {
         CancelState::Accepted { .. } => (Sent::Yes, cancel_requested(known.cancel)),
-        CancelState::Again { refused: true } | CancelState::Unsupported => (Sent::No, cancel_requested(known.cancel)),
+        CancelState::Again { refused: true } | CancelState::Unsupported => {
+            (Sent::No, cancel_requested(known.cancel))
+        }
         _ if known.post.maybe_arrived => (Sent::Perhaps, cancel_requested(CancelState::Sending)),
         _ => {
             let (reason, text) = if seen_done {
@@ -223,23 +324,43 @@ fn cancel_requested_at_the_end(known: &Cancellation, outcome: Outcome) -> (Sent,
             } else {
                 (Reason::NotSent, "It ended before")
             };
-            (Sent::No, (ConditionType::CancelRequested, ConditionStatus::False, reason.name(), text.to_owned()))
+            (
+                Sent::No,
+                (
+                    ConditionType::CancelRequested,
+                    ConditionStatus::False,
+                    reason.name(),
+                    text.to_owned(),
+                ),
+            )
         }
     }
 }
 
 /// Gives the rows their times, and keeps the conditions of others.
-fn conditions(known: &Cancellation, rows: Vec<Row>, generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
+fn conditions(
+    known: &Cancellation,
+    rows: Vec<Row>,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
     let stored = &known.object.status.conditions;
-    let foreign = stored.iter().filter(|condition| !ConditionType::ALL.iter().any(|ours| ours.name() == condition.type_));
+    let foreign = stored.iter().filter(|condition| {
+        !ConditionType::ALL
+            .iter()
+            .any(|ours| ours.name() == condition.type_)
+    });
     let ours = rows.into_iter().map(|(type_, status, reason, message)| {
-        let before = stored.iter().find(|condition| condition.type_ == type_.name() && condition.status == status.name());
+        let before = stored
+            .iter()
+            .find(|condition| condition.type_ == type_.name() && condition.status == status.name());
         Condition {
             type_: type_.name().to_owned(),
             status: status.name().to_owned(),
             reason: reason.to_owned(),
             message,
-            last_transition_time: before.map_or(Time(now), |before| before.last_transition_time.clone()),
+            last_transition_time: before
+                .map_or(Time(now), |before| before.last_transition_time.clone()),
             observed_generation: generation,
         }
     });

@@ -70,7 +70,11 @@ pub fn intent(known: &Cancellation, context: &Context<'_>) -> StatusWrite {
     let status = &mut report.status;
     status.cancel_attempts = Some(known.object.cancel_attempts().saturating_add(1));
     let now = Time(time::stored_now(&known.object, context.now));
-    let first = time::credible(status.cancel_request_time.as_ref(), &known.object, context.now);
+    let first = time::credible(
+        status.cancel_request_time.as_ref(),
+        &known.object,
+        context.now,
+    );
     status.cancel_request_time = Some(first.map_or(now, Time));
     make(known, WriteKind::Intent, report)
 }
@@ -143,7 +147,10 @@ fn make(known: &Cancellation, kind: WriteKind, report: Report) -> StatusWrite {
 fn merge_patch(before: &Value, after: &Value) -> Option<Value> {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {
-            let removed = before.keys().filter(|key| !after.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+            let removed = before
+                .keys()
+                .filter(|key| !after.contains_key(*key))
+                .map(|key| (key.clone(), Value::Null));
             let changed = after.iter().filter_map(|(key, value)| {
                 let change = match before.get(key) {
                     Some(old) => merge_patch(old, value),
@@ -168,7 +175,10 @@ mod tests {
         let before = json!({"a": 1, "b": {"c": 2, "d": 3}, "e": [1], "f": 5});
         let after = json!({"a": 1, "b": {"c": 4}, "e": [1, 2], "g": 6});
         let patch = merge_patch(&before, &after);
-        assert_eq!(patch, Some(json!({"b": {"c": 4, "d": null}, "e": [1, 2], "f": null, "g": 6})));
+        assert_eq!(
+            patch,
+            Some(json!({"b": {"c": 4, "d": null}, "e": [1, 2], "f": null, "g": 6}))
+        );
         assert_eq!(merge_patch(&before, &before), None);
     }
 }

@@ -20,7 +20,10 @@ pub fn stored_now(object: &ObjectView, now: Now) -> Timestamp {
 /// A stored time, unless it lies outside creation..now + 5 min: then it is as good as absent.
 pub fn credible(stored: Option<&Time>, object: &ObjectView, now: Now) -> Option<Timestamp> {
     let time = stored?.0;
-    let latest = now.wall.checked_add(TOLERATED_FUTURE).unwrap_or(Timestamp::MAX);
+    let latest = now
+        .wall
+        .checked_add(TOLERATED_FUTURE)
+        .unwrap_or(Timestamp::MAX);
     (object.created <= time && time <= latest).then_some(time)
 }
 
@@ -32,8 +35,13 @@ pub fn since(time: Timestamp, now: Now) -> Duration {
 /// Since when no grant has allowed the object: since the stored condition says so, else since now.
 pub fn not_granted_since(object: &ObjectView, now: Now) -> Timestamp {
     let stored = object.status.conditions.iter().find(|condition| {
-        condition.type_ == ConditionType::Authorized.name() && condition.status == ConditionStatus::False.name()
+        condition.type_ == ConditionType::Authorized.name()
+            && condition.status == ConditionStatus::False.name()
     });
-    credible(stored.map(|condition| &condition.last_transition_time), object, now)
-        .unwrap_or_else(|| stored_now(object, now))
+    credible(
+        stored.map(|condition| &condition.last_transition_time),
+        object,
+        now,
+    )
+    .unwrap_or_else(|| stored_now(object, now))
 }

@@ -5,17 +5,34 @@ use serde_json::Value;
 
 /// The whole page.
 pub fn page(crds: &[CustomResourceDefinition]) -> String {
-    let mut page = "<!-- Generated from src/api by `cargo xtask crds`; do not edit. -->\n# API reference\n".to_owned();
+    let mut page =
+        "<!-- Generated from src/api by `cargo xtask crds`; do not edit. -->\n# API reference\n"
+            .to_owned();
     for crd in crds {
         let version = &crd.spec.versions[0];
-        let schema = serde_json::to_value(&version.schema.as_ref().expect("a schema").open_api_v3_schema).expect("JSON");
+        let schema = serde_json::to_value(
+            &version
+                .schema
+                .as_ref()
+                .expect("a schema")
+                .open_api_v3_schema,
+        )
+        .expect("JSON");
         let (kind, scope) = (&crd.spec.names.kind, &crd.spec.scope);
-        page += &format!("\n## {kind}\n\n`{}/{}`, {scope}. ", crd.spec.group, version.name);
+        page += &format!(
+            "\n## {kind}\n\n`{}/{}`, {scope}. ",
+            crd.spec.group, version.name
+        );
         page += text(&schema);
         page += "\n";
         for part in ["spec", "status"] {
-            let Some(fields) = schema["properties"].get(part) else { continue };
-            page += &format!("\n### {part}\n\n{}\n\n| field | type | meaning |\n|---|---|---|\n", text(fields));
+            let Some(fields) = schema["properties"].get(part) else {
+                continue;
+            };
+            page += &format!(
+                "\n### {part}\n\n{}\n\n| field | type | meaning |\n|---|---|---|\n",
+                text(fields)
+            );
             rows(fields, "", &mut page);
             rules(fields, &mut page);
         }
@@ -28,11 +45,22 @@ fn text(schema: &Value) -> &str {
 }
 
 fn rows(schema: &Value, prefix: &str, page: &mut String) {
-    let required = |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|n| n == name));
+    let required = |name: &str| {
+        schema["required"]
+            .as_array()
+            .is_some_and(|names| names.iter().any(|n| n == name))
+    };
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-        let must = if prefix.is_empty() && required(name) { ", required" } else { "" };
+        let must = if prefix.is_empty() && required(name) {
+            ", required"
+        } else {
+            ""
+        };
         let meaning = text(field).replace("\n\n", " ").replace('|', "\\|");
-        page.push_str(&format!("| `{prefix}{name}` | {}{must} | {meaning} |\n", type_of(field)));
+        page.push_str(&format!(
+            "| `{prefix}{name}` | {}{must} | {meaning} |\n",
+            type_of(field)
+        ));
         rows(field, &format!("{prefix}{name}."), page);
         if let Some(items) = field.get("items") {
             rows(items, &format!("{prefix}{name}[]."), page);
@@ -41,12 +69,22 @@ fn rows(schema: &Value, prefix: &str, page: &mut String) {
 }
 
 fn type_of(field: &Value) -> String {
-    let mut parts = vec![match (field["type"].as_str().unwrap_or("any"), field.get("items")) {
-        ("array", Some(items)) => format!("list of {}", type_of(items)),
-        (kind, _) => field["format"].as_str().filter(|f| *f == "date-time").unwrap_or(kind).to_owned(),
-    }];
+    let mut parts = vec![
+        match (field["type"].as_str().unwrap_or("any"), field.get("items")) {
+            ("array", Some(items)) => format!("list of {}", type_of(items)),
+            (kind, _) => field["format"]
+                .as_str()
+                .filter(|f| *f == "date-time")
+                .unwrap_or(kind)
+                .to_owned(),
+        },
+    ];
     if let Some(values) = field["enum"].as_array() {
-        let values: Vec<_> = values.iter().filter_map(Value::as_str).map(|v| format!("`{v}`")).collect();
+        let values: Vec<_> = values
+            .iter()
+            .filter_map(Value::as_str)
+            .map(|v| format!("`{v}`"))
+            .collect();
         parts = vec![values.join(" or ")];
     }
     if let (Some(least), Some(most)) = (field["minimum"].as_f64(), field["maximum"].as_f64()) {
@@ -70,9 +108,16 @@ fn rules(schema: &Value, page: &mut String) {
 }
 
 fn collect<'a>(schema: &'a Value, messages: &mut Vec<&'a str>) {
-    let rules = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+    let rules = schema["x-kubernetes-validations"]
+        .as_array()
+        .into_iter()
+        .flatten();
     messages.extend(rules.filter_map(|rule| rule["message"].as_str()));
-    for field in schema["properties"].as_object().into_iter().flat_map(|fields| fields.values()) {
+    for field in schema["properties"]
+        .as_object()
+        .into_iter()
+        .flat_map(|fields| fields.values())
+    {
         collect(field, messages);
     }
 }

@@ -6,7 +6,10 @@ use super::simulation::{Simulation, done, error, object, running};
 use crate::{
     api::Outcome,
     google::answer::ErrorKind,
-    lifecycle::{Grant, Notice, WriteAnswer, WriteKind::{Intent, Outcome as End, Progress}},
+    lifecycle::{
+        Grant, Notice, WriteAnswer,
+        WriteKind::{Intent, Outcome as End, Progress},
+    },
 };
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -16,7 +19,10 @@ fn ended_by_the_first_poll_costs_two_writes() {
     let mut sim = Simulation::cancellable(Duration::ZERO);
     assert_eq!(sim.run(), Some(Outcome::Cancelled));
     assert_eq!(sim.kinds(), [Intent, End]);
-    assert_eq!((sim.gets.len(), sim.posts.len(), sim.notices.len()), (2, 1, 1));
+    assert_eq!(
+        (sim.gets.len(), sim.posts.len(), sim.notices.len()),
+        (2, 1, 1)
+    );
     assert_eq!(sim.condition("CancelRequested"), "True/Accepted");
     assert_eq!(sim.condition("Ready"), "True/OutcomeAccepted");
 }
@@ -29,13 +35,20 @@ fn ended_later_costs_three_writes_however_long_it_takes() {
         assert_eq!(sim.kinds(), [Intent, Progress, End], "{seconds} s");
         assert_eq!(sim.posts.len(), 1);
         let seen_after = sim.now.as_secs_f64();
-        assert!(seen_after <= 1.4 * seconds as f64 + 2.0 || seen_after <= seconds as f64 + 67.0, "{seen_after}");
+        assert!(
+            seen_after <= 1.4 * seconds as f64 + 2.0 || seen_after <= seconds as f64 + 67.0,
+            "{seen_after}"
+        );
     }
 }
 
 #[test]
 fn already_done_costs_one_get_and_one_write() {
-    for (answer, outcome) in [(0, Outcome::Completed), (1, Outcome::Cancelled), (13, Outcome::Failed)] {
+    for (answer, outcome) in [
+        (0, Outcome::Completed),
+        (1, Outcome::Cancelled),
+        (13, Outcome::Failed),
+    ] {
         let mut sim = Simulation::new(move |_, _| done(answer), |_| Ok(()));
         assert_eq!(sim.run(), Some(outcome));
         assert_eq!(sim.kinds(), [End]);
@@ -53,7 +66,13 @@ fn not_granted_costs_no_call() {
     assert_eq!(sim.kinds(), [Progress, Progress], "waiting, then stalled");
     assert_eq!(sim.condition("Authorized"), "False/NoGrant");
     assert_eq!(sim.stored.status.start_time, None);
-    assert!(matches!(sim.notices[..], [Notice::Stalled { reason: "NoGrant", .. }]));
+    assert!(matches!(
+        sim.notices[..],
+        [Notice::Stalled {
+            reason: "NoGrant",
+            ..
+        }]
+    ));
     sim.set_grant(Grant::Granted);
     assert_eq!(sim.run(), Some(Outcome::Cancelled));
     assert_eq!(sim.notices.len(), 2);
@@ -65,10 +84,16 @@ fn a_service_account_makes_no_call_and_stalls_at_once() {
     object.spec.as_mut().unwrap().service_account_name = Some("team".into());
     let mut sim = Simulation::of(object, |_, _| running(), |_| Ok(()));
     sim.run();
-    assert_eq!((sim.gets.len(), sim.posts.len(), sim.outcome()), (0, 0, None));
+    assert_eq!(
+        (sim.gets.len(), sim.posts.len(), sim.outcome()),
+        (0, 0, None)
+    );
     assert_eq!(sim.condition("Stalled"), "True/IdentityNotSupported");
     let identity = sim.stored.status.identity.as_ref().unwrap();
-    assert_eq!((identity.kind.as_str(), identity.principal.as_deref()), ("ServiceAccount", None));
+    assert_eq!(
+        (identity.kind.as_str(), identity.principal.as_deref()),
+        ("ServiceAccount", None)
+    );
 }
 
 #[test]
@@ -106,7 +131,10 @@ fn an_intent_that_was_lost_is_read_back_and_no_post_leaves_before_a_get_says_run
         sim.write_faults = vec![(WriteAnswer::Unsure, carried_out)];
         assert_eq!(sim.run(), Some(Outcome::Cancelled));
         assert_eq!(sim.posts.len(), 1, "carried out: {carried_out}");
-        assert_eq!(sim.stored.status.cancel_attempts, Some(if carried_out { 2 } else { 1 }));
+        assert_eq!(
+            sim.stored.status.cancel_attempts,
+            Some(if carried_out { 2 } else { 1 })
+        );
     }
 }
 
@@ -118,7 +146,10 @@ fn a_write_that_changed_nothing_does_not_count() {
     sim.run_for(MS(26));
     assert_eq!(sim.posts.len(), 0);
     assert_eq!(sim.run(), Some(Outcome::Cancelled));
-    assert_eq!((sim.posts.len(), sim.stored.status.cancel_attempts), (1, Some(1)));
+    assert_eq!(
+        (sim.posts.len(), sim.stored.status.cancel_attempts),
+        (1, Some(1))
+    );
 }
 
 #[test]
@@ -134,7 +165,10 @@ fn polling_writes_only_when_what_fails_changes() {
     );
     assert_eq!(sim.run(), Some(Outcome::Cancelled));
     // Intent, accepted, unavailable, throttled, well again, outcome.
-    assert_eq!(sim.kinds(), [Intent, Progress, Progress, Progress, Progress, End]);
+    assert_eq!(
+        sim.kinds(),
+        [Intent, Progress, Progress, Progress, Progress, End]
+    );
     assert_eq!((sim.gets.len(), sim.posts.len()), (30, 1));
 }
 
@@ -147,4 +181,22 @@ fn a_finished_object_is_left_alone_for_ever() {
     sim.restart();
     assert!(sim.forgotten);
     assert_eq!((sim.gets.len(), sim.writes.len()), (gets, writes));
+}
+
+#[test]
+fn somebody_who_changes_the_status_back_is_not_fought_at_full_speed() {
+    let mut sim = Simulation::cancellable(Duration::from_secs(600));
+    sim.meddler = Some(|status| {
+        status
+            .conditions
+            .retain(|condition| condition.type_ != "Finished")
+    });
+    sim.run_for(Duration::from_secs(60));
+    assert!(
+        (5..30).contains(&sim.writes.len()),
+        "{} writes in a minute",
+        sim.writes.len()
+    );
+    assert_eq!(sim.run(), Some(Outcome::Cancelled));
+    assert_eq!(sim.posts.len(), 1);
 }

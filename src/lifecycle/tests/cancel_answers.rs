@@ -10,7 +10,10 @@ const fn s(seconds: u64) -> Duration {
 }
 
 /// Running until `end`, then cancelled.
-fn running_until(end: u64, cancel: impl FnMut(usize) -> Result<(), ErrorKind> + 'static) -> Simulation {
+fn running_until(
+    end: u64,
+    cancel: impl FnMut(usize) -> Result<(), ErrorKind> + 'static,
+) -> Simulation {
     let mut cancel = cancel;
     Simulation::new(
         move |_, now| if now >= s(end) { done(1) } else { running() },
@@ -39,31 +42,61 @@ fn accepted_is_never_sent_again() {
 
 #[test]
 fn refused_is_tried_again_after_30_s_5_min_then_every_30_min() {
-    for kind in [ErrorKind::FailedPrecondition, ErrorKind::InvalidArgument, ErrorKind::NotFound] {
+    for kind in [
+        ErrorKind::FailedPrecondition,
+        ErrorKind::InvalidArgument,
+        ErrorKind::NotFound,
+    ] {
         let mut sim = running_until(7000, move |_| Err(kind));
         sim.run_for(s(10));
-        assert_eq!(sim.condition("CancelRequested"), "False/Refused", "{kind:?}");
+        assert_eq!(
+            sim.condition("CancelRequested"),
+            "False/Refused",
+            "{kind:?}"
+        );
         assert_eq!(sim.condition("Ready"), "Unknown/Refused");
         assert_eq!(sim.run(), Some(Outcome::Cancelled));
-        let waits: Vec<u64> = sim.posts.windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect();
+        let waits: Vec<u64> = sim
+            .posts
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]).as_secs())
+            .collect();
         assert_eq!(waits, [30, 300, 1800, 1800, 1800], "{kind:?}");
         assert_eq!(sim.condition("CancelRequested"), "False/Refused");
-        assert_eq!(sim.stored.status.last_error.as_ref().unwrap().call, "Cancel");
+        assert_eq!(
+            sim.stored.status.last_error.as_ref().unwrap().call,
+            "Cancel"
+        );
     }
 }
 
 #[test]
 fn refused_then_taken() {
-    let mut sim = running_until(100, |n| if n == 1 { Err(ErrorKind::FailedPrecondition) } else { Ok(()) });
+    let mut sim = running_until(100, |n| {
+        if n == 1 {
+            Err(ErrorKind::FailedPrecondition)
+        } else {
+            Ok(())
+        }
+    });
     assert_eq!(sim.run(), Some(Outcome::Cancelled));
     assert_eq!(sim.condition("CancelRequested"), "True/Accepted");
-    assert_eq!((sim.posts.len(), sim.stored.status.cancel_attempts), (2, Some(2)));
+    assert_eq!(
+        (sim.posts.len(), sim.stored.status.cancel_attempts),
+        (2, Some(2))
+    );
     assert_eq!(sim.stored.status.last_error, None);
 }
 
 #[test]
 fn perhaps_arrived_then_refused_counts_as_accepted() {
-    let mut sim = running_until(100, |n| Err(if n == 1 { ErrorKind::Unavailable } else { ErrorKind::FailedPrecondition }));
+    let mut sim = running_until(100, |n| {
+        Err(if n == 1 {
+            ErrorKind::Unavailable
+        } else {
+            ErrorKind::FailedPrecondition
+        })
+    });
     assert_eq!(sim.run(), Some(Outcome::Cancelled));
     assert_eq!(sim.condition("CancelRequested"), "True/Accepted");
     assert_eq!(sim.posts.len(), 2);
@@ -93,7 +126,10 @@ fn what_may_have_arrived_is_looked_at_before_it_is_sent_again() {
             assert!(looked, "{kind:?}: a GET between {pair:?}");
         }
         // The answer was lost and the operation is cancelled: no second request.
-        let mut sim = Simulation::new(move |n, _| if n > 1 { done(1) } else { running() }, move |_| Err(error(kind)));
+        let mut sim = Simulation::new(
+            move |n, _| if n > 1 { done(1) } else { running() },
+            move |_| Err(error(kind)),
+        );
         assert_eq!(sim.run(), Some(Outcome::Cancelled));
         assert_eq!(sim.posts.len(), 1, "{kind:?}");
         assert_eq!(sim.condition("CancelRequested"), "Unknown/Sending");
@@ -104,14 +140,20 @@ fn what_may_have_arrived_is_looked_at_before_it_is_sent_again() {
 fn unimplemented_is_unsupported_once_a_get_after_it_says_running() {
     let mut sim = running_until(9999, |_| Err(ErrorKind::Unimplemented));
     assert_eq!(sim.run(), Some(Outcome::Unsupported));
-    assert_eq!((sim.gets.len(), sim.posts.len(), sim.writes.len()), (2, 1, 2));
+    assert_eq!(
+        (sim.gets.len(), sim.posts.len(), sim.writes.len()),
+        (2, 1, 2)
+    );
     assert_eq!(sim.condition("CancelRequested"), "False/Unsupported");
     assert_eq!(sim.condition("Stalled"), "True/OutcomeNotAccepted");
 }
 
 #[test]
 fn unimplemented_but_done_ends_as_it_ended() {
-    let mut sim = Simulation::new(|n, _| if n == 2 { done(0) } else { running() }, |_| Err(error(ErrorKind::Unimplemented)));
+    let mut sim = Simulation::new(
+        |n, _| if n == 2 { done(0) } else { running() },
+        |_| Err(error(ErrorKind::Unimplemented)),
+    );
     assert_eq!(sim.run(), Some(Outcome::Completed));
     assert_eq!(sim.condition("CancelRequested"), "False/Unsupported");
 }
@@ -119,12 +161,21 @@ fn unimplemented_but_done_ends_as_it_ended() {
 #[test]
 fn unimplemented_is_asked_about_until_a_get_is_answered() {
     let mut sim = Simulation::new(
-        |n, _| if (2..6).contains(&n) { Err(error(ErrorKind::Unavailable)) } else { running() },
+        |n, _| {
+            if (2..6).contains(&n) {
+                Err(error(ErrorKind::Unavailable))
+            } else {
+                running()
+            }
+        },
         |_| Err(error(ErrorKind::Unimplemented)),
     );
     assert_eq!(sim.run(), Some(Outcome::Unsupported));
     assert_eq!((sim.gets.len(), sim.posts.len()), (6, 1));
-    let mut sim = Simulation::new(|_, _| Err(error(ErrorKind::Unimplemented)), |_| Err(error(ErrorKind::Unimplemented)));
+    let mut sim = Simulation::new(
+        |_, _| Err(error(ErrorKind::Unimplemented)),
+        |_| Err(error(ErrorKind::Unimplemented)),
+    );
     assert_eq!(sim.run(), Some(Outcome::Unsupported), "both unimplemented");
 }
 
@@ -140,18 +191,41 @@ fn a_get_that_began_before_the_answer_does_not_count() {
 fn no_permission_is_tried_again_between_half_a_minute_and_five_and_polling_goes_on() {
     let mut sim = running_until(3600, |_| Err(ErrorKind::PermissionDenied));
     assert_eq!(sim.run(), Some(Outcome::Cancelled));
-    let waits: Vec<u64> = sim.posts.windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect();
+    let waits: Vec<u64> = sim
+        .posts
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_secs())
+        .collect();
     assert_eq!(waits[..4], [30, 60, 120, 240]);
-    assert!(waits[4..].iter().all(|wait| (270..=300).contains(wait)), "{waits:?}");
+    assert!(
+        waits[4..].iter().all(|wait| (270..=300).contains(wait)),
+        "{waits:?}"
+    );
     assert!(sim.gets.len() > 60);
-    assert_eq!(sim.stored.status.cancel_attempts, Some(sim.posts.len() as i64));
+    assert_eq!(
+        sim.stored.status.cancel_attempts,
+        Some(sim.posts.len() as i64)
+    );
 }
 
 #[test]
 fn an_unwanted_token_is_dropped_and_the_request_announced_once_more_at_once() {
-    let mut sim = running_until(60, |n| if n == 1 { Err(ErrorKind::Unauthenticated) } else { Ok(()) });
+    let mut sim = running_until(60, |n| {
+        if n == 1 {
+            Err(ErrorKind::Unauthenticated)
+        } else {
+            Ok(())
+        }
+    });
     sim.run_for(s(1));
-    assert_eq!((sim.posts.len(), sim.dropped_tokens, sim.stored.status.cancel_attempts), (2, 1, Some(2)));
+    assert_eq!(
+        (
+            sim.posts.len(),
+            sim.dropped_tokens,
+            sim.stored.status.cancel_attempts
+        ),
+        (2, 1, Some(2))
+    );
     let mut sim = running_until(60, |_| Err(ErrorKind::Unauthenticated));
     sim.run_for(s(29));
     assert_eq!(sim.posts.len(), 2);
@@ -175,16 +249,28 @@ fn a_used_up_quota_holds_posts_back_as_long_as_the_server_says() {
     assert_eq!(sim.condition("Ready"), "Unknown/Throttled");
     sim.run();
     assert_eq!((sim.posts[1] - sim.posts[0]).as_secs(), 90);
-    assert!(sim.gets.iter().filter(|at| **at < s(90)).count() > 5, "polling goes on");
+    assert!(
+        sim.gets.iter().filter(|at| **at < s(90)).count() > 5,
+        "polling goes on"
+    );
 }
 
 #[test]
 fn the_failure_of_cancel_wins_over_that_of_get() {
     let mut sim = Simulation::new(
-        |n, _| if n > 1 { Err(error(ErrorKind::Unavailable)) } else { running() },
+        |n, _| {
+            if n > 1 {
+                Err(error(ErrorKind::Unavailable))
+            } else {
+                running()
+            }
+        },
         |_| Err(error(ErrorKind::PermissionDenied)),
     );
     sim.run_for(s(20));
     let last = sim.stored.status.last_error.as_ref().unwrap();
-    assert_eq!((last.call.as_str(), last.status.as_str()), ("Cancel", "PERMISSION_DENIED"));
+    assert_eq!(
+        (last.call.as_str(), last.status.as_str()),
+        ("Cancel", "PERMISSION_DENIED")
+    );
 }

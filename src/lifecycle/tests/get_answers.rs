@@ -40,18 +40,28 @@ const HOLDS_BACK: [(ErrorKind, bool); 20] = [
 #[test]
 fn the_kill_waits_for_no_failed_read_but_these() {
     for (kind, holds) in HOLDS_BACK {
-        let mut sim = Simulation::new(move |n, _| if n < 3 { Err(error(kind)) } else { running() }, |_| Ok(()));
+        let mut sim = Simulation::new(
+            move |n, _| if n < 3 { Err(error(kind)) } else { running() },
+            |_| Ok(()),
+        );
         sim.run_for(Duration::from_millis(60));
         assert_eq!(sim.posts.is_empty(), holds, "{kind:?}");
         sim.run_for(s(400));
-        assert_eq!(sim.posts.len(), 1, "{kind:?}: sent once a GET answered something else");
+        assert_eq!(
+            sim.posts.len(),
+            1,
+            "{kind:?}: sent once a GET answered something else"
+        );
     }
 }
 
 #[test]
 fn no_failed_get_says_how_it_ended_and_each_is_retried_to_the_end() {
     for (kind, _) in HOLDS_BACK {
-        let mut sim = Simulation::new(move |n, _| if n < 4 { Err(error(kind)) } else { done(1) }, |_| Ok(()));
+        let mut sim = Simulation::new(
+            move |n, _| if n < 4 { Err(error(kind)) } else { done(1) },
+            |_| Ok(()),
+        );
         sim.run_for(Duration::from_millis(60));
         let last_error = sim.stored.status.last_error.clone();
         assert_eq!(sim.run(), Some(Outcome::Cancelled), "{kind:?}");
@@ -65,7 +75,10 @@ fn no_failed_get_says_how_it_ended_and_each_is_retried_to_the_end() {
 
 #[test]
 fn done_is_read_as_documented() {
-    let empty = Operation { done: true, ..Operation::default() };
+    let empty = Operation {
+        done: true,
+        ..Operation::default()
+    };
     let mut sim = Simulation::new(move |_, _| Ok(empty.clone()), |_| Ok(()));
     assert_eq!(sim.run(), Some(Outcome::Completed));
     assert_eq!(sim.condition("Finished"), "True/NoResult");
@@ -84,7 +97,13 @@ fn not_found_for_long_enough_is_not_found() {
 #[test]
 fn any_other_answer_starts_the_count_of_not_found_anew() {
     let mut sim = Simulation::new(
-        |_, now| if (290..292).contains(&now.as_secs()) { Err(error(ErrorKind::Unavailable)) } else { Err(error(ErrorKind::NotFound)) },
+        |_, now| {
+            if (290..292).contains(&now.as_secs()) {
+                Err(error(ErrorKind::Unavailable))
+            } else {
+                Err(error(ErrorKind::NotFound))
+            }
+        },
         |_| Ok(()),
     );
     sim.settings.max_poll = s(1);
@@ -94,7 +113,16 @@ fn any_other_answer_starts_the_count_of_not_found_anew() {
 
 #[test]
 fn an_operation_that_was_seen_and_vanished_is_not_found_after_a_fifth() {
-    let mut sim = Simulation::new(|n, _| if n < 3 { running() } else { Err(error(ErrorKind::NotFound)) }, |_| Ok(()));
+    let mut sim = Simulation::new(
+        |n, _| {
+            if n < 3 {
+                running()
+            } else {
+                Err(error(ErrorKind::NotFound))
+            }
+        },
+        |_| Ok(()),
+    );
     assert_eq!(sim.run(), Some(Outcome::NotFound));
     assert!(sim.now < s(63), "{:?}", sim.now);
     assert_eq!(sim.condition("CancelRequested"), "True/Accepted");
@@ -103,7 +131,12 @@ fn an_operation_that_was_seen_and_vanished_is_not_found_after_a_fifth() {
 #[test]
 fn not_found_may_be_accepted() {
     let mut object = object();
-    object.spec.as_mut().unwrap().accepted_outcomes.insert(AcceptedOutcome::NotFound);
+    object
+        .spec
+        .as_mut()
+        .unwrap()
+        .accepted_outcomes
+        .insert(AcceptedOutcome::NotFound);
     let mut sim = Simulation::of(object, |_, _| Err(error(ErrorKind::NotFound)), |_| Ok(()));
     sim.run();
     assert_eq!(sim.condition("Ready"), "True/OutcomeAccepted");
@@ -111,17 +144,41 @@ fn not_found_may_be_accepted() {
 
 #[test]
 fn no_permission_is_asked_again_between_half_a_minute_and_five_whatever_the_pace() {
-    let mut sim = Simulation::new(|n, _| if n == 1 { running() } else { Err(error(ErrorKind::PermissionDenied)) }, |_| Ok(()));
+    let mut sim = Simulation::new(
+        |n, _| {
+            if n == 1 {
+                running()
+            } else {
+                Err(error(ErrorKind::PermissionDenied))
+            }
+        },
+        |_| Ok(()),
+    );
     sim.settings.max_poll = s(1);
     sim.run_for(s(3600));
-    let waits: Vec<u64> = sim.gets[1..].windows(2).map(|pair| (pair[1] - pair[0]).as_secs()).collect();
+    let waits: Vec<u64> = sim.gets[1..]
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_secs())
+        .collect();
     assert_eq!(waits[..4], [30, 60, 120, 240]);
-    assert!(waits[4..].iter().all(|wait| (270..=300).contains(wait)), "{waits:?}");
+    assert!(
+        waits[4..].iter().all(|wait| (270..=300).contains(wait)),
+        "{waits:?}"
+    );
 }
 
 #[test]
 fn an_unwanted_token_is_dropped_and_tried_once_more_at_once() {
-    let mut sim = Simulation::new(|n, _| if n == 1 { Err(error(ErrorKind::Unauthenticated)) } else { running() }, |_| Ok(()));
+    let mut sim = Simulation::new(
+        |n, _| {
+            if n == 1 {
+                Err(error(ErrorKind::Unauthenticated))
+            } else {
+                running()
+            }
+        },
+        |_| Ok(()),
+    );
     sim.run_for(s(2));
     assert_eq!(sim.dropped_tokens, 1);
     assert_eq!(sim.posts.len(), 1);
@@ -151,7 +208,10 @@ fn quotas_slow_gets_only_and_the_server_says_how_long() {
     sim.run_for(s(200));
     assert_eq!(sim.posts.len(), 1);
     // The simulation starts 13 seconds past a full minute plus 20: 40 s to the next, and half of 10 s of jitter.
-    assert_eq!(sim.gets[1].as_secs(), 60 - (super::simulation::START.rem_euclid(60) as u64) + 5);
+    assert_eq!(
+        sim.gets[1].as_secs(),
+        60 - (super::simulation::START.rem_euclid(60) as u64) + 5
+    );
     assert_eq!((sim.gets[2] - sim.gets[1]).as_secs(), 77);
 }
 
@@ -169,7 +229,11 @@ fn a_get_held_back_by_a_quota_does_not_hold_the_post_back() {
 fn get_unimplemented_is_cancelled_anyway_and_ends_unknown_at_the_deadline() {
     let mut object = object();
     object.spec.as_mut().unwrap().deadline = s(100);
-    let mut sim = Simulation::of(object, |_, _| Err(error(ErrorKind::Unimplemented)), |_| Ok(()));
+    let mut sim = Simulation::of(
+        object,
+        |_, _| Err(error(ErrorKind::Unimplemented)),
+        |_| Ok(()),
+    );
     assert_eq!(sim.run(), Some(Outcome::Unknown));
     assert_eq!(sim.posts.len(), 1);
     assert_eq!(sim.condition("CancelRequested"), "True/Accepted");
@@ -177,7 +241,10 @@ fn get_unimplemented_is_cancelled_anyway_and_ends_unknown_at_the_deadline() {
 
 #[test]
 fn invalid_to_both_is_rejected() {
-    let mut sim = Simulation::new(|_, _| Err(error(ErrorKind::InvalidArgument)), |_| Err(error(ErrorKind::InvalidArgument)));
+    let mut sim = Simulation::new(
+        |_, _| Err(error(ErrorKind::InvalidArgument)),
+        |_| Err(error(ErrorKind::InvalidArgument)),
+    );
     assert_eq!(sim.run(), Some(Outcome::Rejected));
     assert_eq!((sim.gets.len(), sim.posts.len()), (1, 1));
     assert_eq!(sim.condition("CancelRequested"), "False/NotSent");
@@ -185,7 +252,11 @@ fn invalid_to_both_is_rejected() {
 
 #[test]
 fn the_deadline_brings_a_last_get_three_times_at_most() {
-    for (answer, tries) in [(None, 1), (Some(ErrorKind::Unavailable), 3), (Some(ErrorKind::NotFound), 1)] {
+    for (answer, tries) in [
+        (None, 1),
+        (Some(ErrorKind::Unavailable), 3),
+        (Some(ErrorKind::NotFound), 1),
+    ] {
         let mut object = object();
         object.spec.as_mut().unwrap().deadline = s(100);
         let mut sim = Simulation::of(
@@ -197,7 +268,11 @@ fn the_deadline_brings_a_last_get_three_times_at_most() {
             |_| Ok(()),
         );
         assert_eq!(sim.run(), Some(Outcome::Unknown));
-        assert_eq!(sim.gets.iter().filter(|at| **at >= s(100)).count(), tries, "{answer:?}");
+        assert_eq!(
+            sim.gets.iter().filter(|at| **at >= s(100)).count(),
+            tries,
+            "{answer:?}"
+        );
         assert_eq!(sim.condition("Stalled"), "True/DeadlineExceeded");
     }
 }
@@ -206,6 +281,10 @@ fn the_deadline_brings_a_last_get_three_times_at_most() {
 fn the_end_seen_by_the_last_get_counts() {
     let mut object = object();
     object.spec.as_mut().unwrap().deadline = s(100);
-    let mut sim = Simulation::of(object, |_, now| if now >= s(100) { done(1) } else { running() }, |_| Ok(()));
+    let mut sim = Simulation::of(
+        object,
+        |_, now| if now >= s(100) { done(1) } else { running() },
+        |_| Ok(()),
+    );
     assert_eq!(sim.run(), Some(Outcome::Cancelled));
 }

@@ -10,8 +10,8 @@ use crate::{
     api::{AcceptedOutcome, CancellationStatus, Outcome},
     google::answer::{CallError, CancelAnswer, ErrorKind, GetAnswer, Operation, OperationError},
     lifecycle::{
-        Cancellation, Context, Effect, Event, Grant, Notice, Now, ObjectView, Settings, Spec, StatusWrite, TargetView,
-        WriteAnswer, WriteKind, step,
+        Cancellation, Context, Effect, Event, Grant, Notice, Now, ObjectView, Settings, Spec,
+        StatusWrite, TargetView, WriteAnswer, WriteKind, step,
     },
 };
 
@@ -40,6 +40,8 @@ pub struct Simulation {
     pub cancel_script: CancelScript,
     /// Answers to the next writes instead of carrying them out; `true`: carried out all the same.
     pub write_faults: Vec<(WriteAnswer, bool)>,
+    /// What somebody else makes of the status as soon as it is written.
+    pub meddler: Option<fn(&mut CancellationStatus)>,
     pub gets: Vec<Duration>,
     pub posts: Vec<Duration>,
     pub writes: Vec<(Duration, StatusWrite)>,
@@ -78,17 +80,32 @@ pub fn object() -> ObjectView {
         created: Timestamp::new(START, 0).unwrap(),
         deleting: false,
         spec: Ok(spec()),
-        status: CancellationStatus { observed_generation: Some(-1), ..CancellationStatus::default() },
+        status: CancellationStatus {
+            observed_generation: Some(-1),
+            ..CancellationStatus::default()
+        },
     }
 }
 
 pub fn running() -> GetAnswer {
-    Ok(Operation { metadata_state: Some("RUNNING".into()), ..Operation::default() })
+    Ok(Operation {
+        metadata_state: Some("RUNNING".into()),
+        ..Operation::default()
+    })
 }
 
 pub fn done(code: i32) -> GetAnswer {
-    let error = (code != 0).then(|| OperationError { code, status: format!("CODE_{code}"), message: "as told".into() });
-    Ok(Operation { done: true, has_response: code == 0, error, ..Operation::default() })
+    let error = (code != 0).then(|| OperationError {
+        code,
+        status: format!("CODE_{code}"),
+        message: "as told".into(),
+    });
+    Ok(Operation {
+        done: true,
+        has_response: code == 0,
+        error,
+        ..Operation::default()
+    })
 }
 
 pub fn error(kind: ErrorKind) -> CallError {
@@ -121,7 +138,10 @@ impl Simulation {
         get: impl FnMut(usize, Duration) -> GetAnswer + 'static,
         cancel: impl FnMut(usize) -> CancelAnswer + 'static,
     ) -> Self {
-        let now = Now { wall: Timestamp::new(START, 0).unwrap(), mono: Duration::ZERO };
+        let now = Now {
+            wall: Timestamp::new(START, 0).unwrap(),
+            mono: Duration::ZERO,
+        };
         Self {
             known: Cancellation::new(object.clone(), now),
             stored: object,
@@ -139,6 +159,7 @@ impl Simulation {
             get_script: Box::new(get),
             cancel_script: Box::new(cancel),
             write_faults: Vec::new(),
+            meddler: None,
             gets: Vec::new(),
             posts: Vec::new(),
             writes: Vec::new(),
@@ -159,7 +180,11 @@ impl Simulation {
                 return running();
             }
             let since = *since.get_or_insert(now);
-            if now - since >= after { done(1) } else { running() }
+            if now - since >= after {
+                done(1)
+            } else {
+                running()
+            }
         });
         self.cancel_script = Box::new(move |_| {
             asked.set(true);
@@ -180,7 +205,10 @@ impl Simulation {
         }
         self.jitter = (self.jitter + self.jitter_step).fract();
         let context = Context {
-            now: Now { wall: self.wall(), mono: self.now },
+            now: Now {
+                wall: self.wall(),
+                mono: self.now,
+            },
             jitter: self.jitter,
             settings: &self.settings,
             grant: self.grant,
@@ -210,11 +238,20 @@ impl Simulation {
             Effect::Cancel { attempt } => {
                 assert_eq!(self.grant, Grant::Granted, "a POST without a grant");
                 assert_eq!(Some(attempt), self.stored.status.cancel_attempts);
-                assert!(self.stored.status.outcome.is_none(), "a POST after the outcome");
+                assert!(
+                    self.stored.status.outcome.is_none(),
+                    "a POST after the outcome"
+                );
                 self.posts.push(self.now);
-                assert!(self.posts.len() as i64 <= attempt, "I2: more POSTs than intents");
+                assert!(
+                    self.posts.len() as i64 <= attempt,
+                    "I2: more POSTs than intents"
+                );
                 let answer = (self.cancel_script)(self.posts.len());
-                self.queue.push((self.now + self.cancel_latency, Event::CancelAnswered(answer)));
+                self.queue.push((
+                    self.now + self.cancel_latency,
+                    Event::CancelAnswered(answer),
+                ));
             }
             Effect::Write(write) => {
                 let at = self.now + self.write_latency;
@@ -226,7 +263,9 @@ impl Simulation {
                         self.store(&write);
                     }
                     match fault {
-                        WriteAnswer::Conflict(_) => WriteAnswer::Conflict(Box::new(self.stored.clone())),
+                        WriteAnswer::Conflict(_) => {
+                            WriteAnswer::Conflict(Box::new(self.stored.clone()))
+                        }
                         fault => fault,
                     }
                 };
@@ -236,7 +275,8 @@ impl Simulation {
             Effect::Publish(notice) => self.notices.push(notice),
             Effect::Reread => {
                 let at = self.now + self.write_latency;
-                self.queue.push((at, Event::Reread(Some(Box::new(self.stored.clone())))));
+                self.queue
+                    .push((at, Event::Reread(Some(Box::new(self.stored.clone())))));
             }
             Effect::Forget => self.forgotten = true,
         }
@@ -253,24 +293,44 @@ impl Simulation {
         let after: CancellationStatus = serde_json::from_value(status).unwrap();
         self.check_write(&before, &after, write);
         self.stored.status = after;
+        if let Some(meddler) = self.meddler {
+            meddler(&mut self.stored.status);
+        }
         self.bump();
         self.writes.push((self.now, write.clone()));
         WriteAnswer::Written(Box::new(self.stored.clone()))
     }
 
-    fn check_write(&self, before: &CancellationStatus, after: &CancellationStatus, write: &StatusWrite) {
-        assert_eq!(*after, *write.status, "the patch makes the status that it promises");
+    fn check_write(
+        &self,
+        before: &CancellationStatus,
+        after: &CancellationStatus,
+        write: &StatusWrite,
+    ) {
+        assert_eq!(
+            *after, *write.status,
+            "the patch makes the status that it promises"
+        );
         assert!(before.outcome.is_none(), "I3: a write after the outcome");
-        assert!(after.cancel_attempts.unwrap_or(0) >= before.cancel_attempts.unwrap_or(0), "I8");
+        assert!(
+            after.cancel_attempts.unwrap_or(0) >= before.cancel_attempts.unwrap_or(0),
+            "I8"
+        );
         if write.kind == WriteKind::Intent {
-            assert_eq!(after.cancel_attempts.unwrap_or(0), before.cancel_attempts.unwrap_or(0) + 1);
+            assert_eq!(
+                after.cancel_attempts.unwrap_or(0),
+                before.cancel_attempts.unwrap_or(0) + 1
+            );
         } else {
             assert_eq!(after.cancel_attempts, before.cancel_attempts);
         }
         assert_eq!(after.outcome.is_some(), write.kind == WriteKind::Outcome);
         match after.outcome.as_deref() {
             None => {
-                assert!(after.observed_generation >= before.observed_generation, "I8");
+                assert!(
+                    after.observed_generation >= before.observed_generation,
+                    "I8"
+                );
                 assert_eq!(after.observed_generation, Some(self.stored.generation));
             }
             Some(outcome) => {
@@ -279,24 +339,43 @@ impl Simulation {
             }
         }
         for condition in &after.conditions {
-            assert_eq!(condition.observed_generation, after.observed_generation, "{}", condition.type_);
-            assert!(condition.message.len() <= 256 + '…'.len_utf8(), "{}", condition.message);
+            assert_eq!(
+                condition.observed_generation, after.observed_generation,
+                "{}",
+                condition.type_
+            );
+            assert!(
+                condition.message.len() <= 256 + '…'.len_utf8(),
+                "{}",
+                condition.message
+            );
         }
         assert!(!(self.is_true(after, "Reconciling") && self.is_true(after, "Stalled")));
     }
 
     /// I4: the outcome says what a GET saw.
     fn check_outcome(&self, outcome: Outcome) {
-        let expected = self.seen_done.as_ref().map(|operation| match &operation.error {
-            None => Outcome::Completed,
-            Some(error) if error.code == 1 => Outcome::Cancelled,
-            Some(_) => Outcome::Failed,
-        });
+        let expected = self
+            .seen_done
+            .as_ref()
+            .map(|operation| match &operation.error {
+                None => Outcome::Completed,
+                Some(error) if error.code == 1 => Outcome::Cancelled,
+                Some(_) => Outcome::Failed,
+            });
         match outcome {
-            Outcome::Cancelled | Outcome::Completed | Outcome::Failed => assert_eq!(Some(outcome), expected, "I4"),
+            Outcome::Cancelled | Outcome::Completed | Outcome::Failed => {
+                assert_eq!(Some(outcome), expected, "I4")
+            }
             Outcome::Unknown => {
                 let spec = self.stored.spec.as_ref().unwrap();
-                let start = self.stored.status.start_time.as_ref().expect("Unknown only once started").0;
+                let start = self
+                    .stored
+                    .status
+                    .start_time
+                    .as_ref()
+                    .expect("Unknown only once started")
+                    .0;
                 let waited = Duration::try_from(self.wall().duration_since(start)).unwrap();
                 assert!(waited >= spec.deadline, "I4: Unknown after {waited:?}");
             }
@@ -305,7 +384,10 @@ impl Simulation {
     }
 
     fn is_true(&self, status: &CancellationStatus, type_: &str) -> bool {
-        status.conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True")
+        status
+            .conditions
+            .iter()
+            .any(|condition| condition.type_ == type_ && condition.status == "True")
     }
 
     fn bump(&mut self) {
@@ -334,7 +416,10 @@ impl Simulation {
     /// The process dies and another one starts: only what is stored is left.
     pub fn restart(&mut self) {
         self.queue.clear();
-        let now = Now { wall: self.wall(), mono: self.now };
+        let now = Now {
+            wall: self.wall(),
+            mono: self.now,
+        };
         self.known = Cancellation::new(self.stored.clone(), now);
         self.wake = Some(self.now);
         self.deliver(Event::Woken);
@@ -345,7 +430,12 @@ impl Simulation {
         if self.forgotten {
             return false;
         }
-        let queued = self.queue.iter().enumerate().min_by_key(|(index, (at, _))| (*at, *index)).map(|(index, (at, _))| (index, *at));
+        let queued = self
+            .queue
+            .iter()
+            .enumerate()
+            .min_by_key(|(index, (at, _))| (*at, *index))
+            .map(|(index, (at, _))| (index, *at));
         match (queued, self.wake) {
             (Some((index, at)), wake) if wake.is_none_or(|wake| at <= wake) && at <= until => {
                 self.now = self.now.max(at);
@@ -380,13 +470,24 @@ impl Simulation {
     }
 
     pub fn outcome(&self) -> Option<Outcome> {
-        self.stored.status.outcome.as_deref().map(|outcome| outcome.parse().unwrap())
+        self.stored
+            .status
+            .outcome
+            .as_deref()
+            .map(|outcome| outcome.parse().unwrap())
     }
 
     /// Status and reason of a stored condition, such as `True/Granted`; `-` if it is absent.
     pub fn condition(&self, type_: &str) -> String {
-        let found = self.stored.status.conditions.iter().find(|condition| condition.type_ == type_);
-        found.map_or("-".into(), |condition| format!("{}/{}", condition.status, condition.reason))
+        let found = self
+            .stored
+            .status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == type_);
+        found.map_or("-".into(), |condition| {
+            format!("{}/{}", condition.status, condition.reason)
+        })
     }
 
     pub fn kinds(&self) -> Vec<WriteKind> {
@@ -403,7 +504,9 @@ fn merge(target: &mut Value, patch: &Value) {
     if !target.is_object() {
         *target = Value::Object(serde_json::Map::new());
     }
-    let Some(object) = target.as_object_mut() else { return };
+    let Some(object) = target.as_object_mut() else {
+        return;
+    };
     for (key, change) in changes {
         if change.is_null() {
             object.remove(key);
