@@ -1,4 +1,8 @@
 //! `CancellationGrant`: what a cluster administrator allows.
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "each printcolumn names its own type"
+)]
 
 use std::collections::BTreeSet;
 
@@ -21,9 +25,9 @@ fn default_services() -> BTreeSet<String> {
     kind = "CancellationGrant",
     derive = "PartialEq",
     doc = "Allows namespaces to cancel operations of Google Cloud projects. Without a grant no OperationCancellation makes any call.",
-    printcolumn(name = "Namespaces", type_ = "string", json_path = ".spec.namespaces"),
-    printcolumn(name = "Projects", type_ = "string", json_path = ".spec.projects"),
-    printcolumn(name = "Identities", type_ = "string", json_path = ".spec.identities"),
+    printcolumn(name = "Namespaces", type_ = "string", json_path = ".spec.namespaces", description = "Who is allowed"),
+    printcolumn(name = "Projects", type_ = "string", json_path = ".spec.projects", description = "Whose operations"),
+    printcolumn(name = "Identities", type_ = "string", json_path = ".spec.identities", description = "With whose rights at Google"),
     printcolumn(
         name = "Age",
         type_ = "date",
