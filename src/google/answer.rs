@@ -130,6 +130,19 @@ impl ErrorKind {
         Self::Token,
     ];
 
+    /// Whether the API itself spoke about the operation: the caller was let in. Everything else may pass, or hides it.
+    pub const fn tells_of_the_operation(self) -> bool {
+        matches!(
+            self,
+            Self::NotFound
+                | Self::InvalidArgument
+                | Self::FailedPrecondition
+                | Self::OutOfRange
+                | Self::AlreadyExists
+                | Self::Unimplemented
+        )
+    }
+
     /// The name for `status.lastError.status`: google.rpc's own, or ours in the same style
     /// (`UNRECOGNISED`, `NETWORK`, `TIMEOUT`, `TOKEN`).
     pub const fn name(self) -> &'static str {

@@ -25,23 +25,32 @@ pub fn absorb(known: &mut Cancellation, event: Event, context: &Context<'_>) -> 
         Event::GetAnswered(answer) => get_answer::absorb(known, answer, context),
         Event::GetHeld(until) => {
             known.get.in_flight = None;
-            known.get.next_at = until.max(now.mono);
+            known.get.next_at = spread(until, context);
             known.get.last = known.get.last.or(Some(LastGet::Failed));
+            known.get.looked_at = Some(known.object.generation);
+            if known.cancel == (CancelState::Accepted { polled: false }) {
+                known.cancel = CancelState::Accepted { polled: true };
+            }
             Vec::new()
         }
         Event::GetWithheld => {
             known.get.in_flight = None;
+            known.get.next_at = now.mono + WITHHELD_PAUSE;
+            if let Some(look) = &mut known.last_look {
+                look.next_at = now.mono + WITHHELD_PAUSE;
+            }
             Vec::new()
         }
         Event::CancelAnswered(answer) => cancel_answer::absorb(known, answer, context),
         Event::CancelHeld(until) => {
             known.write.in_flight = None;
-            known.post.next_at = until.max(now.mono);
+            known.post.next_at = spread(until, context);
             known.post.held = true;
             adopt_what_was_seen_meanwhile(known, now);
             Vec::new()
         }
         Event::CancelWithheld => {
+            known.post.in_flight = false;
             withheld(known);
             Vec::new()
         }
@@ -53,6 +62,20 @@ pub fn absorb(known: &mut Cancellation, event: Event, context: &Context<'_>) -> 
 pub fn withheld(known: &mut Cancellation) {
     known.cancel = CancelState::Again { refused: false };
     known.post.must_see_running = true;
+}
+
+/// A call that was not made is asked for again no sooner than this.
+const WITHHELD_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest delay by which those that one quota holds back are kept from coming all at once.
+const LONGEST_SPREAD: Duration = Duration::from_secs(10);
+
+/// A little after the end of a hold, and always later than now.
+fn spread(until: Duration, context: &Context<'_>) -> Duration {
+    let now = context.now.mono;
+    let hold = until.saturating_sub(now).max(Duration::from_millis(1));
+    now.saturating_add(hold)
+        .saturating_add(hold.min(LONGEST_SPREAD).mul_f64(context.jitter))
 }
 
 fn seen(known: &mut Cancellation, object: Box<ObjectView>, now: Now) {
@@ -98,6 +121,7 @@ fn adopt(known: &mut Cancellation, object: Box<ObjectView>, now: Now) {
     if our_part(known) != before {
         known.restore(now);
     }
+    known.write.lost_intent = None;
 }
 
 /// What another writer must not have changed if we are to go on from memory (I7).
@@ -145,6 +169,7 @@ fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>)
                 known.write.conflicts = 0;
                 known.write.failures = 0;
                 known.write.not_before = now.mono;
+                known.write.told_stalled |= known.is_stored_as_stalled();
                 if write.kind == WriteKind::Progress {
                     note_progress(known, now);
                 }
@@ -153,6 +178,7 @@ fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>)
                     known.post.held = false;
                     known.post.must_see_running = false;
                     known.post.invalid_argument = false;
+                    known.post.requested.get_or_insert(now.mono);
                 }
                 effects.extend(write.notice.map(Effect::Publish));
             } else {
@@ -171,7 +197,10 @@ fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>)
                 effects.push(Effect::Forget);
             }
         }
-        WriteAnswer::Unsure => known.write.must_reread = true,
+        WriteAnswer::Unsure => {
+            known.write.must_reread = true;
+            known.write.lost_intent = (write.kind == WriteKind::Intent).then_some(write.attempts);
+        }
         WriteAnswer::Failed => {
             known.write.failures = known.write.failures.saturating_add(1);
             known.write.not_before =

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Settings;
+use crate::google::throttle;
 
 /// First and longest delay after a passing error.
 const PASSING_FIRST: Duration = Duration::from_millis(500);
@@ -69,7 +70,8 @@ pub fn after_used_up_quota(
     wall: Timestamp,
     jitter: f64,
 ) -> Duration {
-    retry_after.unwrap_or_else(|| {
+    let asked = retry_after.map(|delay| delay.clamp(throttle::MIN_HOLD, throttle::MAX_HOLD));
+    asked.unwrap_or_else(|| {
         let into_minute = u64::try_from(wall.as_millisecond().rem_euclid(60_000)).unwrap_or(0);
         Duration::from_millis(60_000 - into_minute)
             + Duration::from_secs(10).mul_f64(jitter.clamp(0.0, 1.0))
@@ -146,6 +148,8 @@ mod tests {
         assert_eq!(after_used_up_quota(None, wall, 0.0), s(15));
         assert_eq!(after_used_up_quota(None, wall, 1.0), s(25));
         assert_eq!(after_used_up_quota(Some(s(3)), wall, 0.5), s(3));
+        assert_eq!(after_used_up_quota(Some(Duration::MAX), wall, 0.5), s(3600));
+        assert_eq!(after_used_up_quota(Some(Duration::ZERO), wall, 0.5), s(1));
     }
 
     #[test]

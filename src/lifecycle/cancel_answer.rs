@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Cancellation, Context, Effect, backoff,
+    Cancellation, Context, Effect, Now, backoff,
     cancellation::{CancelState, LastGet},
     ending::Ending,
     failure::Failure,
@@ -21,6 +21,7 @@ pub fn absorb(
     answer: CancelAnswer,
     context: &Context<'_>,
 ) -> Vec<Effect> {
+    known.post.in_flight = false;
     if let Some(get) = &mut known.get.in_flight {
         get.stale = true;
     }
@@ -38,6 +39,8 @@ fn accept(known: &mut Cancellation, context: &Context<'_>) {
     known.post.failure = None;
     known.post.failures = 0;
     known.post.denials = 0;
+    known.post.trying_another_token = false;
+    known.post.denied_since = None;
     poll_soon(known, context);
 }
 
@@ -66,7 +69,13 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
     ));
     known.post.invalid_argument = kind == ErrorKind::InvalidArgument;
 
-    let repeated_denial = known.post.denials > 0;
+    if known.post.failure.as_ref().is_some_and(Failure::is_denial) {
+        known.post.denied_since.get_or_insert(since);
+    } else if kind.tells_of_the_operation() {
+        known.post.denied_since = None;
+    }
+    let another_token = kind == ErrorKind::Unauthenticated && !known.post.trying_another_token;
+    known.post.trying_another_token = another_token;
     known.post.denials = match kind {
         ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => {
             known.post.denials.saturating_add(1)
@@ -80,7 +89,7 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
     match kind {
         ErrorKind::Unimplemented => {
             known.cancel = CancelState::Unsupported;
-            known.get.next_at = now.mono;
+            look_now(known, now);
         }
         ErrorKind::FailedPrecondition if known.post.maybe_arrived => accept(known, context),
         ErrorKind::FailedPrecondition => {
@@ -89,17 +98,14 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
         }
         ErrorKind::NotFound => {
             known.cancel = CancelState::AwaitingGet;
-            known.get.next_at = now.mono;
+            look_now(known, now);
         }
         ErrorKind::InvalidArgument => match known.get.last {
             Some(LastGet::InvalidArgument) => known.end(Ending::without_result(Outcome::Rejected)),
-            Some(LastGet::Running) => {
+            // If a GET says the same after all, that ends it.
+            _ => {
                 refuse(known, context);
                 poll_soon(known, context);
-            }
-            _ => {
-                known.cancel = CancelState::AwaitingGet;
-                known.get.next_at = known.get.next_at.min(now.mono);
             }
         },
         ErrorKind::PermissionDenied => again(
@@ -109,10 +115,10 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
         ),
         ErrorKind::Unauthenticated => {
             effects.push(Effect::DropToken);
-            let delay = if repeated_denial {
-                backoff::after_denial(known.post.denials.saturating_sub(1), context.jitter)
-            } else {
+            let delay = if another_token {
                 Duration::ZERO
+            } else {
+                backoff::after_denial(known.post.denials.saturating_sub(1), context.jitter)
             };
             again(known, context, delay);
         }
@@ -147,6 +153,13 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
         }
     }
     effects
+}
+
+/// A GET at once, unless a denial has GETs paced.
+fn look_now(known: &mut Cancellation, now: Now) {
+    if known.get.denials == 0 {
+        known.get.next_at = now.mono;
+    }
 }
 
 /// Not accepted, certainly or perhaps: a new intent after `delay`.

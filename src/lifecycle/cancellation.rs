@@ -29,7 +29,7 @@ pub struct Cancellation {
     pub(super) write: WriteState,
     /// The last look before the outcome Unknown.
     pub(super) last_look: Option<LastLook>,
-    /// How it ended, once decided.
+    /// How it ended, once decided by an answer. It is not decided again (I3).
     pub(super) ending: Option<Ending>,
 }
 
@@ -66,6 +66,10 @@ pub(super) struct GetState {
     /// Passing errors in a row; denials in a row.
     pub failures: u32,
     pub denials: u32,
+    /// The last answer was a first UNAUTHENTICATED: another token is tried at once.
+    pub trying_another_token: bool,
+    /// Since when it has been denied, whatever else failed in between: only a success ends it.
+    pub denied_since: Option<Timestamp>,
     /// Nothing but NOT_FOUND since then.
     pub not_found_since: Option<Duration>,
     /// A GET has answered this: the operation exists, or did.
@@ -138,8 +142,16 @@ pub(super) struct PostState {
     pub invalid_argument: bool,
     pub failures: u32,
     pub denials: u32,
+    /// As for GET.
+    pub trying_another_token: bool,
+    /// As for GET.
+    pub denied_since: Option<Timestamp>,
     pub refusals: u32,
     pub failure: Option<Failure>,
+    /// A request is under way.
+    pub in_flight: bool,
+    /// When this process learned of the first intent, by its own clock.
+    pub requested: Option<Duration>,
 }
 
 /// What is remembered of status writes.
@@ -153,6 +165,10 @@ pub(super) struct WriteState {
     /// Writes of what goes on, in quick succession: somebody may be changing our part of the status back.
     pub progress_in_a_row: u32,
     pub last_progress: Duration,
+    /// The number of an intent of ours of which nobody knows whether it is stored. Its request was never sent.
+    pub lost_intent: Option<i64>,
+    /// People were told that it is stalled.
+    pub told_stalled: bool,
     /// A write's fate is not known: read before anything else.
     pub must_reread: bool,
     pub rereading: bool,
@@ -227,8 +243,16 @@ impl Cancellation {
                 mono: now.mono,
             });
         }
+        self.post.requested = (self.object.cancel_attempts() > 0).then_some(now.mono);
         self.restore_cancel(now);
         self.restore_failure(now);
+        self.write.told_stalled |= self.is_stored_as_stalled();
+    }
+
+    /// Whether the stored status calls for help.
+    pub(super) fn is_stored_as_stalled(&self) -> bool {
+        self.stored_condition(ConditionType::Stalled)
+            .is_some_and(|(status, _)| status == ConditionStatus::True.name())
     }
 
     fn restore_cancel(&mut self, now: Now) {
@@ -248,6 +272,11 @@ impl Cancellation {
                 self.post.next_at = now.mono + backoff::after_refusal(self.post.refusals);
                 CancelState::Again { refused: true }
             }
+            _ if self.write.lost_intent == Some(self.object.cancel_attempts()) => {
+                // The lost write was stored after all; this process has sent nothing for it.
+                self.post.must_see_running = true;
+                CancelState::Again { refused: false }
+            }
             _ => {
                 // An intent with no known answer: the request may have arrived.
                 self.post.maybe_arrived = true;
@@ -266,9 +295,21 @@ impl Cancellation {
         let Some(failure) = Failure::restored(stored, since) else {
             return;
         };
+        // Stalled without a success since then stays stalled, whatever failed last.
+        let stalled = self.stored_condition(ConditionType::Stalled);
+        let denied_since = match stalled {
+            Some((_, reason)) if reason != Reason::NoGrant.name() => Some(self.object.created),
+            _ => failure.is_denial().then_some(since),
+        };
         match failure.call {
-            Call::Cancel => self.post.failure = Some(failure),
-            Call::Get | Call::Token => self.get.failure = Some(failure),
+            Call::Cancel => {
+                self.post.failure = Some(failure);
+                self.post.denied_since = denied_since;
+            }
+            Call::Get | Call::Token => {
+                self.get.failure = Some(failure);
+                self.get.denied_since = denied_since;
+            }
         }
     }
 
@@ -299,18 +340,35 @@ impl Cancellation {
         self.post.failure.as_ref().or(self.get.failure.as_ref())
     }
 
-    /// How long the operation has been waited for: since the first intent, before it since the start.
+    /// Since when the failure that the status shows has been a denial, if a human may have to cure it.
+    pub(super) fn denied_since(&self) -> Option<Timestamp> {
+        match &self.post.failure {
+            Some(_) => self.post.denied_since,
+            None => self.get.denied_since,
+        }
+    }
+
+    /// How long the operation has been waited for: since the first intent, before it since the start. The longer of what the
+    /// wall clock and this process's own say: one that was set back makes nobody poll faster.
     pub(super) fn age(&self, now: Now) -> Duration {
         let request = time::credible(
             self.object.status.cancel_request_time.as_ref(),
             &self.object,
             now,
         );
-        let from = request.or_else(|| self.started.map(|started| started.stored));
-        from.map_or(Duration::ZERO, |from| time::since(from, now))
+        let (wall, own) = match self.post.requested {
+            Some(learned) => (request, Some(learned)),
+            None => (
+                self.started.map(|started| started.stored),
+                self.started.map(|started| started.mono),
+            ),
+        };
+        let by_wall = wall.map_or(Duration::ZERO, |from| time::since(from, now));
+        let by_own = own.map_or(Duration::ZERO, |from| now.mono.saturating_sub(from));
+        by_wall.max(by_own)
     }
 
-    /// Ends it in this way, unless it has ended already: what is decided is not decided again (I3).
+    /// Ends it in this way, unless an answer has ended it already (I3).
     pub(super) fn end(&mut self, ending: Ending) {
         self.ending.get_or_insert(ending);
     }

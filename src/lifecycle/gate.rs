@@ -45,9 +45,11 @@ pub fn gate(known: &Cancellation, context: &Context<'_>) -> Gate {
         return Gate::Stall(unknown.reason, unknown.message.clone());
     }
     if deadline_at(known, context.now).is_some_and(|at| at <= context.now.mono) {
-        return match context.grant {
-            Grant::Granted => Gate::LastLook,
-            Grant::NotGranted => Gate::End(Ending::without_result(Outcome::Unknown)),
+        let may_look = context.grant == Grant::Granted && spec.service_account_name.is_none();
+        return if may_look {
+            Gate::LastLook
+        } else {
+            Gate::End(Ending::without_result(Outcome::Unknown))
         };
     }
     if context.grant == Grant::NotGranted {
@@ -69,10 +71,10 @@ pub fn gate(known: &Cancellation, context: &Context<'_>) -> Gate {
 pub fn deadline_at(known: &Cancellation, now: Now) -> Option<Duration> {
     let started = known.started?;
     let spec = known.object.spec.as_ref().ok()?;
-    let by_wall = spec
-        .deadline
-        .saturating_sub(time::since(started.stored, now));
     let own = now.mono.saturating_sub(started.mono);
+    // A wall clock that was set back stretches no deadline: time runs on whatever happens (I10).
+    let passed = time::since(started.stored, now).max(own);
+    let by_wall = spec.deadline.saturating_sub(passed);
     let by_own_clock = spec.deadline.min(LEAST_OWN_TIME).saturating_sub(own);
     Some(now.mono.saturating_add(by_wall.max(by_own_clock)))
 }

@@ -31,6 +31,8 @@ fn answered(known: &mut Cancellation, operation: &Operation, stale: bool, contex
     known.get.failure = None;
     known.get.failures = 0;
     known.get.denials = 0;
+    known.get.trying_another_token = false;
+    known.get.denied_since = None;
     known.get.not_found_since = None;
     known.get.observed = Some(observed(operation));
     known.get.looked_at = Some(known.object.generation);
@@ -53,6 +55,7 @@ fn answered(known: &mut Cancellation, operation: &Operation, stale: bool, contex
     }
     known.get.last = Some(LastGet::Running);
     known.post.must_see_running = false;
+    known.post.invalid_argument = false;
     if known.last_look.is_some() {
         known.end(Ending::without_result(Outcome::Unknown));
     }
@@ -82,7 +85,6 @@ fn failed(
 ) -> Vec<Effect> {
     let now = context.now;
     let since = time::stored_now(&known.object, now);
-    let repeated_denial = known.get.denials > 0;
     let kind = error.kind;
     let mut effects = Vec::new();
 
@@ -97,6 +99,8 @@ fn failed(
         _ => 0,
     };
     known.get.failures = known.get.failures.saturating_add(1);
+    let another_token = kind == ErrorKind::Unauthenticated && !known.get.trying_another_token;
+    known.get.trying_another_token = another_token;
 
     let delay = match kind {
         ErrorKind::NotFound | ErrorKind::Unimplemented => {
@@ -106,10 +110,10 @@ fn failed(
         ErrorKind::PermissionDenied => backoff::after_denial(known.get.denials, context.jitter),
         ErrorKind::Unauthenticated => {
             effects.push(Effect::DropToken);
-            if repeated_denial {
-                backoff::after_denial(known.get.denials.saturating_sub(1), context.jitter)
-            } else {
+            if another_token {
                 Duration::ZERO
+            } else {
+                backoff::after_denial(known.get.denials.saturating_sub(1), context.jitter)
             }
         }
         ErrorKind::ResourceExhausted => {
@@ -131,6 +135,11 @@ fn failed(
         error,
         since,
     ));
+    if known.get.failure.as_ref().is_some_and(Failure::is_denial) {
+        known.get.denied_since.get_or_insert(since);
+    } else if kind.tells_of_the_operation() {
+        known.get.denied_since = None;
+    }
     known.get.looked_at = Some(known.object.generation);
     if known.cancel == (CancelState::Accepted { polled: false }) && !stale {
         known.cancel = CancelState::Accepted { polled: true };
@@ -163,13 +172,17 @@ fn conclude(known: &mut Cancellation, kind: ErrorKind, stale: bool, context: &Co
         ErrorKind::Unimplemented if known.cancel == CancelState::Unsupported && !stale => {
             known.end(Ending::without_result(Outcome::Unsupported));
         }
-        // No GET will ever say more.
-        ErrorKind::Unimplemented if known.cancel == CancelState::AwaitingGet => {
-            refuse(known, context)
+        // No GET will say more, now or ever.
+        ErrorKind::Unimplemented | ErrorKind::InvalidArgument | ErrorKind::PermissionDenied
+            if known.cancel == CancelState::AwaitingGet =>
+        {
+            refuse(known, context);
         }
         _ => {}
     }
-    if let Some(look) = &mut known.last_look {
+    if let Some(look) = &mut known.last_look
+        && !stale
+    {
         look.tries = look.tries.saturating_add(1);
         look.next_at = now.mono + Duration::from_secs(1);
         let answered = matches!(kind, ErrorKind::NotFound | ErrorKind::Unimplemented);

@@ -151,6 +151,9 @@ pub fn ending(
             Sent::Yes => {
                 "The operation completed although the API took the cancel request".to_owned()
             }
+            Sent::NotTaken => {
+                "The operation completed; the API had not taken the cancel request".to_owned()
+            }
             Sent::Perhaps => {
                 "The operation completed; whether the cancel request arrived is not known"
                     .to_owned()
@@ -198,8 +201,10 @@ pub fn ending(
 pub enum Sent {
     /// It took it.
     Yes,
-    /// It did not have it, or did not take it.
+    /// It was never sent.
     No,
+    /// It was sent, and not taken.
+    NotTaken,
     /// Nobody knows.
     Perhaps,
 }

@@ -19,6 +19,7 @@ mod cancellation;
 mod ending;
 mod event;
 mod failure;
+mod final_report;
 mod gate;
 mod get_answer;
 mod message;

@@ -11,6 +11,7 @@ use super::{
     report::{Report, report},
     status_write, time,
 };
+use crate::api::Reason;
 
 /// Takes in an event and says what to do now and when to come back.
 pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Plan {
@@ -28,22 +29,24 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
     if waits_for_the_api_server(known, context.now, &mut plan) {
         return plan;
     }
+    if known.is_suspended() {
+        // Before the gate: a deadline that passed while nobody looked does not end what is suspended.
+        known.started = None;
+    }
     let gate = gate(known, context);
     change_mode(known, &gate, context);
-    if known.cancel == CancelState::Sending {
+    if known.post.in_flight {
         // Its answer comes within the call's time limit; nothing is decided in between.
         return plan;
     }
-    if let Gate::End(ending) = gate {
-        known.end(ending);
-    }
-    if known.ending.is_some() {
-        write(
-            known,
-            status_write::outcome(known, context),
-            context,
-            &mut plan,
-        );
+    let by_rule = match gate {
+        Gate::End(ending) => Some(ending),
+        _ => None,
+    };
+    // What only a rule says is not kept: its cause may be gone before it is written.
+    if let Some(ending) = known.ending.or(by_rule) {
+        let outcome = status_write::outcome(known, ending, context);
+        write(known, outcome, context, &mut plan);
         return plan;
     }
     match &gate {
@@ -59,8 +62,8 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
     {
         return plan;
     }
-    let report = report(known, &gate, context);
-    if is_settled(known, &gate) && status_write::is_due(known, &report) {
+    let report = report(known, &gate, known.cancel, context);
+    if is_settled(known, &gate, context) && status_write::is_due(known, &report) {
         // Nobody is fought at full speed over what the status says.
         let at = known
             .write
@@ -104,25 +107,27 @@ fn waits_for_the_api_server(known: &mut Cancellation, now: Now, plan: &mut Plan)
 fn change_mode(known: &mut Cancellation, gate: &Gate, context: &Context<'_>) {
     let now = context.now;
     let mode = gate.mode();
+    let first_visit = known.mode.is_none();
     if known.mode.is_some_and(|before| before != mode) {
         known.observe_afresh(now);
     }
     known.mode = Some(mode);
-    match gate {
-        Gate::Go => {
-            known.started.get_or_insert_with(|| Started {
-                stored: time::stored_now(&known.object, now),
-                mono: now.mono,
-            });
-        }
-        Gate::Suspended => known.started = None,
-        _ => {}
+    if *gate == Gate::Go {
+        known.started.get_or_insert_with(|| Started {
+            stored: time::stored_now(&known.object, now),
+            mono: now.mono,
+        });
     }
     match gate {
         Gate::NotGranted => {
-            known
-                .not_granted_since
-                .get_or_insert_with(|| time::not_granted_since(&known.object, now));
+            // What is stored counts for a new process; later it may speak of an earlier time without a grant.
+            known.not_granted_since.get_or_insert_with(|| {
+                if first_visit {
+                    time::not_granted_since(&known.object, now)
+                } else {
+                    time::stored_now(&known.object, now)
+                }
+            });
         }
         // What ends at its deadline without a grant says so.
         Gate::End(_) => {}
@@ -141,14 +146,17 @@ fn act(known: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
     let now = context.now;
     if known.cancel == CancelState::Intended {
         known.cancel = CancelState::Sending;
+        known.post.in_flight = true;
         plan.effects.push(Effect::Cancel {
             attempt: known.object.cancel_attempts(),
         });
         return;
     }
     if may_intend(known, now) {
-        write(known, status_write::intent(known, context), context, plan);
-        return;
+        let intent = status_write::intent(known, context);
+        if write(known, intent, context, plan) {
+            return;
+        }
     }
     let first = known.cancel == CancelState::NotSent && known.get.last.is_none();
     if first {
@@ -209,6 +217,12 @@ fn look(known: &mut Cancellation, now: Now, plan: &mut Plan) {
 }
 
 fn look_for_the_last_time(known: &mut Cancellation, now: Now, plan: &mut Plan) {
+    if known.last_look.is_none()
+        && let Some(get) = &mut known.get.in_flight
+    {
+        // It began before the deadline: whatever it misses is still to be seen.
+        get.stale = true;
+    }
     let look = *known.last_look.get_or_insert_with(LastLook::default);
     if known.get.in_flight.is_none() && look.next_at <= now.mono {
         known.get.in_flight = Some(GetInFlight::default());
@@ -219,18 +233,24 @@ fn look_for_the_last_time(known: &mut Cancellation, now: Now, plan: &mut Plan) {
     }
 }
 
-/// Announces a write, or waits until one is allowed.
-fn write(known: &mut Cancellation, write: StatusWrite, context: &Context<'_>, plan: &mut Plan) {
+/// Announces a write, or waits until one is allowed. Whether it was announced.
+fn write(
+    known: &mut Cancellation,
+    write: StatusWrite,
+    context: &Context<'_>,
+    plan: &mut Plan,
+) -> bool {
     if context.now.mono < known.write.not_before {
         plan.wake_at = Some(known.write.not_before);
-        return;
+        return false;
     }
     known.write.in_flight = Some(write.in_flight());
     plan.effects.push(Effect::Write(Box::new(write)));
+    true
 }
 
 /// Whether a visit has ended, so that its result may be written: nothing that will change it in a moment is under way.
-fn is_settled(known: &Cancellation, gate: &Gate) -> bool {
+fn is_settled(known: &Cancellation, gate: &Gate, context: &Context<'_>) -> bool {
     let asking = known.get.in_flight.is_some();
     match gate {
         Gate::LastLook | Gate::End(_) => false,
@@ -238,8 +258,11 @@ fn is_settled(known: &Cancellation, gate: &Gate) -> bool {
         Gate::Suspended => !(asking && known.get.looked_at != Some(known.object.generation)),
         Gate::Go => match known.cancel {
             // A first UNAUTHENTICATED is answered with another token at once.
-            CancelState::NotSent => !asking || (known.get.last.is_some() && known.get.denials != 1),
-            CancelState::Accepted { polled } => polled,
+            CancelState::NotSent => {
+                !asking || (known.get.last.is_some() && !known.get.trying_another_token)
+            }
+            // The first poll may end it and save a write, if it comes soon.
+            CancelState::Accepted { polled } => polled || (!asking && !is_near(known, context)),
             CancelState::Unsupported | CancelState::AwaitingGet => {
                 !asking && known.get.failure.is_some()
             }
@@ -247,6 +270,12 @@ fn is_settled(known: &Cancellation, gate: &Gate) -> bool {
             CancelState::Intended | CancelState::Sending => false,
         },
     }
+}
+
+/// Whether the next poll comes about as soon as a first one does.
+fn is_near(known: &Cancellation, context: &Context<'_>) -> bool {
+    let near = context.settings.min_poll.saturating_mul(2);
+    known.get.next_at <= context.now.mono.saturating_add(near)
 }
 
 /// When something has to be done although nothing happened.
@@ -271,9 +300,8 @@ fn next_wake(
             .last_look
             .filter(|_| known.get.in_flight.is_none())
             .map(|look| look.next_at),
-        Gate::Stall(..) => {
-            deadline.filter(|_| context.grant == super::Grant::Granted && known.started.is_some())
-        }
+        Gate::Stall(Reason::IdentityNotSupported, _) => deadline,
+        Gate::Stall(..) => None,
         Gate::End(_) => None,
     }
 }
@@ -281,7 +309,10 @@ fn next_wake(
 /// When the next intent may be due by time alone.
 fn next_intent(known: &Cancellation, now: Now) -> Option<Duration> {
     match known.cancel {
-        CancelState::NotSent if known.get.last.is_none() => known.get.observe_until,
+        CancelState::NotSent if known.get.last.is_none() => known
+            .get
+            .observe_until
+            .map(|until| until.max(known.post.next_at)),
         CancelState::NotSent | CancelState::Again { .. } => Some(known.post.next_at),
         _ => None,
     }

@@ -8,14 +8,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{
     Cancellation, Context, Notice,
     cancellation::{CancelState, LastGet},
-    ending::Ending,
     gate::Gate,
-    message::{self, Sent},
-    time,
+    message, time,
 };
-use crate::api::{
-    CancellationStatus, Condition, ConditionStatus, ConditionType, Identity, Outcome, Reason,
-};
+use crate::api::{CancellationStatus, Condition, ConditionStatus, ConditionType, Identity, Reason};
 
 /// How long no grant is not yet a reason to call for help: grant and object often come in one apply.
 const GRANT_PATIENCE: Duration = Duration::from_secs(60);
@@ -35,28 +31,33 @@ pub struct Report {
     pub finished: Option<Notice>,
 }
 
-/// One condition, before it is given its times.
-type Row = (ConditionType, ConditionStatus, &'static str, String);
+/// What `Finished` says until then.
+const NOT_FINISHED: &str = "It has not ended yet";
 
-/// The status as it should be, given which rule applies.
-pub fn report(known: &Cancellation, gate: &Gate, context: &Context<'_>) -> Report {
+/// One condition, before it is given its times.
+pub(super) type Row = (ConditionType, ConditionStatus, &'static str, String);
+
+/// The status as it should be while it is under way, given which rule applies and how far the cancel request got.
+pub fn report(
+    known: &Cancellation,
+    gate: &Gate,
+    cancel: CancelState,
+    context: &Context<'_>,
+) -> Report {
     let mut report = Report {
         status: facts(known, context),
         stalled_at: None,
         stalled: None,
         finished: None,
     };
-    let rows = match known.ending {
-        Some(ending) => finished(known, ending, &mut report),
-        None => under_way(known, gate, context, &mut report),
-    };
+    let rows = under_way(known, gate, cancel, context, &mut report);
     let now = time::stored_now(&known.object, context.now);
     report.status.conditions = conditions(known, rows, report.status.observed_generation, now);
     report
 }
 
 /// Everything but the conditions.
-fn facts(known: &Cancellation, context: &Context<'_>) -> CancellationStatus {
+pub(super) fn facts(known: &Cancellation, context: &Context<'_>) -> CancellationStatus {
     let object = &known.object;
     let mut status = object.status.clone();
     if let Ok(spec) = &object.spec {
@@ -82,18 +83,13 @@ fn facts(known: &Cancellation, context: &Context<'_>) -> CancellationStatus {
             .generation
             .max(status.observed_generation.unwrap_or(i64::MIN)),
     );
-    if let Some(ending) = known.ending {
-        status.outcome = Some(ending.outcome.name().to_owned());
-        status.completion_time = Some(Time(time::stored_now(object, context.now)));
-        // An outcome belongs to no generation: a later edit must keep nobody waiting.
-        status.observed_generation = None;
-    }
     status
 }
 
 fn under_way(
     known: &Cancellation,
     gate: &Gate,
+    cancel: CancelState,
     context: &Context<'_>,
     report: &mut Report,
 ) -> Vec<Row> {
@@ -117,13 +113,13 @@ fn under_way(
         }
         _ => match known.failure() {
             Some(failure) => {
-                let left = failure
-                    .is_denial()
-                    .then(|| left(PERMISSION_PATIENCE, failure.since, context));
+                let left = known
+                    .denied_since()
+                    .map(|since| left(PERMISSION_PATIENCE, since, context));
                 (failure.reason(), message::failure(failure, spec), left)
             }
             None => {
-                let reason = phase(known);
+                let reason = phase(known, cancel);
                 (reason, message::phase(reason).to_owned(), None)
             }
         },
@@ -156,10 +152,15 @@ fn under_way(
             Reason::Suspended.name(),
             message::SUSPENDED.to_owned(),
         ));
-        rows.push((Finished, False, Reason::Suspended.name(), String::new()));
+        rows.push((
+            Finished,
+            False,
+            Reason::Suspended.name(),
+            NOT_FINISHED.to_owned(),
+        ));
         return rows;
     }
-    rows.push(match (gate, known.cancel) {
+    rows.push(match (gate, cancel) {
         (Gate::Suspended, _) => (
             CancelRequested,
             False,
@@ -174,7 +175,7 @@ fn under_way(
         ),
         (_, cancel) => cancel_requested(cancel),
     });
-    rows.push((Finished, False, reason.name(), String::new()));
+    rows.push((Finished, False, reason.name(), NOT_FINISHED.to_owned()));
     if stalls_after == Some(Duration::ZERO) {
         rows.push((Ready, False, reason.name(), text.clone()));
         rows.push((Stalled, True, reason.name(), text.clone()));
@@ -196,8 +197,8 @@ fn left(patience: Duration, since: Timestamp, context: &Context<'_>) -> Duration
 }
 
 /// What goes on, while nothing fails.
-const fn phase(known: &Cancellation) -> Reason {
-    match known.cancel {
+const fn phase(known: &Cancellation, cancel: CancelState) -> Reason {
+    match cancel {
         CancelState::NotSent if known.post.held => Reason::Throttled,
         CancelState::NotSent => Reason::Observing,
         CancelState::Intended | CancelState::Sending | CancelState::AwaitingGet => Reason::Sending,
@@ -209,7 +210,7 @@ const fn phase(known: &Cancellation) -> Reason {
 }
 
 /// The condition once an intent is recorded.
-fn cancel_requested(cancel: CancelState) -> Row {
+pub(super) fn cancel_requested(cancel: CancelState) -> Row {
     use ConditionStatus::{False, True, Unknown};
     let (status, reason, text) = match cancel {
         CancelState::Accepted { .. } => (True, Reason::Accepted, "The API took the cancel request"),
@@ -239,106 +240,8 @@ fn cancel_requested(cancel: CancelState) -> Row {
     )
 }
 
-fn finished(known: &Cancellation, ending: Ending, report: &mut Report) -> Vec<Row> {
-    use ConditionStatus::{False, True};
-    use ConditionType::{Authorized, CancelRequested, Finished, Ready, Stalled};
-    let spec = known.object.spec.as_ref().ok();
-    let outcome = ending.outcome;
-    let (sent, cancel) = cancel_requested_at_the_end(known, outcome);
-    let text = match &known.object.spec {
-        Err(malformed) => message::cut(malformed.message.clone()),
-        Ok(spec) => message::ending(
-            ending,
-            report.status.operation.as_ref(),
-            sent,
-            known.failure(),
-            Some(spec),
-        ),
-    };
-    let accepted = spec.is_some_and(|spec| spec.accepts(outcome));
-
-    let mut rows: Vec<Row> = Vec::new();
-    if spec.is_some() {
-        rows.push(if known.mode_is_granted() {
-            (
-                Authorized,
-                True,
-                Reason::Granted.name(),
-                "A CancellationGrant allows it".to_owned(),
-            )
-        } else {
-            (
-                Authorized,
-                False,
-                Reason::NoGrant.name(),
-                "No CancellationGrant allows it".to_owned(),
-            )
-        });
-    }
-    rows.push((CancelRequested, cancel.1, cancel.2, cancel.3));
-    let reason = if ending.no_result {
-        Reason::NoResult.name()
-    } else {
-        outcome.name()
-    };
-    rows.push((Finished, True, reason, String::new()));
-    if accepted {
-        rows.push((Ready, True, Reason::OutcomeAccepted.name(), text.clone()));
-    } else {
-        let stalled = if outcome == Outcome::Unknown {
-            Reason::DeadlineExceeded
-        } else {
-            Reason::OutcomeNotAccepted
-        };
-        rows.push((
-            Ready,
-            False,
-            Reason::OutcomeNotAccepted.name(),
-            text.clone(),
-        ));
-        rows.push((Stalled, True, stalled.name(), text.clone()));
-    }
-    report.finished = Some(Notice::Finished {
-        outcome,
-        accepted,
-        message: text,
-    });
-    rows
-}
-
-/// What became of the cancel request by the time it ended.
-fn cancel_requested_at_the_end(known: &Cancellation, outcome: Outcome) -> (Sent, Row) {
-    let seen_done = matches!(
-        outcome,
-        Outcome::Cancelled | Outcome::Completed | Outcome::Failed
-    );
-    match known.cancel {
-        CancelState::Accepted { .. } => (Sent::Yes, cancel_requested(known.cancel)),
-        CancelState::Again { refused: true } | CancelState::Unsupported => {
-            (Sent::No, cancel_requested(known.cancel))
-        }
-        _ if known.post.maybe_arrived => (Sent::Perhaps, cancel_requested(CancelState::Sending)),
-        _ => {
-            let (reason, text) = if seen_done {
-                (Reason::AlreadyDone, "The operation was done before")
-            } else {
-                (Reason::NotSent, "It ended before")
-            };
-            (
-                Sent::No,
-                (
-                    ConditionType::CancelRequested,
-                    ConditionStatus::False,
-                    reason.name(),
-                    text.to_owned(),
-                ),
-            )
-        }
-    }
-}
-
 /// Gives the rows their times, and keeps the conditions of others.
-fn conditions(
+pub(super) fn conditions(
     known: &Cancellation,
     rows: Vec<Row>,
     generation: Option<i64>,

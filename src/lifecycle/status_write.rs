@@ -6,12 +6,14 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Cancellation, Context, Notice,
-    cancellation::WriteInFlight,
+    cancellation::{CancelState, WriteInFlight},
+    ending::Ending,
+    final_report::final_report,
     gate::Gate,
     report::{Report, report},
     time,
 };
-use crate::api::{CancellationStatus, ConditionStatus, ConditionType};
+use crate::api::CancellationStatus;
 
 /// Why a write is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,7 +68,8 @@ impl StatusWrite {
 
 /// The write that announces the next cancel request.
 pub fn intent(known: &Cancellation, context: &Context<'_>) -> StatusWrite {
-    let mut report = report(known, &Gate::Go, context);
+    // The request is about to be sent: whatever the last one came to, a crash from here on leaves it open.
+    let mut report = report(known, &Gate::Go, CancelState::Sending, context);
     let status = &mut report.status;
     status.cancel_attempts = Some(known.object.cancel_attempts().saturating_add(1));
     let now = Time(time::stored_now(&known.object, context.now));
@@ -80,9 +83,12 @@ pub fn intent(known: &Cancellation, context: &Context<'_>) -> StatusWrite {
 }
 
 /// The write that records how it ended.
-pub fn outcome(known: &Cancellation, context: &Context<'_>) -> StatusWrite {
-    let gate = Gate::Go;
-    make(known, WriteKind::Outcome, report(known, &gate, context))
+pub fn outcome(known: &Cancellation, ending: Ending, context: &Context<'_>) -> StatusWrite {
+    make(
+        known,
+        WriteKind::Outcome,
+        final_report(known, ending, context),
+    )
 }
 
 /// The write of anything else.
@@ -118,12 +124,9 @@ fn material(status: &CancellationStatus) -> CancellationStatus {
 
 fn make(known: &Cancellation, kind: WriteKind, report: Report) -> StatusWrite {
     let object = &known.object;
-    let was_stalled = known
-        .stored_condition(ConditionType::Stalled)
-        .is_some_and(|(status, _)| status == ConditionStatus::True.name());
     let notice = match kind {
         WriteKind::Outcome => report.finished,
-        _ if was_stalled => None,
+        _ if known.write.told_stalled => None,
         _ => report.stalled,
     };
     // A status that cannot be written as JSON does not exist: all keys are strings.

@@ -15,36 +15,80 @@ fn only_a_grant_of_this_namespace_project_service_and_identity_allows_it() {
     let mut world = World::without_grant("which", [("op", Script::default())]);
     let own = world.namespace.name.clone();
     let other = |what: &str| format!("{own}-{what}");
-    world.grant_spec(&other("project"), &json!({"projects": ["other-prod"], "identities": ["Operator"]}));
+    world.grant_spec(
+        &other("project"),
+        &json!({"projects": ["other-prod"], "identities": ["Operator"]}),
+    );
     world.grant_spec(&other("namespace"), &json!({"namespaces": ["elsewhere"], "projects": ["acme-prod"], "identities": ["Operator"]}));
-    world.grant_spec(&other("identity"), &json!({"projects": ["acme-prod"], "identities": ["ServiceAccount"]}));
-    world.grant_spec(&other("number"), &json!({"projects": ["123456789012"], "identities": ["Operator"]}));
-    world.grant_spec(&other("all"), &json!({"projects": ["*"], "identities": ["ServiceAccount"]}));
+    world.grant_spec(
+        &other("identity"),
+        &json!({"projects": ["acme-prod"], "identities": ["ServiceAccount"]}),
+    );
+    world.grant_spec(
+        &other("number"),
+        &json!({"projects": ["123456789012"], "identities": ["Operator"]}),
+    );
+    world.grant_spec(
+        &other("all"),
+        &json!({"projects": ["*"], "identities": ["ServiceAccount"]}),
+    );
     world.cancel("op", &[]);
     world.wait(&["op"], "condition=Authorized=False");
     world.let_time_pass(Duration::from_millis(1000));
     assert!(world.calls("op").is_empty(), "four halves make no whole");
-    assert!(world.object("op").message("Ready").contains("projects: [\"acme-prod\"]"));
+    assert!(
+        world
+            .object("op")
+            .message("Ready")
+            .contains("projects: [\"acme-prod\"]")
+    );
 
     // One that names other namespaces and projects besides does.
     world.grant_spec(&own, &json!({"namespaces": ["elsewhere", own], "projects": ["other-prod", "acme-prod"], "identities": ["ServiceAccount", "Operator"]}));
     assert_eq!(world.finished("op").outcome(), "Cancelled");
-    assert!(!world.controller().log().contains("ERROR"), "{}", world.controller().log());
+    assert!(
+        !world.controller().log().contains("ERROR"),
+        "{}",
+        world.controller().log()
+    );
 }
 
 #[test]
 fn a_grant_of_all_namespaces_and_grants_by_number_work() {
-    let (by_number, by_star) = ("projects/123456789012/operations/number", "projects/star-prod/operations/star");
-    let scenario = Scenario::default().with_operation(by_number, Script::default()).with_operation(by_star, Script::default());
+    let (by_number, by_star) = (
+        "projects/123456789012/operations/number",
+        "projects/star-prod/operations/star",
+    );
+    let scenario = Scenario::default()
+        .with_operation(by_number, Script::default())
+        .with_operation(by_star, Script::default());
     let mut world = World::stopped("star", scenario, &[], &[]);
     world.start();
     let own = world.namespace.name.clone();
-    world.grant_spec(&format!("{own}-all"), &json!({"namespaces": ["*"], "projects": ["star-prod"], "identities": ["Operator"]}));
-    world.grant_spec(&own, &json!({"projects": ["123456789012"], "identities": ["Operator"]}));
-    world.apply(&format!("{}{}", of_operation("number", by_number, &[]), of_operation("star", by_star, &[]))).unwrap();
+    world.grant_spec(
+        &format!("{own}-all"),
+        &json!({"namespaces": ["*"], "projects": ["star-prod"], "identities": ["Operator"]}),
+    );
+    world.grant_spec(
+        &own,
+        &json!({"projects": ["123456789012"], "identities": ["Operator"]}),
+    );
+    world
+        .apply(&format!(
+            "{}{}",
+            of_operation("number", by_number, &[]),
+            of_operation("star", by_star, &[])
+        ))
+        .unwrap();
     let objects = world.all_finished();
-    assert_eq!((objects["number"].outcome(), objects["star"].outcome()), ("Cancelled".into(), "Cancelled".into()));
-    assert_eq!(objects["number"].text("/status/target/project"), "123456789012");
+    assert_eq!(
+        (objects["number"].outcome(), objects["star"].outcome()),
+        ("Cancelled".into(), "Cancelled".into())
+    );
+    assert_eq!(
+        objects["number"].text("/status/target/project"),
+        "123456789012"
+    );
 }
 
 #[test]
@@ -55,22 +99,45 @@ fn revoked_before_the_request_it_waits_again_and_nothing_is_sent() {
     world.revoke(&world.namespace.name);
     world.wait(&["op"], "condition=Authorized=False");
     let before = world.calls("op");
-    world.emulator.set_operation(&operation("op"), Script::default()).unwrap();
+    world
+        .emulator
+        .set_operation(&operation("op"), Script::default())
+        .unwrap();
     world.let_time_pass(Duration::from_millis(2000));
     assert_eq!(world.calls("op"), before, "no call without a grant");
     let object = world.object("op");
-    assert_eq!((object.condition("Ready").as_str(), object.condition("Reconciling").as_str()), ("Unknown/NoGrant", "True/NoGrant"));
-    assert_ne!(object.text("/status/startTime"), "-", "once started, time runs on");
+    assert_eq!(
+        (
+            object.condition("Ready").as_str(),
+            object.condition("Reconciling").as_str()
+        ),
+        ("Unknown/NoGrant", "True/NoGrant")
+    );
+    assert_ne!(
+        object.text("/status/startTime"),
+        "-",
+        "once started, time runs on"
+    );
 
     world.grant();
     let object = world.finished("op");
-    assert_eq!((object.outcome().as_str(), world.posts("op")), ("Cancelled", 1));
-    assert_eq!(world.calls("op")[before.len()..], [Get, Cancel, Get], "it looks again before it cancels");
+    assert_eq!(
+        (object.outcome().as_str(), world.posts("op")),
+        ("Cancelled", 1)
+    );
+    assert_eq!(
+        world.calls("op")[before.len()..],
+        [Get, Cancel, Get],
+        "it looks again before it cancels"
+    );
 }
 
 #[test]
 fn revoked_while_polling_it_waits_and_asks_nobody_until_granted_again() {
-    let world = World::new("revoked-later", [("op", Script::cancelled_after(Duration::from_secs(2)))]);
+    let world = World::new(
+        "revoked-later",
+        [("op", Script::cancelled_after(Duration::from_secs(2)))],
+    );
     world.cancel("op", &[]);
     world.wait(&["op"], "condition=CancelRequested");
     world.revoke(&world.namespace.name);
@@ -78,10 +145,17 @@ fn revoked_while_polling_it_waits_and_asks_nobody_until_granted_again() {
     let before = world.calls("op").len();
     world.let_time_pass(Duration::from_millis(2500));
     assert_eq!(world.calls("op").len(), before);
-    assert_eq!(world.object("op").condition("CancelRequested"), "True/Accepted", "what was sent was sent");
+    assert_eq!(
+        world.object("op").condition("CancelRequested"),
+        "True/Accepted",
+        "what was sent was sent"
+    );
     world.grant();
     let object = world.finished("op");
-    assert_eq!((object.outcome().as_str(), world.posts("op")), ("Cancelled", 1));
+    assert_eq!(
+        (object.outcome().as_str(), world.posts("op")),
+        ("Cancelled", 1)
+    );
 }
 
 #[test]
@@ -93,7 +167,10 @@ fn not_granted_any_more_at_the_deadline_ends_without_a_call() {
     world.wait(&["op"], "condition=Authorized=False");
     let before = world.calls("op").len();
     let object = world.finished("op");
-    assert_eq!((object.outcome().as_str(), world.calls("op").len()), ("Unknown", before));
+    assert_eq!(
+        (object.outcome().as_str(), world.calls("op").len()),
+        ("Unknown", before)
+    );
     assert_eq!(object.condition("Authorized"), "False/NoGrant");
     assert_eq!(object.condition("Stalled"), "True/DeadlineExceeded");
 }

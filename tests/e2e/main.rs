@@ -1,16 +1,22 @@
 //! The whole program against a real API server: kubectl, the controller as a process with its own ServiceAccount's rights,
 //! and an emulator in Google's place. Numbers of calls come from the emulator's record, numbers of writes from the audit log.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answers_after_half_a_minute;
 mod answers_to_cancel;
 mod answers_to_get;
 mod bad_input;
 mod deletion;
 mod grants;
-mod half_a_minute;
+
 mod identity;
 mod immutability;
 mod older_shapes;

@@ -9,10 +9,17 @@ use crate::support::{
 
 #[test]
 fn each_crd_applies_with_plain_and_with_server_side_apply() {
-    for file in ["crds/cancellationgrants.yaml", "crds/operationcancellations.yaml"] {
+    for file in [
+        "crds/cancellationgrants.yaml",
+        "crds/operationcancellations.yaml",
+    ] {
         let path = root().join(file).display().to_string();
-        for more in [&["--filename", &path][..], &["--server-side", "--force-conflicts", "--filename", &path]] {
-            let said = kubectl_as_admin(&[&["apply", "--dry-run=server"], more].concat(), "").unwrap();
+        for more in [
+            &["--filename", &path][..],
+            &["--server-side", "--force-conflicts", "--filename", &path],
+        ] {
+            let said =
+                kubectl_as_admin(&[&["apply", "--dry-run=server"], more].concat(), "").unwrap();
             assert!(said.contains(".opcancel.github.io"), "{said}");
         }
     }
@@ -20,7 +27,13 @@ fn each_crd_applies_with_plain_and_with_server_side_apply() {
 
 #[test]
 fn explain_reads_like_documentation() {
-    let explain = |what: &str| kubectl_as_admin(&["explain", what], "").unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    let explain = |what: &str| {
+        kubectl_as_admin(&["explain", what], "")
+            .unwrap()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     let spec = explain("operationcancellation.spec");
     for sentence in [
         "The operation to stop, as the API that started it named it: projects/PROJECT/operations/OPERATION or",
@@ -34,16 +47,28 @@ fn explain_reads_like_documentation() {
         assert!(spec.contains(sentence), "{sentence:?} is not in {spec}");
     }
     assert!(explain("operationcancellation").contains("Stops one Google long-running operation"));
-    assert!(explain("cancellationgrant").contains("Without a grant no OperationCancellation makes any call"));
-    assert!(explain("cancellationgrant.spec.projects").contains("ids or numbers as operation names spell them"));
+    assert!(
+        explain("cancellationgrant")
+            .contains("Without a grant no OperationCancellation makes any call")
+    );
+    assert!(
+        explain("cancellationgrant.spec.projects")
+            .contains("ids or numbers as operation names spell them")
+    );
     assert!(explain("operationcancellation.status.outcome").contains("never changed afterwards"));
 }
 
 #[test]
 fn every_field_has_a_description() {
-    for file in ["crds/cancellationgrants.yaml", "crds/operationcancellations.yaml"] {
-        let crd: Value = serde_saphyr::from_str(&std::fs::read_to_string(root().join(file)).unwrap()).unwrap();
-        let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap();
+    for file in [
+        "crds/cancellationgrants.yaml",
+        "crds/operationcancellations.yaml",
+    ] {
+        let crd: Value =
+            serde_saphyr::from_str(&std::fs::read_to_string(root().join(file)).unwrap()).unwrap();
+        let schema = crd
+            .pointer("/spec/versions/0/schema/openAPIV3Schema")
+            .unwrap();
         let mut lacking = Vec::new();
         undocumented(schema, "", &mut lacking);
         assert!(lacking.is_empty(), "{file}: {lacking:?}");
@@ -51,13 +76,20 @@ fn every_field_has_a_description() {
 }
 
 fn undocumented(schema: &Value, path: &str, lacking: &mut Vec<String>) {
-    if schema["description"].as_str().is_none_or(|text| text.len() < 10) {
+    if schema["description"]
+        .as_str()
+        .is_none_or(|text| text.len() < 10)
+    {
         lacking.push(path.to_owned());
     }
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         undocumented(field, &format!("{path}.{name}"), lacking);
     }
-    for (name, field) in schema["items"]["properties"].as_object().into_iter().flatten() {
+    for (name, field) in schema["items"]["properties"]
+        .as_object()
+        .into_iter()
+        .flatten()
+    {
         undocumented(field, &format!("{path}[].{name}"), lacking);
     }
 }
@@ -65,8 +97,14 @@ fn undocumented(schema: &Value, path: &str, lacking: &mut Vec<String>) {
 #[test]
 fn a_new_object_has_the_defaults_and_does_not_read_as_done() {
     let namespace = Namespace::new("defaults");
-    namespace.kubectl(&["apply", "--filename=-"], &manifest("op", &[])).unwrap();
-    let object = json_of(&namespace.kubectl(&["get", "opcancel", "op", "--output=json"], "").unwrap());
+    namespace
+        .kubectl(&["apply", "--filename=-"], &manifest("op", &[]))
+        .unwrap();
+    let object = json_of(
+        &namespace
+            .kubectl(&["get", "opcancel", "op", "--output=json"], "")
+            .unwrap(),
+    );
     assert_eq!(
         object["spec"],
         json!({
@@ -78,17 +116,33 @@ fn a_new_object_has_the_defaults_and_does_not_read_as_done() {
         })
     );
     assert_eq!(object["status"], json!({"observedGeneration": -1}));
-    assert_eq!(crate::support::object::Object(object).kstatus(), "InProgress");
+    assert_eq!(
+        crate::support::object::Object(object).kstatus(),
+        "InProgress"
+    );
 
     let grant = format!(
         "{{apiVersion: opcancel.github.io/v1alpha1, kind: CancellationGrant, metadata: {{name: {0}}}, spec: {{namespaces: [{0}], projects: [p], identities: [Operator]}}}}",
         namespace.name
     );
     kubectl_as_admin(&["apply", "--filename=-"], &grant).unwrap();
-    let read = json_of(&kubectl_as_admin(&["get", "cancellationgrant", &namespace.name, "--output=json"], "").unwrap());
+    let read = json_of(
+        &kubectl_as_admin(
+            &["get", "cancellationgrant", &namespace.name, "--output=json"],
+            "",
+        )
+        .unwrap(),
+    );
     assert_eq!(read["spec"]["services"], json!(["dialogflow"]));
     let table = kubectl_as_admin(&["get", "cancellationgrants", &namespace.name], "").unwrap();
-    for word in ["NAMESPACES", "PROJECTS", "IDENTITIES", "AGE", "[\"p\"]", "[\"Operator\"]"] {
+    for word in [
+        "NAMESPACES",
+        "PROJECTS",
+        "IDENTITIES",
+        "AGE",
+        "[\"p\"]",
+        "[\"Operator\"]",
+    ] {
         assert!(table.contains(word), "{table}");
     }
 }
@@ -96,10 +150,23 @@ fn a_new_object_has_the_defaults_and_does_not_read_as_done() {
 #[test]
 fn a_name_of_the_short_form_reaches_one_object() {
     let namespace = Namespace::new("short");
-    namespace.kubectl(&["apply", "--filename=-"], &manifest("one", &[])).unwrap();
-    for word in ["opcancel", "operationcancellation", "operationcancellations", "operationcancellations.opcancel.github.io"] {
-        let said = namespace.kubectl(&["get", word, "one", "--output=name"], "").unwrap();
-        assert_eq!(said.trim(), "operationcancellation.opcancel.github.io/one", "{word}");
+    namespace
+        .kubectl(&["apply", "--filename=-"], &manifest("one", &[]))
+        .unwrap();
+    for word in [
+        "opcancel",
+        "operationcancellation",
+        "operationcancellations",
+        "operationcancellations.opcancel.github.io",
+    ] {
+        let said = namespace
+            .kubectl(&["get", word, "one", "--output=name"], "")
+            .unwrap();
+        assert_eq!(
+            said.trim(),
+            "operationcancellation.opcancel.github.io/one",
+            "{word}"
+        );
     }
 }
 
@@ -108,8 +175,18 @@ fn server_side_apply_and_a_dry_run_work_as_usual() {
     let namespace = Namespace::new("ssa");
     let apply = ["apply", "--server-side", "--filename=-"];
     for _ in 0..2 {
-        namespace.kubectl(&apply, &manifest("op", &["acceptedOutcomes: [NotFound, Cancelled]"])).unwrap();
+        namespace
+            .kubectl(
+                &apply,
+                &manifest("op", &["acceptedOutcomes: [NotFound, Cancelled]"]),
+            )
+            .unwrap();
     }
-    let diff = namespace.kubectl(&["apply", "--dry-run=server", "--filename=-"], &manifest("op2", &[])).unwrap();
+    let diff = namespace
+        .kubectl(
+            &["apply", "--dry-run=server", "--filename=-"],
+            &manifest("op2", &[]),
+        )
+        .unwrap();
     assert!(diff.contains("created (server dry run)"), "{diff}");
 }

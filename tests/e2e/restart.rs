@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use operations_emulator::{EndResult,
+use operations_emulator::{
     Answer,
     Call::{Cancel, Get},
-    Latency, RequestRecord, Scenario, Script,
+    EndResult, Latency, RequestRecord, Scenario, Script,
 };
 
 use crate::support::{
@@ -15,33 +15,61 @@ use crate::support::{
 
 #[test]
 fn killed_while_polling_the_next_one_polls_on_and_sends_nothing_again() {
-    let mut world = World::new("killed", [("op", Script::cancelled_after(Duration::from_secs(4)))]);
+    let mut world = World::new(
+        "killed",
+        [("op", Script::cancelled_after(Duration::from_secs(4)))],
+    );
     world.cancel("op", &[]);
     world.wait(&["op"], "condition=CancelRequested");
     world.controller().kill();
     let before = world.object("op");
     world.start();
     let object = world.finished("op");
-    assert_eq!((object.outcome().as_str(), world.posts("op")), ("Cancelled", 1));
+    assert_eq!(
+        (object.outcome().as_str(), world.posts("op")),
+        ("Cancelled", 1)
+    );
     for field in ["startTime", "cancelRequestTime", "cancelAttempts"] {
         let pointer = format!("/status/{field}");
         assert_eq!(object.text(&pointer), before.text(&pointer), "{field}");
     }
-    assert_eq!(world.status_writes("op").len(), 3, "a new process writes nothing because it is new");
+    assert_eq!(
+        world.status_writes("op").len(),
+        3,
+        "a new process writes nothing because it is new"
+    );
 }
 
 #[test]
 fn killed_with_a_request_on_its_way_the_next_one_looks_first() {
-    let mut slow = Script::default();
-    slow.latency = Some(Latency { get: Duration::ZERO, cancel: Duration::from_secs(2) });
+    let latency = Some(Latency {
+        get: Duration::ZERO,
+        cancel: Duration::from_secs(2),
+    });
+    let slow = Script {
+        latency,
+        ..Script::default()
+    };
     let mut world = World::new("killed-sending", [("op", slow)]);
     world.cancel("op", &[]);
     let name = operation("op");
-    let sent = |requests: &[RequestRecord]| requests.iter().any(|r| r.call == Some(Cancel) && r.operation.as_deref() == Some(&name));
-    runtime().block_on(world.emulator.wait_for(sent, PATIENCE)).unwrap();
+    let sent = |requests: &[RequestRecord]| {
+        requests
+            .iter()
+            .any(|r| r.call == Some(Cancel) && r.operation.as_deref() == Some(&name))
+    };
+    runtime()
+        .block_on(world.emulator.wait_for(sent, PATIENCE))
+        .unwrap();
     world.controller().kill();
     let object = world.object("op");
-    assert_eq!((object.condition("CancelRequested").as_str(), object.text("/status/cancelAttempts").as_str()), ("Unknown/Observing", "1"));
+    assert_eq!(
+        (
+            object.condition("CancelRequested").as_str(),
+            object.text("/status/cancelAttempts").as_str()
+        ),
+        ("Unknown/Observing", "1")
+    );
     world.start();
     let object = world.finished("op");
     assert_eq!(object.outcome(), "Cancelled");
@@ -53,15 +81,27 @@ fn killed_with_a_request_on_its_way_the_next_one_looks_first() {
 
 #[test]
 fn what_ended_while_nobody_ran_is_found_out() {
-    let mut world = World::new("away", [("polled", Script::ignores_cancel()), ("new", Script::default())]);
+    let mut world = World::new(
+        "away",
+        [
+            ("polled", Script::ignores_cancel()),
+            ("new", Script::default()),
+        ],
+    );
     world.cancel("polled", &[]);
     world.wait(&["polled"], "condition=CancelRequested");
     world.controller().kill();
-    world.emulator.finish_operation(&operation("polled"), EndResult::completed()).unwrap();
+    world
+        .emulator
+        .finish_operation(&operation("polled"), EndResult::completed())
+        .unwrap();
     world.cancel("new", &[]);
     world.start();
     let objects = world.all_finished();
-    assert_eq!((objects["polled"].outcome(), objects["new"].outcome()), ("Completed".into(), "Cancelled".into()));
+    assert_eq!(
+        (objects["polled"].outcome(), objects["new"].outcome()),
+        ("Completed".into(), "Cancelled".into())
+    );
     assert_eq!((world.posts("polled"), world.posts("new")), (1, 1));
 }
 
@@ -73,35 +113,60 @@ fn a_finished_object_is_left_alone_by_the_next_process() {
     world.controller().kill();
     world.start();
     world.let_time_pass(Duration::from_millis(1000));
-    assert_eq!(world.object("op").text("/metadata/resourceVersion"), before.text("/metadata/resourceVersion"));
+    assert_eq!(
+        world.object("op").text("/metadata/resourceVersion"),
+        before.text("/metadata/resourceVersion")
+    );
     assert_eq!(world.calls("op").len(), 3);
 }
 
 #[test]
 fn sigterm_lets_a_request_finish_and_its_answer_is_not_lost() {
     let mut slow = Script::cancelled_after(Duration::from_secs(3));
-    slow.latency = Some(Latency { get: Duration::ZERO, cancel: Duration::from_millis(1500) });
+    slow.latency = Some(Latency {
+        get: Duration::ZERO,
+        cancel: Duration::from_millis(1500),
+    });
     let idle = Script::default();
-    let scenario = Scenario::default().with_operation(operation("op"), slow).with_operation(operation("later"), idle);
+    let scenario = Scenario::default()
+        .with_operation(operation("op"), slow)
+        .with_operation(operation("later"), idle);
     let mut world = World::stopped("sigterm", scenario, &[], &[]);
     world.grant();
     world.start();
     world.cancel("op", &[]);
     let name = operation("op");
-    let sent = |requests: &[RequestRecord]| requests.iter().any(|r| r.call == Some(Cancel) && r.operation.as_deref() == Some(&name));
-    runtime().block_on(world.emulator.wait_for(sent, PATIENCE)).unwrap();
+    let sent = |requests: &[RequestRecord]| {
+        requests
+            .iter()
+            .any(|r| r.call == Some(Cancel) && r.operation.as_deref() == Some(&name))
+    };
+    runtime()
+        .block_on(world.emulator.wait_for(sent, PATIENCE))
+        .unwrap();
     world.controller().terminate();
     let status = world.controller().wait();
     assert!(status.success(), "{status}");
-    let post = world.requests("op").into_iter().find(|request| request.call == Some(Cancel)).unwrap();
+    let post = world
+        .requests("op")
+        .into_iter()
+        .find(|request| request.call == Some(Cancel))
+        .unwrap();
     assert_eq!(post.answer, Answer::Status(200), "it was not cut off");
     let object = world.object("op");
-    assert_eq!(object.condition("CancelRequested"), "True/Accepted", "the answer is stored");
+    assert_eq!(
+        object.condition("CancelRequested"),
+        "True/Accepted",
+        "the answer is stored"
+    );
 
     world.cancel("later", &[]);
     world.start();
     let objects = world.all_finished();
-    assert_eq!((objects["op"].outcome(), objects["later"].outcome()), ("Cancelled".into(), "Cancelled".into()));
+    assert_eq!(
+        (objects["op"].outcome(), objects["later"].outcome()),
+        ("Cancelled".into(), "Cancelled".into())
+    );
     assert_eq!((world.posts("op"), world.posts("later")), (1, 1));
 }
 
@@ -113,7 +178,11 @@ fn sigterm_ends_an_idle_controller_at_once() {
     let begun = Instant::now();
     world.controller().terminate();
     assert!(world.controller().wait().success());
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        begun.elapsed()
+    );
     let before = world.calls("op").len();
     assert_eq!(world.calls("op").len(), before);
     assert_eq!(world.object("op").outcome(), "-");

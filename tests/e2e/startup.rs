@@ -20,17 +20,35 @@ use crate::support::{
 
 /// What no message may have: the insides of the program.
 fn shows_no_internals(text: &str) {
-    for internal in ["panicked", "RUST_BACKTRACE", "stack backtrace", "src/", ".rs:", "Os {", "Err(", "Some(", "hyper_util::", "kube::"] {
+    for internal in [
+        "panicked",
+        "RUST_BACKTRACE",
+        "stack backtrace",
+        "src/",
+        ".rs:",
+        "Os {",
+        "Err(",
+        "Some(",
+        "hyper_util::",
+        "kube::",
+    ] {
         assert!(!text.contains(internal), "{internal:?} in: {text}");
     }
 }
 
 fn refused(arguments: &[&str]) -> String {
     let begun = Instant::now();
-    let output = controller_process::command().args(arguments).output().unwrap();
+    let output = controller_process::command()
+        .args(arguments)
+        .output()
+        .unwrap();
     assert!(begun.elapsed() < Duration::from_secs(5));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && output.status.code().is_some(), "{arguments:?}: {:?} {said}", output.status);
+    assert!(
+        !output.status.success() && output.status.code().is_some(),
+        "{arguments:?}: {:?} {said}",
+        output.status
+    );
     shows_no_internals(&said);
     said
 }
@@ -40,41 +58,82 @@ fn a_wrong_flag_is_told_with_what_is_right() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
-        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        std::fs::File::create(&path)
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
         path.display().to_string()
     };
-    let (no_pem, no_yaml) = (file("no.pem", "not a certificate"), file("no.yaml", ": : :"));
+    let (no_pem, no_yaml) = (
+        file("no.pem", "not a certificate"),
+        file("no.yaml", ": : :"),
+    );
     for (arguments, said) in [
         (&["--no-such-flag"][..], &["--no-such-flag"][..]),
         (&["--workers=0"], &["--workers", "1 to 1024"]),
         (&["--observe-budget=soon"], &["--observe-budget", "200ms"]),
         (&["--min-poll=2m"], &["--min-poll", "--max-poll"]),
-        (&["--endpoint-override=dialogflow=http://example.com"], &["--endpoint-override", "https"]),
-        (&["--endpoint-override=speech=https://example.com"], &["--endpoint-override", "dialogflow"]),
-        (&["--endpoint-override=nonsense"], &["--endpoint-override", "SERVICE"]),
-        (&["--watch-namespace=Team_A"], &["--watch-namespace", "namespace"]),
+        (
+            &["--endpoint-override=dialogflow=http://example.com"],
+            &["--endpoint-override", "https"],
+        ),
+        (
+            &["--endpoint-override=speech=https://example.com"],
+            &["--endpoint-override", "dialogflow"],
+        ),
+        (
+            &["--endpoint-override=nonsense"],
+            &["--endpoint-override", "SERVICE"],
+        ),
+        (
+            &["--watch-namespace=Team_A"],
+            &["--watch-namespace", "namespace"],
+        ),
         (&["--admin-address=8080"], &["--admin-address", "IP:PORT"]),
         (&["--log-level=loud=="], &["--log-level", "info"]),
-        (&["--ca-file=/nonexistent/ca.pem"], &["--ca-file", "/nonexistent/ca.pem", "No such file"]),
+        (
+            &["--ca-file=/nonexistent/ca.pem"],
+            &["--ca-file", "/nonexistent/ca.pem", "No such file"],
+        ),
         (&["--ca-file", &no_pem], &["certificate"]),
-        (&["--kubeconfig=/nonexistent/config"], &["--kubeconfig", "/nonexistent/config"]),
+        (
+            &["--kubeconfig=/nonexistent/config"],
+            &["--kubeconfig", "/nonexistent/config"],
+        ),
         (&["--kubeconfig", &no_yaml], &["--kubeconfig", &no_yaml]),
         (&[], &["--kubeconfig", "KUBECONFIG", "pod"]),
     ] {
         let text = refused(arguments);
-        assert!(said.iter().all(|part| text.contains(part)), "{arguments:?}: {text}");
+        assert!(
+            said.iter().all(|part| text.contains(part)),
+            "{arguments:?}: {text}"
+        );
         assert!(text.lines().count() < 12, "{text}");
     }
 }
 
 #[test]
 fn help_documents_every_flag_with_its_variable() {
-    let output = controller_process::command().arg("--help").output().unwrap();
+    let output = controller_process::command()
+        .arg("--help")
+        .output()
+        .unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
     for flag in [
-        "kubeconfig", "endpoint-override", "ca-file", "watch-namespace", "workers", "observe-budget", "min-poll", "max-poll",
-        "not-found-after", "cluster-name", "quota-project", "admin-address", "log-format",
+        "kubeconfig",
+        "endpoint-override",
+        "ca-file",
+        "watch-namespace",
+        "workers",
+        "observe-budget",
+        "min-poll",
+        "max-poll",
+        "not-found-after",
+        "cluster-name",
+        "quota-project",
+        "admin-address",
+        "log-format",
     ] {
         assert!(help.contains(&format!("--{flag}")), "{help}");
         let variable = format!("OPCANCEL_{}", flag.to_uppercase().replace('-', "_"));
@@ -86,8 +145,15 @@ fn help_documents_every_flag_with_its_variable() {
 fn an_admin_address_that_is_taken_is_told() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("--admin-address={}", taken.local_addr().unwrap());
-    let said = refused(&["--kubeconfig", &cluster().controller_kubeconfig.display().to_string(), &address]);
-    assert!(said.contains("--admin-address") && said.contains("choose another"), "{said}");
+    let said = refused(&[
+        "--kubeconfig",
+        &cluster().controller_kubeconfig.display().to_string(),
+        &address,
+    ]);
+    assert!(
+        said.contains("--admin-address") && said.contains("choose another"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -100,7 +166,12 @@ fn the_admin_server_tells_life_readiness_and_metrics() {
     assert_eq!(controller.admin("/readyz"), (200, "ok\n".to_owned()));
     let (status, metrics) = controller.admin("/metrics");
     assert!(status == 200 && metrics.contains("# EOF"), "{metrics}");
-    assert!(metrics.lines().any(|line| line.contains("outcome=\"Cancelled\"") && line.ends_with(" 1")), "{metrics}");
+    assert!(
+        metrics
+            .lines()
+            .any(|line| line.contains("outcome=\"Cancelled\"") && line.ends_with(" 1")),
+        "{metrics}"
+    );
     assert_eq!(controller.admin("/secrets").0, 404);
 }
 
@@ -115,38 +186,64 @@ fn without_a_token_it_works_but_is_not_ready_and_says_why() {
     let log = controller.wait_for_log(|log| log.contains("node's own service account"));
     shows_no_internals(&log);
     let (status, why) = controller.admin("/readyz");
-    assert!(status == 503 && why.contains("token: ") && why.contains("Workload Identity"), "{status} {why}");
+    assert!(
+        status == 503 && why.contains("token: ") && why.contains("Workload Identity"),
+        "{status} {why}"
+    );
     assert_eq!(controller.admin("/livez").0, 200);
     world.controller = Some(controller);
     world.cancel("op", &[]);
     world.wait(&["op"], "jsonpath={.status.lastError.call}=Token");
     let object = world.object("op");
     assert_eq!(object.condition("Ready"), "Unknown/Unauthenticated");
-    assert!(object.text("/status/lastError/message").contains("node's own service account"));
-    assert!(world.calls("op").is_empty(), "nothing is asked with an identity that nobody meant");
+    assert!(
+        object
+            .text("/status/lastError/message")
+            .contains("node's own service account")
+    );
+    assert!(
+        world.calls("op").is_empty(),
+        "nothing is asked with an identity that nobody meant"
+    );
 }
 
 #[test]
 fn a_missing_permission_is_named_with_what_to_apply() {
     let mut world = World::stopped("no-rights", Scenario::default(), &[], &[]);
-    let kubeconfig = cluster().control_plane.service_account_kubeconfig(&world.namespace.name, "tenant").unwrap();
+    let kubeconfig = cluster()
+        .control_plane
+        .service_account_kubeconfig(&world.namespace.name, "tenant")
+        .unwrap();
     let mut command = controller_process::command();
     command
         .arg("--kubeconfig")
         .arg(&kubeconfig)
-        .args(["--watch-namespace", &world.namespace.name, "--admin-address=127.0.0.1:0"])
-        .arg(format!("--endpoint-override=dialogflow={}", world.emulator.url()))
+        .args([
+            "--watch-namespace",
+            &world.namespace.name,
+            "--admin-address=127.0.0.1:0",
+        ])
+        .arg(format!(
+            "--endpoint-override=dialogflow={}",
+            world.emulator.url()
+        ))
         .env("GCE_METADATA_HOST", world.emulator.metadata_address());
     let mut controller = ControllerProcess::spawn(command);
     controller.wait_until_serving();
     let log = controller.wait_for_log(|log| log.contains("may not"));
     assert!(log.contains("deploy/rbac.yaml"), "{log}");
-    assert!(log.contains("cancellationgrants") || log.contains("operationcancellations/status"), "{log}");
+    assert!(
+        log.contains("cancellationgrants") || log.contains("operationcancellations/status"),
+        "{log}"
+    );
     shows_no_internals(&log);
     let (status, why) = controller.admin("/readyz");
     assert!(status == 503 && why.contains("deploy/rbac.yaml"), "{why}");
     controller.terminate();
-    assert!(controller.wait().success(), "it can be stopped while it waits");
+    assert!(
+        controller.wait().success(),
+        "it can be stopped while it waits"
+    );
     world.controller = Some(controller);
 }
 
@@ -158,9 +255,17 @@ fn an_api_server_that_cannot_be_reached_is_waited_for_with_a_message() {
     let ours = std::fs::read_to_string(&cluster().controller_kubeconfig).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("kubeconfig");
-    std::fs::write(&kubeconfig, ours.replace(cluster().control_plane.server_url(), &nobody)).unwrap();
+    std::fs::write(
+        &kubeconfig,
+        ours.replace(cluster().control_plane.server_url(), &nobody),
+    )
+    .unwrap();
     let mut command = controller_process::command();
-    command.arg("--kubeconfig").arg(&kubeconfig).arg("--admin-address=127.0.0.1:0").env("GCE_METADATA_HOST", "127.0.0.1:9");
+    command
+        .arg("--kubeconfig")
+        .arg(&kubeconfig)
+        .arg("--admin-address=127.0.0.1:0")
+        .env("GCE_METADATA_HOST", "127.0.0.1:9");
     let mut controller = ControllerProcess::spawn(command);
     controller.wait_until_serving();
     let log = controller.wait_for_log(|log| log.contains("the API server cannot be reached"));
@@ -173,7 +278,10 @@ fn an_api_server_that_cannot_be_reached_is_waited_for_with_a_message() {
 fn crd(change: impl Fn(&mut Value)) -> String {
     let text = std::fs::read_to_string(root().join("crds/operationcancellations.yaml")).unwrap();
     let mut crd: Value = serde_saphyr::from_str(&text).unwrap();
-    change(crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").unwrap());
+    change(
+        crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema")
+            .unwrap(),
+    );
     crd.to_string()
 }
 
@@ -193,27 +301,54 @@ fn command_for(control_plane: &ControlPlane, kubeconfig: &Path, emulator: &Emula
 #[test]
 fn missing_and_outdated_crds_are_told_and_waited_for_and_an_older_object_is_rejected() {
     let control_plane = ControlPlane::start(Options::default()).unwrap();
-    control_plane.apply_files(&[root().join("deploy/rbac.yaml")]).unwrap();
-    let kubeconfig = control_plane.service_account_kubeconfig("opcancel-system", "opcancel-controller").unwrap();
-    let emulator = runtime().block_on(Emulator::start(Scenario::default())).unwrap();
-    let mut controller = ControllerProcess::spawn(command_for(&control_plane, &kubeconfig, &emulator));
+    control_plane
+        .apply_files(&[root().join("deploy/rbac.yaml")])
+        .unwrap();
+    let kubeconfig = control_plane
+        .service_account_kubeconfig("opcancel-system", "opcancel-controller")
+        .unwrap();
+    let emulator = runtime()
+        .block_on(Emulator::start(Scenario::default()))
+        .unwrap();
+    let mut controller =
+        ControllerProcess::spawn(command_for(&control_plane, &kubeconfig, &emulator));
     controller.wait_until_serving();
     let log = controller.wait_for_log(|log| log.contains("the CRDs are missing"));
-    let (_, told) = log.split_once("the CRDs are missing: kubectl ").unwrap_or_else(|| panic!("{log}"));
+    let (_, told) = log
+        .split_once("the CRDs are missing: kubectl ")
+        .unwrap_or_else(|| panic!("{log}"));
     let told: Vec<_> = told.split_whitespace().take(3).collect();
 
     // An older CRD: without status.lastError, and with no grammar for names.
     let older = crd(|schema| {
-        schema.pointer_mut("/properties/status/properties").unwrap().as_object_mut().unwrap().remove("lastError").unwrap();
-        let name = schema.pointer_mut("/properties/spec/properties/operationName").unwrap().as_object_mut().unwrap();
+        schema
+            .pointer_mut("/properties/status/properties")
+            .unwrap()
+            .as_object_mut()
+            .unwrap()
+            .remove("lastError")
+            .unwrap();
+        let name = schema
+            .pointer_mut("/properties/spec/properties/operationName")
+            .unwrap()
+            .as_object_mut()
+            .unwrap();
         name.remove("x-kubernetes-validations").unwrap();
     });
     control_plane.apply_text(&older).unwrap();
-    control_plane.apply_files(&[root().join("crds/cancellationgrants.yaml")]).unwrap();
+    control_plane
+        .apply_files(&[root().join("crds/cancellationgrants.yaml")])
+        .unwrap();
     let log = controller.wait_for_log(|log| log.contains("is older than this controller"));
-    assert!(log.contains("status.lastError") && log.contains(&format!("kubectl {}", told.join(" "))), "{log}");
+    assert!(
+        log.contains("status.lastError") && log.contains(&format!("kubectl {}", told.join(" "))),
+        "{log}"
+    );
     let (status, why) = controller.admin("/readyz");
-    assert!(status == 503 && why.contains("status.lastError"), "{status} {why}");
+    assert!(
+        status == 503 && why.contains("status.lastError"),
+        "{status} {why}"
+    );
     shows_no_internals(&controller.log());
     let object = json!({
         "apiVersion": "opcancel.github.io/v1alpha1", "kind": "OperationCancellation",
@@ -222,19 +357,56 @@ fn missing_and_outdated_crds_are_told_and_waited_for_and_an_older_object_is_reje
     control_plane.apply_text(&object.to_string()).unwrap();
 
     // What it said to do is what helps.
-    let output = control_plane.kubectl_command().current_dir(root()).args(&told).output().unwrap();
+    let output = control_plane
+        .kubectl_command()
+        .current_dir(root())
+        .args(&told)
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "kubectl {told:?}: {said}");
     controller.wait_until_ready();
     control_plane
-        .run_kubectl(&["wait", "opcancel", "older", "--namespace=default", "--for=condition=Finished", "--timeout=30s"])
+        .run_kubectl(&[
+            "wait",
+            "opcancel",
+            "older",
+            "--namespace=default",
+            "--for=condition=Finished",
+            "--timeout=30s",
+        ])
         .unwrap();
-    let read = control_plane.run_kubectl(&["get", "opcancel", "older", "--namespace=default", "--output=json"]).unwrap();
+    let read = control_plane
+        .run_kubectl(&[
+            "get",
+            "opcancel",
+            "older",
+            "--namespace=default",
+            "--output=json",
+        ])
+        .unwrap();
     let object = Object(serde_json::from_str(&read).unwrap());
     assert_eq!(object.outcome(), "Rejected");
-    assert_eq!((object.condition("Authorized").as_str(), object.text("/status/target").as_str()), ("-", "-"));
-    assert!(object.message("Stalled").contains("spec.operationName"), "{}", object.message("Stalled"));
-    assert_eq!(emulator.requests().iter().filter(|request| request.call.is_some()).count(), 0);
+    assert_eq!(
+        (
+            object.condition("Authorized").as_str(),
+            object.text("/status/target").as_str()
+        ),
+        ("-", "-")
+    );
+    assert!(
+        object.message("Stalled").contains("spec.operationName"),
+        "{}",
+        object.message("Stalled")
+    );
+    assert_eq!(
+        emulator
+            .requests()
+            .iter()
+            .filter(|request| request.call.is_some())
+            .count(),
+        0
+    );
     drop(controller);
     control_plane.stop().unwrap();
 }

@@ -24,7 +24,13 @@ pub fn root() -> &'static Path {
 /// Drives the emulators of all tests; the tests themselves are plain threads, because kubectl is a process.
 pub fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap())
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap()
+    })
 }
 
 /// A control plane that has what `deploy/` has.
@@ -44,10 +50,13 @@ pub fn cluster() -> &'static Cluster {
 fn prepare() -> Result<Cluster, String> {
     let control_plane = ControlPlane::shared().map_err(|error| format!("{error:#}"))?;
     // Several test binaries may share one control plane, and begin at once.
-    let lock = File::create(control_plane.folder().join("preparation.lock")).map_err(|error| error.to_string())?;
+    let lock = File::create(control_plane.folder().join("preparation.lock"))
+        .map_err(|error| error.to_string())?;
     lock.lock().map_err(|error| error.to_string())?;
     prepare_control_plane(control_plane);
-    let path = control_plane.folder().join("opcancel-system.opcancel-controller.kubeconfig");
+    let path = control_plane
+        .folder()
+        .join("opcancel-system.opcancel-controller.kubeconfig");
     let controller_kubeconfig = if path.exists() {
         path
     } else {
@@ -55,14 +64,26 @@ fn prepare() -> Result<Cluster, String> {
             .service_account_kubeconfig("opcancel-system", "opcancel-controller")
             .map_err(|error| format!("{error:#}"))?
     };
-    Ok(Cluster { control_plane, controller_kubeconfig })
+    Ok(Cluster {
+        control_plane,
+        controller_kubeconfig,
+    })
 }
 
 /// Applies the CRDs and the controller's rights.
 fn prepare_control_plane(control_plane: &ControlPlane) {
-    let deploy = root().join("deploy").display().to_string();
-    control_plane.run_kubectl(&["apply", "--kustomize", &deploy]).unwrap();
-    control_plane.run_kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]).unwrap();
+    control_plane
+        .apply_files(&[root().join("crds"), root().join("deploy/rbac.yaml")])
+        .unwrap();
+    control_plane
+        .run_kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "crd",
+            "--all",
+            "--timeout=30s",
+        ])
+        .unwrap();
 }
 
 /// A namespace of one test, and the rights of a tenant in it: a ServiceAccount that may edit cancellations there.
@@ -101,7 +122,12 @@ impl Namespace {
         let begun = Instant::now();
         loop {
             let mut command = cluster().control_plane.kubectl_command();
-            command.args(["--as", &format!("system:serviceaccount:{0}:tenant", self.name), "--namespace", &self.name]);
+            command.args([
+                "--as",
+                &format!("system:serviceaccount:{0}:tenant", self.name),
+                "--namespace",
+                &self.name,
+            ]);
             let said = told(fed(command.args(arguments), input));
             let too_early = said.as_ref().is_err_and(|why| why.contains("orbidden"));
             // The API server's authorizer learns of a new binding a moment after its creation.
@@ -114,7 +140,10 @@ impl Namespace {
 
 /// Runs kubectl as the administrator, with `input`.
 pub fn kubectl_as_admin(arguments: &[&str], input: &str) -> Result<String, String> {
-    told(fed(cluster().control_plane.kubectl_command().args(arguments), input))
+    told(fed(
+        cluster().control_plane.kubectl_command().args(arguments),
+        input,
+    ))
 }
 
 /// Reads what kubectl printed as JSON.
@@ -123,8 +152,12 @@ pub fn json_of(text: &str) -> Value {
 }
 
 fn fed(command: &mut Command, input: &str) -> Output {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kubectl can be run");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("kubectl can be run");
     // If it ends before it has read all, what it says is the better message.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
@@ -132,5 +165,9 @@ fn fed(command: &mut Command, input: &str) -> Output {
 
 fn told(output: Output) -> Result<String, String> {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() { Ok(String::from_utf8_lossy(&output.stdout).into_owned()) } else { Err(stderr) }
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(stderr)
+    }
 }

@@ -11,8 +11,18 @@ use std::{
 
 /// Variables that would lead the controller elsewhere than the test means.
 const FOREIGN_VARIABLES: [&str; 12] = [
-    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
-    "KUBECONFIG", "RUST_LOG", "GOOGLE_APPLICATION_CREDENTIALS", "HOSTNAME",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "KUBECONFIG",
+    "RUST_LOG",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "HOSTNAME",
 ];
 
 /// A command that runs the controller, without anything from the test's own environment that would change its ways.
@@ -52,13 +62,21 @@ pub struct ControllerProcess {
 impl ControllerProcess {
     /// Starts it and returns at once.
     pub fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let log = Arc::<Log>::default();
         let (stderr, shared) = (child.stderr.take().unwrap(), log.clone());
         let reader = std::thread::spawn(move || {
             let mut lines = BufReader::new(stderr);
             let mut line = Vec::new();
-            while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            while lines
+                .read_until(b'\n', &mut line)
+                .is_ok_and(|read| read > 0)
+            {
                 shared.lock().0.push_str(&String::from_utf8_lossy(&line));
                 shared.changed.notify_all();
                 line.clear();
@@ -66,14 +84,21 @@ impl ControllerProcess {
             shared.lock().1 = true;
             shared.changed.notify_all();
         });
-        Self { child, log, reader: Some(reader), admin_address: String::new() }
+        Self {
+            child,
+            log,
+            reader: Some(reader),
+            admin_address: String::new(),
+        }
     }
 
     /// Waits until it says that it is ready.
     pub fn wait_until_ready(&mut self) {
         self.wait_until_serving();
         self.wait_for_log(|log| {
-            log.lines().any(|line| line.trim_end().ends_with("INFO ready") || line.contains("\"message\":\"ready\""))
+            log.lines().any(|line| {
+                line.trim_end().ends_with("INFO ready") || line.contains("\"message\":\"ready\"")
+            })
         });
     }
 
@@ -81,8 +106,13 @@ impl ControllerProcess {
     pub fn wait_until_serving(&mut self) {
         let log = self.wait_for_log(|log| log.contains("serving /livez"));
         // In both forms of log: address=127.0.0.1:1234 and "address":"127.0.0.1:1234".
-        let line = log.lines().find(|line| line.contains("serving /livez")).unwrap();
-        let (_, rest) = line.split_once("127.0.0.1:").unwrap_or_else(|| panic!("no address in {line}"));
+        let line = log
+            .lines()
+            .find(|line| line.contains("serving /livez"))
+            .unwrap();
+        let (_, rest) = line
+            .split_once("127.0.0.1:")
+            .unwrap_or_else(|| panic!("no address in {line}"));
         let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
         self.admin_address = format!("127.0.0.1:{port}");
     }
@@ -93,8 +123,18 @@ impl ControllerProcess {
         let mut text = self.log.lock();
         while !wanted(&text.0) {
             let left = until.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero() && !text.1, "the log never says it (ended: {}):\n{}", text.1, text.0);
-            text = self.log.changed.wait_timeout(text, left).unwrap_or_else(PoisonError::into_inner).0;
+            assert!(
+                !left.is_zero() && !text.1,
+                "the log never says it (ended: {}):\n{}",
+                text.1,
+                text.0
+            );
+            text = self
+                .log
+                .changed
+                .wait_timeout(text, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         text.0.clone()
     }
@@ -107,16 +147,26 @@ impl ControllerProcess {
     /// Asks its admin server; returns HTTP status and body.
     pub fn admin(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.admin_address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: controller\r\nConnection: close\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: controller\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        (
+            head.split(' ').nth(1).unwrap().parse().unwrap(),
+            body.to_owned(),
+        )
     }
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        let sent = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 
@@ -135,7 +185,12 @@ impl ControllerProcess {
             while !text.1 {
                 let left = until.saturating_duration_since(Instant::now());
                 assert!(!left.is_zero(), "it does not end:\n{}", text.0);
-                text = self.log.changed.wait_timeout(text, left).unwrap_or_else(PoisonError::into_inner).0;
+                text = self
+                    .log
+                    .changed
+                    .wait_timeout(text, left)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
             }
         }
         let status = self.child.wait().unwrap();
@@ -156,7 +211,10 @@ impl Drop for ControllerProcess {
         if std::thread::panicking() {
             let log = self.log();
             let lines: Vec<_> = log.lines().collect();
-            eprintln!("---- the end of the controller's log:\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
+            eprintln!(
+                "---- the end of the controller's log:\n{}",
+                lines[lines.len().saturating_sub(60)..].join("\n")
+            );
         }
     }
 }

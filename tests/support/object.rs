@@ -25,18 +25,34 @@ impl Object {
     pub fn condition(&self, type_: &str) -> String {
         self.raw_condition(type_).map_or_else(
             || "-".to_owned(),
-            |condition| format!("{}/{}", condition["status"].as_str().unwrap(), condition["reason"].as_str().unwrap()),
+            |condition| {
+                format!(
+                    "{}/{}",
+                    condition["status"].as_str().unwrap(),
+                    condition["reason"].as_str().unwrap()
+                )
+            },
         )
     }
 
     /// A condition's message, or nothing.
     pub fn message(&self, type_: &str) -> String {
-        self.raw_condition(type_).and_then(|condition| condition["message"].as_str()).unwrap_or_default().to_owned()
+        self.raw_condition(type_)
+            .and_then(|condition| condition["message"].as_str())
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// All conditions but `Authorized`: CancelRequested, Finished, Ready, Reconciling, Stalled.
     pub fn conditions(&self) -> [String; 5] {
-        ["CancelRequested", "Finished", "Ready", "Reconciling", "Stalled"].map(|type_| self.condition(type_))
+        [
+            "CancelRequested",
+            "Finished",
+            "Ready",
+            "Reconciling",
+            "Stalled",
+        ]
+        .map(|type_| self.condition(type_))
     }
 
     /// What kustomize, Flux and Helm 4 call it: in the order of cli-utils pkg/kstatus/status.
@@ -48,7 +64,10 @@ impl Object {
         if observed.is_some_and(|observed| observed != &self.0["metadata"]["generation"]) {
             return "InProgress";
         }
-        let is = |type_: &str| self.raw_condition(type_).and_then(|condition| condition["status"].as_str());
+        let is = |type_: &str| {
+            self.raw_condition(type_)
+                .and_then(|condition| condition["status"].as_str())
+        };
         match (is("Reconciling"), is("Stalled"), is("Ready")) {
             (Some("True"), _, _) => "InProgress",
             (_, Some("True"), _) => "Failed",
@@ -58,6 +77,10 @@ impl Object {
     }
 
     fn raw_condition(&self, type_: &str) -> Option<&Value> {
-        self.0.pointer("/status/conditions")?.as_array()?.iter().find(|condition| condition["type"] == type_)
+        self.0
+            .pointer("/status/conditions")?
+            .as_array()?
+            .iter()
+            .find(|condition| condition["type"] == type_)
     }
 }

@@ -3,6 +3,7 @@
 mod budget;
 mod cancel_answers;
 mod get_answers;
+mod interleavings;
 mod properties;
 mod simulation;
 mod waiting_tools;

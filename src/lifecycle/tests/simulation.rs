@@ -31,6 +31,12 @@ pub struct Simulation {
     pub settings: Settings,
     pub grant: Grant,
     pub jitter: f64,
+    /// A used-up quota holds the next intent back until then.
+    pub hold_next_intent_until: Option<Duration>,
+    /// A used-up quota holds GETs back until then.
+    pub gets_held_until: Option<Duration>,
+    /// How many were.
+    pub held_gets: usize,
     /// How far the jitter moves on at each event; 0 keeps it.
     pub jitter_step: f64,
     pub get_latency: Duration,
@@ -48,6 +54,8 @@ pub struct Simulation {
     pub notices: Vec<Notice>,
     pub dropped_tokens: usize,
     pub seen_done: Option<Operation>,
+    /// When the stored start time was written.
+    pub started_at: Option<Duration>,
     pub forgotten: bool,
 }
 
@@ -152,6 +160,9 @@ impl Simulation {
             settings: Settings::default(),
             grant: Grant::Granted,
             jitter: 0.5,
+            hold_next_intent_until: None,
+            gets_held_until: None,
+            held_gets: 0,
             jitter_step: 0.0,
             get_latency: Duration::from_millis(20),
             cancel_latency: Duration::from_millis(20),
@@ -166,6 +177,7 @@ impl Simulation {
             notices: Vec::new(),
             dropped_tokens: 0,
             seen_done: None,
+            started_at: None,
             forgotten: false,
         }
     }
@@ -216,6 +228,10 @@ impl Simulation {
         };
         let plan = step(&mut self.known, event, &context);
         self.wake = plan.wake_at;
+        assert!(
+            plan.wake_at.is_none_or(|at| at > self.now),
+            "a wake-up that has passed would be repeated for ever"
+        );
         for effect in plan.effects {
             self.carry_out(effect);
         }
@@ -225,6 +241,13 @@ impl Simulation {
         match effect {
             Effect::Get { .. } => {
                 assert_eq!(self.grant, Grant::Granted, "a GET without a grant");
+                if let Some(until) = self.gets_held_until
+                    && self.now < until
+                {
+                    self.held_gets += 1;
+                    self.queue.push((self.now, Event::GetHeld(until)));
+                    return;
+                }
                 self.gets.push(self.now);
                 let at = self.now + self.get_latency;
                 let answer = (self.get_script)(self.gets.len(), at);
@@ -254,6 +277,12 @@ impl Simulation {
                 ));
             }
             Effect::Write(write) => {
+                if write.kind == WriteKind::Intent
+                    && let Some(until) = self.hold_next_intent_until.take()
+                {
+                    self.queue.push((self.now, Event::CancelHeld(until)));
+                    return;
+                }
                 let at = self.now + self.write_latency;
                 let answer = if self.write_faults.is_empty() {
                     self.store(&write)
@@ -292,6 +321,9 @@ impl Simulation {
         merge(&mut status, &write.patch["status"]);
         let after: CancellationStatus = serde_json::from_value(status).unwrap();
         self.check_write(&before, &after, write);
+        if after.start_time != before.start_time {
+            self.started_at = after.start_time.as_ref().map(|_| self.now);
+        }
         self.stored.status = after;
         if let Some(meddler) = self.meddler {
             meddler(&mut self.stored.status);
@@ -376,7 +408,10 @@ impl Simulation {
                     .as_ref()
                     .expect("Unknown only once started")
                     .0;
-                let waited = Duration::try_from(self.wall().duration_since(start)).unwrap();
+                let by_wall = self.wall().duration_since(start);
+                // A wall clock that was set back stretches no deadline.
+                let own = self.now - self.started_at.unwrap_or(self.now);
+                let waited = Duration::try_from(by_wall).unwrap_or_default().max(own);
                 assert!(waited >= spec.deadline, "I4: Unknown after {waited:?}");
             }
             _ => {}

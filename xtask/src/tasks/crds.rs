@@ -27,13 +27,18 @@ pub(crate) fn run(_arguments: Arguments) -> Result<()> {
         "crds_are_current",
     ]);
     cargo::run(test.env("OPCANCEL_UPDATE_CRDS", "1"))?;
+    let mut changed = false;
     for (name, text) in read(&folder)? {
         let change = match before.get(&name) {
             None => "new",
-            Some(old) if *old == text => "unchanged",
+            Some(old) if *old == text => continue,
             Some(_) => "changed",
         };
+        changed = true;
         println!("crds/{name}: {change}");
+    }
+    if !changed {
+        println!("crds/: unchanged");
     }
     Ok(())
 }

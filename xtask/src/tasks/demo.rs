@@ -73,24 +73,34 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let shown = show(&stage, &examples, &interrupt);
     interrupt.check()?;
     let rows = shown?;
-    println!();
+    let verdict = judge(&rows);
+    match &verdict {
+        Ok(()) => println!("\nAll {} ended as their files say.", rows.len()),
+        // Its log goes with it.
+        Err(_) => eprintln!(
+            "\n{CONTROLLER}: {}",
+            stage.control_plane.log_end(CONTROLLER)?
+        ),
+    }
     if arguments.keep {
+        if let Err(error) = verdict {
+            eprintln!("{error}");
+        }
         tell_commands(&stage);
         println!("\nCtrl-C ends everything.");
         stay(&stage, &interrupt)?;
         eprintln!("demo: stopping");
-    }
-    let verdict = judge(&rows);
-    match &verdict {
-        Ok(()) => println!("All {} ended as their files say.", rows.len()),
-        // Its log goes with it.
-        Err(_) => eprintln!("{CONTROLLER}: {}", stage.control_plane.log_end(CONTROLLER)?),
-    }
-    if !arguments.once && !arguments.keep {
-        println!("To look further with your own kubectl: cargo xtask demo --keep");
+        return stage.control_plane.stop();
     }
     stage.control_plane.stop()?;
-    if arguments.once { verdict } else { Ok(()) }
+    match verdict {
+        Err(error) if !arguments.once => eprintln!("{error}"),
+        verdict => verdict?,
+    }
+    if !arguments.once {
+        println!("To look further with your own kubectl: cargo xtask demo --keep");
+    }
+    Ok(())
 }
 
 /// Applies the examples and shows them until all are settled; returns how they ended.
@@ -211,7 +221,7 @@ fn tell_commands(stage: &Stage) {
         ..
     } = stage;
     println!(
-        "\
+        "
 Use your own kubectl, or {kubectl}:
   export KUBECONFIG={kubeconfig}
 
@@ -242,4 +252,42 @@ fn stay(stage: &Stage, interrupt: &Interrupt) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use examples::{Example, Key};
+    use state::State;
+
+    fn row(name: &str, ends_as: &str, outcome: &str) -> Row {
+        let mut row = Row::new(&Example {
+            key: Key {
+                namespace: "n".to_owned(),
+                name: name.to_owned(),
+            },
+            operation: "projects/p/operations/o".to_owned(),
+            ends_as: ends_as.to_owned(),
+            file: format!("{name}.yaml"),
+        });
+        row.state = State::of(&json!({"status": {"outcome": outcome}}));
+        row
+    }
+
+    #[test]
+    fn what_did_not_end_as_its_file_says_is_named() {
+        let good = row("good", "Failed", "Failed");
+        assert!(judge(std::slice::from_ref(&good)).is_ok());
+        let error = judge(&[good, row("bad", "Cancelled", "Completed")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("bad: should be Cancelled, is Completed (examples/bad.yaml)"),
+            "{error}"
+        );
+        assert!(!error.contains("good"), "{error}");
+        assert!(judge(&[]).is_err(), "no examples prove nothing");
+    }
 }

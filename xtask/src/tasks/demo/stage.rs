@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -134,19 +135,17 @@ fn step<T>(what: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
     Ok(result)
 }
 
-/// Applies what an administrator would.
+/// Applies what an administrator would: CRDs, namespace, ServiceAccount and rights.
 fn prepare(control_plane: &ControlPlane) -> Result<()> {
-    let crds = cargo::root().join("crds");
-    control_plane.apply_files(&[&crds])?;
-    let crds = crds.to_string_lossy();
-    control_plane.run_kubectl(&[
-        "wait",
-        "--for=condition=Established",
-        "--timeout=30s",
-        "--filename",
-        &crds,
-    ])?;
-    control_plane.apply_files(&[cargo::root().join("deploy/rbac.yaml")])?;
+    let crds = ["operationcancellations", "cancellationgrants"];
+    let mut files = crds.map(|crd| format!("crds/{crd}.yaml")).to_vec();
+    files.push("deploy/rbac.yaml".to_owned());
+    let paths: Vec<PathBuf> = files.iter().map(|file| cargo::root().join(file)).collect();
+    control_plane.apply_files(&paths)?;
+    let mut wait = vec!["wait", "--for=condition=Established", "--timeout=30s"];
+    let names = crds.map(|crd| format!("customresourcedefinition/{crd}.opcancel.github.io"));
+    wait.extend(names.iter().map(String::as_str));
+    control_plane.run_kubectl(&wait)?;
     Ok(())
 }
 

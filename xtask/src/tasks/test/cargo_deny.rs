@@ -39,7 +39,7 @@ fn is_pinned(program: &Path) -> bool {
 
 fn install(root: &Path) -> Result<()> {
     eprintln!(
-        "cargo-deny {VERSION} is installed into {}: about 3 minutes on 2 cores, once",
+        "cargo-deny {VERSION} is installed into {}: about a minute on 2 cores, once",
         root.display()
     );
     let start = Instant::now();
