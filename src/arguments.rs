@@ -18,8 +18,8 @@ pub struct Arguments {
     #[arg(long, value_name = "NAMESPACE", env = "OPCANCEL_WATCH_NAMESPACE", value_delimiter = ',', value_parser = namespace)]
     pub watch_namespace: Vec<String>,
 
-    /// Call this URL instead of Google's own: https://HOST[:PORT], which may hold {location}; http for loopback only. May be
-    /// given more than once
+    /// Call this URL instead of Google's own: https, a host that may hold {location}, and a port if need be; http for loopback
+    /// only. May be given more than once
     #[arg(
         long,
         value_name = "SERVICE[/LOCATION]=URL",

@@ -45,7 +45,7 @@ pub struct CancellationGrantSpec {
     pub namespaces: BTreeSet<String>,
 
     /// The Google Cloud projects that are allowed: ids or numbers as operation names spell them, or exactly "*" for all
-    /// (only with identities: [ServiceAccount]).
+    /// (only if identities has ServiceAccount alone).
     #[schemars(length(min = 1, max = 500), inner(length(max = 63)), extend("x-kubernetes-list-type" = "set"))]
     #[x_kube(validation = Rule::new("self.all(p, p == '*' || p.matches('^([a-z0-9][a-z0-9.-]*:)?[a-z0-9][a-z0-9-]*$'))").message("spec.projects: each entry must be a project's id or number as operation names spell it, or exactly \"*\" for all of them; globs such as acme-* are not supported"))]
     pub projects: BTreeSet<String>,

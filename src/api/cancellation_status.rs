@@ -77,7 +77,7 @@ pub struct Target {
     /// The API version in the path.
     #[schemars(length(max = 63))]
     pub version: String,
-    /// The endpoint that is asked, such as https://dialogflow.googleapis.com.
+    /// The endpoint that is asked: scheme and host.
     #[schemars(length(max = 2048))]
     pub endpoint: String,
 }

@@ -18,6 +18,18 @@ pub fn code(error: &Error) -> Option<u16> {
     }
 }
 
+/// Whether the API server says that this object is not there. Any other 404 (a CRD that one of several API servers does not
+/// serve yet, a proxy) says nothing about the object.
+pub fn is_gone(error: &Error, name: &str) -> bool {
+    match error {
+        Error::Api(status) => {
+            let details = status.details.as_ref();
+            status.reason == "NotFound" && details.is_some_and(|details| details.name == name)
+        }
+        _ => false,
+    }
+}
+
 /// One line for people: what the API server said, or the innermost cause if it said nothing.
 pub fn describe(error: &Error) -> String {
     let text = match error {
@@ -58,6 +70,21 @@ pub fn describe(error: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_not_found_of_this_object_says_that_it_is_gone() {
+        let answer = |text: &str| Error::Api(serde_json::from_str(text).unwrap());
+        let ours = r#"{"code":404,"reason":"NotFound","details":{"name":"stop","kind":"operationcancellations"}}"#;
+        assert!(is_gone(&answer(ours), "stop"));
+        assert!(!is_gone(&answer(ours), "other"));
+        for other in [
+            r#"{"code":404,"reason":"NotFound","message":"the server could not find the requested resource"}"#,
+            r#"{"code":404,"message":"404 page not found"}"#,
+            r#"{"code":403,"reason":"Forbidden","details":{"name":"stop"}}"#,
+        ] {
+            assert!(!is_gone(&answer(other), "stop"), "{other}");
+        }
+    }
     use kube::core::Status;
 
     fn refused(message: &str) -> Error {

@@ -25,6 +25,7 @@ pub mod object_view;
 pub mod objects;
 pub mod preflight;
 pub mod status_writer;
+mod turns;
 pub mod warm_up;
 pub mod watches;
 mod watching;

@@ -3,7 +3,7 @@
 //! A write is a JSON merge patch of `/status` with uid and resourceVersion in it, so a compare-and-set, and with
 //! `fieldValidation=Strict`, so that an outdated CRD refuses what it would otherwise drop in silence.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use kube::{
     Api, Client,
@@ -12,7 +12,7 @@ use kube::{
 };
 use tokio::time::timeout;
 
-use super::{kube_error, object_view};
+use super::{kube_error, object_view, turns::Turns};
 use crate::{
     google::endpoint::EndpointOverrides,
     lifecycle::{Event, ObjectView, StatusWrite, WriteAnswer, WriteKind},
@@ -80,7 +80,7 @@ impl StatusWriter {
             },
             Err(error) => match kube_error::code(&error) {
                 Some(409) => self.conflict(id, write.kind).await,
-                Some(404) => WriteAnswer::Gone,
+                _ if kube_error::is_gone(&error, &id.name) => WriteAnswer::Gone,
                 Some(_) => {
                     let why = kube_error::describe(&error);
                     tracing::warn!(
@@ -140,7 +140,7 @@ impl StatusWriter {
         };
         match timeout(REQUEST_TIMEOUT, self.api(&id.namespace).get(&id.name)).await {
             Err(_) => Err(unknown("no answer in time")),
-            Ok(Err(error)) if kube_error::code(&error) == Some(404) => Err(NotRead::Gone),
+            Ok(Err(error)) if kube_error::is_gone(&error, &id.name) => Err(NotRead::Gone),
             Ok(Err(error)) => Err(unknown(&kube_error::describe(&error))),
             Ok(Ok(object)) => match object_view::read(object, &self.overrides) {
                 Some(view) if view.uid == id.uid => Ok(view),
@@ -160,16 +160,16 @@ impl StatusWriter {
 /// Beyond 16 in flight the API server writes no faster, and its watches fall behind by half a second.
 #[derive(Debug)]
 pub struct WriteQueue<T> {
-    urgent: VecDeque<T>,
-    others: VecDeque<T>,
+    urgent: Turns<T>,
+    others: Turns<T>,
     under_way: usize,
 }
 
 impl<T> Default for WriteQueue<T> {
     fn default() -> Self {
         Self {
-            urgent: VecDeque::new(),
-            others: VecDeque::new(),
+            urgent: Turns::default(),
+            others: Turns::default(),
             under_way: 0,
         }
     }
@@ -180,12 +180,13 @@ impl<T> WriteQueue<T> {
     pub const AT_ONCE: usize = 16;
 
     /// Intents, outcomes and the reads that they wait for are urgent: a cancel, or somebody's `kubectl wait`, waits for them.
-    pub fn push(&mut self, urgent: bool, request: T) {
-        if urgent {
-            self.urgent.push_back(request)
+    pub fn push(&mut self, urgent: bool, namespace: &str, request: T) {
+        let queue = if urgent {
+            &mut self.urgent
         } else {
-            self.others.push_back(request)
-        }
+            &mut self.others
+        };
+        queue.push(namespace, request);
     }
 
     /// The next request that may be sent; [`WriteQueue::done`] has to be told when it was answered.
@@ -193,10 +194,7 @@ impl<T> WriteQueue<T> {
         if self.under_way >= Self::AT_ONCE {
             return None;
         }
-        let next = self
-            .urgent
-            .pop_front()
-            .or_else(|| self.others.pop_front())?;
+        let next = self.urgent.pop().or_else(|| self.others.pop())?;
         self.under_way += 1;
         Some(next)
     }
@@ -215,7 +213,7 @@ mod tests {
     fn sixteen_at_once_and_the_urgent_ones_first() {
         let mut queue = WriteQueue::default();
         for request in 0..20 {
-            queue.push(request >= 15, request);
+            queue.push(request >= 15, "team", request);
         }
         let first: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
         assert_eq!(first.len(), 16);

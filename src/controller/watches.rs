@@ -1,7 +1,7 @@
 //! What the API server shows: unfinished cancellations and grants.
 //!
 //! The first are handed to the dispatcher one by one, the second kept here as a whole. How a watch goes on in spite of
-//! faults is [`super::watching`]'s affair.
+//! faults is the affair of `watching`.
 
 use std::{
     collections::{HashMap, HashSet},

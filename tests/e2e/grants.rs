@@ -174,3 +174,47 @@ fn not_granted_any_more_at_the_deadline_ends_without_a_call() {
     assert_eq!(object.condition("Authorized"), "False/NoGrant");
     assert_eq!(object.condition("Stalled"), "True/DeadlineExceeded");
 }
+
+#[test]
+fn not_granted_asks_for_no_token_and_makes_no_call_until_the_grant_is_there() {
+    let world = World::without_grant("ungranted", [("op", Script::default())]);
+    let tokens = world.emulator.metadata_requests().len();
+    world.cancel("op", &[]);
+    world.wait(&["op"], "condition=Authorized=False");
+    world.let_time_pass(Duration::from_millis(1500));
+    let object = world.object("op");
+    assert_eq!(object.condition("Authorized"), "False/NoGrant");
+    assert_eq!(
+        object.conditions(),
+        [
+            "Unknown/NoGrant",
+            "False/NoGrant",
+            "Unknown/NoGrant",
+            "True/NoGrant",
+            "-"
+        ]
+    );
+    assert_eq!(object.text("/status/startTime"), "-");
+    assert_eq!(
+        (
+            world.calls("op").len(),
+            world.emulator.metadata_requests().len()
+        ),
+        (0, tokens)
+    );
+    assert_eq!(world.status_writes("op").len(), 1);
+
+    // The message holds the grant, ready to be applied.
+    let message = object.message("Ready");
+    let (_, manifest) = message
+        .split_once("can apply: ")
+        .unwrap_or_else(|| panic!("{message}"));
+    crate::support::cluster::kubectl_as_admin(&["apply", "--filename=-"], manifest).unwrap();
+    let object = world.finished("op");
+    assert_eq!(
+        (object.outcome().as_str(), world.posts("op")),
+        ("Cancelled", 1)
+    );
+    assert_eq!(object.condition("Authorized"), "True/Granted");
+    assert_eq!(world.status_writes("op").len(), 3);
+}

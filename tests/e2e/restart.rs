@@ -68,7 +68,7 @@ fn killed_with_a_request_on_its_way_the_next_one_looks_first() {
             object.condition("CancelRequested").as_str(),
             object.text("/status/cancelAttempts").as_str()
         ),
-        ("Unknown/Observing", "1")
+        ("Unknown/Sending", "1")
     );
     world.start();
     let object = world.finished("op");

@@ -114,7 +114,7 @@ impl World {
                 &self.namespace.name,
                 "--admin-address=127.0.0.1:0",
                 "--not-found-after=3s",
-                "--max-poll=1s",
+                "--max-poll=900ms",
             ])
             .arg(format!(
                 "--endpoint-override=dialogflow={}",

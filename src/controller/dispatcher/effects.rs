@@ -133,7 +133,9 @@ impl Dispatcher {
         let urgent = write
             .as_ref()
             .is_none_or(|write| write.kind != WriteKind::Progress);
-        self.requests.push(urgent, ApiRequest { id, object, write });
+        let namespace = object.namespace.clone();
+        self.requests
+            .push(urgent, &namespace, ApiRequest { id, object, write });
     }
 
     /// Begins what waits, as far as there are workers.
