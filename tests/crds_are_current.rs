@@ -1,6 +1,12 @@
 //! `crds/` and `docs/api.md` are generated from the Rust types: `cargo xtask crds` writes them (by running this test with
 //! `OPCANCEL_UPDATE_CRDS=1`), and this test fails when they are stale.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic anywhere"
+)]
+
 use std::{fs, path::Path};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

@@ -66,8 +66,10 @@ fn no_failed_get_says_how_it_ended_and_each_is_retried_to_the_end() {
         let last_error = sim.stored.status.last_error.clone();
         assert_eq!(sim.run(), Some(Outcome::Cancelled), "{kind:?}");
         assert_eq!(sim.gets.len(), 4, "{kind:?}");
-        if kind != ErrorKind::Unauthenticated && last_error.is_some() {
-            assert_eq!(last_error.unwrap().status, kind.name());
+        if kind != ErrorKind::Unauthenticated
+            && let Some(error) = last_error
+        {
+            assert_eq!(error.status, kind.name());
         }
         assert_eq!(sim.stored.status.last_error, None, "cured: {kind:?}");
     }

@@ -322,7 +322,7 @@ fn suspended_clears_the_start_also_without_a_grant_or_past_the_deadline() {
     let mut object = object();
     object.spec.as_mut().unwrap().suspend = true;
     object.spec.as_mut().unwrap().deadline = s(10);
-    object.created = object.created - SignedDuration::from_hours(1);
+    object.created -= SignedDuration::from_hours(1);
     object.status.start_time = Some(Time(object.created));
     let mut sim = Simulation::of(object, |_, _| running(), |_| Ok(()));
     sim.grant = Grant::NotGranted;
