@@ -10,7 +10,7 @@ use operations_emulator::{
 };
 
 use crate::{
-    answers_to_get::passing,
+    odd_answers::passing,
     support::{
         object::Object,
         world::{World, manifest, operation},

@@ -1,174 +1,18 @@
 //! Every answer to GET, through the real API server: what the status says meanwhile, and that none but `done` ends anything.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
+use crate::{
+    odd_answers::{Row, passing, raw},
+    support::{
+        object::Object,
+        world::{World, manifest, operation},
+    },
+};
 use operations_emulator::{
     Call::{Cancel, Get},
-    Fault, FaultAnswer, FaultCall, Latency, RawAnswer, Refusal, RpcCode, Scenario, Script,
+    Fault, FaultAnswer, FaultCall, Latency, Refusal, RpcCode, Scenario, Script,
 };
-use serde_json::json;
-
-use crate::support::{
-    object::Object,
-    world::{World, manifest, operation},
-};
-
-/// An answer, and what `lastError` and the conditions say of it.
-pub struct Row {
-    pub name: &'static str,
-    pub answer: FaultAnswer,
-    pub status: &'static str,
-    pub http: &'static str,
-    pub reason: &'static str,
-}
-
-/// An HTTP answer with this body.
-pub fn raw(status: u16, body: &str) -> FaultAnswer {
-    FaultAnswer::Raw(RawAnswer {
-        status,
-        headers: BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]),
-        body: body.to_owned(),
-        body_bytes: None,
-        content_length: None,
-    })
-}
-
-/// The answers that say nothing about the operation: retried with back-off.
-pub fn passing() -> Vec<Row> {
-    let rpc = |name, code, status, http| Row {
-        name,
-        answer: FaultAnswer::Refuse(Refusal::new(code)),
-        status,
-        http,
-        reason: "Unavailable",
-    };
-    let odd = |name, answer, status, http, reason| Row {
-        name,
-        answer,
-        status,
-        http,
-        reason,
-    };
-    let html = "<!DOCTYPE html><title>Error</title><p>That\u{2019}s an error.";
-    let truncated = match raw(503, "{\"error\": {") {
-        FaultAnswer::Raw(answer) => FaultAnswer::Raw(RawAnswer {
-            content_length: Some(500),
-            ..answer
-        }),
-        other => other,
-    };
-    let oversized = match raw(503, "x") {
-        FaultAnswer::Raw(answer) => FaultAnswer::Raw(RawAnswer {
-            body_bytes: Some(2 << 20),
-            ..answer
-        }),
-        other => other,
-    };
-    let redirect = match raw(302, "{}") {
-        FaultAnswer::Raw(mut answer) => {
-            answer.headers.insert(
-                "location".to_owned(),
-                "/v2/projects/acme-prod/operations/elsewhere".to_owned(),
-            );
-            FaultAnswer::Raw(answer)
-        }
-        other => other,
-    };
-    let error = |status: &str| {
-        json!({"error": {"code": 400, "message": "m", "status": status}}).to_string()
-    };
-    vec![
-        rpc("unavailable", RpcCode::Unavailable, "UNAVAILABLE", "503"),
-        rpc("internal", RpcCode::Internal, "INTERNAL", "500"),
-        rpc("unknown", RpcCode::Unknown, "UNKNOWN", "500"),
-        rpc("aborted", RpcCode::Aborted, "ABORTED", "409"),
-        rpc(
-            "deadline-exceeded",
-            RpcCode::DeadlineExceeded,
-            "DEADLINE_EXCEEDED",
-            "504",
-        ),
-        rpc("rpc-cancelled", RpcCode::Cancelled, "CANCELLED", "499"),
-        rpc("data-loss", RpcCode::DataLoss, "DATA_LOSS", "500"),
-        rpc(
-            "already-exists",
-            RpcCode::AlreadyExists,
-            "ALREADY_EXISTS",
-            "409",
-        ),
-        rpc("out-of-range", RpcCode::OutOfRange, "OUT_OF_RANGE", "400"),
-        // The status decides, never the number.
-        odd(
-            "unavailable-in-400",
-            raw(400, &error("UNAVAILABLE")),
-            "UNAVAILABLE",
-            "400",
-            "Unavailable",
-        ),
-        odd(
-            "novel-status",
-            raw(400, &error("NOVEL_STATUS")),
-            "UNKNOWN",
-            "400",
-            "Unavailable",
-        ),
-        odd(
-            "list-of-one",
-            raw(400, &format!("[{}]", error("ABORTED"))),
-            "ABORTED",
-            "400",
-            "Unavailable",
-        ),
-        odd(
-            "html-404",
-            raw(404, html),
-            "UNRECOGNISED",
-            "404",
-            "Unrecognised",
-        ),
-        odd(
-            "html-411",
-            raw(411, html),
-            "UNRECOGNISED",
-            "411",
-            "Unrecognised",
-        ),
-        odd(
-            "empty-502",
-            raw(502, ""),
-            "UNRECOGNISED",
-            "502",
-            "Unrecognised",
-        ),
-        odd(
-            "other-json",
-            raw(503, r#"{"message": "no healthy upstream"}"#),
-            "UNRECOGNISED",
-            "503",
-            "Unrecognised",
-        ),
-        odd(
-            "duplicate-keys",
-            raw(
-                400,
-                r#"{"error": {"status": "ABORTED", "status": "NOT_FOUND"}}"#,
-            ),
-            "UNRECOGNISED",
-            "400",
-            "Unrecognised",
-        ),
-        odd(
-            "oversized",
-            oversized,
-            "UNRECOGNISED",
-            "503",
-            "Unrecognised",
-        ),
-        odd("redirect", redirect, "UNRECOGNISED", "302", "Unrecognised"),
-        odd("truncated", truncated, "NETWORK", "-", "Unavailable"),
-        odd("closed", FaultAnswer::Close, "NETWORK", "-", "Unavailable"),
-    ]
-}
 
 #[test]
 fn no_failed_get_holds_the_cancel_back_or_ends_anything() {

@@ -15,10 +15,12 @@ mod answers_to_cancel;
 mod answers_to_get;
 mod bad_input;
 mod deletion;
+mod flags;
 mod grants;
 
 mod identity;
 mod immutability;
+mod odd_answers;
 mod older_shapes;
 mod outcomes;
 mod quotas;

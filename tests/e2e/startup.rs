@@ -1,11 +1,6 @@
 //! What the controller says when it cannot start, or not yet; and its admin server.
 
-use std::{
-    io::Write,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{path::Path, process::Command};
 
 use operations_emulator::{Emulator, Scenario, Script};
 use serde_json::{Value, json};
@@ -19,7 +14,7 @@ use crate::support::{
 };
 
 /// What no message may have: the insides of the program.
-fn shows_no_internals(text: &str) {
+pub fn shows_no_internals(text: &str) {
     for internal in [
         "panicked",
         "RUST_BACKTRACE",
@@ -34,126 +29,6 @@ fn shows_no_internals(text: &str) {
     ] {
         assert!(!text.contains(internal), "{internal:?} in: {text}");
     }
-}
-
-fn refused(arguments: &[&str]) -> String {
-    let begun = Instant::now();
-    let output = controller_process::command()
-        .args(arguments)
-        .output()
-        .unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(5));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        !output.status.success() && output.status.code().is_some(),
-        "{arguments:?}: {:?} {said}",
-        output.status
-    );
-    shows_no_internals(&said);
-    said
-}
-
-#[test]
-fn a_wrong_flag_is_told_with_what_is_right() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::File::create(&path)
-            .unwrap()
-            .write_all(text.as_bytes())
-            .unwrap();
-        path.display().to_string()
-    };
-    let (no_pem, no_yaml) = (
-        file("no.pem", "not a certificate"),
-        file("no.yaml", ": : :"),
-    );
-    for (arguments, said) in [
-        (&["--no-such-flag"][..], &["--no-such-flag"][..]),
-        (&["--workers=0"], &["--workers", "1 to 1024"]),
-        (&["--observe-budget=soon"], &["--observe-budget", "200ms"]),
-        (&["--min-poll=2m"], &["--min-poll", "--max-poll"]),
-        (
-            &["--endpoint-override=dialogflow=http://example.com"],
-            &["--endpoint-override", "https"],
-        ),
-        (
-            &["--endpoint-override=speech=https://example.com"],
-            &["--endpoint-override", "dialogflow"],
-        ),
-        (
-            &["--endpoint-override=nonsense"],
-            &["--endpoint-override", "SERVICE"],
-        ),
-        (
-            &["--watch-namespace=Team_A"],
-            &["--watch-namespace", "namespace"],
-        ),
-        (&["--admin-address=8080"], &["--admin-address", "IP:PORT"]),
-        (&["--log-level=loud=="], &["--log-level", "info"]),
-        (
-            &["--ca-file=/nonexistent/ca.pem"],
-            &["--ca-file", "/nonexistent/ca.pem", "No such file"],
-        ),
-        (&["--ca-file", &no_pem], &["certificate"]),
-        (
-            &["--kubeconfig=/nonexistent/config"],
-            &["--kubeconfig", "/nonexistent/config"],
-        ),
-        (&["--kubeconfig", &no_yaml], &["--kubeconfig", &no_yaml]),
-        (&[], &["--kubeconfig", "KUBECONFIG", "pod"]),
-    ] {
-        let text = refused(arguments);
-        assert!(
-            said.iter().all(|part| text.contains(part)),
-            "{arguments:?}: {text}"
-        );
-        assert!(text.lines().count() < 12, "{text}");
-    }
-}
-
-#[test]
-fn help_documents_every_flag_with_its_variable() {
-    let output = controller_process::command()
-        .arg("--help")
-        .output()
-        .unwrap();
-    let help = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success());
-    for flag in [
-        "kubeconfig",
-        "endpoint-override",
-        "ca-file",
-        "watch-namespace",
-        "workers",
-        "observe-budget",
-        "min-poll",
-        "max-poll",
-        "not-found-after",
-        "cluster-name",
-        "quota-project",
-        "admin-address",
-        "log-format",
-    ] {
-        assert!(help.contains(&format!("--{flag}")), "{help}");
-        let variable = format!("OPCANCEL_{}", flag.to_uppercase().replace('-', "_"));
-        assert!(help.contains(&variable), "{variable} is not in {help}");
-    }
-}
-
-#[test]
-fn an_admin_address_that_is_taken_is_told() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("--admin-address={}", taken.local_addr().unwrap());
-    let said = refused(&[
-        "--kubeconfig",
-        &cluster().controller_kubeconfig.display().to_string(),
-        &address,
-    ]);
-    assert!(
-        said.contains("--admin-address") && said.contains("choose another"),
-        "{said}"
-    );
 }
 
 #[test]

@@ -117,6 +117,8 @@ impl Step {
             }
             Self::Tests => {
                 let mut tests = cargo::cargo(&["test", "--workspace"]);
+                // The end-to-end tests mostly wait: one thread a core would leave the cores idle.
+                tests.env("RUST_TEST_THREADS", "8");
                 if let Some(control_plane) = shared.as_ref() {
                     tests.env(SHARED_VARIABLE, control_plane.folder());
                 }
