@@ -25,9 +25,24 @@ fn default_services() -> BTreeSet<String> {
     kind = "CancellationGrant",
     derive = "PartialEq",
     doc = "Allows namespaces to cancel operations of Google Cloud projects. Without a grant no OperationCancellation makes any call.",
-    printcolumn(name = "Namespaces", type_ = "string", json_path = ".spec.namespaces", description = "Who is allowed"),
-    printcolumn(name = "Projects", type_ = "string", json_path = ".spec.projects", description = "Whose operations"),
-    printcolumn(name = "Identities", type_ = "string", json_path = ".spec.identities", description = "With whose rights at Google"),
+    printcolumn(
+        name = "Namespaces",
+        type_ = "string",
+        json_path = ".spec.namespaces",
+        description = "Who is allowed"
+    ),
+    printcolumn(
+        name = "Projects",
+        type_ = "string",
+        json_path = ".spec.projects",
+        description = "Whose operations"
+    ),
+    printcolumn(
+        name = "Identities",
+        type_ = "string",
+        json_path = ".spec.identities",
+        description = "With whose rights at Google"
+    ),
     printcolumn(
         name = "Age",
         type_ = "date",

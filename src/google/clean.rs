@@ -19,7 +19,22 @@ pub fn clean(text: &str, secrets: &[&str]) -> String {
         .iter()
         .filter(|secret| !secret.is_empty())
         .fold(visible, |text, secret| without_secret(&text, secret));
-    cut(without.trim(), MAX_TEXT)
+    cut(without_google_tokens(&without).trim(), MAX_TEXT)
+}
+
+/// How Google's access tokens begin.
+const GOOGLE_TOKEN: &str = "ya29.";
+
+/// Replaces whatever looks like an access token of Google's: an endpoint may echo one that is not held any more.
+fn without_google_tokens(text: &str) -> String {
+    let of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '/');
+    let mut parts = text.split(GOOGLE_TOKEN);
+    let mut cleaned = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        cleaned.push_str(REDACTED);
+        cleaned.push_str(part.trim_start_matches(of_token));
+    }
+    cleaned
 }
 
 /// Cuts to at most `max` bytes on a character's boundary, and shows by an ellipsis that it did.
@@ -76,6 +91,13 @@ mod tests {
     use proptest::prelude::*;
 
     const TOKEN: &str = "ya29.c.b0Aaekm1K_very-secret-and-long";
+
+    #[test]
+    fn an_access_token_that_is_not_held_any_more_is_taken_out_too() {
+        let text = format!("no: Bearer {TOKEN}, and \"{TOKEN}\" again");
+        let expected = format!("no: Bearer {REDACTED}, and \"{REDACTED}\" again");
+        assert_eq!(clean(&text, &[]), expected);
+    }
 
     #[test]
     fn controls_and_tokens_go() {
