@@ -130,8 +130,8 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         gates: Mutex::new(Gates::default()),
     });
     // Ends by itself when everything is warm; dropped with this function.
-    let mut helpers = JoinSet::new();
-    helpers.spawn(warm_up::run(calls.clone(), parts.health.clone()));
+    let mut warming = JoinSet::new();
+    warming.spawn(warm_up::run(calls.clone(), parts.health.clone()));
     tokio::select! {
         () = preflight::wait(&parts.kubernetes, &config.namespaces, &parts.health) => {}
         () = stop.cancelled() => return Ok(()),
@@ -202,7 +202,7 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         ended = &mut dispatching => return end(ended, publishing).await,
         Some(ended) = watching.join_next() => ended,
         Some(ended) = publishing.join_next() => ended,
-        Some(Err(error)) = helpers.join_next() => Err(error),
+        Some(Err(error)) = warming.join_next() => Err(error),
     };
     match died {
         Ok(()) => end(dispatching.await, publishing).await,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::join_all;
 use tokio::time::sleep;
 
 use super::{calls::Calls, complaint::Complaint};
@@ -27,12 +28,16 @@ pub async fn run(calls: Arc<Calls>, health: Arc<Health>) {
         tries.failed(error.to_string()).await;
     }
     health.done(token);
-    let mut tries = Tries::new(connections, &health);
-    for (endpoint, overridden) in endpoints(&calls) {
-        while let Err(error) = calls.client.warm(&endpoint, overridden).await {
-            tries.failed(format!("{endpoint}: {}", error.message)).await;
-        }
-    }
+    // All at once: one that is dead leaves no other cold.
+    let warm = endpoints(&calls)
+        .into_iter()
+        .map(async |(endpoint, overridden)| {
+            let mut tries = Tries::new(connections, &health);
+            while let Err(error) = calls.client.warm(&endpoint, overridden).await {
+                tries.failed(format!("{endpoint}: {}", error.message)).await;
+            }
+        });
+    join_all(warm).await;
     health.done(connections);
 }
 

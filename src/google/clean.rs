@@ -19,16 +19,22 @@ pub fn clean(text: &str, secrets: &[&str]) -> String {
         .iter()
         .filter(|secret| !secret.is_empty())
         .fold(visible, |text, secret| without_secret(&text, secret));
-    cut(without_google_tokens(&without).trim(), MAX_TEXT)
+    cut(without_likely_tokens(&without).trim(), MAX_TEXT)
 }
 
-/// How Google's access tokens begin.
-const GOOGLE_TOKEN: &str = "ya29.";
+/// How Google's access tokens and JSON web tokens begin.
+const TOKENS_BEGIN: [&str; 2] = ["ya29.", "eyJ"];
 
-/// Replaces whatever looks like an access token of Google's: an endpoint may echo one that is not held any more.
-fn without_google_tokens(text: &str) -> String {
+/// Replaces whatever looks like a token: an endpoint may echo one that is not held any more, or another one's.
+fn without_likely_tokens(text: &str) -> String {
+    TOKENS_BEGIN
+        .iter()
+        .fold(text.to_owned(), |text, begin| without_likely(&text, begin))
+}
+
+fn without_likely(text: &str, begin: &str) -> String {
     let of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '/');
-    let mut parts = text.split(GOOGLE_TOKEN);
+    let mut parts = text.split(begin);
     let mut cleaned = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         cleaned.push_str(REDACTED);

@@ -5,6 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::CommandFactory;
+use opcancel::arguments::Arguments;
+
 use crate::{
     startup::shows_no_internals,
     support::{cluster::cluster, controller_process},
@@ -94,22 +97,18 @@ fn help_documents_every_flag_with_its_variable() {
         .unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
-    for flag in [
-        "kubeconfig",
-        "endpoint-override",
-        "ca-file",
-        "watch-namespace",
-        "workers",
-        "observe-budget",
-        "min-poll",
-        "max-poll",
-        "not-found-after",
-        "cluster-name",
-        "quota-project",
-        "admin-address",
-        "log-format",
-    ] {
+    let flags = Arguments::command();
+    let flags: Vec<_> = flags
+        .get_arguments()
+        .filter_map(|argument| Some((argument.get_long()?, argument.get_help())))
+        .collect();
+    assert!(flags.len() > 13, "{flags:?}");
+    for (flag, text) in flags {
         assert!(help.contains(&format!("--{flag}")), "{help}");
+        assert!(
+            text.is_some_and(|text| !text.to_string().is_empty()),
+            "{flag}"
+        );
         let variable = format!("OPCANCEL_{}", flag.to_uppercase().replace('-', "_"));
         assert!(help.contains(&variable), "{variable} is not in {help}");
     }

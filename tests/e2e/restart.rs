@@ -145,8 +145,10 @@ fn sigterm_lets_a_request_finish_and_its_answer_is_not_lost() {
         .block_on(world.emulator.wait_for(sent, PATIENCE))
         .unwrap();
     world.controller().terminate();
+    world.cancel("later", &[]);
     let status = world.controller().wait();
     assert!(status.success(), "{status}");
+    assert!(world.calls("later").is_empty(), "nothing new was begun");
     let post = world
         .requests("op")
         .into_iter()
@@ -160,7 +162,6 @@ fn sigterm_lets_a_request_finish_and_its_answer_is_not_lost() {
         "the answer is stored"
     );
 
-    world.cancel("later", &[]);
     world.start();
     let objects = world.all_finished();
     assert_eq!(
@@ -179,11 +180,9 @@ fn sigterm_ends_an_idle_controller_at_once() {
     world.controller().terminate();
     assert!(world.controller().wait().success());
     assert!(
-        begun.elapsed() < Duration::from_secs(3),
+        begun.elapsed() < Duration::from_secs(10),
         "{:?}",
         begun.elapsed()
     );
-    let before = world.calls("op").len();
-    assert_eq!(world.calls("op").len(), before);
     assert_eq!(world.object("op").outcome(), "-");
 }

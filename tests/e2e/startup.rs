@@ -51,6 +51,28 @@ fn the_admin_server_tells_life_readiness_and_metrics() {
 }
 
 #[test]
+fn without_a_connection_it_is_not_ready_and_says_which() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let world = World::stopped("no-connection", Scenario::default(), &[], &[]);
+    let mut command = world.controller_command();
+    command.arg(format!(
+        "--endpoint-override=dialogflow/europe-west9=http://{closed}"
+    ));
+    let mut controller = ControllerProcess::spawn(command);
+    controller.wait_until_serving();
+    let log = controller.wait_for_log(|log| log.contains("not ready: connections"));
+    shows_no_internals(&log);
+    let (status, why) = controller.admin("/readyz");
+    assert!(
+        status == 503 && why.contains("connections: ") && why.contains(&closed.to_string()),
+        "{status} {why}"
+    );
+}
+
+#[test]
 fn without_a_token_it_works_but_is_not_ready_and_says_why() {
     let mut scenario = Scenario::default();
     scenario.identity.email = "123456789012-compute@developer.gserviceaccount.com".to_owned();
@@ -211,8 +233,14 @@ fn missing_and_outdated_crds_are_told_and_waited_for_and_an_older_object_is_reje
         name.remove("x-kubernetes-validations").unwrap();
     });
     control_plane.apply_text(&older).unwrap();
+    let grants = root().join("crds/cancellationgrants.yaml");
     control_plane
-        .apply_files(&[root().join("crds/cancellationgrants.yaml")])
+        .run_kubectl(&[
+            "apply",
+            "--server-side",
+            "--filename",
+            &grants.display().to_string(),
+        ])
         .unwrap();
     let log = controller.wait_for_log(|log| log.contains("is older than this controller"));
     assert!(

@@ -140,7 +140,7 @@ fn carry_out(sim: &mut Simulation, deed: Deed) {
                 0 => (WriteAnswer::Conflict(stored), false),
                 1 => (WriteAnswer::Unsure, carried_out),
                 2 => (WriteAnswer::Failed, false),
-                _ => (WriteAnswer::Conflict(stored), false),
+                _ => (WriteAnswer::Written(stored), false),
             });
         }
         Deed::SlowGets(ms) => sim.get_latency = Duration::from_millis(ms),

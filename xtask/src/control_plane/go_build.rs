@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -89,19 +90,17 @@ fn go_build(module: &Path, program: &Program, log: &Path, step: &str) -> Result<
     // Held, not waited for: its end is what tells the script that we are gone.
     let _alive = child.stdin.take();
     let start = Instant::now();
-    let mut told = start;
+    let (ended, end) = mpsc::channel();
+    std::thread::spawn(move || ended.send(child.wait()));
     loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status);
-        }
-        if told.elapsed() >= HEARTBEAT {
-            told = Instant::now();
-            eprintln!(
+        match end.recv_timeout(HEARTBEAT) {
+            Ok(status) => return Ok(status?),
+            Err(mpsc::RecvTimeoutError::Timeout) => eprintln!(
                 "control plane: {step}: {} so far",
                 minutes(start.elapsed().as_secs())
-            );
+            ),
+            Err(mpsc::RecvTimeoutError::Disconnected) => bail!("nobody waits for Go any more"),
         }
-        std::thread::sleep(Duration::from_millis(200));
     }
 }
 

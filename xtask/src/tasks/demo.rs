@@ -30,8 +30,8 @@ const TICK: Duration = Duration::from_millis(250);
 /// Watch cancellations of every fate, on a real API server, with an emulator in Google's place.
 ///
 /// Builds and starts everything on loopback addresses, applies the files in examples/ with kubectl,
-/// and shows what becomes of them until all are settled, in less than a minute. Nothing is left
-/// running afterwards.
+/// and shows what becomes of them until all are settled: less than a minute once everything is
+/// built (the control plane: about 8 minutes, once). Nothing is left running afterwards.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Fail unless every object ended as its file says.
