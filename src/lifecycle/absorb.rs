@@ -199,6 +199,12 @@ fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>)
         }
         WriteAnswer::Unsure => {
             known.write.must_reread = true;
+            known.write.failures = known.write.failures.saturating_add(1);
+            if known.write.failures > 1 {
+                // The first one is read back at once: somebody's cancel waits for it.
+                known.write.not_before =
+                    now.mono + backoff::after_failed_write(known.write.failures, context.jitter);
+            }
             known.write.lost_intent = (write.kind == WriteKind::Intent).then_some(write.attempts);
         }
         WriteAnswer::Failed => {

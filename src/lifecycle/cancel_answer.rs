@@ -39,7 +39,7 @@ fn accept(known: &mut Cancellation, context: &Context<'_>) {
     known.post.failure = None;
     known.post.failures = 0;
     known.post.denials = 0;
-    known.post.trying_another_token = false;
+    known.post.tried_another_token = false;
     known.post.denied_since = None;
     poll_soon(known, context);
 }
@@ -74,8 +74,9 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
     } else if kind.tells_of_the_operation() {
         known.post.denied_since = None;
     }
-    let another_token = kind == ErrorKind::Unauthenticated && !known.post.trying_another_token;
-    known.post.trying_another_token = another_token;
+    let unwanted = kind == ErrorKind::Unauthenticated;
+    let another_token = unwanted && !known.post.tried_another_token;
+    known.post.tried_another_token = unwanted;
     known.post.denials = match kind {
         ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => {
             known.post.denials.saturating_add(1)

@@ -66,8 +66,8 @@ pub(super) struct GetState {
     /// Passing errors in a row; denials in a row.
     pub failures: u32,
     pub denials: u32,
-    /// The last answer was a first UNAUTHENTICATED: another token is tried at once.
-    pub trying_another_token: bool,
+    /// The last answer was UNAUTHENTICATED: another token was tried at once after the first of them, and is not again.
+    pub tried_another_token: bool,
     /// Since when it has been denied, whatever else failed in between: only a success ends it.
     pub denied_since: Option<Timestamp>,
     /// Nothing but NOT_FOUND since then.
@@ -143,7 +143,7 @@ pub(super) struct PostState {
     pub failures: u32,
     pub denials: u32,
     /// As for GET.
-    pub trying_another_token: bool,
+    pub tried_another_token: bool,
     /// As for GET.
     pub denied_since: Option<Timestamp>,
     pub refusals: u32,
@@ -229,6 +229,18 @@ impl Cancellation {
             && self.object.spec.as_ref().is_ok_and(|spec| spec.suspend)
     }
 
+    /// Whether the stored status calls for help because of a denial, whatever failed since then.
+    pub(super) fn is_stalled_by_denial(&self) -> bool {
+        let others = [
+            Reason::NoGrant,
+            Reason::UnknownService,
+            Reason::UnknownVersion,
+            Reason::IdentityNotSupported,
+        ];
+        self.stored_condition(ConditionType::Stalled)
+            .is_some_and(|(_, reason)| others.iter().all(|other| other.name() != reason))
+    }
+
     /// Takes up what is stored: after a start of this process, or when somebody else wrote our part of the status.
     pub(super) fn restore(&mut self, now: Now) {
         let start = time::credible(self.object.status.start_time.as_ref(), &self.object, now);
@@ -279,11 +291,16 @@ impl Cancellation {
             }
             _ => {
                 // An intent with no known answer: the request may have arrived.
-                self.post.maybe_arrived = true;
+                // The answer to one that is still under way will say so itself.
+                self.post.maybe_arrived |= !self.post.in_flight;
                 self.post.must_see_running = true;
                 CancelState::Again { refused: false }
             }
         };
+        if let Some(get) = &mut self.get.in_flight {
+            // It began before what was just read.
+            get.stale = true;
+        }
     }
 
     fn restore_failure(&mut self, now: Now) {
@@ -296,10 +313,10 @@ impl Cancellation {
             return;
         };
         // Stalled without a success since then stays stalled, whatever failed last.
-        let stalled = self.stored_condition(ConditionType::Stalled);
-        let denied_since = match stalled {
-            Some((_, reason)) if reason != Reason::NoGrant.name() => Some(self.object.created),
-            _ => failure.is_denial().then_some(since),
+        let denied_since = if self.is_stalled_by_denial() {
+            Some(self.object.created)
+        } else {
+            failure.is_denial().then_some(since)
         };
         match failure.call {
             Call::Cancel => {
@@ -335,16 +352,25 @@ impl Cancellation {
         }
     }
 
-    /// The failure that the status shows: that of Cancel wins over one of Get or Token until it is cured.
+    /// The failure that the status shows: that of Cancel wins over one of Get or Token until it is cured, unless only the
+    /// denied GET keeps it from being cured.
     pub(super) fn failure(&self) -> Option<&Failure> {
+        if self.waits_for_a_denied_get() {
+            return self.get.failure.as_ref();
+        }
         self.post.failure.as_ref().or(self.get.failure.as_ref())
+    }
+
+    fn waits_for_a_denied_get(&self) -> bool {
+        let denied = |failure: &Option<Failure>| failure.as_ref().is_some_and(Failure::is_denial);
+        self.post.must_see_running && denied(&self.get.failure) && !denied(&self.post.failure)
     }
 
     /// Since when the failure that the status shows has been a denial, if a human may have to cure it.
     pub(super) fn denied_since(&self) -> Option<Timestamp> {
         match &self.post.failure {
-            Some(_) => self.post.denied_since,
-            None => self.get.denied_since,
+            Some(_) if !self.waits_for_a_denied_get() => self.post.denied_since,
+            _ => self.get.denied_since,
         }
     }
 

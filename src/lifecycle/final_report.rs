@@ -112,7 +112,7 @@ fn cancel_requested_at_the_end(known: &Cancellation, outcome: Outcome) -> (Sent,
         Accepted { .. } => (Sent::Yes, cancel_requested(known.cancel)),
         Unsupported => (Sent::NotTaken, cancel_requested(known.cancel)),
         _ if known.post.maybe_arrived => (Sent::Perhaps, cancel_requested(Sending)),
-        _ if was_sent && seen_done => (Sent::NotTaken, cancel_requested(Again { refused: true })),
+        _ if was_sent => (Sent::NotTaken, cancel_requested(Again { refused: true })),
         Again { refused: true } => (Sent::NotTaken, cancel_requested(known.cancel)),
         _ => {
             let (reason, text) = if seen_done {

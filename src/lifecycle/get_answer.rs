@@ -31,7 +31,7 @@ fn answered(known: &mut Cancellation, operation: &Operation, stale: bool, contex
     known.get.failure = None;
     known.get.failures = 0;
     known.get.denials = 0;
-    known.get.trying_another_token = false;
+    known.get.tried_another_token = false;
     known.get.denied_since = None;
     known.get.not_found_since = None;
     known.get.observed = Some(observed(operation));
@@ -99,8 +99,9 @@ fn failed(
         _ => 0,
     };
     known.get.failures = known.get.failures.saturating_add(1);
-    let another_token = kind == ErrorKind::Unauthenticated && !known.get.trying_another_token;
-    known.get.trying_another_token = another_token;
+    let unwanted = kind == ErrorKind::Unauthenticated;
+    let another_token = unwanted && !known.get.tried_another_token;
+    known.get.tried_another_token = unwanted;
 
     let delay = match kind {
         ErrorKind::NotFound | ErrorKind::Unimplemented => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Cancellation, Context, Effect, Event, Lane, Now, Plan, StatusWrite,
+    Cancellation, Context, Effect, Event, Grant, Lane, Now, Plan, StatusWrite,
     absorb::{absorb, withheld},
     backoff,
     cancellation::{CancelState, GetInFlight, LastGet, LastLook, Started},
@@ -11,7 +11,7 @@ use super::{
     report::{Report, report},
     status_write, time,
 };
-use crate::api::Reason;
+use crate::api::{Outcome, Reason};
 
 /// Takes in an event and says what to do now and when to come back.
 pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Plan {
@@ -77,7 +77,7 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
                 &mut plan,
             );
         } else {
-            plan.wake_at = Some(at);
+            plan.wake_at = Some(plan.wake_at.map_or(at, |before| before.min(at)));
         }
     }
     plan.wake_at = [plan.wake_at, next_wake(known, &gate, &report, context)]
@@ -130,8 +130,18 @@ fn change_mode(known: &mut Cancellation, gate: &Gate, context: &Context<'_>) {
             });
         }
         // What ends at its deadline without a grant says so.
-        Gate::End(_) => {}
+        Gate::End(_) if context.grant == Grant::NotGranted => {
+            known
+                .not_granted_since
+                .get_or_insert_with(|| time::stored_now(&known.object, now));
+        }
         _ => known.not_granted_since = None,
+    }
+    if !matches!(gate, Gate::LastLook | Gate::End(_)) {
+        // Somebody moved the deadline before its outcome was stored.
+        known.ending = known
+            .ending
+            .filter(|ending| ending.outcome != Outcome::Unknown);
     }
     if *gate != Gate::LastLook {
         known.last_look = None;
@@ -158,19 +168,25 @@ fn act(known: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
             return;
         }
     }
-    let first = known.cancel == CancelState::NotSent && known.get.last.is_none();
-    if first {
+    let lane = if observes(known) {
         known
             .get
             .observe_until
             .get_or_insert(now.mono.saturating_add(context.settings.observe_budget));
-    }
-    get_if_due(
-        known,
-        now,
-        if first { Lane::Start } else { Lane::Poll },
-        plan,
+        Lane::Start
+    } else {
+        Lane::Poll
+    };
+    get_if_due(known, now, lane, plan);
+}
+
+/// Whether the next cancel request waits, for a moment, for the first look since the object was allowed to act.
+const fn observes(known: &Cancellation) -> bool {
+    let sends = matches!(
+        known.cancel,
+        CancelState::NotSent | CancelState::Again { .. }
     );
+    sends && known.get.last.is_none()
 }
 
 /// Whether the next cancel request may be announced.
@@ -180,15 +196,14 @@ fn may_intend(known: &Cancellation, now: Now) -> bool {
     {
         return false;
     }
+    let looked = !observes(known)
+        || known
+            .get
+            .observe_until
+            .is_some_and(|until| until <= now.mono);
     match known.cancel {
-        CancelState::NotSent => {
-            known.get.last.is_some()
-                || known
-                    .get
-                    .observe_until
-                    .is_some_and(|until| until <= now.mono)
-        }
-        CancelState::Again { .. } => !known.post.must_see_running,
+        CancelState::NotSent => looked,
+        CancelState::Again { .. } => looked && !known.post.must_see_running,
         _ => false,
     }
 }
@@ -259,7 +274,7 @@ fn is_settled(known: &Cancellation, gate: &Gate, context: &Context<'_>) -> bool 
         Gate::Go => match known.cancel {
             // A first UNAUTHENTICATED is answered with another token at once.
             CancelState::NotSent => {
-                !asking || (known.get.last.is_some() && !known.get.trying_another_token)
+                !asking || (known.get.last.is_some() && !trying_another_token(known))
             }
             // The first poll may end it and save a write, if it comes soon.
             CancelState::Accepted { polled } => polled || (!asking && !is_near(known, context)),
@@ -270,6 +285,11 @@ fn is_settled(known: &Cancellation, gate: &Gate, context: &Context<'_>) -> bool 
             CancelState::Intended | CancelState::Sending => false,
         },
     }
+}
+
+/// Whether the GET under way is the one with another token, after a first UNAUTHENTICATED.
+const fn trying_another_token(known: &Cancellation) -> bool {
+    known.get.tried_another_token && known.get.denials == 1
 }
 
 /// Whether the next poll comes about as soon as a first one does.
@@ -309,7 +329,7 @@ fn next_wake(
 /// When the next intent may be due by time alone.
 fn next_intent(known: &Cancellation, now: Now) -> Option<Duration> {
     match known.cancel {
-        CancelState::NotSent if known.get.last.is_none() => known
+        _ if observes(known) => known
             .get
             .observe_until
             .map(|until| until.max(known.post.next_at)),

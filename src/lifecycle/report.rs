@@ -113,8 +113,10 @@ fn under_way(
         }
         _ => match known.failure() {
             Some(failure) => {
+                // Another failure does not begin it, but does not end it either.
                 let left = known
                     .denied_since()
+                    .filter(|_| failure.is_denial() || known.is_stalled_by_denial())
                     .map(|since| left(PERMISSION_PATIENCE, since, context));
                 (failure.reason(), message::failure(failure, spec), left)
             }

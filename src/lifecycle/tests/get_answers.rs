@@ -249,7 +249,7 @@ fn invalid_to_both_is_rejected() {
     );
     assert_eq!(sim.run(), Some(Outcome::Rejected));
     assert_eq!((sim.gets.len(), sim.posts.len()), (1, 1));
-    assert_eq!(sim.condition("CancelRequested"), "False/NotSent");
+    assert_eq!(sim.condition("CancelRequested"), "False/Refused");
 }
 
 #[test]

@@ -5,5 +5,6 @@ mod cancel_answers;
 mod get_answers;
 mod interleavings;
 mod properties;
+mod recovery;
 mod simulation;
 mod waiting_tools;

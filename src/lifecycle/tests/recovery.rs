@@ -1,0 +1,186 @@
+//! How it goes on after faults, other writers and second thoughts. Each test is a fault that was there once.
+
+use std::time::Duration;
+
+use super::simulation::{Simulation, done, error, object, running};
+use crate::{
+    api::{CancellationStatus, Outcome},
+    google::answer::ErrorKind,
+    lifecycle::{Event, Grant, WriteAnswer},
+};
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn writes_that_end_in_doubt_again_and_again_are_paced() {
+    let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
+    sim.write_faults = vec![(WriteAnswer::Unsure, false); 20];
+    sim.run_for(s(5));
+    assert!(
+        sim.write_faults.len() > 10,
+        "{} left",
+        sim.write_faults.len()
+    );
+    assert_eq!(sim.run(), Some(Outcome::Cancelled));
+}
+
+#[test]
+fn a_grant_that_comes_back_brings_a_look_before_the_next_request() {
+    for kind in [ErrorKind::FailedPrecondition, ErrorKind::PermissionDenied] {
+        let mut sim = Simulation::new(
+            |_, now| if now >= s(1000) { done(0) } else { running() },
+            move |_| Err(error(kind)),
+        );
+        sim.run_for(s(5));
+        sim.set_grant(Grant::NotGranted);
+        sim.run_for(s(3600));
+        sim.set_grant(Grant::Granted);
+        assert_eq!(sim.run(), Some(Outcome::Completed));
+        assert_eq!(sim.posts.len(), 1, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_deadline_that_is_moved_while_unknown_is_being_written_counts() {
+    let mut object = object();
+    object.spec.as_mut().unwrap().deadline = s(100);
+    let mut sim = Simulation::of(
+        object,
+        |_, now| if now >= s(500) { done(1) } else { running() },
+        |_| Ok(()),
+    );
+    sim.run_for(s(99));
+    // The edit is stored, but the watch is slower than the write.
+    sim.stored.spec.as_mut().unwrap().deadline = s(86_400);
+    sim.stored.generation += 1;
+    sim.touch();
+    assert_eq!(sim.run(), Some(Outcome::Cancelled));
+}
+
+#[test]
+fn a_passing_failure_after_one_denial_does_not_stall() {
+    let mut sim = Simulation::new(
+        |n, _| match n {
+            1 => Err(error(ErrorKind::PermissionDenied)),
+            _ => Err(error(ErrorKind::Unavailable)),
+        },
+        |_| Ok(()),
+    );
+    sim.run_for(s(1000));
+    assert_eq!(sim.condition("Reconciling"), "True/Unavailable");
+    assert!(sim.notices.is_empty());
+}
+
+#[test]
+fn unwanted_tokens_are_replaced_at_once_only_the_first_time() {
+    let mut sim = Simulation::new(|_, _| Err(error(ErrorKind::Unauthenticated)), |_| Ok(()));
+    sim.run_for(s(300));
+    let waits: Vec<u64> = sim
+        .gets
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_secs())
+        .collect();
+    assert_eq!(waits, [0, 30, 60, 120]);
+
+    let mut sim = Simulation::new(|_, _| running(), |_| Err(error(ErrorKind::Unauthenticated)));
+    sim.run_for(s(300));
+    let waits: Vec<u64> = sim
+        .posts
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_secs())
+        .collect();
+    assert_eq!(waits, [0, 30, 60, 120]);
+}
+
+#[test]
+fn what_ends_without_a_grant_says_so() {
+    let mut object = object();
+    object.spec.as_mut().unwrap().deadline = s(100);
+    // A process that starts after the deadline.
+    let mut sim = Simulation::of(object.clone(), |_, _| running(), |_| Ok(()));
+    sim.run_for(s(50));
+    sim.grant = Grant::NotGranted;
+    sim.now = s(5000);
+    sim.restart();
+    assert_eq!(sim.run(), Some(Outcome::Unknown));
+    assert_eq!(sim.condition("Authorized"), "False/NoGrant");
+    // Revoked during the last look.
+    let mut sim = Simulation::of(object, |_, _| running(), |_| Ok(()));
+    sim.run_for(s(90));
+    sim.get_latency = s(5);
+    while sim.gets.last().is_none_or(|last| *last < s(100)) {
+        assert!(sim.next(s(200)));
+    }
+    sim.set_grant(Grant::NotGranted);
+    assert_eq!(sim.run(), Some(Outcome::Unknown));
+    assert_eq!(sim.condition("Authorized"), "False/NoGrant");
+}
+
+#[test]
+fn a_refusal_is_a_refusal_although_somebody_wrote_our_status_meanwhile() {
+    let mut sim = Simulation::new(
+        |_, _| running(),
+        |_| Err(error(ErrorKind::FailedPrecondition)),
+    );
+    sim.cancel_latency = s(5);
+    while sim.posts.is_empty() {
+        assert!(sim.next(s(2)));
+    }
+    sim.stored.status.conditions.clear();
+    sim.touch();
+    let seen = Event::Seen(Box::new(sim.stored.clone()));
+    sim.deliver(seen);
+    sim.run_for(s(20));
+    assert_eq!(sim.condition("CancelRequested"), "False/Refused");
+}
+
+#[test]
+fn a_denied_get_that_everything_waits_for_is_shown_and_stalls() {
+    let mut sim = Simulation::new(
+        |n, _| match n {
+            1 => running(),
+            _ => Err(error(ErrorKind::PermissionDenied)),
+        },
+        |_| Err(error(ErrorKind::Unavailable)),
+    );
+    sim.run_for(s(600));
+    assert_eq!(sim.posts.len(), 1);
+    assert_eq!(sim.condition("Stalled"), "True/PermissionDenied");
+}
+
+#[test]
+fn what_was_sent_and_not_taken_is_never_called_not_sent() {
+    let mut sim = Simulation::new(
+        |n, _| match n {
+            1 => running(),
+            _ => Err(error(ErrorKind::NotFound)),
+        },
+        |_| Err(error(ErrorKind::NotFound)),
+    );
+    assert_eq!(sim.run(), Some(Outcome::NotFound));
+    assert_eq!(sim.condition("CancelRequested"), "False/Refused");
+}
+
+#[test]
+fn a_get_older_than_another_controllers_intent_does_not_count() {
+    let mut sim = Simulation::new(
+        |n, _| match n {
+            1 => running(),
+            _ => Err(error(ErrorKind::Unavailable)),
+        },
+        |_| Ok(()),
+    );
+    sim.get_latency = Duration::from_millis(200);
+    sim.run_for(Duration::from_millis(100));
+    sim.stored.status = CancellationStatus {
+        cancel_attempts: Some(1),
+        ..sim.stored.status.clone()
+    };
+    sim.touch();
+    let seen = Event::Seen(Box::new(sim.stored.clone()));
+    sim.deliver(seen);
+    sim.run_for(s(600));
+    assert_eq!(sim.posts.len(), 0);
+}
