@@ -60,9 +60,10 @@ impl<'a> Tries<'a> {
     }
 
     async fn failed(&mut self, why: String) {
-        self.complaint
-            .say(&format!("not ready: {}: {why}", self.step));
+        let line = format!("not ready: {}: {why}", self.step);
+        // First where a probe looks: whoever has read the log finds it there.
         self.health.explain(self.step, why);
+        self.complaint.say(&line);
         sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }

@@ -209,7 +209,7 @@ fn rows() -> Vec<Row> {
             "rejected",
             refuse_both,
             "Rejected",
-            bad("False/NotSent", "True/Rejected"),
+            bad("False/Refused", "True/Rejected"),
             &[Get, Cancel],
             2,
         ),
