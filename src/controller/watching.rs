@@ -97,8 +97,8 @@ impl Watching {
         let message = self.message(error);
         // The API server ends watches as it likes: the first failure is everyday life.
         if self.failures > 1 || is_refusal(error) {
+            self.health.explain(self.step, message.as_str());
             self.complaint.say(&message);
-            self.health.explain(self.step, message);
         }
         if is_gone(error) || self.failures.is_multiple_of(ERRORS_IN_A_ROW) {
             self.begin_anew();
