@@ -43,8 +43,8 @@ pub async fn wait(client: &Client, namespaces: &[String], health: &Health) {
         match check(client, namespaces).await {
             Ok(()) => break,
             Err(message) => {
+                health.not_yet(STEP, message.as_str());
                 complaint.say(&message);
-                health.not_yet(STEP, message);
             }
         }
         sleep(pause).await;
