@@ -73,6 +73,16 @@ enum NotMade {
     NoToken(CallError),
 }
 
+impl From<Event> for CallAnswer {
+    /// No token was refused.
+    fn from(event: Event) -> Self {
+        Self {
+            event,
+            refused: None,
+        }
+    }
+}
+
 impl Calls {
     /// What an object addresses; an error if there is nothing to call, which the life cycle never asks for.
     ///
@@ -109,24 +119,15 @@ impl Calls {
     pub async fn get(&self, address: &Address, regardless_of_quota: bool) -> CallAnswer {
         let caller = self.caller(address);
         if !regardless_of_quota && let Some(until) = self.held(Share::Get, &caller) {
-            return CallAnswer {
-                event: Event::GetHeld(until),
-                refused: None,
-            };
+            return Event::GetHeld(until).into();
         }
         let token = match self.token(address).await {
             Ok(token) => token,
             Err(NotMade::Withheld) => {
-                return CallAnswer {
-                    event: Event::GetWithheld,
-                    refused: None,
-                };
+                return Event::GetWithheld.into();
             }
             Err(NotMade::NoToken(error)) => {
-                return CallAnswer {
-                    event: Event::GetAnswered(Err(error)),
-                    refused: None,
-                };
+                return Event::GetAnswered(Err(error)).into();
             }
         };
         let answer = self
@@ -152,16 +153,10 @@ impl Calls {
         let token = match self.token(address).await {
             Ok(token) => token,
             Err(NotMade::Withheld) => {
-                return CallAnswer {
-                    event: Event::CancelWithheld,
-                    refused: None,
-                };
+                return Event::CancelWithheld.into();
             }
             Err(NotMade::NoToken(error)) => {
-                return CallAnswer {
-                    event: Event::CancelAnswered(Err(error)),
-                    refused: None,
-                };
+                return Event::CancelAnswered(Err(error)).into();
             }
         };
         let caller = self.caller(address);

@@ -6,7 +6,7 @@ use super::{
     Cancellation, Context, Effect, Now, backoff,
     cancellation::{CancelState, LastGet},
     ending::Ending,
-    failure::Failure,
+    failure::Failures,
     get_answer::refuse,
     time,
 };
@@ -36,11 +36,7 @@ pub fn absorb(
 
 fn accept(known: &mut Cancellation, context: &Context<'_>) {
     known.cancel = CancelState::Accepted { polled: false };
-    known.post.failure = None;
-    known.post.failures = 0;
-    known.post.denials = 0;
-    known.post.tried_another_token = false;
-    known.post.denied_since = None;
+    known.post.failures = Failures::default();
     poll_soon(known, context);
 }
 
@@ -49,7 +45,7 @@ fn accept(known: &mut Cancellation, context: &Context<'_>) {
 fn poll_soon(known: &mut Cancellation, context: &Context<'_>) {
     let pace = backoff::poll_pace(known.age(context.now), context.settings, context.jitter);
     let soon = context.now.mono.saturating_add(pace);
-    known.get.next_at = if known.get.failure.is_some() {
+    known.get.next_at = if known.get.failures.last.is_some() {
         known.get.next_at.max(soon)
     } else {
         soon
@@ -61,28 +57,11 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
     let kind = error.kind;
     let retry_after = error.retry_after;
     let since = time::stored_now(&known.object, now);
-    known.post.failure = Some(Failure::next(
-        known.post.failure.as_ref(),
-        Call::Cancel,
-        error,
-        since,
-    ));
+    let denied = known
+        .post
+        .failures
+        .note(Call::Cancel, error, since, context.jitter);
     known.post.invalid_argument = kind == ErrorKind::InvalidArgument;
-
-    if known.post.failure.as_ref().is_some_and(Failure::is_denial) {
-        known.post.denied_since.get_or_insert(since);
-    } else if kind.tells_of_the_operation() {
-        known.post.denied_since = None;
-    }
-    let unwanted = kind == ErrorKind::Unauthenticated;
-    let another_token = unwanted && !known.post.tried_another_token;
-    known.post.tried_another_token = unwanted;
-    known.post.denials = match kind {
-        ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => {
-            known.post.denials.saturating_add(1)
-        }
-        _ => 0,
-    };
 
     let mut effects = Vec::new();
     // It is not under way any more, whatever follows.
@@ -109,19 +88,11 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
                 poll_soon(known, context);
             }
         },
-        ErrorKind::PermissionDenied => again(
-            known,
-            context,
-            backoff::after_denial(known.post.denials, context.jitter),
-        ),
-        ErrorKind::Unauthenticated => {
-            effects.push(Effect::DropToken);
-            let delay = if another_token {
-                Duration::ZERO
-            } else {
-                backoff::after_denial(known.post.denials.saturating_sub(1), context.jitter)
-            };
-            again(known, context, delay);
+        ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => {
+            if kind == ErrorKind::Unauthenticated {
+                effects.push(Effect::DropToken);
+            }
+            again(known, context, denied.unwrap_or_default());
         }
         ErrorKind::ResourceExhausted => {
             again(
@@ -131,22 +102,22 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
             );
         }
         ErrorKind::Token => {
-            known.post.failures = known.post.failures.saturating_add(1);
+            known.post.failures.passing = known.post.failures.passing.saturating_add(1);
             again(
                 known,
                 context,
-                backoff::after_passing_error(known.post.failures, context.jitter),
+                backoff::after_passing_error(known.post.failures.passing, context.jitter),
             );
         }
         _ => {
-            known.post.failures = known.post.failures.saturating_add(1);
+            known.post.failures.passing = known.post.failures.passing.saturating_add(1);
             known.post.maybe_arrived = true;
             known.post.must_see_running = true;
-            let delay = backoff::after_passing_error(known.post.failures, context.jitter);
+            let delay = backoff::after_passing_error(known.post.failures.passing, context.jitter);
             again(known, context, delay);
             // A GET decides whether there is anything left to cancel; it comes when the next intent may.
             let look_at = now.mono.saturating_add(delay);
-            known.get.next_at = if known.get.failure.is_some() {
+            known.get.next_at = if known.get.failures.last.is_some() {
                 known.get.next_at.max(look_at)
             } else {
                 look_at
@@ -158,7 +129,7 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
 
 /// A GET at once, unless a denial has GETs paced.
 fn look_now(known: &mut Cancellation, now: Now) {
-    if known.get.denials == 0 {
+    if known.get.failures.denials == 0 {
         known.get.next_at = now.mono;
     }
 }
@@ -168,7 +139,7 @@ fn again(known: &mut Cancellation, context: &Context<'_>, delay: Duration) {
     known.cancel = CancelState::Again { refused: false };
     known.post.next_at = context.now.mono.saturating_add(delay);
     let pace = backoff::poll_pace(known.age(context.now), context.settings, context.jitter);
-    if known.get.failure.is_none() {
+    if known.get.failures.last.is_none() {
         known.get.next_at = context.now.mono.saturating_add(pace);
     }
 }

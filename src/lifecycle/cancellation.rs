@@ -5,7 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Effect, Now, ObjectView, WriteKind, backoff, ending::Ending, event::Notice, failure::Failure,
+    Effect, Now, ObjectView, WriteKind, backoff,
+    ending::Ending,
+    event::Notice,
+    failure::{Failure, Failures},
     time,
 };
 use crate::api::{Call, ConditionStatus, ConditionType, ObservedOperation, Reason};
@@ -63,20 +66,14 @@ pub(super) struct GetState {
     pub last: Option<LastGet>,
     /// When the first cancel stops to wait for the first GET.
     pub observe_until: Option<Duration>,
-    /// Passing errors in a row; denials in a row.
-    pub failures: u32,
-    pub denials: u32,
-    /// The last answer was UNAUTHENTICATED: another token was tried at once after the first of them, and is not again.
-    pub tried_another_token: bool,
-    /// Since when it has been denied, whatever else failed in between: only a success ends it.
-    pub denied_since: Option<Timestamp>,
+    /// How it failed since its last success.
+    pub failures: Failures,
     /// Nothing but NOT_FOUND since then.
     pub not_found_since: Option<Duration>,
     /// A GET has answered this: the operation exists, or did.
     pub observed: Option<ObservedOperation>,
     /// The generation for which a suspended object was last looked at.
     pub looked_at: Option<i64>,
-    pub failure: Option<Failure>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -140,14 +137,9 @@ pub(super) struct PostState {
     pub held: bool,
     /// The last answer was INVALID_ARGUMENT.
     pub invalid_argument: bool,
-    pub failures: u32,
-    pub denials: u32,
-    /// As for GET.
-    pub tried_another_token: bool,
-    /// As for GET.
-    pub denied_since: Option<Timestamp>,
+    /// How it failed since it was last taken.
+    pub failures: Failures,
     pub refusals: u32,
-    pub failure: Option<Failure>,
     /// A request is under way.
     pub in_flight: bool,
     /// When this process learned of the first intent, by its own clock.
@@ -320,12 +312,12 @@ impl Cancellation {
         };
         match failure.call {
             Call::Cancel => {
-                self.post.failure = Some(failure);
-                self.post.denied_since = denied_since;
+                self.post.failures.last = Some(failure);
+                self.post.failures.denied_since = denied_since;
             }
             Call::Get | Call::Token => {
-                self.get.failure = Some(failure);
-                self.get.denied_since = denied_since;
+                self.get.failures.last = Some(failure);
+                self.get.failures.denied_since = denied_since;
             }
         }
     }
@@ -356,21 +348,27 @@ impl Cancellation {
     /// denied GET keeps it from being cured.
     pub(super) fn failure(&self) -> Option<&Failure> {
         if self.waits_for_a_denied_get() {
-            return self.get.failure.as_ref();
+            return self.get.failures.last.as_ref();
         }
-        self.post.failure.as_ref().or(self.get.failure.as_ref())
+        self.post
+            .failures
+            .last
+            .as_ref()
+            .or(self.get.failures.last.as_ref())
     }
 
     fn waits_for_a_denied_get(&self) -> bool {
         let denied = |failure: &Option<Failure>| failure.as_ref().is_some_and(Failure::is_denial);
-        self.post.must_see_running && denied(&self.get.failure) && !denied(&self.post.failure)
+        self.post.must_see_running
+            && denied(&self.get.failures.last)
+            && !denied(&self.post.failures.last)
     }
 
     /// Since when the failure that the status shows has been a denial, if a human may have to cure it.
     pub(super) fn denied_since(&self) -> Option<Timestamp> {
-        match &self.post.failure {
-            Some(_) if !self.waits_for_a_denied_get() => self.post.denied_since,
-            _ => self.get.denied_since,
+        match &self.post.failures.last {
+            Some(_) if !self.waits_for_a_denied_get() => self.post.failures.denied_since,
+            _ => self.get.failures.denied_since,
         }
     }
 
@@ -400,7 +398,7 @@ impl Cancellation {
     }
 
     /// Whether the grants allowed it when they were last looked at.
-    pub(super) const fn mode_is_granted(&self) -> bool {
+    pub(super) const fn was_granted(&self) -> bool {
         self.not_granted_since.is_none()
     }
 

@@ -1,8 +1,11 @@
 //! A call that failed, kept until the same call succeeds.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::backoff;
 use crate::{
     api::{Call, LastError, Reason},
     google::answer::{CallError, ErrorKind},
@@ -17,6 +20,61 @@ pub struct Failure {
     pub error: CallError,
     /// When the first of an unbroken row of the same failure happened.
     pub since: Timestamp,
+}
+
+/// How one call, GET or cancel, failed since its last success.
+#[derive(Clone, Debug, Default)]
+pub struct Failures {
+    /// The last one.
+    pub last: Option<Failure>,
+    /// Passing errors in a row: what the next delay grows with. Each call counts its own.
+    pub passing: u32,
+    /// Denials in a row.
+    pub denials: u32,
+    /// The last answer was UNAUTHENTICATED: another token was tried at once after the first of them, and is not again.
+    pub tried_another_token: bool,
+    /// Since when it has been denied, whatever else failed in between: only a success ends it.
+    pub denied_since: Option<Timestamp>,
+}
+
+impl Failures {
+    /// One more. Returns how long a denial asks to wait, nothing for any other failure.
+    pub fn note(
+        &mut self,
+        call: Call,
+        error: CallError,
+        now: Timestamp,
+        jitter: f64,
+    ) -> Option<Duration> {
+        let kind = error.kind;
+        let failure = Failure::next(self.last.as_ref(), call, error, now);
+        if failure.is_denial() {
+            self.denied_since.get_or_insert(now);
+        } else if kind.tells_of_the_operation() {
+            self.denied_since = None;
+        }
+        self.last = Some(failure);
+        let unwanted = kind == ErrorKind::Unauthenticated;
+        let another_token = unwanted && !self.tried_another_token;
+        self.tried_another_token = unwanted;
+        match kind {
+            ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => {
+                self.denials = self.denials.saturating_add(1);
+            }
+            _ => {
+                self.denials = 0;
+                return None;
+            }
+        }
+        Some(match kind {
+            // Once more at once, with another token; only then is it paced.
+            _ if another_token => Duration::ZERO,
+            ErrorKind::Unauthenticated => {
+                backoff::after_denial(self.denials.saturating_sub(1), jitter)
+            }
+            _ => backoff::after_denial(self.denials, jitter),
+        })
+    }
 }
 
 impl Failure {

@@ -48,7 +48,7 @@ fn finished(
 
     let mut rows: Vec<Row> = Vec::new();
     if spec.is_some() {
-        rows.push(if known.mode_is_granted() {
+        rows.push(if known.was_granted() {
             (
                 Authorized,
                 True,
@@ -105,7 +105,8 @@ fn cancel_requested_at_the_end(known: &Cancellation, outcome: Outcome) -> (Sent,
     // A request that was answered with a failure was sent, and not taken.
     let was_sent = known
         .post
-        .failure
+        .failures
+        .last
         .as_ref()
         .is_some_and(|failure| failure.call == Call::Cancel);
     match known.cancel {

@@ -6,7 +6,7 @@ use super::{
     Cancellation, Context, Effect, backoff,
     cancellation::{CancelState, LastGet},
     ending::Ending,
-    failure::Failure,
+    failure::Failures,
     time,
 };
 use crate::{
@@ -28,11 +28,7 @@ pub fn absorb(known: &mut Cancellation, answer: GetAnswer, context: &Context<'_>
 
 fn answered(known: &mut Cancellation, operation: &Operation, stale: bool, context: &Context<'_>) {
     let now = context.now;
-    known.get.failure = None;
-    known.get.failures = 0;
-    known.get.denials = 0;
-    known.get.tried_another_token = false;
-    known.get.denied_since = None;
+    known.get.failures = Failures::default();
     known.get.not_found_since = None;
     known.get.observed = Some(observed(operation));
     known.get.looked_at = Some(known.object.generation);
@@ -92,36 +88,26 @@ fn failed(
         ErrorKind::NotFound => known.get.not_found_since.or(Some(now.mono)),
         _ => None,
     };
-    known.get.denials = match kind {
-        ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => {
-            known.get.denials.saturating_add(1)
-        }
-        _ => 0,
-    };
-    known.get.failures = known.get.failures.saturating_add(1);
-    let unwanted = kind == ErrorKind::Unauthenticated;
-    let another_token = unwanted && !known.get.tried_another_token;
-    known.get.tried_another_token = unwanted;
+    known.get.failures.passing = known.get.failures.passing.saturating_add(1);
+    let retry_after = error.retry_after;
+    let denied = known
+        .get
+        .failures
+        .note(Call::Get, error, since, context.jitter);
 
-    let delay = match kind {
+    if kind == ErrorKind::Unauthenticated {
+        effects.push(Effect::DropToken);
+    }
+    let delay = denied.unwrap_or_else(|| match kind {
         ErrorKind::NotFound | ErrorKind::Unimplemented => {
-            known.get.failures = 0;
+            known.get.failures.passing = 0;
             pace(known, context)
         }
-        ErrorKind::PermissionDenied => backoff::after_denial(known.get.denials, context.jitter),
-        ErrorKind::Unauthenticated => {
-            effects.push(Effect::DropToken);
-            if another_token {
-                Duration::ZERO
-            } else {
-                backoff::after_denial(known.get.denials.saturating_sub(1), context.jitter)
-            }
-        }
         ErrorKind::ResourceExhausted => {
-            backoff::after_used_up_quota(error.retry_after, now.wall, context.jitter)
+            backoff::after_used_up_quota(retry_after, now.wall, context.jitter)
         }
-        _ => backoff::after_passing_error(known.get.failures, context.jitter),
-    };
+        _ => backoff::after_passing_error(known.get.failures.passing, context.jitter),
+    });
     known.get.next_at = now.mono.saturating_add(delay);
     known.get.last = Some(match kind {
         ErrorKind::NotFound => LastGet::NotFound,
@@ -130,17 +116,6 @@ fn failed(
         ErrorKind::Unimplemented => LastGet::Unimplemented,
         _ => LastGet::Failed,
     });
-    known.get.failure = Some(Failure::next(
-        known.get.failure.as_ref(),
-        Call::Get,
-        error,
-        since,
-    ));
-    if known.get.failure.as_ref().is_some_and(Failure::is_denial) {
-        known.get.denied_since.get_or_insert(since);
-    } else if kind.tells_of_the_operation() {
-        known.get.denied_since = None;
-    }
     known.get.looked_at = Some(known.object.generation);
     if known.cancel == (CancelState::Accepted { polled: false }) && !stale {
         known.cancel = CancelState::Accepted { polled: true };

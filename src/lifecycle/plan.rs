@@ -220,7 +220,7 @@ fn get_if_due(known: &mut Cancellation, now: Now, lane: Lane, plan: &mut Plan) {
 
 /// Once a generation, then every minute.
 fn look(known: &mut Cancellation, now: Now, plan: &mut Plan) {
-    if known.get.looked_at != Some(known.object.generation) && known.get.failure.is_none() {
+    if known.get.looked_at != Some(known.object.generation) && known.get.failures.last.is_none() {
         known.get.next_at = known.get.next_at.min(now.mono);
     }
     let lane = if known.get.last.is_none() {
@@ -279,7 +279,7 @@ fn is_settled(known: &Cancellation, gate: &Gate, context: &Context<'_>) -> bool 
             // The first poll may end it and save a write, if it comes soon.
             CancelState::Accepted { polled } => polled || (!asking && !is_near(known, context)),
             CancelState::Unsupported | CancelState::AwaitingGet => {
-                !asking && known.get.failure.is_some()
+                !asking && known.get.failures.last.is_some()
             }
             CancelState::Again { .. } => true,
             CancelState::Intended | CancelState::Sending => false,
@@ -289,7 +289,7 @@ fn is_settled(known: &Cancellation, gate: &Gate, context: &Context<'_>) -> bool 
 
 /// Whether the GET under way is the one with another token, after a first UNAUTHENTICATED.
 const fn trying_another_token(known: &Cancellation) -> bool {
-    known.get.tried_another_token && known.get.denials == 1
+    known.get.failures.tried_another_token && known.get.failures.denials == 1
 }
 
 /// Whether the next poll comes about as soon as a first one does.

@@ -145,7 +145,7 @@ fn under_way(
         ),
     }];
 
-    let looked = known.get.last == Some(LastGet::Running) && known.get.failure.is_none();
+    let looked = known.get.last == Some(LastGet::Running) && known.get.failures.last.is_none();
     if *gate == Gate::Suspended && looked {
         // What is desired is done: neither Ready nor Reconciling nor Stalled, which kstatus calls Current.
         rows.push((
