@@ -27,14 +27,7 @@ fn what_may_have_arrived_is_looked_at_and_announced_before_it_is_sent_again() {
         "again",
         rows.iter().map(|row| (row.name, script(&row.answer))),
     );
-    world
-        .apply(
-            &rows
-                .iter()
-                .map(|row| manifest(row.name, &[]))
-                .collect::<String>(),
-        )
-        .unwrap();
+    world.cancel_all(rows.iter().map(|row| row.name));
     let objects = world.all_finished();
     let writes = world.status_writes_of(
         &rows

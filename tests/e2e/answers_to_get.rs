@@ -64,14 +64,7 @@ fn no_failed_get_holds_the_cancel_back_or_ends_anything() {
         Script::default().with_fault(Fault::new(FaultCall::Get, row.answer.clone()).times(3))
     };
     let world = World::new("get", rows.iter().map(|row| (row.name, script(row))));
-    world
-        .apply(
-            &rows
-                .iter()
-                .map(|row| manifest(row.name, &[]))
-                .collect::<String>(),
-        )
-        .unwrap();
+    world.cancel_all(rows.iter().map(|row| row.name));
     let objects = world.all_finished();
     let writes = world.status_writes_of(
         &rows

@@ -194,6 +194,12 @@ impl World {
             .kubectl(&["apply", "--filename=-"], manifests)
     }
 
+    /// Declares the cancellation of several operations at once, each under its own name.
+    pub fn cancel_all<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
+        let manifests: String = names.into_iter().map(|name| manifest(name, &[])).collect();
+        self.apply(&manifests).unwrap();
+    }
+
     /// Applies a cancellation of [`operation`]`(name)` as the tenant.
     pub fn cancel(&self, name: &str, spec: &[&str]) {
         self.apply(&manifest(name, spec)).unwrap();

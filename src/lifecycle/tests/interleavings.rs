@@ -237,13 +237,9 @@ fn a_lost_intent_of_which_nothing_was_sent_is_not_taken_for_sent() {
 fn somebody_who_writes_our_status_while_a_request_is_under_way_causes_no_second_one() {
     let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
     sim.cancel_latency = s(5);
-    while sim.posts.is_empty() {
-        assert!(sim.next(s(2)));
-    }
+    sim.run_until_posted();
     sim.stored.status.conditions.clear();
-    sim.touch();
-    let seen = Event::Seen(Box::new(sim.stored.clone()));
-    sim.deliver(seen);
+    sim.show();
     sim.run_for(s(60));
     assert_eq!(sim.posts.len(), 1);
     assert_eq!(sim.condition("CancelRequested"), "True/Accepted");

@@ -6,7 +6,7 @@ use super::simulation::{Simulation, done, error, object, running};
 use crate::{
     api::{CancellationStatus, Outcome},
     google::answer::ErrorKind,
-    lifecycle::{Event, Grant, WriteAnswer},
+    lifecycle::{Grant, WriteAnswer},
 };
 
 const fn s(seconds: u64) -> Duration {
@@ -125,13 +125,9 @@ fn a_refusal_is_a_refusal_although_somebody_wrote_our_status_meanwhile() {
         |_| Err(error(ErrorKind::FailedPrecondition)),
     );
     sim.cancel_latency = s(5);
-    while sim.posts.is_empty() {
-        assert!(sim.next(s(2)));
-    }
+    sim.run_until_posted();
     sim.stored.status.conditions.clear();
-    sim.touch();
-    let seen = Event::Seen(Box::new(sim.stored.clone()));
-    sim.deliver(seen);
+    sim.show();
     sim.run_for(s(20));
     assert_eq!(sim.condition("CancelRequested"), "False/Refused");
 }
@@ -178,9 +174,7 @@ fn a_get_older_than_another_controllers_intent_does_not_count() {
         cancel_attempts: Some(1),
         ..sim.stored.status.clone()
     };
-    sim.touch();
-    let seen = Event::Seen(Box::new(sim.stored.clone()));
-    sim.deliver(seen);
+    sim.show();
     sim.run_for(s(600));
     assert_eq!(sim.posts.len(), 0);
 }

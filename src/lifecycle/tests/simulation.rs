@@ -434,13 +434,25 @@ impl Simulation {
     pub fn edit(&mut self, change: impl FnOnce(&mut Spec)) {
         change(self.stored.spec.as_mut().unwrap());
         self.stored.generation += 1;
-        self.bump();
-        self.deliver(Event::Seen(Box::new(self.stored.clone())));
+        self.show();
     }
 
     /// Somebody touches labels.
     pub fn touch(&mut self) {
         self.bump();
+    }
+
+    /// Somebody changed what is stored; the watch shows it.
+    pub fn show(&mut self) {
+        self.bump();
+        self.deliver(Event::Seen(Box::new(self.stored.clone())));
+    }
+
+    /// Runs until the first cancel request is under way.
+    pub fn run_until_posted(&mut self) {
+        while self.posts.is_empty() {
+            assert!(self.next(self.now + Duration::from_secs(2)));
+        }
     }
 
     pub fn set_grant(&mut self, grant: Grant) {
