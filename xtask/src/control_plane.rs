@@ -17,7 +17,7 @@ mod binaries;
 mod certificates;
 mod client;
 mod daemons;
-mod go_build;
+pub(crate) mod go_build;
 mod kubeconfig;
 mod start;
 mod supervisor;

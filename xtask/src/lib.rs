@@ -1,3 +1,7 @@
-//! What the project's tasks and its tests share: a real Kubernetes control plane on loopback.
+//! What the project's tasks and its tests share: a real Kubernetes control plane on loopback, the generated files of
+//! `deploy/`, and programs that are built once.
 
 pub mod control_plane;
+pub mod deploy_files;
+pub mod go_tool;
+pub mod user_cache;

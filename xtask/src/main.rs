@@ -23,6 +23,7 @@ enum Task {
     ControlPlane(tasks::control_plane::Arguments),
     Crds(tasks::crds::Arguments),
     Demo(tasks::demo::Arguments),
+    Deploy(tasks::deploy::Arguments),
     Test(tasks::test::Arguments),
 }
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Task::ControlPlane(arguments) => tasks::control_plane::run(arguments),
         Task::Crds(arguments) => tasks::crds::run(arguments),
         Task::Demo(arguments) => tasks::demo::run(arguments),
+        Task::Deploy(arguments) => tasks::deploy::run(arguments),
         Task::Test(arguments) => tasks::test::run(arguments),
     };
     match result {

@@ -4,5 +4,6 @@ mod cargo;
 pub(crate) mod control_plane;
 pub(crate) mod crds;
 pub(crate) mod demo;
+pub(crate) mod deploy;
 mod interrupt;
 pub(crate) mod test;

@@ -10,6 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::go_build;
+use crate::user_cache;
 
 /// The environment variable with a folder of ready-made programs.
 pub const ASSETS_VARIABLE: &str = "KUBEBUILDER_ASSETS";
@@ -200,16 +201,7 @@ fn minor_version(text: &str) -> Option<u32> {
 
 /// The cache folder of what the pinned modules build for this kind of machine.
 fn cache_folder() -> Result<PathBuf> {
-    let absolute = |variable| {
-        env::var_os(variable)
-            .map(PathBuf::from)
-            .filter(|path: &PathBuf| path.is_absolute())
-    };
-    let cache = absolute("XDG_CACHE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .context("neither XDG_CACHE_HOME nor HOME is set: nowhere to keep the control plane")?;
-    Ok(cache
-        .join("opcancel")
+    Ok(user_cache::folder()?
         .join("control-plane")
         .join(go_build::recipe_name()))
 }

@@ -46,7 +46,17 @@ pub(super) fn build(bin: &Path, programs: &[Program]) -> Result<()> {
         let step = format!("{} of {}, {}", number + 1, programs.len(), program.name);
         eprintln!("control plane: {step}");
         let log = module.path().join("go.log");
-        let status = go_build(module.path(), program, &log, &step)?;
+        let order = Order {
+            name: program.name,
+            package: program.package,
+            linker_flags: &linker_flags(),
+        };
+        let status = go_build(
+            module.path(),
+            &order,
+            &log,
+            &format!("control plane: {step}"),
+        )?;
         if !status.success() {
             let text = fs::read_to_string(&log).unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
@@ -67,13 +77,28 @@ pub(super) fn build(bin: &Path, programs: &[Program]) -> Result<()> {
     Ok(())
 }
 
-/// Builds one program to a file of its name in `module`, telling every half minute that it goes on.
-fn go_build(module: &Path, program: &Program, log: &Path, step: &str) -> Result<ExitStatus> {
+/// What Go is to build.
+pub(crate) struct Order<'a> {
+    /// The file to make.
+    pub(crate) name: &'a str,
+    /// The package that it is made from.
+    pub(crate) package: &'a str,
+    /// What the linker is told.
+    pub(crate) linker_flags: &'a str,
+}
+
+/// Builds one program to a file of its name in `module`, telling every half minute that `step` goes on.
+pub(crate) fn go_build(
+    module: &Path,
+    order: &Order<'_>,
+    log: &Path,
+    step: &str,
+) -> Result<ExitStatus> {
     let output = File::create(log)?;
     let mut child = Command::new("sh")
         .args(["-c", SCRIPT, "opcancel-go-build", "go", "build", "-ldflags"])
-        .arg(linker_flags())
-        .args(["-o", program.name, program.package])
+        .arg(order.linker_flags)
+        .args(["-o", order.name, order.package])
         .current_dir(module)
         .env("GOFLAGS", "-mod=readonly -trimpath -buildvcs=false")
         .env("GOWORK", "off")
@@ -95,10 +120,9 @@ fn go_build(module: &Path, program: &Program, log: &Path, step: &str) -> Result<
     loop {
         match end.recv_timeout(HEARTBEAT) {
             Ok(status) => return Ok(status?),
-            Err(mpsc::RecvTimeoutError::Timeout) => eprintln!(
-                "control plane: {step}: {} so far",
-                minutes(start.elapsed().as_secs())
-            ),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                eprintln!("{step}: {} so far", minutes(start.elapsed().as_secs()))
+            }
             Err(mpsc::RecvTimeoutError::Disconnected) => bail!("nobody waits for Go any more"),
         }
     }
@@ -188,16 +212,20 @@ fn directive(start: &str) -> Option<&'static str> {
 
 /// A folder name that changes with the modules, the way to build them and the kind of machine.
 pub(super) fn recipe_name() -> String {
+    let hash = recipe_hash(&[GO_MOD, GO_SUM, &linker_flags()]);
+    format!("{}-{hash:016x}", kubernetes_version())
+}
+
+/// A number that changes with each of these texts and with the kind of machine.
+pub(crate) fn recipe_hash(texts: &[&str]) -> u64 {
     let machine = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
     // FNV-1a: it only has to differ, and to stay the same in every release of Rust.
-    let parts = [GO_MOD, GO_SUM, &linker_flags(), &machine];
-    let hash = parts
-        .iter()
-        .flat_map(|part| part.bytes())
+    let parts = texts.iter().copied().chain([machine.as_str()]);
+    parts
+        .flat_map(str::bytes)
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-    format!("{}-{hash:016x}", kubernetes_version())
+        })
 }
 
 /// `75` as `1 min 15 s`.

@@ -1,4 +1,4 @@
-//! `cargo xtask crds`: writes `crds/` anew from the Rust types.
+//! `cargo xtask crds`: writes `crds/` anew from the Rust types, and then what `deploy/` makes of it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use super::cargo;
+use super::{cargo, deploy};
 
-/// Write crds/ anew from the Rust types in src/api, and say what changed.
+/// Write crds/ anew from the Rust types in src/api, with its copies in deploy/, and say what changed.
 #[derive(Args)]
 pub(crate) struct Arguments {}
 
@@ -40,7 +40,7 @@ pub(crate) fn run(_arguments: Arguments) -> Result<()> {
     if !changed {
         println!("crds/: unchanged");
     }
-    Ok(())
+    deploy::write()
 }
 
 /// The files of the folder, by name.

@@ -1,12 +1,12 @@
 //! Where cargo-deny comes from: the user's own if it is the pinned release, else the cache, into
 //! which cargo installs it.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use xtask::user_cache;
 
 use crate::tasks::cargo;
 
@@ -19,7 +19,7 @@ pub(super) fn get() -> Result<PathBuf> {
     if is_pinned(&on_path) {
         return Ok(on_path);
     }
-    let root = cache()?.join(format!("cargo-deny-{VERSION}"));
+    let root = user_cache::folder()?.join(format!("cargo-deny-{VERSION}"));
     let program = root.join("bin").join("cargo-deny");
     if !is_pinned(&program) {
         install(&root)?;
@@ -60,17 +60,4 @@ fn install(root: &Path) -> Result<()> {
     cargo::run(command.env("CARGO_TARGET_DIR", build.path()))?;
     eprintln!("cargo-deny is installed, after {:.0?}", start.elapsed());
     Ok(())
-}
-
-/// The folder of what is kept for this user.
-fn cache() -> Result<PathBuf> {
-    let absolute = |variable| {
-        env::var_os(variable)
-            .map(PathBuf::from)
-            .filter(|path: &PathBuf| path.is_absolute())
-    };
-    absolute("XDG_CACHE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .map(|cache| cache.join("opcancel"))
-        .context("neither XDG_CACHE_HOME nor HOME is set: nowhere to keep cargo-deny")
 }

@@ -1,0 +1,67 @@
+{{/* Labels that selectors may use: they can never change. */}}
+{{- define "opcancel.selector" -}}
+app.kubernetes.io/name: opcancel
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* Labels of every Pod. */}}
+{{- define "opcancel.podLabels" -}}
+{{ include "opcancel.selector" . }}
+app.kubernetes.io/part-of: opcancel
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- end }}
+
+{{/* Labels of every object. */}}
+{{- define "opcancel.labels" -}}
+{{ include "opcancel.podLabels" . }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{/* The ServiceAccount, as the subject of a binding. */}}
+{{- define "opcancel.subjects" -}}
+subjects:
+  - kind: ServiceAccount
+    name: opcancel-controller
+    namespace: {{ .Release.Namespace }}
+{{- end }}
+
+{{/* The image: by digest if there is one. */}}
+{{- define "opcancel.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* The one Google identity to act as. */}}
+{{- define "opcancel.principal" -}}
+{{ .Values.expectPrincipal | default .Values.gke.serviceAccount }}
+{{- end }}
+
+{{/* Whether Google is reached through GKE's metadata server: a text, or none. */}}
+{{- define "opcancel.onGke" -}}
+{{- if or .Values.gke.enabled .Values.gke.serviceAccount -}}yes{{- end -}}
+{{- end }}
+
+{{/* Whether Google is reached through a workload identity pool: a text, or none. Fails if the values contradict each other. */}}
+{{- define "opcancel.onPool" -}}
+{{- with .Values.externalAccount -}}
+{{- if or .audience .credentialConfiguration -}}
+{{- if not (and .audience .credentialConfiguration) -}}
+{{- fail "externalAccount needs both audience and credentialConfiguration (helm ... --set-file externalAccount.credentialConfiguration=FILE)" -}}
+{{- end -}}
+{{- if include "opcancel.onGke" $ -}}
+{{- fail "gke and externalAccount are two ways to one identity: set only one of them" -}}
+{{- end -}}
+{{- $configuration := mustFromJson .credentialConfiguration -}}
+{{- if ne (dig "credential_source" "file" "" $configuration) "/var/run/secrets/opcancel/google/token" -}}
+{{- fail "externalAccount.credentialConfiguration: its credential_source.file must be /var/run/secrets/opcancel/google/token, where this chart puts the token" -}}
+{{- end -}}
+yes
+{{- end -}}
+{{- end -}}
+{{- end }}
