@@ -10,6 +10,9 @@ const LONGEST: usize = 400;
 /// What the API server says after it has shown the whole object, if the CRD lacks a field.
 const UNKNOWN_FIELD: &str = "strict decoding error:";
 
+/// What to do about a missing right.
+pub const ROLES: &str = "apply the roles in deploy/ (see deploy/README.md)";
+
 /// The HTTP status of an answer; `None` if none came.
 pub fn code(error: &Error) -> Option<u16> {
     match error {
@@ -51,7 +54,7 @@ pub fn describe(error: &Error) -> String {
                 None if status.code == 403 => {
                     // The API server tells the whole chain of roles that it looked at; what is forbidden comes first.
                     let message = message.split(": rbac:").next().unwrap_or(message);
-                    format!("HTTP 403: {message}; apply deploy/rbac.yaml")
+                    format!("HTTP 403: {message}; {ROLES}")
                 }
                 None => format!("HTTP {}: {message}", status.code),
             }
@@ -114,7 +117,7 @@ mod tests {
         let described = describe(&Error::Api(Box::new(error)));
         assert_eq!(
             described,
-            "HTTP 403: x is forbidden: User \"u\" cannot patch; apply deploy/rbac.yaml"
+            "HTTP 403: x is forbidden: User \"u\" cannot patch; apply the roles in deploy/ (see deploy/README.md)"
         );
     }
 

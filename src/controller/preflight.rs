@@ -208,7 +208,8 @@ async fn check_rights(client: &Client, namespaces: &[String]) -> Result<(), Stri
                     format!(" in namespace {namespace}")
                 });
                 return Err(format!(
-                    "the controller may not {verb} {what} ({group}){place}: apply deploy/rbac.yaml, and run as the ServiceAccount that it names"
+                    "the controller may not {verb} {what} ({group}){place}: {}, and run as the ServiceAccount opcancel-controller",
+                    kube_error::ROLES
                 ));
             }
         }
@@ -243,6 +244,35 @@ mod tests {
             lacking.into_iter().collect::<Vec<_>>(),
             ["status.conditions[].newer", "status.target"]
         );
+    }
+
+    #[test]
+    fn the_deployed_roles_give_exactly_these_rights() {
+        let text = include_str!("../../deploy/base/controller-role.yaml");
+        let objects: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+        let texts = |list: &Value| -> Vec<String> {
+            let list = list.as_array().unwrap().iter();
+            list.map(|text| text.as_str().unwrap().to_owned()).collect()
+        };
+        let mut given = BTreeSet::new();
+        for role in objects.iter().filter(|role| role["kind"] == "ClusterRole") {
+            for rule in role["rules"].as_array().unwrap() {
+                for resource in texts(&rule["resources"]) {
+                    for verb in texts(&rule["verbs"]) {
+                        let [group] = &texts(&rule["apiGroups"])[..] else {
+                            panic!("one group a rule: {rule}");
+                        };
+                        given.insert((verb, group.clone(), resource.clone()));
+                    }
+                }
+            }
+        }
+        let asked = RIGHTS.map(|(verb, group, resource, subresource, _)| {
+            let resource = format!("{resource}/{subresource}");
+            let resource = resource.trim_end_matches('/').to_owned();
+            (verb.to_owned(), group.to_owned(), resource)
+        });
+        assert_eq!(given, BTreeSet::from(asked));
     }
 
     #[test]

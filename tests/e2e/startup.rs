@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use xtask::control_plane::{ControlPlane, Options};
 
 use crate::support::{
-    cluster::{cluster, root, runtime},
+    cluster::{cluster, rights, root, runtime},
     controller_process::{self, ControllerProcess},
     object::Object,
     world::World,
@@ -128,14 +128,14 @@ fn a_missing_permission_is_named_with_what_to_apply() {
     let mut controller = ControllerProcess::spawn(command);
     controller.wait_until_serving();
     let log = controller.wait_for_log(|log| log.contains("may not"));
-    assert!(log.contains("deploy/rbac.yaml"), "{log}");
+    assert!(log.contains("deploy/README.md"), "{log}");
     assert!(
         log.contains("cancellationgrants") || log.contains("operationcancellations/status"),
         "{log}"
     );
     shows_no_internals(&log);
     let (status, why) = controller.admin("/readyz");
-    assert!(status == 503 && why.contains("deploy/rbac.yaml"), "{why}");
+    assert!(status == 503 && why.contains("deploy/README.md"), "{why}");
     controller.terminate();
     assert!(
         controller.wait().success(),
@@ -198,9 +198,7 @@ fn command_for(control_plane: &ControlPlane, kubeconfig: &Path, emulator: &Emula
 #[test]
 fn missing_and_outdated_crds_are_told_and_waited_for_and_an_older_object_is_rejected() {
     let control_plane = ControlPlane::start(Options::default()).unwrap();
-    control_plane
-        .apply_files(&[root().join("deploy/rbac.yaml")])
-        .unwrap();
+    control_plane.apply_files(&rights()).unwrap();
     let kubeconfig = control_plane
         .service_account_kubeconfig("opcancel-system", "opcancel-controller")
         .unwrap();

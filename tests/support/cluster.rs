@@ -70,11 +70,17 @@ fn prepare() -> Result<Cluster, String> {
     })
 }
 
+/// What the controller runs as, and may do: the base without its Deployment, because each test starts its own controllers.
+pub fn rights() -> [PathBuf; 3] {
+    ["namespace", "service-account", "controller-role"]
+        .map(|name| root().join(format!("deploy/base/{name}.yaml")))
+}
+
 /// Applies the CRDs and the controller's rights.
 fn prepare_control_plane(control_plane: &ControlPlane) {
-    control_plane
-        .apply_files(&[root().join("crds"), root().join("deploy/rbac.yaml")])
-        .unwrap();
+    let mut files = vec![root().join("crds")];
+    files.extend(rights());
+    control_plane.apply_files(&files).unwrap();
     control_plane
         .run_kubectl(&[
             "wait",

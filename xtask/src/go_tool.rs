@@ -33,6 +33,15 @@ pub const HELM: GoTool = GoTool {
     go_sum: include_str!("../helm/go.sum"),
 };
 
+/// The kustomize inside kubectl 1.32, the oldest that users may have.
+pub const OLD_KUSTOMIZE: GoTool = GoTool {
+    name: "kustomize",
+    version: "v5.5.0",
+    package: "sigs.k8s.io/kustomize/kustomize/v5",
+    go_mod: include_str!("../kustomize/go.mod"),
+    go_sum: include_str!("../kustomize/go.sum"),
+};
+
 impl GoTool {
     /// The program's path; builds it if it is not in the cache (one run at a time; says so on stderr).
     ///
@@ -95,7 +104,10 @@ mod tests {
 
     #[test]
     fn the_release_is_the_pinned_one() {
-        let module = HELM.package.split_once("/cmd").unwrap().0;
-        assert!(HELM.go_mod.contains(&format!("{module} {}", HELM.version)));
+        for tool in [HELM, OLD_KUSTOMIZE] {
+            let module = tool.package.split("/cmd").next().unwrap();
+            let pinned = format!("{module} {}", tool.version);
+            assert!(tool.go_mod.contains(&pinned), "{}", tool.name);
+        }
     }
 }

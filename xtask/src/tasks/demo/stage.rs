@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -20,7 +19,7 @@ use crate::tasks::interrupt::Interrupt;
 pub(super) const CONTROLLER: &str = "opcancel-controller";
 /// The emulator's name.
 pub(super) const EMULATOR: &str = "operations-emulator";
-/// The controller's namespace, as in deploy/rbac.yaml.
+/// The controller's namespace, as in deploy/base.
 const NAMESPACE: &str = "opcancel-system";
 
 /// How long one of the two may take to be ready.
@@ -57,7 +56,7 @@ impl Stage {
             "etcd, kube-apiserver, kube-controller-manager ready",
             || interrupt.or(ControlPlane::start(Options::default())),
         )?;
-        step("crds/ and deploy/rbac.yaml applied", || {
+        step("deploy/install.yaml applied", || {
             interrupt.or(prepare(&control_plane))
         })?;
         let emulator = step("operations-emulator ready, in Google's place", || {
@@ -135,15 +134,20 @@ fn step<T>(what: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
     Ok(result)
 }
 
-/// Applies what an administrator would: CRDs, namespace, ServiceAccount and rights.
+/// Applies what an administrator would: CRDs, namespace, ServiceAccount, rights, and a Deployment, whose work is done here by a
+/// process.
 fn prepare(control_plane: &ControlPlane) -> Result<()> {
-    let crds = ["operationcancellations", "cancellationgrants"];
-    let mut files = crds.map(|crd| format!("crds/{crd}.yaml")).to_vec();
-    files.push("deploy/rbac.yaml".to_owned());
-    let paths: Vec<PathBuf> = files.iter().map(|file| cargo::root().join(file)).collect();
-    control_plane.apply_files(&paths)?;
+    let install = cargo::root().join("deploy/install.yaml");
+    control_plane.run_kubectl(&[
+        "apply",
+        "--server-side",
+        "--validate=strict",
+        "--filename",
+        &install.display().to_string(),
+    ])?;
     let mut wait = vec!["wait", "--for=condition=Established", "--timeout=30s"];
-    let names = crds.map(|crd| format!("customresourcedefinition/{crd}.opcancel.github.io"));
+    let names = ["operationcancellations", "cancellationgrants"]
+        .map(|crd| format!("customresourcedefinition/{crd}.opcancel.github.io"));
     wait.extend(names.iter().map(String::as_str));
     control_plane.run_kubectl(&wait)?;
     Ok(())

@@ -1,0 +1,174 @@
+//! A real API server takes what is rendered, strictly, and a second time changes nothing.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use xtask::control_plane::{ControlPlane, Options};
+
+use crate::{
+    rendered::{KUSTOMIZATIONS, Rendered},
+    support::cluster::root,
+};
+
+/// A cluster of one test, with nothing in it but the namespace that the namespaced overlay watches.
+pub fn empty_cluster() -> ControlPlane {
+    let control_plane = ControlPlane::start(Options::default()).unwrap();
+    let namespace =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "contact-center"}});
+    control_plane.apply_text(&namespace.to_string()).unwrap();
+    control_plane
+}
+
+/// Applies a rendering as the documentation says, and fails if the API server warns of anything. Returns what kubectl said.
+pub fn apply(control_plane: &ControlPlane, rendered: &Rendered) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rendered.yaml");
+    std::fs::write(&path, &rendered.text).unwrap();
+    let output = control_plane
+        .kubectl_command()
+        .args([
+            "apply",
+            "--server-side",
+            "--validate=strict",
+            "--force-conflicts",
+            "--filename",
+        ])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The versions of the rendered objects, as they are stored.
+fn versions(control_plane: &ControlPlane, rendered: &Rendered) -> BTreeMap<String, String> {
+    let objects = rendered.objects.iter().map(|object| {
+        let metadata = &object["metadata"];
+        let mut identity = json!({
+            "apiVersion": object["apiVersion"], "kind": object["kind"],
+            "metadata": {"name": metadata["name"]},
+        });
+        if metadata.get("namespace").is_some() {
+            identity["metadata"]["namespace"] = metadata["namespace"].clone();
+        }
+        identity
+    });
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<_>>()});
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("identities.json");
+    std::fs::write(&path, list.to_string()).unwrap();
+    let text = control_plane
+        .run_kubectl(&[
+            "get",
+            "--output=json",
+            "--filename",
+            &path.display().to_string(),
+        ])
+        .unwrap();
+    let stored: Value = serde_json::from_str(&text).unwrap();
+    let stored = stored["items"].as_array().unwrap().iter();
+    stored
+        // The API server itself writes a CRD's status, and controllers that of a role or a namespace.
+        .map(|object| {
+            let version = object["metadata"].get("generation");
+            let version = version.unwrap_or(&object["metadata"]["resourceVersion"]);
+            (crate::rendered::name(object), version.to_string())
+        })
+        .collect()
+}
+
+#[test]
+fn everything_that_is_rendered_is_taken_and_a_second_time_changes_nothing() {
+    let control_plane = empty_cluster();
+    let mut renderings: Vec<_> = KUSTOMIZATIONS
+        .map(|folder| (folder, Rendered::kustomization(folder)))
+        .into();
+    renderings.push(("chart", Rendered::chart(&[])));
+    for (what, rendered) in renderings {
+        let said = apply(&control_plane, &rendered);
+        assert_eq!(said.lines().count(), rendered.objects.len(), "{said}");
+        let before = versions(&control_plane, &rendered);
+        assert_eq!(before.len(), rendered.objects.len(), "{what}");
+        apply(&control_plane, &rendered);
+        assert_eq!(versions(&control_plane, &rendered), before, "{what}");
+    }
+    control_plane.stop().unwrap();
+}
+
+/// What was applied by a release with fewer fields, and with client-side apply, is no obstacle.
+#[test]
+fn an_older_installation_is_upgraded_by_applying_the_newer_one() {
+    let control_plane = empty_cluster();
+    let newer = Rendered::kustomization("base");
+    let crd = "operationcancellations.opcancel.github.io";
+    let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties";
+    let mut older = newer.objects.clone();
+    for object in &mut older {
+        object["metadata"]["labels"]["app.kubernetes.io/version"] = json!("0.0.9");
+        match object["kind"].as_str().unwrap() {
+            "CustomResourceDefinition" if object["metadata"]["name"] == crd => {
+                let fields = object.pointer_mut(schema).unwrap();
+                assert!(
+                    fields
+                        .as_object_mut()
+                        .unwrap()
+                        .remove("lastError")
+                        .is_some()
+                );
+            }
+            "Deployment" => {
+                let container = &mut object["spec"]["template"]["spec"]["containers"][0];
+                container["image"] = json!("opcancel-controller:0.0.9");
+                container["args"] = json!(["--log-format=text"]);
+            }
+            "ClusterRole" if object["metadata"]["name"] == "opcancel-controller" => {
+                object["rules"][0]["verbs"] = json!(["get", "list", "watch", "update"]);
+            }
+            _ => {}
+        }
+    }
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": older});
+    control_plane.apply_text(&list.to_string()).unwrap();
+    control_plane
+        .run_kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "--timeout=30s",
+            "crd",
+            crd,
+        ])
+        .unwrap();
+    let example = root().join("examples/cancelled-at-once.yaml");
+    control_plane.apply_files(&[example]).unwrap();
+
+    apply(&control_plane, &newer);
+    let get = |arguments: &[&str]| -> Value {
+        let text = control_plane
+            .run_kubectl(&[&["get", "--output=json"], arguments].concat())
+            .unwrap();
+        serde_json::from_str(&text).unwrap()
+    };
+    let stored = get(&["crd", crd]);
+    assert!(stored.pointer(&format!("{schema}/lastError")).is_some());
+    let system = "--namespace=opcancel-system";
+    let deployment = get(&["deployment", "opcancel-controller", system]);
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(
+        (&container["image"], &container["args"]),
+        (&newer.container()["image"], &newer.container()["args"])
+    );
+    let role = get(&["clusterrole", "opcancel-controller"]);
+    assert_eq!(
+        role["rules"][0]["verbs"],
+        json!(["get", "list", "watch"]),
+        "a right that is not needed any more is gone"
+    );
+    let objects = get(&["opcancel", "--namespace=contact-center"]);
+    assert_eq!(
+        objects["items"].as_array().map(Vec::len),
+        Some(1),
+        "nobody's object is touched"
+    );
+    control_plane.stop().unwrap();
+}

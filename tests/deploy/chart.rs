@@ -1,0 +1,216 @@
+//! The chart renders what kustomize renders, and says what is wrong with values.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::rendered::{Rendered, helm, helm_template};
+
+/// The credential configuration is a file, as gcloud writes it.
+const CONFIGURATION: &str = "--set-file=externalAccount.credentialConfiguration=deploy/overlays/external-account/credential-configuration.json";
+
+/// Each kustomization, and the arguments with which the chart is the same.
+const PAIRS: [(&str, &[&str]); 4] = [
+    ("base", &[]),
+    (
+        "overlays/gke",
+        &["--values=deploy/chart/ci/gke-values.yaml"],
+    ),
+    (
+        "overlays/external-account",
+        &[
+            "--values=deploy/chart/ci/external-account-values.yaml",
+            CONFIGURATION,
+        ],
+    ),
+    (
+        "overlays/namespaced",
+        &["--values=deploy/chart/ci/namespaced-values.yaml"],
+    ),
+];
+
+/// What Helm adds to everything.
+const CHART_LABELS: [(&str, &str); 2] = [
+    ("app.kubernetes.io/managed-by", "Helm"),
+    ("helm.sh/chart", "opcancel-0.1.0"),
+];
+
+#[test]
+fn chart_and_kustomize_render_the_same_objects() {
+    for (folder, arguments) in PAIRS {
+        let mut expected = Rendered::kustomization(folder).by_name();
+        // Helm makes the namespace itself (--create-namespace), before it looks at the chart.
+        assert!(expected.remove("Namespace opcancel-system").is_some());
+        let expected: BTreeMap<_, _> = expected.into_values().map(without_suffix).collect();
+        let found: BTreeMap<_, _> = Rendered::chart(arguments)
+            .by_name()
+            .into_iter()
+            .map(|(name, object)| (name, without_what_is_helms(object)))
+            .collect();
+        assert_eq!(
+            found.keys().collect::<Vec<_>>(),
+            expected.keys().collect::<Vec<_>>(),
+            "{folder}"
+        );
+        for (name, object) in &expected {
+            assert_eq!(&found[name], object, "{folder}: {name}");
+        }
+    }
+}
+
+/// Kustomize starts Pods anew after a change of the configuration by the ConfigMap's name, the chart by an annotation.
+fn without_suffix(object: Value) -> (String, Value) {
+    let mut text = object.to_string();
+    if let Some((_, rest)) = text.split_once("\"opcancel-google-") {
+        let suffix = rest.split_once('"').unwrap().0.to_owned();
+        text = text.replace(&format!("opcancel-google-{suffix}"), "opcancel-google");
+    }
+    let object: Value = serde_json::from_str(&text).unwrap();
+    (crate::rendered::name(&object), object)
+}
+
+/// Takes out what only the chart has, and insists that it is there.
+fn without_what_is_helms(mut object: Value) -> Value {
+    let kind = object["kind"].as_str().unwrap().to_owned();
+    let labels = object["metadata"]["labels"].as_object_mut().unwrap();
+    for (label, value) in CHART_LABELS {
+        assert_eq!(labels.remove(label), Some(json!(value)), "{kind} {label}");
+    }
+    if kind == "CustomResourceDefinition" {
+        let annotations = object["metadata"].as_object_mut().unwrap();
+        assert_eq!(
+            annotations.remove("annotations"),
+            Some(json!({"helm.sh/resource-policy": "keep"}))
+        );
+    }
+    if let Some(annotations) = object
+        .pointer_mut("/spec/template/metadata/annotations")
+        .and_then(Value::as_object_mut)
+    {
+        annotations.remove("opcancel.github.io/credential-configuration");
+    }
+    object
+}
+
+#[test]
+fn lint_finds_nothing() {
+    for (_, arguments) in PAIRS {
+        let said = helm(&[&["lint", "--strict", "deploy/chart"], arguments].concat()).unwrap();
+        assert!(
+            said.contains("1 chart(s) linted, 0 chart(s) failed"),
+            "{said}"
+        );
+        assert!(
+            !said.contains("[WARNING]") && !said.contains("[ERROR]"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn wrong_values_are_refused_with_what_is_wrong() {
+    let both = [
+        "--set=gke.serviceAccount=a@b.iam.gserviceaccount.com",
+        "--set=externalAccount.audience=https://a",
+        CONFIGURATION,
+    ];
+    for (arguments, said) in [
+        (&["--set=replicas=2"][..], &["replicas", "1"][..]),
+        (&["--set=replica=1"], &["replica"]),
+        (
+            &["--set=gke.serviceAccount=someone@example.com"],
+            &["serviceAccount", "gserviceaccount"],
+        ),
+        (&["--set=watchNamespaces={Team_A}"], &["watchNamespaces"]),
+        (&["--set=image.digest=latest"], &["digest", "sha256"]),
+        (&["--set=flags={max-poll=1s}"], &["flags"]),
+        (
+            &["--set=externalAccount.audience=https://a"],
+            &["needs both audience and credentialConfiguration"],
+        ),
+        (
+            &[
+                "--set=externalAccount.audience=https://a",
+                "--set=externalAccount.credentialConfiguration={}",
+            ],
+            &["credential"],
+        ),
+        (&both, &["two ways to one identity"]),
+    ] {
+        let error = helm_template(arguments).unwrap_err();
+        for text in said {
+            assert!(error.contains(text), "{arguments:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn every_value_has_its_effect() {
+    let rendered = Rendered::chart(&[
+        "--set=image.repository=registry.example.com/opcancel-controller",
+        &format!("--set=image.digest=sha256:{}", "0a".repeat(32)),
+        "--set=imagePullSecrets[0].name=pull",
+        "--set=clusterName=blue,quotaProject=billing-prod",
+        "--set=expectPrincipal=x@acme-prod.iam.gserviceaccount.com",
+        "--set=watchNamespaces={a,b}",
+        "--set=flags={--max-poll=30s}",
+        "--set=gke.enabled=true",
+        "--set=nodeSelector.pool=system",
+        "--set=tolerations[0].operator=Exists",
+        "--set=priorityClassName=platform",
+        "--set=podLabels.team=platform,podAnnotations.note=x",
+        "--set=serviceMonitor.enabled=true,serviceMonitor.labels.release=prometheus",
+        "--set=resources.limits.memory=1Gi",
+        "--set=networkPolicy.enabled=false,peopleRoles.enabled=false,crds.install=false",
+    ]);
+    let pod = &rendered.deployment()["spec"]["template"];
+    let container = rendered.container();
+    assert_eq!(
+        container["image"],
+        format!(
+            "registry.example.com/opcancel-controller@sha256:{}",
+            "0a".repeat(32)
+        )
+    );
+    assert_eq!(pod["spec"]["imagePullSecrets"], json!([{"name": "pull"}]));
+    let environment = rendered.environment();
+    for (name, value) in [
+        ("OPCANCEL_CLUSTER_NAME", "blue"),
+        ("OPCANCEL_QUOTA_PROJECT", "billing-prod"),
+        (
+            "OPCANCEL_EXPECT_PRINCIPAL",
+            "x@acme-prod.iam.gserviceaccount.com",
+        ),
+        ("OPCANCEL_WATCH_NAMESPACE", "a,b"),
+    ] {
+        assert_eq!(environment[name], value);
+    }
+    assert!(rendered.arguments().contains(&"--max-poll=30s".to_owned()));
+    assert_eq!(
+        pod["spec"]["nodeSelector"],
+        json!({"pool": "system", "iam.gke.io/gke-metadata-server-enabled": "true"})
+    );
+    assert_eq!(pod["spec"]["tolerations"], json!([{"operator": "Exists"}]));
+    assert_eq!(pod["spec"]["priorityClassName"], "platform");
+    assert_eq!(pod["metadata"]["labels"]["team"], "platform");
+    assert_eq!(pod["metadata"]["annotations"]["note"], "x");
+    assert_eq!(container["resources"]["limits"]["memory"], "1Gi");
+    assert_eq!(container["resources"]["requests"]["memory"], "64Mi");
+    let monitor = rendered.of_kind("ServiceMonitor")[0];
+    assert_eq!(monitor["metadata"]["labels"]["release"], "prometheus");
+    let roles: Vec<_> = rendered
+        .of_kind("Role")
+        .iter()
+        .map(|role| role["metadata"]["namespace"].clone())
+        .collect();
+    assert_eq!(roles, ["a", "b"]);
+    for kind in ["NetworkPolicy", "CustomResourceDefinition"] {
+        assert!(rendered.of_kind(kind).is_empty(), "{kind}");
+    }
+    let names = rendered.by_name();
+    let cluster_roles: Vec<_> = names
+        .keys()
+        .filter(|name| name.starts_with("ClusterRole "))
+        .collect();
+    assert_eq!(cluster_roles, ["ClusterRole opcancel-controller-grants"]);
+}

@@ -1,0 +1,187 @@
+//! A platform team's own kustomization over ours: what deploy/README.md shows, rendered.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use xtask::deploy_files;
+
+use crate::{
+    rendered::{KUSTOMIZATIONS, Rendered},
+    support::cluster::root,
+};
+
+/// Where the README's examples say that this repository is.
+const REMOTE: &str = "https://git.example.com/platform/opcancel//deploy/";
+const RELEASE: &str = "?ref=v0.1.0";
+
+/// A folder beside `deploy/`, because kustomize takes folders by relative path only.
+struct Platform(tempfile::TempDir);
+
+impl Platform {
+    fn new() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("platform-")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .unwrap();
+        Self(folder)
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        let path = self.0.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let depth = name.split('/').count() - 1;
+        let ours = "../".repeat(depth) + &relative(self.0.path(), &root().join("deploy"));
+        let text = text
+            .replace(REMOTE, &format!("{ours}/"))
+            .replace(RELEASE, "");
+        assert!(!text.contains("https://git."), "{text}");
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn rendered(&self) -> Rendered {
+        Rendered::folder(self.0.path())
+    }
+}
+
+/// The way from one folder to another.
+fn relative(from: &Path, to: &Path) -> String {
+    let (from, to) = (from.canonicalize().unwrap(), to.canonicalize().unwrap());
+    let common = from
+        .components()
+        .zip(to.components())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let up = from.components().skip(common).map(|_| PathBuf::from(".."));
+    let down = to
+        .components()
+        .skip(common)
+        .map(|part| PathBuf::from(part.as_os_str()));
+    up.chain(down).collect::<PathBuf>().display().to_string()
+}
+
+/// The README's example with this file name in its first line.
+fn example(name: &str) -> String {
+    let readme = std::fs::read_to_string(root().join("deploy/README.md")).unwrap();
+    let start = format!("```yaml\n# {name}\n");
+    let (_, rest) = readme
+        .split_once(&start)
+        .unwrap_or_else(|| panic!("deploy/README.md has no example {name}"));
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_gke_example_renders_with_its_own_values() {
+    let platform = Platform::new();
+    platform.put("kustomization.yaml", &example("gke/kustomization.yaml"));
+    let rendered = platform.rendered();
+    assert_eq!(
+        rendered.container()["image"],
+        "europe-docker.pkg.dev/blue-tools/images/opcancel-controller:0.1.0"
+    );
+    let account = "stopper@blue-tools.iam.gserviceaccount.com";
+    let environment = rendered.environment();
+    assert_eq!(environment["OPCANCEL_EXPECT_PRINCIPAL"], account);
+    assert_eq!(environment["OPCANCEL_CLUSTER_NAME"], "blue");
+    assert_eq!(
+        rendered.of_kind("ServiceAccount")[0]["metadata"]["annotations"],
+        json!({"iam.gke.io/gcp-service-account": account})
+    );
+    assert!(
+        !rendered.text.contains("acme-prod.iam"),
+        "an example's account is left"
+    );
+}
+
+#[test]
+fn the_external_account_example_renders_with_its_own_values() {
+    let platform = Platform::new();
+    let name = "external-account/kustomization.yaml";
+    platform.put("kustomization.yaml", &example(name));
+    platform.put("credential-configuration.json", "{\"mine\": true}\n");
+    let rendered = platform.rendered();
+    let [map] = rendered.of_kind("ConfigMap")[..] else {
+        panic!("not one ConfigMap");
+    };
+    assert_eq!(
+        map["data"]["credential-configuration.json"],
+        "{\"mine\": true}\n"
+    );
+    let pod = &rendered.deployment()["spec"]["template"]["spec"];
+    let volumes = pod["volumes"].as_array().unwrap();
+    let has = |pointer: &str, value: &Value| {
+        volumes
+            .iter()
+            .any(|volume| volume.pointer(pointer) == Some(value))
+    };
+    assert!(has("/configMap/name", &map["metadata"]["name"]));
+    let audience = "https://iam.googleapis.com/projects/98765/locations/global/workloadIdentityPools/clusters/providers/blue";
+    assert!(has(
+        "/projected/sources/0/serviceAccountToken/audience",
+        &json!(audience)
+    ));
+    assert_eq!(
+        rendered.environment()["OPCANCEL_EXPECT_PRINCIPAL"],
+        "stopper@blue-tools.iam.gserviceaccount.com"
+    );
+    assert!(
+        !rendered.text.contains("acme-prod.iam"),
+        "an example's account is left"
+    );
+}
+
+#[test]
+fn the_namespaced_example_gives_rights_in_its_own_namespaces_only() {
+    let platform = Platform::new();
+    platform.put(
+        "kustomization.yaml",
+        &example("namespaced/kustomization.yaml"),
+    );
+    for namespace in ["chat", "speech"] {
+        let name = format!("{namespace}/kustomization.yaml");
+        platform.put(&name, &example(&format!("namespaced/{name}")));
+    }
+    let rendered = platform.rendered();
+    assert_eq!(
+        rendered.environment()["OPCANCEL_WATCH_NAMESPACE"],
+        "chat,speech"
+    );
+    for kind in ["Role", "RoleBinding"] {
+        let places: Vec<_> = rendered
+            .of_kind(kind)
+            .iter()
+            .map(|object| object["metadata"]["namespace"].clone())
+            .collect();
+        assert_eq!(places, ["chat", "speech"], "{kind}");
+    }
+    for binding in rendered.of_kind("RoleBinding") {
+        assert_eq!(binding["subjects"][0]["namespace"], "opcancel-system");
+    }
+    let names = rendered.by_name();
+    assert!(!names.contains_key("ClusterRole opcancel-controller"));
+    assert!(!names.contains_key("ClusterRoleBinding opcancel-controller"));
+    assert!(names.contains_key("ClusterRoleBinding opcancel-controller-grants"));
+}
+
+/// Users have an older kubectl too, whose kustomize is another one.
+#[test]
+fn an_older_kustomize_renders_the_same() {
+    let kustomize = xtask::go_tool::OLD_KUSTOMIZE.get().unwrap();
+    for folder in KUSTOMIZATIONS {
+        let output = std::process::Command::new(&kustomize)
+            .arg("build")
+            .arg(root().join("deploy").join(folder))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && said.is_empty(),
+            "{folder}: {said}"
+        );
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(
+            deploy_files::documents(&text).unwrap(),
+            Rendered::kustomization(folder).objects,
+            "{folder}"
+        );
+    }
+}

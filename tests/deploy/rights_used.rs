@@ -1,0 +1,217 @@
+//! The controller uses every right that its roles give it, and needs no other: by the audit log of a full run.
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use operations_emulator::{
+    Call::{Cancel, Get},
+    Emulator, Latency, Scenario, Script,
+};
+use serde_json::json;
+use xtask::control_plane::{ControlPlane, audit};
+
+use crate::{
+    applied::{apply, empty_cluster},
+    rendered::Rendered,
+    support::{
+        cluster::runtime,
+        controller_process::ControllerProcess,
+        world::{PATIENCE, manifest, operation},
+    },
+};
+
+/// How many cancellations are under way when somebody else writes to all of them.
+const CONTESTED: usize = 8;
+
+#[test]
+fn the_base_gives_exactly_what_is_used() {
+    full_run("base");
+}
+
+#[test]
+fn the_namespaced_overlay_gives_exactly_what_is_used() {
+    let control_plane = full_run("overlays/namespaced");
+    let account = "--as=system:serviceaccount:opcancel-system:opcancel-controller";
+    for place in ["--namespace=default", "--all-namespaces"] {
+        let arguments = ["auth", "can-i", "list", "opcancel", account, place];
+        let output = control_plane
+            .kubectl_command()
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout).trim(),
+            "no",
+            "{place}"
+        );
+    }
+}
+
+/// Runs the rendered controller through all that it does at the API server, and compares that with its roles.
+fn full_run(folder: &str) -> ControlPlane {
+    let rendered = Rendered::kustomization(folder);
+    let control_plane = empty_cluster();
+    apply(&control_plane, &rendered);
+    let kubeconfig = control_plane
+        .service_account_kubeconfig("opcancel-system", "opcancel-controller")
+        .unwrap();
+    let emulator = runtime().block_on(Emulator::start(scenario())).unwrap();
+    let mut command = rendered.controller_command();
+    command
+        .arg("--kubeconfig")
+        .arg(&kubeconfig)
+        .arg(format!("--endpoint-override=dialogflow={}", emulator.url()))
+        .env("GCE_METADATA_HOST", emulator.metadata_address());
+    let mut controller = ControllerProcess::spawn(command);
+    controller.wait_until_ready();
+
+    let grant = json!({
+        "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant",
+        "metadata": {"name": "contact-center"},
+        "spec": {"namespaces": ["contact-center"], "projects": ["acme-prod"], "identities": ["Operator"]},
+    });
+    control_plane.apply_text(&grant.to_string()).unwrap();
+    declare(&control_plane, &[manifest("suspended", &["suspend: true"])]);
+    wait(
+        &control_plane,
+        "suspended",
+        "jsonpath={.status.conditions[?(@.type==\"CancelRequested\")].reason}=Suspended",
+    );
+    declare(&control_plane, &[manifest("plain", &[])]);
+    wait(&control_plane, "plain", "condition=Finished");
+    lose_a_race(&control_plane, &controller, &emulator);
+
+    controller.terminate();
+    assert!(controller.wait().success());
+    let used = used(&control_plane.audit_log());
+    let given: BTreeSet<_> = rendered.rights().into_keys().collect();
+    assert_eq!(
+        used, given,
+        "{folder}: left is what was used, right what is given"
+    );
+    control_plane
+}
+
+/// Two operations that are cancelled at once; those of [`lose_a_race`] come later.
+fn scenario() -> Scenario {
+    ["suspended", "plain"]
+        .into_iter()
+        .fold(Scenario::default(), |scenario, name| {
+            scenario.with_operation(operation(name), Script::default())
+        })
+}
+
+/// Has somebody else write to objects between the controller's look at them and its intent, so that it must read them live.
+/// The controller is stopped meanwhile; whether the news of the write or the end of the wait for the first look comes first when
+/// it goes on is up to its scheduler, so this goes on until it has happened.
+fn lose_a_race(control_plane: &ControlPlane, controller: &ControllerProcess, emulator: &Emulator) {
+    let begun = Instant::now();
+    for round in 0.. {
+        let names: Vec<_> = (0..CONTESTED)
+            .map(|n| format!("contested-{round}-{n}"))
+            .collect();
+        for name in &names {
+            let mut script = Script::default();
+            // Longer than the intent waits for it.
+            script.latency = Some(Latency {
+                get: Duration::from_secs(1),
+                cancel: Duration::ZERO,
+            });
+            emulator.set_operation(&operation(name), script).unwrap();
+        }
+        let manifests: Vec<_> = names.iter().map(|name| manifest(name, &[])).collect();
+        declare(control_plane, &manifests);
+        let last = operation(names.last().unwrap());
+        let asked = |requests: &[operations_emulator::RequestRecord]| {
+            requests.iter().any(|request| {
+                request.call == Some(Get) && request.operation.as_deref() == Some(&last)
+            })
+        };
+        runtime()
+            .block_on(emulator.wait_for(asked, PATIENCE))
+            .unwrap();
+        controller.signal("STOP");
+        let mut annotate = vec![
+            "annotate",
+            "--namespace=contact-center",
+            "opcancel",
+            "seen=yes",
+        ];
+        annotate.extend(names.iter().map(String::as_str));
+        control_plane.run_kubectl(&annotate).unwrap();
+        controller.signal("CONT");
+        for name in &names {
+            wait(control_plane, name, "condition=Finished");
+            assert_eq!(emulator.count(&operation(name), Cancel), 1, "{name}");
+        }
+        let live = ("get", "operationcancellations");
+        let requests = own_requests(&control_plane.audit_log());
+        if requests
+            .iter()
+            .any(|request| (request.verb.as_str(), request.resource.as_str()) == live)
+        {
+            return;
+        }
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "no race was lost in {round} rounds"
+        );
+    }
+}
+
+/// Every right that the controller used, once the log has the ends of its watches.
+fn used(log: &Path) -> BTreeSet<(String, String, String)> {
+    let begun = Instant::now();
+    loop {
+        let requests = own_requests(log);
+        for request in &requests {
+            assert!(!matches!(request.code, 401 | 403), "refused: {request:?}");
+        }
+        let watches = requests.iter().filter(|request| request.verb == "watch");
+        let watched: BTreeSet<_> = watches.map(|request| &request.resource).collect();
+        if watched.len() >= 2 || begun.elapsed() > Duration::from_secs(10) {
+            let right = |request: &audit::Request| {
+                let resource = format!("{}/{}", request.resource, request.subresource);
+                let resource = resource.trim_end_matches('/').to_owned();
+                (request.verb.clone(), request.group.clone(), resource)
+            };
+            return requests.iter().map(right).collect();
+        }
+        // A file announces nothing.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What the controller asked of resources, but for its own rights, which everybody may ask for.
+fn own_requests(log: &Path) -> Vec<audit::Request> {
+    let mut requests = audit::requests(log).unwrap();
+    requests.retain(|request| {
+        request.is_from("opcancel-system", "opcancel-controller")
+            && !request.resource.is_empty()
+            && request.resource != "selfsubjectaccessreviews"
+    });
+    requests
+}
+
+fn declare(control_plane: &ControlPlane, manifests: &[String]) {
+    let placed = manifests
+        .concat()
+        .replace("metadata:\n", "metadata:\n  namespace: contact-center\n");
+    control_plane.apply_text(&placed).unwrap();
+}
+
+fn wait(control_plane: &ControlPlane, name: &str, for_: &str) {
+    let arguments = [
+        "wait",
+        "opcancel",
+        name,
+        "--namespace=contact-center",
+        "--timeout=60s",
+        "--for",
+        for_,
+    ];
+    control_plane.run_kubectl(&arguments).unwrap();
+}
