@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use xtask::control_plane::ControlPlane;
 
 use crate::{
-    applied::{apply, empty_cluster},
+    applied::{apply, empty_cluster, kubectl},
     rendered::{KUSTOMIZATIONS, Rendered},
 };
 
@@ -64,16 +64,7 @@ fn pod_of(rendered: &Rendered) -> Value {
 
 /// Creates a Pod without keeping it: all of admission runs.
 fn create(control_plane: &ControlPlane, pod: &Value) -> Result<Value, String> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("pod.json");
-    std::fs::write(&path, pod.to_string()).unwrap();
-    let made = control_plane.run_kubectl(&[
-        "create",
-        "--dry-run=server",
-        "--output=json",
-        "--filename",
-        &path.display().to_string(),
-    ]);
-    let text = made.map_err(|error| error.to_string())?;
+    let arguments = ["create", "--dry-run=server", "--output=json"];
+    let text = kubectl(control_plane, &arguments, &pod.to_string())?;
     Ok(serde_json::from_str(&text).unwrap())
 }

@@ -19,26 +19,38 @@ pub fn empty_cluster() -> ControlPlane {
     control_plane
 }
 
-/// Applies a rendering as the documentation says, and fails if the API server warns of anything. Returns what kubectl said.
-pub fn apply(control_plane: &ControlPlane, rendered: &Rendered) -> String {
+/// Runs kubectl as the administrator with a file of this text. Gives what it printed, or what it complained or warned of.
+pub fn kubectl(
+    control_plane: &ControlPlane,
+    arguments: &[&str],
+    text: &str,
+) -> Result<String, String> {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("rendered.yaml");
-    std::fs::write(&path, &rendered.text).unwrap();
+    let path = folder.path().join("objects");
+    std::fs::write(&path, text).unwrap();
     let output = control_plane
         .kubectl_command()
-        .args([
-            "apply",
-            "--server-side",
-            "--validate=strict",
-            "--force-conflicts",
-            "--filename",
-        ])
+        .args(arguments)
+        .arg("--filename")
         .arg(&path)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
-    String::from_utf8(output.stdout).unwrap()
+    if output.status.success() && output.stderr.is_empty() {
+        Ok(String::from_utf8(output.stdout).unwrap())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+/// Applies a rendering as the documentation says. Returns what kubectl said.
+pub fn apply(control_plane: &ControlPlane, rendered: &Rendered) -> String {
+    let arguments = [
+        "apply",
+        "--server-side",
+        "--validate=strict",
+        "--force-conflicts",
+    ];
+    kubectl(control_plane, &arguments, &rendered.text).unwrap()
 }
 
 /// The versions of the rendered objects, as they are stored.
@@ -55,17 +67,7 @@ fn versions(control_plane: &ControlPlane, rendered: &Rendered) -> BTreeMap<Strin
         identity
     });
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects.collect::<Vec<_>>()});
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("identities.json");
-    std::fs::write(&path, list.to_string()).unwrap();
-    let text = control_plane
-        .run_kubectl(&[
-            "get",
-            "--output=json",
-            "--filename",
-            &path.display().to_string(),
-        ])
-        .unwrap();
+    let text = kubectl(control_plane, &["get", "--output=json"], &list.to_string()).unwrap();
     let stored: Value = serde_json::from_str(&text).unwrap();
     let stored = stored["items"].as_array().unwrap().iter();
     stored

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use xtask::control_plane::ControlPlane;
 
 use crate::{
-    applied::{apply, empty_cluster},
+    applied::{apply, empty_cluster, kubectl},
     rendered::Rendered,
 };
 
@@ -86,20 +86,17 @@ fn ask(control_plane: &ControlPlane, questions: &[(Question, bool)]) -> Vec<bool
         })
     });
     let list = json!({"apiVersion": "v1", "kind": "List", "items": reviews.collect::<Vec<_>>()});
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("reviews.json");
-    std::fs::write(&path, list.to_string()).unwrap();
-    let text = control_plane
-        .run_kubectl(&[
-            "create",
-            "--output=json",
-            "--filename",
-            &path.display().to_string(),
-        ])
-        .unwrap();
-    let answers: Value = serde_json::from_str(&text).unwrap();
-    let answers = answers["items"].as_array().unwrap().iter();
+    let text = kubectl(
+        control_plane,
+        &["create", "--output=json"],
+        &list.to_string(),
+    )
+    .unwrap();
+    // One answer after the other, not a list.
+    let answers = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+    let answers: Vec<_> = answers
+        .map(|answer| answer.unwrap()["status"]["allowed"] == true)
+        .collect();
+    assert_eq!(answers.len(), questions.len());
     answers
-        .map(|answer| answer["status"]["allowed"] == true)
-        .collect()
 }

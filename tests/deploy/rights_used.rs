@@ -134,13 +134,9 @@ fn lose_a_race(control_plane: &ControlPlane, controller: &ControllerProcess, emu
             .block_on(emulator.wait_for(asked, PATIENCE))
             .unwrap();
         controller.signal("STOP");
-        let mut annotate = vec![
-            "annotate",
-            "--namespace=contact-center",
-            "opcancel",
-            "seen=yes",
-        ];
+        let mut annotate = vec!["annotate", "--namespace=contact-center", "opcancel"];
         annotate.extend(names.iter().map(String::as_str));
+        annotate.push("seen=yes");
         control_plane.run_kubectl(&annotate).unwrap();
         controller.signal("CONT");
         for name in &names {
