@@ -14,6 +14,7 @@ mod support;
 mod admission;
 mod applied;
 mod chart;
+mod chart_installed;
 mod consistency;
 mod kustomizations;
 mod people;

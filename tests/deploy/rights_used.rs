@@ -114,12 +114,14 @@ fn lose_a_race(control_plane: &ControlPlane, controller: &ControllerProcess, emu
             .map(|n| format!("contested-{round}-{n}"))
             .collect();
         for name in &names {
-            let mut script = Script::default();
-            // Longer than the intent waits for it.
-            script.latency = Some(Latency {
-                get: Duration::from_secs(1),
-                cancel: Duration::ZERO,
-            });
+            let script = Script {
+                // Longer than the intent waits for it.
+                latency: Some(Latency {
+                    get: Duration::from_secs(1),
+                    cancel: Duration::ZERO,
+                }),
+                ..Script::default()
+            };
             emulator.set_operation(&operation(name), script).unwrap();
         }
         let manifests: Vec<_> = names.iter().map(|name| manifest(name, &[])).collect();

@@ -42,6 +42,9 @@ pub const OLD_KUSTOMIZE: GoTool = GoTool {
     go_sum: include_str!("../kustomize/go.sum"),
 };
 
+/// All that tests use.
+pub const ALL: [GoTool; 2] = [HELM, OLD_KUSTOMIZE];
+
 impl GoTool {
     /// The program's path; builds it if it is not in the cache (one run at a time; says so on stderr).
     ///
@@ -104,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_release_is_the_pinned_one() {
-        for tool in [HELM, OLD_KUSTOMIZE] {
+        for tool in ALL {
             let module = tool.package.split("/cmd").next().unwrap();
             let pinned = format!("{module} {}", tool.version);
             assert!(tool.go_mod.contains(&pinned), "{}", tool.name);

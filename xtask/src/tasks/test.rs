@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use xtask::control_plane::{ControlPlane, Options, SHARED_VARIABLE};
+use xtask::go_tool;
 
 use super::{cargo, demo};
 
@@ -113,6 +114,10 @@ impl Step {
             }
             Self::ControlPlane => {
                 *shared = Some(ControlPlane::start(Options::default())?);
+                // Tests would build them too, but without a word.
+                for tool in go_tool::ALL {
+                    tool.get()?;
+                }
                 Ok(())
             }
             Self::Tests => {

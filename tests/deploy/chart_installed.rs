@@ -1,0 +1,139 @@
+//! Helm itself on a real API server: install, upgrade, uninstall.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use xtask::control_plane::ControlPlane;
+
+use crate::{applied::empty_cluster, rendered::helm, support::cluster::root};
+
+const CRD: &str = "operationcancellations.opcancel.github.io";
+const LAST_ERROR: &str =
+    "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/lastError";
+const SYSTEM: &str = "--namespace=opcancel-system";
+
+/// Runs Helm on this cluster.
+fn helm_on(control_plane: &ControlPlane, arguments: &[&str]) -> Result<String, String> {
+    let kubeconfig = format!("--kubeconfig={}", control_plane.kubeconfig().display());
+    helm(&[arguments, &[SYSTEM, &kubeconfig]].concat())
+}
+
+/// The chart with a CRD that lacks a field, as an older release's.
+fn older_chart() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&root().join("deploy/chart"), folder.path());
+    let path = folder.path().join("files/crds/operationcancellations.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut crd: Value = serde_saphyr::from_str(&text).unwrap();
+    let (parent, field) = LAST_ERROR.rsplit_once('/').unwrap();
+    let fields = crd.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+    assert!(fields.remove(field).is_some());
+    std::fs::write(&path, crd.to_string()).unwrap();
+    folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn get(control_plane: &ControlPlane, arguments: &[&str]) -> Value {
+    let text = control_plane.run_kubectl(&[&["get", "--output=json"], arguments].concat());
+    serde_json::from_str(&text.unwrap()).unwrap()
+}
+
+#[test]
+fn the_chart_is_installed_upgraded_with_its_crds_and_uninstalled_without_them() {
+    let control_plane = empty_cluster();
+    let older = older_chart();
+    let chart = older.path().display().to_string();
+    let install = ["install", "opcancel", &chart, "--create-namespace"];
+    let gke = "--set=gke.serviceAccount=opcancel@acme-prod.iam.gserviceaccount.com";
+    let notes = helm_on(&control_plane, &[&install[..], &[gke]].concat()).unwrap();
+    for said in [
+        "kind: CancellationGrant",
+        "kubectl label namespace opcancel-system pod-security.kubernetes.io/enforce=restricted",
+        "logs deployment/opcancel-controller",
+    ] {
+        assert!(notes.contains(said), "{said:?} is not in:\n{notes}");
+    }
+    assert!(!notes.contains("No Google identity was chosen"), "{notes}");
+    let system = ["deployment", "opcancel-controller", SYSTEM];
+    let generation = get(&control_plane, &system)["metadata"]["generation"].clone();
+    let example = root().join("examples/cancelled-at-once.yaml");
+    control_plane.apply_files(&[example]).unwrap();
+
+    assert!(
+        get(&control_plane, &["crd", CRD])
+            .pointer(LAST_ERROR)
+            .is_none()
+    );
+    control_plane
+        .run_kubectl(&[
+            "label",
+            "namespace",
+            "opcancel-system",
+            "pod-security.kubernetes.io/enforce=restricted",
+        ])
+        .unwrap();
+    let upgrade = ["upgrade", "opcancel", "deploy/chart"];
+    let notes = helm_on(
+        &control_plane,
+        &[&upgrade[..], &["--set=clusterName=blue"]].concat(),
+    )
+    .unwrap();
+    assert!(notes.contains("No Google identity was chosen"), "{notes}");
+    assert!(!notes.contains("label namespace"), "{notes}");
+    assert!(
+        get(&control_plane, &["crd", CRD])
+            .pointer(LAST_ERROR)
+            .is_some()
+    );
+    assert_ne!(
+        get(&control_plane, &system)["metadata"]["generation"],
+        generation
+    );
+
+    helm_on(&control_plane, &["uninstall", "opcancel"]).unwrap();
+    let left = get(&control_plane, &["deployments", SYSTEM]);
+    assert_eq!(left["items"], json!([]));
+    let objects = get(&control_plane, &["opcancel", "--namespace=contact-center"]);
+    assert_eq!(
+        objects["items"].as_array().map(Vec::len),
+        Some(1),
+        "the CRDs stay, and with them every object"
+    );
+    // They are this release's own, so it takes them back.
+    let again = ["install", "opcancel", "deploy/chart"];
+    helm_on(&control_plane, &again).unwrap();
+    control_plane.stop().unwrap();
+}
+
+/// Helm leaves alone what it did not make, unless it is told to take it.
+#[test]
+fn crds_that_kubectl_applied_are_taken_over_when_told() {
+    let control_plane = empty_cluster();
+    control_plane.apply_files(&[root().join("crds")]).unwrap();
+    let install = ["install", "opcancel", "deploy/chart", "--create-namespace"];
+    let refused = helm_on(&control_plane, &install).unwrap_err();
+    assert!(refused.contains("ownership"), "{refused}");
+    let without = [&install[..], &["--set=crds.install=false"]].concat();
+    helm_on(&control_plane, &without).unwrap();
+    helm_on(&control_plane, &["uninstall", "opcancel"]).unwrap();
+    let taking = [&install[..], &["--take-ownership"]].concat();
+    helm_on(&control_plane, &taking).unwrap();
+    let crd = get(&control_plane, &["crd", CRD]);
+    assert_eq!(
+        crd["metadata"]["annotations"]["meta.helm.sh/release-name"],
+        "opcancel"
+    );
+    control_plane.stop().unwrap();
+}
