@@ -48,7 +48,6 @@ fn the_pod_is_admitted_and_a_weaker_one_refused() {
             "{pointer}: {refused}"
         );
     }
-    control_plane.stop().unwrap();
 }
 
 /// The Pod that the Deployment's ReplicaSet would make.

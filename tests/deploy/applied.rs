@@ -1,6 +1,10 @@
 //! A real API server takes what is rendered, strictly, and a second time changes nothing.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ops::Deref,
+    sync::{Condvar, Mutex, PoisonError},
+};
 
 use serde_json::{Value, json};
 use xtask::control_plane::{ControlPlane, Options};
@@ -10,13 +14,47 @@ use crate::{
     support::cluster::root,
 };
 
-/// A cluster of one test, with nothing in it but the namespace that the namespaced overlay watches.
-pub fn empty_cluster() -> ControlPlane {
-    let control_plane = ControlPlane::start(Options::default()).unwrap();
+/// How many clusters of their own tests may have at once: each is three daemons.
+const CLUSTERS: usize = 3;
+
+static IN_USE: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+/// A cluster of one test. It ends with the test.
+pub struct Cluster {
+    control_plane: Option<ControlPlane>,
+}
+
+impl Deref for Cluster {
+    type Target = ControlPlane;
+
+    fn deref(&self) -> &ControlPlane {
+        self.control_plane.as_ref().unwrap()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.control_plane.take());
+        *IN_USE.0.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        IN_USE.1.notify_one();
+    }
+}
+
+/// Starts a cluster with nothing in it but the namespace that the namespaced overlay watches.
+pub fn empty_cluster() -> Cluster {
+    let in_use = IN_USE.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let in_use = IN_USE.1.wait_while(in_use, |in_use| *in_use >= CLUSTERS);
+    *in_use.unwrap_or_else(PoisonError::into_inner) += 1;
+    let mut cluster = Cluster {
+        control_plane: None,
+    };
+    let control_plane = cluster
+        .control_plane
+        .insert(ControlPlane::start(Options::default()).unwrap());
     let namespace =
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "contact-center"}});
     control_plane.apply_text(&namespace.to_string()).unwrap();
-    control_plane
+    cluster
 }
 
 /// Runs kubectl as the administrator with a file of this text. Gives what it printed, or what it complained or warned of.
@@ -95,7 +133,6 @@ fn everything_that_is_rendered_is_taken_and_a_second_time_changes_nothing() {
         apply(&control_plane, &rendered);
         assert_eq!(versions(&control_plane, &rendered), before, "{what}");
     }
-    control_plane.stop().unwrap();
 }
 
 /// What was applied by a release with fewer fields, and with client-side apply, is no obstacle.
@@ -172,5 +209,4 @@ fn an_older_installation_is_upgraded_by_applying_the_newer_one() {
         Some(1),
         "nobody's object is touched"
     );
-    control_plane.stop().unwrap();
 }

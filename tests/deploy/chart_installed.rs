@@ -114,7 +114,6 @@ fn the_chart_is_installed_upgraded_with_its_crds_and_uninstalled_without_them() 
     // They are this release's own, so it takes them back.
     let again = ["install", "opcancel", "deploy/chart"];
     helm_on(&control_plane, &again).unwrap();
-    control_plane.stop().unwrap();
 }
 
 /// Helm leaves alone what it did not make, unless it is told to take it.
@@ -135,5 +134,4 @@ fn crds_that_kubectl_applied_are_taken_over_when_told() {
         crd["metadata"]["annotations"]["meta.helm.sh/release-name"],
         "opcancel"
     );
-    control_plane.stop().unwrap();
 }

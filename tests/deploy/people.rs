@@ -68,7 +68,6 @@ fn view_reads_edit_declares_and_nobody_writes_a_status_or_grants() {
     for ((question, allowed), answer) in expected.iter().zip(answers) {
         assert_eq!(answer, *allowed, "{question:?}");
     }
-    control_plane.stop().unwrap();
 }
 
 /// The API server's answers to all questions, by one kubectl.

@@ -14,7 +14,7 @@ use serde_json::json;
 use xtask::control_plane::{ControlPlane, audit};
 
 use crate::{
-    applied::{apply, empty_cluster},
+    applied::{Cluster, apply, empty_cluster},
     rendered::Rendered,
     support::{
         cluster::runtime,
@@ -51,7 +51,7 @@ fn the_namespaced_overlay_gives_exactly_what_is_used() {
 }
 
 /// Runs the rendered controller through all that it does at the API server, and compares that with its roles.
-fn full_run(folder: &str) -> ControlPlane {
+fn full_run(folder: &str) -> Cluster {
     let rendered = Rendered::kustomization(folder);
     let control_plane = empty_cluster();
     apply(&control_plane, &rendered);
