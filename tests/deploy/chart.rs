@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::rendered::{Rendered, helm, helm_template};
 
 /// The credential configuration is a file, as gcloud writes it.
-const CONFIGURATION: &str = "--set-file=externalAccount.credentialConfiguration=deploy/overlays/external-account/credential-configuration.json";
+const CONFIGURATION: &str = "--set-file=externalAccount.credentialConfiguration=deploy/components/external-account/credential-configuration.json";
 
 /// Each kustomization, and the arguments with which the chart is the same.
 const PAIRS: [(&str, &[&str]); 4] = [

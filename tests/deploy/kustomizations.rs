@@ -61,12 +61,16 @@ fn relative(from: &Path, to: &Path) -> String {
 
 /// The README's example with this file name in its first line.
 fn example(name: &str) -> String {
+    block(&format!("# {name}\n"))
+}
+
+/// The README's YAML that begins with this line.
+fn block(first: &str) -> String {
     let readme = std::fs::read_to_string(root().join("deploy/README.md")).unwrap();
-    let start = format!("```yaml\n# {name}\n");
     let (_, rest) = readme
-        .split_once(&start)
-        .unwrap_or_else(|| panic!("deploy/README.md has no example {name}"));
-    rest.split_once("```").unwrap().0.to_owned()
+        .split_once(&format!("```yaml\n{first}"))
+        .unwrap_or_else(|| panic!("deploy/README.md has no example {first:?}"));
+    format!("{first}{}", rest.split_once("```").unwrap().0)
 }
 
 #[test]
@@ -160,6 +164,18 @@ fn the_namespaced_example_gives_rights_in_its_own_namespaces_only() {
     assert!(!names.contains_key("ClusterRole opcancel-controller"));
     assert!(!names.contains_key("ClusterRoleBinding opcancel-controller"));
     assert!(names.contains_key("ClusterRoleBinding opcancel-controller-grants"));
+    assert!(
+        !rendered
+            .environment()
+            .contains_key("OPCANCEL_EXPECT_PRINCIPAL")
+    );
+
+    // With the line that the README adds for GKE.
+    let with_identity = example("namespaced/kustomization.yaml") + &block("components:\n");
+    platform.put("kustomization.yaml", &with_identity);
+    let environment = platform.rendered().environment();
+    assert_eq!(environment["OPCANCEL_WATCH_NAMESPACE"], "chat,speech");
+    assert!(environment.contains_key("OPCANCEL_EXPECT_PRINCIPAL"));
 }
 
 /// Users have an older kubectl too, whose kustomize is another one.
