@@ -14,11 +14,11 @@
 pub mod audit;
 mod beside;
 mod binaries;
-mod certificates;
-mod client;
+pub(crate) mod certificates;
+pub(crate) mod client;
 mod daemons;
 pub(crate) mod go_build;
-mod kubeconfig;
+pub(crate) mod kubeconfig;
 mod start;
 mod supervisor;
 
@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 pub use binaries::{ASSETS_VARIABLE, Binaries};
 use daemons::{API_SERVER, CONTROLLER_MANAGER, ETCD};
+pub(crate) use supervisor::Orders;
 use supervisor::Supervisor;
 
 /// The environment variable with the folder of a running control plane that

@@ -1,7 +1,9 @@
-//! What the project's tasks and its tests share: a real Kubernetes control plane on loopback, the generated files of
-//! `deploy/`, and programs that are built once.
+//! What the project's tasks and its tests share: a real Kubernetes control plane on loopback, a stand-in for a node of it,
+//! the generated files of `deploy/`, and programs that are built once.
 
 pub mod control_plane;
 pub mod deploy_files;
 pub mod go_tool;
+pub mod loopback_http;
+pub mod node;
 pub mod user_cache;

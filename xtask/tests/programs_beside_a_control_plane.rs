@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_program_beside_it() {
-    let mut control_plane = ControlPlane::start(Options::default()).unwrap();
+    let control_plane = ControlPlane::start(Options::default()).unwrap();
     let shell = Path::new("/bin/sh");
     let script = |text: &str| ["-c".to_owned(), text.to_owned()];
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::ControlPlane;
-use super::supervisor::Supervisor;
+use super::supervisor::{Orders, Supervisor};
 
 impl ControlPlane {
     /// Starts `program` as `name`, with no environment but `variables`, in the control plane's
@@ -18,13 +18,13 @@ impl ControlPlane {
     /// When another process runs the control plane. That the program cannot be run is what
     /// [`Self::wait_beside`] tells.
     pub fn run_beside(
-        &mut self,
+        &self,
         name: &str,
         program: &Path,
         arguments: &[String],
         variables: &[(&str, &OsStr)],
     ) -> Result<()> {
-        let supervisor = self.supervisor.as_mut().context(NOT_OURS)?;
+        let supervisor = self.supervisor()?;
         // The user's proxies, log levels and credentials must not decide what the program does.
         let mut words = vec!["-i".to_owned()];
         for (variable, value) in variables {
@@ -70,6 +70,14 @@ impl ControlPlane {
     /// When another process runs the control plane.
     pub fn log_end(&self, name: &str) -> Result<String> {
         Ok(self.supervisor()?.log_end(name))
+    }
+
+    /// What starts and ends programs beside the control plane, for another thread.
+    ///
+    /// # Errors
+    /// When another process runs the control plane.
+    pub(crate) fn orders(&self) -> Result<Orders> {
+        Ok(self.supervisor()?.orders())
     }
 
     fn supervisor(&self) -> Result<&Supervisor> {

@@ -15,11 +15,11 @@ use rcgen::{
 
 /// A certificate for a client of the API server, as the two files that a kubeconfig names.
 #[derive(Clone, Debug)]
-pub(super) struct ClientCertificate {
+pub(crate) struct ClientCertificate {
     /// PEM file with the certificate.
-    pub(super) certificate: PathBuf,
+    pub(crate) certificate: PathBuf,
     /// PEM file with its key.
-    pub(super) key: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// The control plane's certificate authority; its key lives in memory only.
@@ -94,7 +94,7 @@ impl Authority {
 }
 
 /// Writes a file that only this user can read.
-pub(super) fn write_private(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
     let write = || {
         let mut file = OpenOptions::new()
             .write(true)

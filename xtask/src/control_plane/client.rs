@@ -99,7 +99,7 @@ impl ControlPlane {
 }
 
 /// `kubectl` with this kubeconfig and none of the user's own settings.
-pub(super) fn command(kubectl: &Path, kubeconfig: &Path) -> Command {
+pub(crate) fn command(kubectl: &Path, kubeconfig: &Path) -> Command {
     let mut command = Command::new(kubectl);
     command
         .env("KUBECONFIG", kubeconfig)
@@ -111,7 +111,7 @@ pub(super) fn command(kubectl: &Path, kubeconfig: &Path) -> Command {
 }
 
 /// The command's standard output, or an error with its standard error.
-pub(super) fn output(command: &mut Command) -> Result<String> {
+pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
         .output()
@@ -120,7 +120,7 @@ pub(super) fn output(command: &mut Command) -> Result<String> {
 }
 
 /// As [`output`], with `input` on standard input.
-fn fed(command: &mut Command, input: &str) -> Result<String> {
+pub(crate) fn fed(command: &mut Command, input: &str) -> Result<String> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -15,10 +15,11 @@ pub(super) const ETCD_SOCKET: &str = "etcd.sock";
 /// Where the API server writes its audit log.
 pub(super) const AUDIT_LOG: &str = "audit.log";
 
-/// What makes namespaces go away, gives them their ServiceAccount, collects dependents and
-/// aggregates roles. Nothing here runs pods, so no other controller has work.
+/// What makes namespaces go away, gives them their ServiceAccount, collects dependents, aggregates
+/// roles, and makes the pods of Deployments (which run where there is a [`crate::node`]).
 const CONTROLLERS: &str = "namespace-controller,serviceaccount-controller,\
-                           garbage-collector-controller,clusterrole-aggregation-controller";
+                           garbage-collector-controller,clusterrole-aggregation-controller,\
+                           deployment-controller,replicaset-controller";
 
 /// The arguments of etcd.
 pub(super) fn etcd() -> Vec<String> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::certificates::{ClientCertificate, write_private};
 
 /// How a kubeconfig's user proves who it is.
-pub(super) enum Credential<'a> {
+pub(crate) enum Credential<'a> {
     /// By a client certificate.
     Certificate(&'a ClientCertificate),
     /// By a bearer token, such as a ServiceAccount's.
@@ -18,7 +18,7 @@ pub(super) enum Credential<'a> {
 /// Writes a kubeconfig with one user, `name`, to `path`, readable by this user only.
 ///
 /// The namespace is the context's default; the server's certificate is verified against `ca_file`.
-pub(super) fn write(
+pub(crate) fn write(
     path: &Path,
     server_url: &str,
     ca_file: &Path,

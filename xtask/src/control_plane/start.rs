@@ -26,11 +26,11 @@ pub(super) fn start(options: Options) -> Result<ControlPlane> {
     let binaries = Binaries::get()?;
     let (folder, afterwards) = make_folder(options.data_dir)?;
     // From here on the supervisor cleans up, whatever happens.
-    let mut supervisor = Supervisor::start(&folder, afterwards)?;
+    let supervisor = Supervisor::start(&folder, afterwards)?;
 
     let authority = Authority::create(&folder)?;
-    start_etcd(&mut supervisor, &folder, &binaries)?;
-    let server_url = start_api_server(&mut supervisor, &folder, &binaries, &authority)?;
+    start_etcd(&supervisor, &folder, &binaries)?;
+    let server_url = start_api_server(&supervisor, &folder, &binaries, &authority)?;
     let facts = Facts {
         server_url,
         kubectl: binaries.kubectl.clone(),
@@ -41,7 +41,7 @@ pub(super) fn start(options: Options) -> Result<ControlPlane> {
         supervisor: None,
     };
     admit_admin(&supervisor, &control_plane, &authority)?;
-    start_controllers(&mut supervisor, &control_plane, &binaries, &authority)?;
+    start_controllers(&supervisor, &control_plane, &binaries, &authority)?;
 
     let facts = serde_json::to_string(&control_plane.facts)?;
     fs::write(control_plane.folder.join(FACTS), facts)?;
@@ -69,7 +69,7 @@ fn make_folder(data_dir: Option<PathBuf>) -> Result<(PathBuf, Afterwards)> {
     Ok((folder.canonicalize()?, Afterwards::Keep))
 }
 
-fn start_etcd(supervisor: &mut Supervisor, folder: &Path, binaries: &Binaries) -> Result<()> {
+fn start_etcd(supervisor: &Supervisor, folder: &Path, binaries: &Binaries) -> Result<()> {
     supervisor.run(ETCD, &binaries.etcd, &daemons::etcd())?;
     let socket = folder.join(daemons::ETCD_SOCKET);
     let waited = supervisor.wait(ETCD, READY_LIMIT, || socket.exists());
@@ -78,7 +78,7 @@ fn start_etcd(supervisor: &mut Supervisor, folder: &Path, binaries: &Binaries) -
 
 /// Starts the API server on a free port, waits until it is ready, and returns its URL.
 fn start_api_server(
-    supervisor: &mut Supervisor,
+    supervisor: &Supervisor,
     folder: &Path,
     binaries: &Binaries,
     authority: &Authority,
@@ -170,7 +170,7 @@ fn admit_admin(
 
 /// Starts the controller manager and waits until it works.
 fn start_controllers(
-    supervisor: &mut Supervisor,
+    supervisor: &Supervisor,
     control_plane: &ControlPlane,
     binaries: &Binaries,
     authority: &Authority,

@@ -9,6 +9,7 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -42,11 +43,50 @@ pub(super) enum Waited {
 /// A running supervisor; dropping it ends the daemons and waits until they are gone.
 #[derive(Debug)]
 pub(super) struct Supervisor {
-    folder: PathBuf,
     afterwards: Afterwards,
     child: Child,
-    /// `None` once the order to stop was given.
-    orders: Option<ChildStdin>,
+    orders: Orders,
+}
+
+/// What gives a supervisor its orders; clones give them to the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders {
+    folder: PathBuf,
+    /// `None` once the order to stop everything was given.
+    pipe: Arc<Mutex<Option<ChildStdin>>>,
+}
+
+impl Orders {
+    /// Starts `program` as the daemon `name`, its output in `NAME.log`.
+    pub(crate) fn run(&self, name: &str, program: &Path, arguments: &[String]) -> Result<()> {
+        let mut line = format!("exec {}", quoted(&program.to_string_lossy()));
+        for argument in arguments {
+            line.push(' ');
+            line.push_str(&quoted(argument));
+        }
+        line.push('\n');
+        fs::write(self.folder.join(format!("{name}.run")), line)?;
+        // The exit code of an earlier try must not be taken for this one's.
+        let _absent = fs::remove_file(self.folder.join(format!("{name}.exit")));
+        self.order(name)
+    }
+
+    /// Asks the daemon `name` to end, and makes it end if it does not within 4 s; does not wait.
+    pub(crate) fn end(&self, name: &str) -> Result<()> {
+        self.order(&format!("-{name}"))
+    }
+
+    /// The exit code of the daemon `name` if it has ended, as text.
+    pub(crate) fn exit_code(&self, name: &str) -> Option<String> {
+        let code = fs::read_to_string(self.folder.join(format!("{name}.exit"))).ok()?;
+        Some(code.trim().to_owned())
+    }
+
+    fn order(&self, line: &str) -> Result<()> {
+        let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
+        let pipe = pipe.as_mut().context("the control plane was stopped")?;
+        writeln!(pipe, "{line}").context("the supervisor of the control plane is gone")
+    }
 }
 
 impl Supervisor {
@@ -71,38 +111,30 @@ impl Supervisor {
             .process_group(0)
             .spawn()
             .context("cannot start `sh`, which supervises the control plane")?;
-        let orders = child.stdin.take();
-        Ok(Self {
+        let orders = Orders {
             folder: folder.to_owned(),
+            pipe: Arc::new(Mutex::new(child.stdin.take())),
+        };
+        Ok(Self {
             afterwards,
             child,
             orders,
         })
     }
 
-    /// Starts `program` as the daemon `name`, its output in `NAME.log`.
-    pub(super) fn run(&mut self, name: &str, program: &Path, arguments: &[String]) -> Result<()> {
-        let mut line = format!("exec {}", quoted(&program.to_string_lossy()));
-        for argument in arguments {
-            line.push(' ');
-            line.push_str(&quoted(argument));
-        }
-        line.push('\n');
-        fs::write(self.folder.join(format!("{name}.run")), line)?;
-        // The exit code of an earlier try must not be taken for this one's.
-        let _absent = fs::remove_file(self.folder.join(format!("{name}.exit")));
-        let orders = self
-            .orders
-            .as_mut()
-            .context("the control plane was stopped")?;
-        writeln!(orders, "{name}").context("the supervisor of the control plane is gone")?;
-        Ok(())
+    /// As [`Orders::run`].
+    pub(super) fn run(&self, name: &str, program: &Path, arguments: &[String]) -> Result<()> {
+        self.orders.run(name, program, arguments)
     }
 
-    /// The exit code of the daemon `name` if it has ended, as text.
+    /// What gives it its orders.
+    pub(super) fn orders(&self) -> Orders {
+        self.orders.clone()
+    }
+
+    /// As [`Orders::exit_code`].
     pub(super) fn exit_code(&self, name: &str) -> Option<String> {
-        let code = fs::read_to_string(self.folder.join(format!("{name}.exit"))).ok()?;
-        Some(code.trim().to_owned())
+        self.orders.exit_code(name)
     }
 
     /// Fails, with the end of its log, if the daemon `name` has ended.
@@ -152,13 +184,13 @@ impl Supervisor {
 
     /// What the daemon has logged since it was started last.
     pub(super) fn log(&self, name: &str) -> String {
-        let log = fs::read(self.folder.join(format!("{name}.log"))).unwrap_or_default();
+        let log = fs::read(self.orders.folder.join(format!("{name}.log"))).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }
 
     /// The last lines of the daemon's log, and where all of it is.
     pub(super) fn log_end(&self, name: &str) -> String {
-        let path = self.folder.join(format!("{name}.log"));
+        let path = self.orders.folder.join(format!("{name}.log"));
         let log = self.log(name);
         let lines: Vec<&str> = log.lines().collect();
         let skipped = lines.len().saturating_sub(QUOTED_LINES);
@@ -179,7 +211,10 @@ impl Supervisor {
 
     /// Ends the daemons and waits until they, and the folder if it was temporary, are gone.
     pub(super) fn stop(&mut self) -> Result<()> {
-        if self.orders.take().is_some() {
+        let pipe = self.orders.pipe.lock();
+        let pipe = pipe.unwrap_or_else(PoisonError::into_inner).take();
+        // The end of the pipe is the order.
+        if pipe.map(drop).is_some() {
             self.child
                 .wait()
                 .context("cannot wait for the control plane's supervisor")?;
@@ -236,7 +271,7 @@ mod tests {
     #[test]
     fn a_daemon_that_dies_is_told_with_its_last_words() {
         let folder = tempfile::tempdir().unwrap();
-        let mut supervisor = Supervisor::start(folder.path(), Afterwards::Keep).unwrap();
+        let supervisor = Supervisor::start(folder.path(), Afterwards::Keep).unwrap();
         let arguments = ["-c".to_owned(), "echo no such flag >&2; exit 3".to_owned()];
         supervisor
             .run("etcd", Path::new("/bin/sh"), &arguments)
@@ -245,6 +280,34 @@ mod tests {
         let error = supervisor.require("etcd", waited).unwrap_err().to_string();
         assert!(error.contains("exit code 3"), "{error}");
         assert!(error.contains("no such flag"), "{error}");
+    }
+
+    #[test]
+    fn one_daemon_is_ended_and_the_others_run_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let supervisor = Supervisor::start(folder.path(), Afterwards::Keep).unwrap();
+        let arguments = [
+            "-c".to_owned(),
+            "trap 'exit 7' TERM; echo up; read x < fifo".to_owned(),
+        ];
+        Command::new("mkfifo")
+            .arg(folder.path().join("fifo"))
+            .status()
+            .unwrap();
+        for name in ["one", "two"] {
+            supervisor
+                .run(name, Path::new("/bin/bash"), &arguments)
+                .unwrap();
+            let up = || supervisor.log(name).contains("up");
+            assert_eq!(
+                supervisor.wait(name, Duration::from_secs(10), up),
+                Waited::Ready
+            );
+        }
+        supervisor.orders().end("one").unwrap();
+        let waited = supervisor.wait("one", Duration::from_secs(10), || false);
+        assert_eq!(waited, Waited::Ended);
+        assert_eq!(supervisor.exit_code("two"), None);
     }
 
     #[test]

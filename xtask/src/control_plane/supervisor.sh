@@ -2,8 +2,8 @@
 # because the harness closed it, or because the harness is gone, however it went.
 #
 # Arguments: the control plane's folder; "remove" if it is to go away at the end.
-# Standard input: the name of a daemon a line; NAME.run is what it runs.
-# Writes NAME.log, NAME.pid and, after its end, NAME.exit (the exit code).
+# Standard input, a line each: NAME starts a daemon, NAME.run is what it runs; -NAME ends it.
+# Writes NAME.log, NAME.pid while it runs and, after its end, NAME.exit (the exit code).
 set -u
 folder=$1
 afterwards=$2
@@ -18,6 +18,8 @@ run() {
         echo $! >"$1.pid.new" && mv "$1.pid.new" "$1.pid"
         wait $!
         echo $? >"$1.exit.new" && mv "$1.exit.new" "$1.exit"
+        # The id may be another process's soon.
+        rm -f "$1.pid"
     ) &
 }
 
@@ -26,7 +28,7 @@ signal() {
     shift
     for name; do
         # A daemon that was asked for a moment ago may not have written its id.
-        if [ -f "$name.run" ] && [ ! -f "$name.pid" ]; then sleep 0.2; fi
+        if [ ! -f "$name.pid" ] && [ ! -f "$name.exit" ]; then sleep 0.2; fi
         if [ -f "$name.pid" ]; then kill "-$wanted" "$(cat "$name.pid")" 2>/dev/null; fi
     done
 }
@@ -50,9 +52,14 @@ end() {
 
 started=
 while read -r daemon; do
-    rm -f "$daemon.pid" "$daemon.exit"
-    run "$daemon"
-    started="$daemon $started"
+    case $daemon in
+    -*) end "${daemon#-}" & ;;
+    *)
+        rm -f "$daemon.pid" "$daemon.exit"
+        run "$daemon"
+        started="$daemon $started"
+        ;;
+    esac
 done
 
 # The last one first: each depends on those before it, and the API server hangs on when its etcd

@@ -1,7 +1,6 @@
 //! `cargo xtask demo`: cancellations of every fate on a real API server, watched as they happen.
 
 mod examples;
-mod loopback_http;
 mod stage;
 mod state;
 mod table;

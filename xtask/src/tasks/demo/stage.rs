@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use xtask::control_plane::{ControlPlane, Options};
+use xtask::loopback_http;
 
-use super::loopback_http;
 use crate::tasks::cargo::{self, Programs};
 use crate::tasks::interrupt::Interrupt;
 
@@ -52,7 +52,7 @@ impl Stage {
         let programs = step("opcancel-controller and operations-emulator built", || {
             interrupt.or(Programs::build())
         })?;
-        let mut control_plane = step(
+        let control_plane = step(
             "etcd, kube-apiserver, kube-controller-manager ready",
             || interrupt.or(ControlPlane::start(Options::default())),
         )?;
@@ -60,13 +60,13 @@ impl Stage {
             interrupt.or(prepare(&control_plane))
         })?;
         let emulator = step("operations-emulator ready, in Google's place", || {
-            let started = start_emulator(&mut control_plane, &programs, latency);
+            let started = start_emulator(&control_plane, &programs, latency);
             interrupt.or(started)
         })?;
         let admin = step(
             "opcancel-controller ready, with its ServiceAccount's rights",
             || {
-                let started = start_controller(&mut control_plane, &programs, &emulator);
+                let started = start_controller(&control_plane, &programs, &emulator);
                 interrupt.or(started)
             },
         )?;
@@ -154,7 +154,7 @@ fn prepare(control_plane: &ControlPlane) -> Result<()> {
 }
 
 fn start_emulator(
-    control_plane: &mut ControlPlane,
+    control_plane: &ControlPlane,
     programs: &Programs,
     latency: &str,
 ) -> Result<Addresses> {
@@ -172,7 +172,7 @@ fn start_emulator(
 
 /// Starts the controller and waits for /readyz; returns the address of its admin server.
 fn start_controller(
-    control_plane: &mut ControlPlane,
+    control_plane: &ControlPlane,
     programs: &Programs,
     emulator: &Addresses,
 ) -> Result<SocketAddr> {

@@ -1,5 +1,5 @@
-//! GET over plain HTTP from a program on this machine: all that the demo asks of the controller's
-//! admin server and of the emulator, and not worth an HTTP client that every task would wait for.
+//! GET over plain HTTP from a program on this machine: all that is asked of the controller's admin
+//! server and of the emulator, and not worth an HTTP client that every task would wait for.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When there is no answer, or its status is not 200.
-pub(super) fn get(address: SocketAddr, path: &str) -> Result<String> {
+pub fn get(address: SocketAddr, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, LIMIT)
         .with_context(|| format!("nobody answers at {address}"))?;
     stream.set_read_timeout(Some(LIMIT))?;
