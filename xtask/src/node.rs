@@ -47,7 +47,7 @@ pub struct Node {
     messages: Sender<Message>,
     thread: Option<JoinHandle<()>>,
     watch: api::PodWatch,
-    _logs: logs::LogServer,
+    logs: logs::LogServer,
 }
 
 impl Node {
@@ -68,8 +68,16 @@ impl Node {
             messages,
             thread: Some(thread),
             watch,
-            _logs: logs,
+            logs,
         })
+    }
+
+    /// Fails, with the end of its log, if a container's process has ended by itself.
+    ///
+    /// # Errors
+    /// When one has.
+    pub fn check(&self) -> Result<()> {
+        self.logs.containers().check()
     }
 }
 

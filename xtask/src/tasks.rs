@@ -6,4 +6,5 @@ pub(crate) mod crds;
 pub(crate) mod demo;
 pub(crate) mod deploy;
 mod interrupt;
+mod stand_ins;
 pub(crate) mod test;

@@ -127,7 +127,7 @@ impl Kubelet {
         let mut pods = std::mem::take(&mut self.pods);
         for running in pods.values_mut() {
             let before = running.report.clone();
-            let over = running.look(&self.orders);
+            let over = running.look(&self.orders, &self.containers);
             if running.ending {
                 if over {
                     ended.push(running.id.clone());
@@ -282,7 +282,7 @@ impl Running {
     }
 
     /// Looks at the process and its probe; whether no process runs.
-    fn look(&mut self, orders: &Orders) -> bool {
+    fn look(&mut self, orders: &Orders, containers: &Containers) -> bool {
         let State::Running { since, ready } = self.report.state else {
             return true;
         };
@@ -292,6 +292,9 @@ impl Running {
             .and_then(|process| orders.exit_code(process));
         if let Some(code) = exit {
             let exit_code = code.parse().unwrap_or(-1);
+            if let Some(process) = self.process.as_ref().filter(|_| !self.ending) {
+                containers.crashed(process);
+            }
             self.report.last = Some(Ended {
                 exit_code,
                 at: Timestamp::now(),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path as UrlPath, Query, State};
@@ -25,6 +25,9 @@ use tokio_rustls::server::TlsStream;
 /// How often a followed log is looked at.
 const TICK: Duration = Duration::from_millis(200);
 
+/// How many lines of a log an error quotes.
+const QUOTED_LINES: usize = 12;
+
 /// Which processes containers have had, oldest first, by namespace, Pod and container.
 type Processes = BTreeMap<(String, String, String), Vec<String>>;
 
@@ -33,6 +36,8 @@ type Processes = BTreeMap<(String, String, String), Vec<String>>;
 pub(super) struct Containers {
     folder: PathBuf,
     processes: Arc<Mutex<Processes>>,
+    /// The process that ended by itself last.
+    crashed: Arc<Mutex<Option<String>>>,
 }
 
 impl Containers {
@@ -44,6 +49,29 @@ impl Containers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         processes.entry(key).or_default().push(process.to_owned());
+    }
+
+    /// A container's process ended by itself.
+    pub(super) fn crashed(&self, process: &str) {
+        *self.crashed.lock().unwrap_or_else(PoisonError::into_inner) = Some(process.to_owned());
+    }
+
+    /// Fails, with the end of its log, if a process has ended by itself.
+    pub(super) fn check(&self) -> Result<()> {
+        let crashed = self.crashed.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(process) = crashed.as_deref() else {
+            return Ok(());
+        };
+        let log =
+            fs::read_to_string(self.folder.join(format!("{process}.log"))).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines
+            .get(lines.len().saturating_sub(QUOTED_LINES)..)
+            .unwrap_or_default();
+        bail!(
+            "{process} ended; the last lines of its log:\n{}",
+            last.join("\n")
+        )
     }
 
     /// The log of a container's last process, or of the one before, and the file that tells its end.
@@ -81,6 +109,7 @@ impl LogServer {
         let containers = Containers {
             folder: folder.to_owned(),
             processes: Arc::default(),
+            crashed: Arc::default(),
         };
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0)))?;
         let port = listener.local_addr()?.port();

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::cargo::Programs;
+use super::stand_ins::{self, Emulator};
 use anyhow::Result;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,6 +25,11 @@ pub(crate) struct Arguments {
     /// Keep keys, logs and data in this empty or new folder instead of a temporary one.
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
+
+    /// Run the Pods of the controller's Deployment too: as processes of this machine, with
+    /// operations-emulator and the operations of examples/emulator/scenario.yaml in Google's place.
+    #[arg(long, conflicts_with = "build_only")]
+    node: bool,
 }
 
 /// Runs the task.
@@ -53,6 +60,19 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         control_plane.kubeconfig().display()
     );
     println!("  {} get namespaces", control_plane.kubectl().display());
+    let node = if arguments.node {
+        let programs = Programs::build()?;
+        let emulator = Emulator::start(&control_plane, &programs, "100ms")?;
+        let node = stand_ins::start_node(&control_plane, &programs, &emulator)?;
+        println!("  a node runs the image opcancel-controller, behind operations-emulator");
+        println!(
+            "  all that Google was asked: {}/admin/requests",
+            emulator.admin_url
+        );
+        Some(node)
+    } else {
+        None
+    };
     println!(
         "logs, audit log and keys: {}",
         control_plane.folder().display()
@@ -60,6 +80,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     println!("Ctrl-C stops it.");
     let outcome = wait(&control_plane);
     eprintln!("control plane: stopping");
+    drop(node);
     control_plane.stop()?;
     outcome
 }

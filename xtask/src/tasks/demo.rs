@@ -15,8 +15,9 @@ use clap::Args;
 
 use super::cargo;
 use super::interrupt::Interrupt;
+use super::stand_ins::EMULATOR;
 use examples::Examples;
-use stage::{CONTROLLER, EMULATOR, Stage};
+use stage::Stage;
 use table::{LiveTable, Row};
 use watch::Watch;
 
@@ -62,13 +63,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let interrupt = Interrupt::watch()?;
     let examples = Examples::read(&cargo::root().join("examples"))?;
     let stage = Stage::set(&arguments.latency, &interrupt)?;
-    for name in [CONTROLLER, EMULATOR] {
-        println!(
-            "{:10}{name}'s log: {}",
-            "",
-            stage.control_plane.log_file(name).display()
-        );
-    }
+    println!(
+        "{:10}{EMULATOR}'s log: {}",
+        "",
+        stage.control_plane.log_file(EMULATOR).display()
+    );
     let shown = show(&stage, &examples, &interrupt);
     interrupt.check()?;
     let rows = shown?;
@@ -76,10 +75,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     match &verdict {
         Ok(()) => println!("\nAll {} ended as their files say.", rows.len()),
         // Its log goes with it.
-        Err(_) => eprintln!(
-            "\n{CONTROLLER}: {}",
-            stage.control_plane.log_end(CONTROLLER)?
-        ),
+        Err(_) => eprintln!("\n{}", stage.controller_log()?),
     }
     if arguments.keep {
         if let Err(error) = verdict {
@@ -89,9 +85,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         println!("\nCtrl-C ends everything.");
         stay(&stage, &interrupt)?;
         eprintln!("demo: stopping");
-        return stage.control_plane.stop();
+        return stage.end();
     }
-    stage.control_plane.stop()?;
+    stage.end()?;
     match verdict {
         Err(error) if !arguments.once => eprintln!("{error}"),
         verdict => verdict?,
@@ -226,6 +222,7 @@ Use your own kubectl, or {kubectl}:
 
 Look further:
   kubectl get opcancel -A -o wide
+  kubectl -n opcancel-system logs deployment/opcancel-controller
   kubectl -n contact-center describe opcancel refused-then-taken
   kubectl -n contact-center get events.events.k8s.io
   kubectl -n contact-center wait opcancel/cancelled-slowly --for=condition=Finished

@@ -1,0 +1,89 @@
+//! What stands in for the rest of the world: the emulator for Google, and a node on which the
+//! controller's Deployment runs as it is, behind that emulator.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use xtask::control_plane::ControlPlane;
+use xtask::node::{self, Node};
+
+use super::cargo::{self, Programs};
+
+/// The controller's name: of its program, its image, its Deployment and its ServiceAccount.
+pub(super) const CONTROLLER: &str = "opcancel-controller";
+/// The emulator's name.
+pub(super) const EMULATOR: &str = "operations-emulator";
+
+/// How long the emulator may take to be ready.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running emulator, with the operations of `examples/`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Emulator {
+    url: String,
+    metadata_address: String,
+    /// The base URL of its admin API.
+    pub(super) admin_url: String,
+}
+
+impl Emulator {
+    /// Starts it beside the control plane; each of its answers takes `latency`.
+    pub(super) fn start(
+        control_plane: &ControlPlane,
+        programs: &Programs,
+        latency: &str,
+    ) -> Result<Self> {
+        let scenario = cargo::root().join("examples/emulator/scenario.yaml");
+        let announced = control_plane.folder().join("emulator-addresses.json");
+        let arguments = [
+            format!("--scenario={}", scenario.display()),
+            format!("--addresses-file={}", announced.display()),
+            format!("--latency={latency}"),
+        ];
+        control_plane.run_beside(EMULATOR, programs.path(EMULATOR)?, &arguments, &[])?;
+        control_plane.wait_beside(EMULATOR, READY_LIMIT, || announced.exists())?;
+        Ok(serde_json::from_str(&fs::read_to_string(&announced)?)?)
+    }
+
+    /// The address of its admin API.
+    pub(super) fn admin(&self) -> Result<SocketAddr> {
+        let address = self
+            .admin_url
+            .strip_prefix("http://")
+            .unwrap_or(&self.admin_url);
+        address
+            .parse()
+            .with_context(|| format!("not an address: {}", self.admin_url))
+    }
+}
+
+/// Starts a node that runs the controller behind the emulator.
+pub(super) fn start_node(
+    control_plane: &ControlPlane,
+    programs: &Programs,
+    emulator: &Emulator,
+) -> Result<Node> {
+    let variables = [
+        (
+            "OPCANCEL_ENDPOINT_OVERRIDE",
+            format!("dialogflow={}", emulator.url),
+        ),
+        // As on GKE, the token comes from the metadata server.
+        ("GCE_METADATA_HOST", emulator.metadata_address.clone()),
+        // Real operations may be invisible for minutes; here nobody wants to wait so long.
+        ("OPCANCEL_NOT_FOUND_AFTER", "10s".to_owned()),
+        ("OPCANCEL_CLUSTER_NAME", "stand-in".to_owned()),
+    ];
+    let options = node::Options {
+        images: BTreeMap::from([(CONTROLLER.to_owned(), programs.path(CONTROLLER)?.to_owned())]),
+        variables: variables
+            .map(|(name, value)| (name.to_owned(), value))
+            .to_vec(),
+    };
+    Node::start(control_plane, options)
+}
