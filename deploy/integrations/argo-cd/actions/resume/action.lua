@@ -1,0 +1,3 @@
+-- Cancel now.
+obj.spec.suspend = false
+return obj

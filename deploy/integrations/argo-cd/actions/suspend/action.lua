@@ -1,0 +1,3 @@
+-- Look, but do not cancel.
+obj.spec.suspend = true
+return obj
