@@ -1,7 +1,7 @@
 //! Programs that Go builds from modules pinned beside this crate, once for this user.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -52,10 +52,70 @@ impl GoTool {
     /// When Go is missing or fails, with the end of what it said, or when the cache cannot be written.
     pub fn get(&self) -> Result<PathBuf> {
         let recipe = go_build::recipe_hash(&[self.go_mod, self.go_sum, self.package]);
-        let folder = user_cache::folder()?
-            .join(self.name)
-            .join(format!("{}-{recipe:016x}", self.version));
-        let program = folder.join(self.name);
+        let module = Module {
+            name: self.name,
+            release: format!("{}-{recipe:016x}", self.version),
+            package: self.package,
+            files: vec![
+                ("go.mod".into(), self.go_mod.to_owned()),
+                ("go.sum".into(), self.go_sum.to_owned()),
+            ],
+        };
+        module.get()
+    }
+}
+
+/// The path of the program of the Go module in `folder`, which has go.mod, go.sum and package main; it is named as the folder
+/// is. Built again when a file of the folder has changed.
+///
+/// # Errors
+/// As [`GoTool::get`], and when the folder cannot be read.
+pub fn of_folder(folder: &Path) -> Result<PathBuf> {
+    let name = folder
+        .file_name()
+        .and_then(|name| name.to_str())
+        .with_context(|| format!("{} has no name", folder.display()))?;
+    let files = files_of(folder)?;
+    let texts: Vec<&str> = files
+        .iter()
+        .flat_map(|(name, text)| [name.as_str(), text])
+        .collect();
+    let module = Module {
+        name,
+        release: format!("{:016x}", go_build::recipe_hash(&texts)),
+        package: ".",
+        files,
+    };
+    module.get()
+}
+
+/// The files of a folder, by name.
+fn files_of(folder: &Path) -> Result<Vec<(String, String)>> {
+    let cannot_read = || format!("cannot read {}", folder.display());
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).with_context(cannot_read)? {
+        let entry = entry?;
+        let text = fs::read_to_string(entry.path()).with_context(cannot_read)?;
+        files.push((entry.file_name().to_string_lossy().into_owned(), text));
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// A Go module, and the program that its package is.
+struct Module<'a> {
+    name: &'a str,
+    /// What changes with everything that the program is made from.
+    release: String,
+    package: &'a str,
+    files: Vec<(String, String)>,
+}
+
+impl Module<'_> {
+    fn get(&self) -> Result<PathBuf> {
+        let name = self.name;
+        let folder = user_cache::folder()?.join(name).join(&self.release);
+        let program = folder.join(name);
         if program.is_file() {
             return Ok(program);
         }
@@ -68,35 +128,33 @@ impl GoTool {
             return Ok(program);
         }
         eprintln!(
-            "{} {}: Go builds it, a minute or two on 2 cores, once; kept in {}",
-            self.name,
-            self.version,
+            "{name}: Go builds it, a minute or two on 2 cores, once; kept in {}",
             folder.display()
         );
         let start = Instant::now();
         let module = tempfile::Builder::new()
             .prefix("build-")
             .tempdir_in(&folder)?;
-        fs::write(module.path().join("go.mod"), self.go_mod)?;
-        fs::write(module.path().join("go.sum"), self.go_sum)?;
+        for (file, text) in &self.files {
+            fs::write(module.path().join(file), text)?;
+        }
         let log = module.path().join("go.log");
         let order = Order {
-            name: self.name,
+            name,
             package: self.package,
             linker_flags: "-s -w",
         };
-        let status = go_build::go_build(module.path(), &order, &log, self.name)?;
+        let status = go_build::go_build(module.path(), &order, &log, name)?;
         if !status.success() {
             let said = fs::read_to_string(&log).unwrap_or_default();
             bail!(
-                "Go could not build {} ({status}): it needs Go 1.26 or newer and the Go module proxy, or a filled \
+                "Go could not build {name} ({status}): it needs Go 1.26 or newer and the Go module proxy, or a filled \
                  module cache. It said:\n{}",
-                self.name,
                 said.trim_end()
             );
         }
-        fs::rename(module.path().join(self.name), &program)?;
-        eprintln!("{}: built in {:.0?}", self.name, start.elapsed());
+        fs::rename(module.path().join(name), &program)?;
+        eprintln!("{name}: built in {:.0?}", start.elapsed());
         Ok(program)
     }
 }
