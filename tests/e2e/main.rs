@@ -16,7 +16,10 @@ mod answers_to_get;
 mod bad_input;
 mod deletion;
 mod flags;
+mod gitops;
 mod grants;
+mod integrations;
+mod judges;
 
 mod identity;
 mod immutability;
@@ -29,5 +32,6 @@ mod resources;
 mod restart;
 mod startup;
 mod suspension;
+mod wait_for_outcome;
 mod waiting_tools;
 mod what_people_see;

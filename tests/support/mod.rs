@@ -2,5 +2,7 @@
 
 pub mod cluster;
 pub mod controller_process;
+pub mod judges;
 pub mod object;
+pub mod simulated_life;
 pub mod world;
