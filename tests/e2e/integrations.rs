@@ -1,1 +1,90 @@
+//! The files of `deploy/integrations/`: one source each, and taken by a real API server where their kinds are ours.
 
+use serde_json::{Value, json};
+
+use crate::support::{
+    cluster::{Namespace, json_of, root},
+    world::World,
+};
+
+fn file(path: &str) -> String {
+    std::fs::read_to_string(root().join("deploy/integrations").join(path)).unwrap()
+}
+
+fn yaml(text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap()
+}
+
+#[test]
+fn argo_cds_config_map_has_exactly_the_scripts_beside_it() {
+    let kind = "opcancel.github.io_OperationCancellation";
+    let health = format!("resource.customizations.health.{kind}");
+    let actions = format!("resource.customizations.actions.{kind}");
+    let config_map = yaml(&file("argo-cd/argocd-cm.yaml"));
+    assert_eq!(
+        config_map["metadata"],
+        json!({"name": "argocd-cm", "namespace": "argocd"})
+    );
+    let data = config_map["data"].as_object().unwrap();
+    assert_eq!(data.len(), 2, "{data:?}");
+    assert_eq!(data[&health], file("argo-cd/health.lua"));
+    let definition = |name: &str| json!({"name": name, "action.lua": file(&format!("argo-cd/actions/{name}/action.lua"))});
+    assert_eq!(
+        yaml(data[&actions].as_str().unwrap()),
+        json!({
+            "discovery.lua": file("argo-cd/actions/discovery.lua"),
+            "definitions": [definition("suspend"), definition("resume")],
+        })
+    );
+}
+
+#[test]
+fn what_argo_cds_actions_change_the_tenant_may_change() {
+    let world = World::without_grant("argo-actions", []);
+    world.cancel("op", &[]);
+    for suspend in [true, false] {
+        let object = world.object("op");
+        let [verdict] = &crate::support::judges::judge(&[&object])[..] else {
+            panic!("one verdict");
+        };
+        let name = if suspend { "suspend" } else { "resume" };
+        let patch: Value = serde_json::from_str(&verdict.actions[name]).unwrap();
+        world.patch("op", &patch).unwrap();
+        assert_eq!(world.object("op").0["spec"]["suspend"], suspend);
+    }
+}
+
+/// The cancellations in files whose own kinds this API server does not know.
+#[test]
+fn the_cancellations_inside_are_taken() {
+    let namespace = Namespace::new("wrapped");
+    let object = yaml(&file("crossplane/object.yaml"));
+    assert_eq!(object["spec"]["readiness"]["policy"], "DeriveFromObject");
+    let composition = yaml(&file("crossplane/composition.yaml"));
+    let resource = &composition["spec"]["pipeline"][0]["input"]["resources"][0];
+    assert_eq!(
+        resource["readinessChecks"],
+        json!([{"type": "MatchCondition", "matchCondition": {"type": "Ready", "status": "True"}}])
+    );
+    for (number, manifest) in [
+        &object["spec"]["forProvider"]["manifest"],
+        &resource["base"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut manifest = manifest.clone();
+        manifest["metadata"] = json!({"name": format!("op-{number}")});
+        let arguments = [
+            "apply",
+            "--server-side",
+            "--dry-run=server",
+            "--output=json",
+            "--filename=-",
+        ];
+        let taken = namespace
+            .kubectl(&arguments, &manifest.to_string())
+            .unwrap();
+        assert_eq!(json_of(&taken)["spec"]["suspend"], false);
+    }
+}

@@ -23,6 +23,7 @@ mod judges;
 
 mod identity;
 mod immutability;
+mod instants;
 mod odd_answers;
 mod older_shapes;
 mod outcomes;

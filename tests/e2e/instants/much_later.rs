@@ -1,0 +1,89 @@
+//! What no test can wait for: simulated time, real objects.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use opcancel::{
+    api::Reason,
+    google::answer::{CallError, ErrorKind, Operation},
+    lifecycle::{Grant, UnknownTarget},
+};
+
+use super::{
+    Instants,
+    Meaning::{Stuck, Working},
+    SUSPEND,
+};
+use crate::support::{
+    cluster::{Namespace, json_of},
+    object::Object,
+    simulated_life::SimulatedLife,
+    world::manifest,
+};
+
+fn denied() -> CallError {
+    CallError {
+        kind: ErrorKind::PermissionDenied,
+        http_status: Some(403),
+        reason: None,
+        domain: None,
+        metadata: BTreeMap::new(),
+        message: "Permission 'dialogflow.operations.cancel' denied".into(),
+        retry_after: None,
+    }
+}
+
+/// Nobody looked at it yet; denied for four minutes; asked for what only a newer release knows.
+pub(super) fn much_later(instants: &mut Instants) {
+    let namespace = Namespace::new("instants-simulated");
+    let manifests = ["unseen", "denied", "new-service"].map(|name| manifest(name, &[]));
+    namespace
+        .kubectl(&["apply", "--filename=-"], &manifests.concat())
+        .unwrap();
+    let object = |name: &str| {
+        let read = namespace.kubectl(&["get", "opcancel", name, "--output=json"], "");
+        Object(json_of(&read.unwrap()))
+    };
+    let life = SimulatedLife {
+        grant: Grant::Granted,
+        get: || Ok(Operation::default()),
+        cancel: || Err(denied()),
+        read_as: |_| (),
+    };
+    life.run(&namespace, "denied", Duration::from_secs(238));
+    instants.add(
+        "no permission, just under four minutes",
+        object("denied"),
+        "PermissionDenied",
+        Working,
+        &[],
+    );
+    life.run(&namespace, "denied", Duration::from_secs(245));
+    instants.add(
+        "no permission, after four minutes",
+        object("denied"),
+        "PermissionDenied",
+        Stuck,
+        &[],
+    );
+    let life = SimulatedLife {
+        read_as: |view| {
+            view.spec.as_mut().unwrap().target = Err(UnknownTarget {
+                reason: Reason::UnknownService,
+                message: "services that this controller knows: dialogflow".into(),
+            });
+        },
+        ..life
+    };
+    life.run(&namespace, "new-service", Duration::from_secs(1));
+    instants.add(
+        "a service that is not known",
+        object("new-service"),
+        "UnknownService",
+        Stuck,
+        SUSPEND,
+    );
+    // Nobody has touched this one: no status was ever written.
+    let unseen = object("unseen");
+    assert_eq!(unseen.text("/status/observedGeneration"), "-1");
+    instants.add("not yet seen", unseen, "-", Working, SUSPEND);
+}

@@ -1,0 +1,224 @@
+//! While there is work: under way, waiting, suspended, stuck, going; a minute of it in real time.
+
+use std::time::Duration;
+
+use operations_emulator::{Fault, FaultAnswer, FaultCall, RpcCode, Scenario, Script};
+use serde_json::json;
+
+use super::{
+    Instants,
+    Meaning::{Going, Held, Stuck, Working},
+    RESUME, SUSPEND,
+};
+use crate::support::world::{PROJECT, World, of_operation, operation};
+
+/// What is seen while an object is under way, waits, is suspended or goes, with a controller running; ends with it stopped.
+pub(super) fn before_the_end(instants: &mut Instants) {
+    let refuse = |code| Script::default().with_fault(Fault::refuse(FaultCall::Cancel, code));
+    let unanswered = |call| {
+        Script::default().with_fault(Fault::new(call, FaultAnswer::Hang(Duration::from_secs(60))))
+    };
+    let scenario = [
+        ("sending", unanswered(FaultCall::Cancel)),
+        ("polling", Script::ignores_cancel()),
+        ("edited", Script::ignores_cancel()),
+        ("deleted", Script::ignores_cancel()),
+        ("retrying", refuse(RpcCode::Unavailable)),
+        ("refused", refuse(RpcCode::FailedPrecondition)),
+        ("denied", refuse(RpcCode::PermissionDenied)),
+        ("missing", Script::missing()),
+        ("suspended", Script::default()),
+        ("resumed", Script::default()),
+        ("suspended-blind", unanswered(FaultCall::Get)),
+        (
+            "suspended-late",
+            Script::cancelled_after(Duration::from_secs(60)),
+        ),
+    ]
+    .into_iter()
+    .fold(Scenario::default(), |scenario, (id, script)| {
+        scenario.with_operation(operation(id), script)
+    });
+    // NOT_FOUND must last while the others come to their instant.
+    let mut world = World::stopped("instants", scenario, &["--not-found-after=10m"], &[]);
+    world.grant_spec(
+        &world.namespace.name,
+        &json!({"projects": [PROJECT], "identities": ["Operator", "ServiceAccount"]}),
+    );
+    world.start();
+    let reason = |type_: &str, reason: &str| {
+        format!("jsonpath={{.status.conditions[?(@.type==\"{type_}\")].reason}}={reason}")
+    };
+    world.cancel("new-service-account", &["serviceAccountName: tenant"]);
+    world.cancel("new-version", &["version: v99"]);
+    world
+        .apply(&of_operation(
+            "ungranted",
+            "projects/other-prod/operations/o",
+            &[],
+        ))
+        .unwrap();
+    world.cancel_all([
+        "sending", "polling", "edited", "deleted", "retrying", "refused", "denied", "missing",
+    ]);
+    world.cancel("suspended-late", &[]);
+    for name in ["suspended", "resumed", "suspended-blind"] {
+        world.cancel(name, &["suspend: true"]);
+    }
+    world.wait(&["ungranted"], &reason("Ready", "NoGrant"));
+    instants.add(
+        "no grant, under a minute",
+        world.object("ungranted"),
+        "NoGrant",
+        Working,
+        SUSPEND,
+    );
+    world.wait(
+        &["polling", "edited", "deleted", "suspended-late"],
+        "condition=CancelRequested",
+    );
+    for (name, said) in [
+        ("sending", "Sending"),
+        ("retrying", "Unavailable"),
+        ("refused", "Refused"),
+        ("denied", "PermissionDenied"),
+        ("missing", "OperationNotFound"),
+        ("new-service-account", "IdentityNotSupported"),
+        ("new-version", "UnknownVersion"),
+    ] {
+        world.wait(&[name], &reason("Ready", said));
+    }
+    world.wait(
+        &["suspended", "resumed"],
+        &reason("CancelRequested", "Suspended"),
+    );
+    // A finalizer of somebody else's is all that lets anyone see an object that is being deleted.
+    world
+        .patch(
+            "deleted",
+            &json!({"metadata": {"finalizers": ["example.org/held"]}}),
+        )
+        .unwrap();
+    world
+        .namespace
+        .kubectl(&["delete", "opcancel", "deleted", "--wait=false"], "")
+        .unwrap();
+    world
+        .patch("suspended-late", &json!({"spec": {"suspend": true}}))
+        .unwrap();
+    world.wait(
+        &["suspended-late"],
+        "jsonpath={.status.observedGeneration}=2",
+    );
+    let objects = world.objects();
+    let of = |name: &str| objects[name].clone();
+    for (name, object, reason, meaning, actions) in [
+        ("sending", of("sending"), "Sending", Working, &[][..]),
+        ("polling", of("polling"), "Polling", Working, &[]),
+        ("retrying", of("retrying"), "Unavailable", Working, &[]),
+        ("refused for now", of("refused"), "Refused", Working, &[]),
+        (
+            "no permission, under four minutes",
+            of("denied"),
+            "PermissionDenied",
+            Working,
+            &[],
+        ),
+        (
+            "not found yet",
+            of("missing"),
+            "OperationNotFound",
+            Working,
+            SUSPEND,
+        ),
+        (
+            "an identity that is not supported",
+            of("new-service-account"),
+            "IdentityNotSupported",
+            Stuck,
+            SUSPEND,
+        ),
+        (
+            "a version that is not known",
+            of("new-version"),
+            "UnknownVersion",
+            Stuck,
+            SUSPEND,
+        ),
+        (
+            "suspended and looked",
+            of("suspended"),
+            "Suspended",
+            Held,
+            RESUME,
+        ),
+        (
+            "observing (suspended, so that it lasts)",
+            of("suspended-blind"),
+            "-",
+            Working,
+            RESUME,
+        ),
+        (
+            "suspended too late",
+            of("suspended-late"),
+            "Polling",
+            Working,
+            &[],
+        ),
+        ("being deleted", of("deleted"), "Polling", Going, &[]),
+    ] {
+        instants.add(name, object, reason, meaning, actions);
+    }
+
+    // The real minute. Helm and Flux give up at once when it is over, and not before.
+    let stalled = [
+        "wait",
+        "opcancel",
+        "ungranted",
+        "--for=condition=Stalled",
+        "--timeout=120s",
+    ];
+    world.namespace.kubectl(&stalled, "").unwrap();
+    instants.add(
+        "no grant, after a minute",
+        world.object("ungranted"),
+        "NoGrant",
+        Stuck,
+        SUSPEND,
+    );
+
+    // Edits that nobody has looked at: nothing stored speaks for the new generation.
+    world.controller.take();
+    for (name, patch) in [
+        ("edited", json!({"spec": {"deadlineSeconds": 999}})),
+        ("resumed", json!({"spec": {"suspend": false}})),
+        ("ungranted", json!({"spec": {"suspend": true}})),
+    ] {
+        world.patch(name, &patch).unwrap();
+    }
+    instants.add(
+        "polling, edited",
+        world.object("edited"),
+        "Polling",
+        Working,
+        &[],
+    );
+    instants.add(
+        "resumed, not seen",
+        world.object("resumed"),
+        "Suspended",
+        Working,
+        SUSPEND,
+    );
+    instants.add(
+        "stuck, edited",
+        world.object("ungranted"),
+        "NoGrant",
+        Working,
+        RESUME,
+    );
+    world
+        .patch("deleted", &json!({"metadata": {"finalizers": null}}))
+        .unwrap();
+}
