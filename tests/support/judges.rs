@@ -55,7 +55,7 @@ pub struct Terraform {
 pub fn judge(objects: &[&Object]) -> Vec<Verdict> {
     static PROGRAM: OnceLock<std::path::PathBuf> = OnceLock::new();
     let program = PROGRAM
-        .get_or_init(|| xtask::go_program::get(&root().join("tests/judges")).expect("the judges"));
+        .get_or_init(|| xtask::go_tool::of_folder(&root().join("tests/judges")).expect("the judges"));
     let lines: String = objects
         .iter()
         .map(|object| format!("{}\n", object.0))
