@@ -10,7 +10,11 @@ use super::{
     Meaning::{Going, Held, Stuck, Working},
     RESUME, SUSPEND,
 };
-use crate::support::world::{PROJECT, World, of_operation, operation};
+use crate::support::{
+    cluster::json_of,
+    object::Object,
+    world::{PROJECT, World, of_operation, operation},
+};
 
 /// What is seen while an object is under way, waits, is suspended or goes, with a controller running; ends with it stopped.
 pub(super) fn before_the_end(instants: &mut Instants) {
@@ -30,10 +34,7 @@ pub(super) fn before_the_end(instants: &mut Instants) {
         ("suspended", Script::default()),
         ("resumed", Script::default()),
         ("suspended-blind", unanswered(FaultCall::Get)),
-        (
-            "suspended-late",
-            Script::cancelled_after(Duration::from_secs(60)),
-        ),
+        ("suspended-late", Script::ignores_cancel()),
     ]
     .into_iter()
     .fold(Scenario::default(), |scenario, (id, script)| {
@@ -49,8 +50,7 @@ pub(super) fn before_the_end(instants: &mut Instants) {
     let reason = |type_: &str, reason: &str| {
         format!("jsonpath={{.status.conditions[?(@.type==\"{type_}\")].reason}}={reason}")
     };
-    world.cancel("new-service-account", &["serviceAccountName: tenant"]);
-    world.cancel("new-version", &["version: v99"]);
+    world.cancel("sending", &[]);
     world
         .apply(&of_operation(
             "ungranted",
@@ -58,27 +58,37 @@ pub(super) fn before_the_end(instants: &mut Instants) {
             &[],
         ))
         .unwrap();
+    // Each as it is when it comes to that instant: the first lasts as long as the call may take, 10 s.
+    for (name, said, instant, actions) in [
+        ("sending", "Sending", "sending", &[][..]),
+        ("ungranted", "NoGrant", "no grant, under a minute", SUSPEND),
+    ] {
+        let for_ = format!("--for={}", reason("Ready", said));
+        let arguments = [
+            "wait",
+            "opcancel",
+            name,
+            &for_,
+            "--timeout=60s",
+            "--output=json",
+        ];
+        let object = world.namespace.kubectl(&arguments, "").unwrap();
+        instants.add(instant, Object(json_of(&object)), said, Working, actions);
+    }
+    world.cancel("new-service-account", &["serviceAccountName: tenant"]);
+    world.cancel("new-version", &["version: v99"]);
     world.cancel_all([
-        "sending", "polling", "edited", "deleted", "retrying", "refused", "denied", "missing",
+        "polling", "edited", "deleted", "retrying", "refused", "denied", "missing",
     ]);
     world.cancel("suspended-late", &[]);
     for name in ["suspended", "resumed", "suspended-blind"] {
         world.cancel(name, &["suspend: true"]);
     }
-    world.wait(&["ungranted"], &reason("Ready", "NoGrant"));
-    instants.add(
-        "no grant, under a minute",
-        world.object("ungranted"),
-        "NoGrant",
-        Working,
-        SUSPEND,
-    );
     world.wait(
         &["polling", "edited", "deleted", "suspended-late"],
         "condition=CancelRequested",
     );
     for (name, said) in [
-        ("sending", "Sending"),
         ("retrying", "Unavailable"),
         ("refused", "Refused"),
         ("denied", "PermissionDenied"),
@@ -113,8 +123,7 @@ pub(super) fn before_the_end(instants: &mut Instants) {
     let objects = world.objects();
     let of = |name: &str| objects[name].clone();
     for (name, object, reason, meaning, actions) in [
-        ("sending", of("sending"), "Sending", Working, &[][..]),
-        ("polling", of("polling"), "Polling", Working, &[]),
+        ("polling", of("polling"), "Polling", Working, &[][..]),
         ("retrying", of("retrying"), "Unavailable", Working, &[]),
         ("refused for now", of("refused"), "Refused", Working, &[]),
         (
