@@ -135,7 +135,8 @@ fn a_status_of_an_older_shape_is_gone_on_from() {
 
 #[test]
 fn a_status_edited_while_under_way_changes_no_fate() {
-    let later = || Script::cancelled_after(Duration::from_secs(3));
+    // They end only when all edits are made.
+    let later = Script::ignores_cancel;
     let world = World::new(
         "edited",
         [
@@ -163,6 +164,15 @@ fn a_status_edited_while_under_way_changes_no_fate() {
         "times",
         &json!({"startTime": null, "cancelRequestTime": null}),
     );
+    for name in names {
+        world
+            .emulator
+            .finish_operation(
+                &operation(name),
+                operations_emulator::EndResult::CancelledElsewhere,
+            )
+            .unwrap();
+    }
     let objects = world.all_finished();
     for name in names {
         let object = &objects[name];
