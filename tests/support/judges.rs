@@ -54,8 +54,9 @@ pub struct Terraform {
 /// Asks the judges about objects; their verdicts in the same order.
 pub fn judge(objects: &[&Object]) -> Vec<Verdict> {
     static PROGRAM: OnceLock<std::path::PathBuf> = OnceLock::new();
-    let program = PROGRAM
-        .get_or_init(|| xtask::go_tool::of_folder(&root().join("tests/judges")).expect("the judges"));
+    let program = PROGRAM.get_or_init(|| {
+        xtask::go_tool::of_folder(&root().join("tests/judges")).expect("the judges")
+    });
     let lines: String = objects
         .iter()
         .map(|object| format!("{}\n", object.0))
