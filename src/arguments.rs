@@ -2,9 +2,13 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, builder::PossibleValuesParser};
 
-use crate::{duration_text, google::endpoint::EndpointOverride, telemetry::logs::LogFormat};
+use crate::{
+    duration_text,
+    google::{catalogue::sufficient_scopes, endpoint::EndpointOverride},
+    telemetry::logs::LogFormat,
+};
 
 /// Cancels the Google long-running operations that OperationCancellation objects name, and records how they ended.
 #[derive(Clone, Debug, Parser)]
@@ -62,9 +66,14 @@ pub struct Arguments {
     )]
     pub cluster_name: String,
 
-    /// The project whose quota the calls use (x-goog-user-project); the identity's own by default
+    /// The project whose quota the calls use (x-goog-user-project); by default the one in the credential file, or the
+    /// identity's own
     #[arg(long, value_name = "PROJECT", env = "OPCANCEL_QUOTA_PROJECT")]
     pub quota_project: Option<String>,
+
+    /// The OAuth scope of the tokens: one that is enough for every service. Google's broad one by default
+    #[arg(long, value_name = "SCOPE", env = "OPCANCEL_GOOGLE_SCOPE", value_parser = PossibleValuesParser::new(sufficient_scopes()))]
+    pub google_scope: Option<String>,
 
     /// The one Google identity to act as; any other is refused. Without it any but a node's default one is taken
     #[arg(long, value_name = "EMAIL", env = "OPCANCEL_EXPECT_PRINCIPAL")]
@@ -203,6 +212,7 @@ mod tests {
             ),
             (&["--admin-address=8080"], "IP:PORT"),
             (&["--log-format=xml"], "json"),
+            (&["--google-scope=dialogflow"], "auth/cloud-platform"),
             (&["--no-such-flag"], "--no-such-flag"),
         ] {
             let error = parse(arguments).unwrap_err();

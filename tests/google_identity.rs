@@ -5,9 +5,9 @@
 mod raw_http;
 
 use opcancel::google::{
-    identity::{IdentityConfig, MetadataIdentity},
+    identity::{IdentityConfig, OperatorIdentity},
     tls,
-    token::TokenSource,
+    token::{FetchObserver, TokenSource},
 };
 use raw_http::{RawHttp, Reply, answer};
 use std::time::Duration;
@@ -41,14 +41,12 @@ async fn metadata(email: &str, token: impl Fn(usize) -> Reply + Send + Sync + 's
     .await
 }
 
-fn identity(server: &RawHttp, change: impl FnOnce(&mut IdentityConfig)) -> MetadataIdentity {
+fn identity(server: &RawHttp, change: impl FnOnce(&mut IdentityConfig)) -> OperatorIdentity {
     tls::install_provider();
-    let mut config = IdentityConfig {
-        metadata_server: Some(server.url()),
-        ..IdentityConfig::default()
-    };
+    let mut config = IdentityConfig::default();
+    config.environment.metadata_host = Some(server.address.to_string());
     change(&mut config);
-    MetadataIdentity::new(config).unwrap()
+    OperatorIdentity::new(config, FetchObserver::default()).unwrap()
 }
 
 fn count(server: &RawHttp, what: &str) -> usize {
@@ -146,7 +144,7 @@ async fn a_server_that_hangs_is_left() {
     let identity = identity(&server, |c| c.fetch_timeout = Duration::from_secs(1));
     let error = identity.token().await.unwrap_err().to_string();
     assert!(error.contains("no answer within 1s"), "{error}");
-    // The library itself would wait on: its request must end with the credential.
+    // Nothing goes on behind the caller's back.
     let mut abandoned = server.abandoned.clone();
     abandoned.wait_for(|left| *left == 1).await.unwrap();
 }
@@ -185,7 +183,7 @@ async fn a_refused_token_is_fetched_anew_once() {
 #[tokio::test]
 async fn odd_answers_are_errors_and_show_no_secret() {
     for reply in [
-        token_json("token-1", u64::MAX),
+        token_json("token-1", 0),
         token_json("", 3600),
         token_json("ya29.two words", 3600),
         answer("200 OK", "\"ya29.a-secret\""),

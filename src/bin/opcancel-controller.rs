@@ -7,10 +7,12 @@ use opcancel::{
     arguments::{AdminAddress, Arguments},
     controller::{self, kube_client},
     google::{
+        catalogue::default_scopes,
         client::{ClientConfig, OperationsClient},
         endpoint::EndpointOverrides,
-        identity::{IdentityConfig, MetadataIdentity},
+        identity::{Environment, IdentityConfig, OperatorIdentity},
         tls,
+        token::FetchObserver,
     },
     lifecycle::Settings,
     telemetry::{admin, logs, metrics::Metrics},
@@ -53,17 +55,25 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         Some(path) => tls::read_ca_file(&read(path)?).map_err(|error| error.to_string())?,
         None => Vec::new(),
     };
+    let identity = IdentityConfig {
+        environment: Environment::of_process(),
+        expect_principal: arguments.expect_principal,
+        scopes: arguments
+            .google_scope
+            .map_or_else(default_scopes, |scope| vec![scope]),
+        ..IdentityConfig::default()
+    };
+    let tokens = OperatorIdentity::new(identity, FetchObserver::default())
+        .map_err(|error| error.to_string())?;
+    tracing::info!(from = tokens.source(), "Google credentials");
     let google = OperationsClient::new(ClientConfig {
-        quota_project: arguments.quota_project,
+        quota_project: arguments
+            .quota_project
+            .or_else(|| tokens.quota_project().map(str::to_owned)),
         override_roots,
         ..ClientConfig::default()
     })
     .map_err(|error| error.to_string())?;
-    let identity = IdentityConfig {
-        expect_principal: arguments.expect_principal,
-        ..IdentityConfig::default()
-    };
-    let tokens = MetadataIdentity::new(identity).map_err(|error| error.to_string())?;
     let kubernetes = kube_client::client(arguments.kubeconfig.as_deref()).await?;
 
     let health = controller::health();

@@ -22,7 +22,7 @@ pub struct Service {
     pub host_exceptions: &'static [(&'static str, &'static str)],
     /// The versions that can stand in the path; the first is the default.
     pub versions: &'static [&'static str],
-    /// OAuth scopes that a token for this service needs.
+    /// OAuth scopes of which a token for this service needs one; the first is the default.
     pub scopes: &'static [&'static str],
 }
 
@@ -37,7 +37,11 @@ pub const SERVICES: &[Service] = &[Service {
     regional_host: "{location}-dialogflow.googleapis.com",
     host_exceptions: &[],
     versions: &["v2", "v2beta1", "v3", "v3beta1"],
-    scopes: &["https://www.googleapis.com/auth/cloud-platform"],
+    // Whether STS and GKE's metadata server honour the second is not documented: hence it is not the default.
+    scopes: &[
+        "https://www.googleapis.com/auth/cloud-platform",
+        "https://www.googleapis.com/auth/dialogflow",
+    ],
 }];
 
 /// Where the calls for one operation go.
@@ -108,9 +112,22 @@ pub fn service_names() -> impl Iterator<Item = &'static str> {
     SERVICES.iter().map(|service| service.name)
 }
 
-/// Every scope that some service needs, each once: the operator asks for them all, so that it holds one token.
-pub fn all_scopes() -> Vec<&'static str> {
-    let mut scopes: Vec<_> = SERVICES.iter().flat_map(|s| s.scopes).copied().collect();
+/// The scopes that tokens have unless an administrator narrows them: each service's first, each once, so that the operator
+/// holds one token.
+pub fn default_scopes() -> Vec<String> {
+    let first = SERVICES.iter().filter_map(|service| service.scopes.first());
+    let mut scopes: Vec<_> = first.map(ToString::to_string).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    scopes
+}
+
+/// The scopes of which one alone is enough for every service: what `--google-scope` may say.
+pub fn sufficient_scopes() -> Vec<&'static str> {
+    let all = SERVICES.iter().flat_map(|service| service.scopes).copied();
+    let mut scopes: Vec<_> = all
+        .filter(|scope| SERVICES.iter().all(|s| s.scopes.contains(scope)))
+        .collect();
     scopes.sort_unstable();
     scopes.dedup();
     scopes
@@ -217,6 +234,7 @@ mod tests {
         for service in SERVICES {
             assert!(!service.default_version().is_empty());
             assert!(!service.scopes.is_empty());
+            assert!(!sufficient_scopes().is_empty());
             assert!(service.regional_host.contains("{location}"));
         }
     }

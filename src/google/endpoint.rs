@@ -157,7 +157,7 @@ fn check_url(template: &str) -> Result<String, String> {
 }
 
 /// Whether a URL's host can only be this machine.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

@@ -1,34 +1,52 @@
-//! The operator's own identity: a service account whose tokens the metadata server gives out.
+//! The operator's own identity, from wherever application-default credentials lead: a file of any kind that needs no
+//! other program, or the metadata server.
 //!
-//! Guarantees: who we are is asked and checked before any token is; many callers share one fetch; every fetch has a time
-//! limit; after a failure the credential is made anew, after a pause that doubles; a refused token is fetched anew at once,
-//! but not again and again.
+//! Guarantees: what can never work ends the start, with the file and the field; an identity that nobody meant gets no
+//! token; tokens are kept, refreshed and fetched anew as [`keeper`] says; every request is guarded as [`guarded_http`]
+//! says; no key and no token is ever shown. Each kind of credentials is a file of its own below.
+
+mod authorized_user;
+mod credential;
+mod credential_file;
+mod external_account;
+mod guarded_http;
+mod impersonation;
+mod keeper;
+mod metadata_server;
+mod principal_name;
+mod search;
+mod secret;
+mod service_account;
+mod sts;
+mod subject_token;
+mod token_answer;
 
 use futures::future::BoxFuture;
-use hyper_util::client::proxy::matcher::Matcher;
-use std::{
-    sync::{Arc, Mutex as StdMutex, PoisonError},
-    time::Duration,
-};
-use tokio::{sync::Mutex, time::Instant};
+use std::{sync::Arc, time::Duration};
 
+use self::{
+    credential_file::{Asking, Loaded},
+    keeper::{FetchPace, TokenKeeper},
+    metadata_server::MetadataServer,
+    search::Found,
+};
 use super::{
-    credential::Credential,
-    metadata_server::{HOST_VARIABLE, MetadataServer},
-    token::{Token, TokenError, TokenSource},
+    catalogue::default_scopes,
+    token::{FetchObserver, Token, TokenError, TokenSource},
 };
 
-/// What a node's own service account ends with, by default with the Editor role.
-const NODE_ACCOUNT: &str = "-compute@developer.gserviceaccount.com";
+pub use self::search::Environment;
 
 /// How the operator's identity is found.
 #[derive(Clone, Debug)]
 pub struct IdentityConfig {
-    /// Base URL of the metadata server; `GCE_METADATA_HOST` wins over it, and both absent is Google's.
-    pub metadata_server: Option<String>,
+    /// Where to look for credentials.
+    pub environment: Environment,
     /// The one identity that is acceptable. Without it any but a node's default one is.
     pub expect_principal: Option<String>,
-    /// Limit for one fetch, the question who we are included.
+    /// Scopes of the tokens.
+    pub scopes: Vec<String>,
+    /// Limit for one fetch with all of its requests, and for each of them.
     pub fetch_timeout: Duration,
     /// Pause after a first failure; it doubles up to `max_pause`. A pod's metadata server needs some seconds to start.
     pub min_pause: Duration,
@@ -42,8 +60,9 @@ pub struct IdentityConfig {
 impl Default for IdentityConfig {
     fn default() -> Self {
         Self {
-            metadata_server: None,
+            environment: Environment::default(),
             expect_principal: None,
+            scopes: default_scopes(),
             fetch_timeout: Duration::from_secs(10),
             min_pause: Duration::from_millis(500),
             max_pause: Duration::from_secs(30),
@@ -52,183 +71,80 @@ impl Default for IdentityConfig {
     }
 }
 
-/// The operator's identity on a metadata server.
+/// The operator's identity.
 #[derive(Debug)]
-pub struct MetadataIdentity(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    config: IdentityConfig,
-    server: MetadataServer,
-    /// Held through a fetch: the callers that come meanwhile wait for its end, and share it.
-    state: Mutex<State>,
-    principal: StdMutex<Option<String>>,
-    refused: StdMutex<Option<Token>>,
+pub struct OperatorIdentity {
+    keeper: TokenKeeper,
+    quota_project: Option<String>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    credential: Option<Credential>,
-    handed_out: Option<Token>,
-    renewed: Option<Instant>,
-    failures: u32,
-    failed: Option<(TokenError, Instant)>,
-}
-
-impl MetadataIdentity {
-    /// Asks nobody yet.
+impl OperatorIdentity {
+    /// Looks for the credentials, and asks nobody yet for a token. [`super::tls::install_provider`] must have been called.
+    /// `observer` hears how each fetch ended.
     ///
     /// # Errors
-    /// If the address of the metadata server is none, if a proxy would stand before it, or if this system has no
-    /// certificate authorities (the library cannot do without).
-    pub fn new(config: IdentityConfig) -> Result<Self, TokenError> {
-        let moved = std::env::var(HOST_VARIABLE).ok();
-        let server =
-            MetadataServer::new(config.metadata_server.clone(), moved, config.fetch_timeout)?;
-        server.refuse_proxy(&Matcher::from_env())?;
-        Ok(Self(Arc::new(Inner {
-            config,
-            server,
-            state: Mutex::default(),
-            principal: StdMutex::default(),
-            refused: StdMutex::default(),
-        })))
-    }
-}
-
-impl TokenSource for MetadataIdentity {
-    fn token(&self) -> BoxFuture<'_, Result<Token, TokenError>> {
-        // A task of its own: a caller that gives up must not make the others begin again.
-        let fetch = tokio::spawn(self.0.clone().token());
-        Box::pin(async {
-            fetch
-                .await
-                .unwrap_or_else(|_| Err(TokenError::new("the process is ending")))
+    /// If what was found can never work: a file that is named and cannot be read, of an unknown kind, with wrong or
+    /// missing fields, or for another identity than the expected one. What may pass is no error here, but one of each
+    /// fetch: a subject token that is not there yet, a server that does not answer.
+    pub fn new(config: IdentityConfig, observer: FetchObserver) -> Result<Self, TokenError> {
+        let expected = config.expect_principal;
+        let loaded = match search::find(&config.environment)? {
+            Found::File { name, text } => {
+                let asking = Asking {
+                    scopes: &config.scopes,
+                    limit: config.fetch_timeout,
+                };
+                let loaded = credential_file::load(&name, &text, asking)?;
+                let (source, principal) =
+                    (loaded.credential.source(), loaded.credential.principal());
+                principal_name::check_file(&source, principal.as_deref(), expected.as_deref())
+                    .map_err(TokenError::new)?;
+                loaded
+            }
+            Found::MetadataServer => Loaded {
+                credential: Arc::new(MetadataServer::new(
+                    config.environment.metadata_host.as_deref(),
+                    &config.scopes,
+                    expected,
+                    config.fetch_timeout,
+                )?),
+                quota_project: None,
+            },
+        };
+        let pace = FetchPace {
+            fetch_timeout: config.fetch_timeout,
+            min_pause: config.min_pause,
+            max_pause: config.max_pause,
+            refused_pause: config.refused_pause,
+        };
+        Ok(Self {
+            keeper: TokenKeeper::new(loaded.credential, pace, observer),
+            quota_project: loaded.quota_project,
         })
     }
 
+    /// `quota_project_id` of the credential file: the project whose quota the calls use if nothing else says. Never sent
+    /// to a token server.
+    pub fn quota_project(&self) -> Option<&str> {
+        self.quota_project.as_deref()
+    }
+
+    /// Where tokens come from, for logs: a kind of file and its path, or the metadata server.
+    pub fn source(&self) -> String {
+        self.keeper.credential().source()
+    }
+}
+
+impl TokenSource for OperatorIdentity {
+    fn token(&self) -> BoxFuture<'_, Result<Token, TokenError>> {
+        self.keeper.token()
+    }
+
     fn refused(&self, token: &Token) {
-        *lock(&self.0.refused) = Some(token.clone());
+        self.keeper.refused(token);
     }
 
     fn principal(&self) -> Option<String> {
-        lock(&self.0.principal).clone()
-    }
-}
-
-impl Inner {
-    async fn token(self: Arc<Self>) -> Result<Token, TokenError> {
-        let mut state = self.state.lock().await;
-        if let Some((error, until)) = &state.failed
-            && Instant::now() < *until
-        {
-            return Err(error.clone());
-        }
-        self.drop_refused(&mut state);
-        let limit = self.config.fetch_timeout;
-        let fetched = match tokio::time::timeout(limit, self.fetch(&mut state)).await {
-            Ok(fetched) => fetched,
-            Err(_) => Err(self.failed(&format!("no answer within {limit:?}"))),
-        };
-        match fetched {
-            Ok(token) => {
-                state.failures = 0;
-                state.failed = None;
-                state.handed_out = Some(token.clone());
-                Ok(token)
-            }
-            Err(error) => {
-                state.credential = None;
-                let doubled = 2u32.saturating_pow(state.failures);
-                let pause = self.config.min_pause.saturating_mul(doubled);
-                let until = Instant::now() + pause.min(self.config.max_pause);
-                state.failures = state.failures.saturating_add(1);
-                state.failed = Some((error.clone(), until));
-                Err(error)
-            }
-        }
-    }
-
-    /// Drops the credential if the token that it gave was refused, but not again and again.
-    fn drop_refused(&self, state: &mut State) {
-        let refused = lock(&self.refused).take();
-        let current = refused.is_some() && refused == state.handed_out;
-        let paused = state
-            .renewed
-            .is_some_and(|renewed| renewed.elapsed() < self.config.refused_pause);
-        if current && !paused {
-            state.credential = None;
-            state.renewed = Some(Instant::now());
-        }
-    }
-
-    async fn fetch(&self, state: &mut State) -> Result<Token, TokenError> {
-        let credential = match &state.credential {
-            Some(credential) => credential,
-            None => {
-                // Who we are comes first: nothing is asked of Google by an identity that nobody chose.
-                let email = self.server.email().await?;
-                check_principal(&email, self.config.expect_principal.as_deref())?;
-                let credential = Credential::new(self.server.base())
-                    .await
-                    .map_err(|why| self.failed(&why))?;
-                *lock(&self.principal) = Some(email);
-                state.credential.insert(credential)
-            }
-        };
-        let secret = credential.token().await.map_err(|why| self.failed(&why))?;
-        Token::new(&secret)
-    }
-
-    fn failed(&self, why: &str) -> TokenError {
-        TokenError::new(format!(
-            "no token from the metadata server {}: {why} (on GKE: does this node pool have Workload Identity, and is the pod's ServiceAccount bound to a Google identity?)",
-            self.server.base()
-        ))
-    }
-}
-
-/// Fails closed on an identity that nobody meant (design section 5).
-fn check_principal(email: &str, expected: Option<&str>) -> Result<(), TokenError> {
-    match expected {
-        Some(expected) if expected == email => Ok(()),
-        Some(expected) => Err(TokenError::new(format!(
-            "the metadata server's identity is {email}, but {expected} is expected (--expect-principal); no call is made"
-        ))),
-        None if email.ends_with(NODE_ACCOUNT) => Err(TokenError::new(format!(
-            "the metadata server gives out the node's own service account {email}, so Workload Identity is not at work here (hostNetwork, or a node pool without GKE_METADATA); no call is made with it"
-        ))),
-        None => Ok(()),
-    }
-}
-
-fn lock<T>(mutex: &StdMutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_identity_that_was_meant_is_used() {
-        const NODE: &str = "123-compute@developer.gserviceaccount.com";
-        const OWN: &str = "opcancel@acme.iam.gserviceaccount.com";
-        for (email, expected, good) in [
-            (OWN, None, true),
-            (OWN, Some(OWN), true),
-            (OWN, Some("other@acme.iam.gserviceaccount.com"), false),
-            (OWN, Some(""), false),
-            (NODE, None, false),
-            (NODE, Some(NODE), true),
-            (NODE, Some(OWN), false),
-            ("acme.svc.id.goog", None, true),
-        ] {
-            assert_eq!(
-                check_principal(email, expected).is_ok(),
-                good,
-                "{email} {expected:?}"
-            );
-        }
+        self.keeper.credential().principal()
     }
 }

@@ -68,6 +68,60 @@ impl From<TokenError> for CallError {
     }
 }
 
+/// How a fetch of a token ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FetchResult {
+    /// With a token.
+    Fetched,
+    /// Without one: nobody answered, or with a refusal, or the subject token could not be read.
+    Failed,
+    /// Before a token was asked for: the identity is not one that was meant (`--expect-principal`, a node's own).
+    RefusedIdentity,
+}
+
+impl FetchResult {
+    /// All of them, so that a counter can show each from the start.
+    pub const ALL: [Self; 3] = [Self::Fetched, Self::Failed, Self::RefusedIdentity];
+
+    /// A short name, for the label of a metric.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fetched => "fetched",
+            Self::Failed => "failed",
+            Self::RefusedIdentity => "refused_identity",
+        }
+    }
+}
+
+/// Hears how each fetch of a token ended. A token from memory, and a question within the pause after a failure, are no
+/// fetch. The default hears nothing.
+#[derive(Clone)]
+pub struct FetchObserver(Arc<dyn Fn(FetchResult) + Send + Sync>);
+
+impl FetchObserver {
+    /// Calls this after each fetch; it must not block.
+    pub fn new(told: impl Fn(FetchResult) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(told))
+    }
+
+    /// Tells it.
+    pub fn tell(&self, result: FetchResult) {
+        (self.0)(result);
+    }
+}
+
+impl Default for FetchObserver {
+    fn default() -> Self {
+        Self::new(|_| {})
+    }
+}
+
+impl fmt::Debug for FetchObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FetchObserver")
+    }
+}
+
 /// An identity that can prove itself to Google.
 pub trait TokenSource: Send + Sync {
     /// A token that is good for at least the next call. Comes from memory if there is one; many callers at once cause one
@@ -78,7 +132,8 @@ pub trait TokenSource: Send + Sync {
     /// token in memory is another one already, or one was fetched anew for the same reason a moment ago.
     fn refused(&self, token: &Token);
 
-    /// Google's name for the identity, as far as it is known: `NAME@PROJECT.iam.gserviceaccount.com`.
+    /// Google's name for the identity, as far as it is known: `NAME@PROJECT.iam.gserviceaccount.com`; of a federated one
+    /// that impersonates nobody the pool, `principalSet://iam.googleapis.com/.../workloadIdentityPools/POOL/*`.
     fn principal(&self) -> Option<String>;
 }
 

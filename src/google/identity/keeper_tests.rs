@@ -1,0 +1,190 @@
+use super::*;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Gives `token-1`, `token-2`, ... with this life, or fails while `failing` says so.
+#[derive(Debug)]
+struct Counted {
+    life: Duration,
+    fetches: AtomicUsize,
+    failing: std::sync::atomic::AtomicBool,
+    panicking: bool,
+}
+
+impl Credential for Counted {
+    fn fetch(&self) -> BoxFuture<'_, Result<Fetched, FetchFailed>> {
+        let number = self.fetches.fetch_add(1, Ordering::SeqCst) + 1;
+        let failing = self.failing.load(Ordering::SeqCst);
+        assert!(!(self.panicking && number == 1), "the first one breaks");
+        Box::pin(async move {
+            if failing {
+                return Err(FetchFailed::Failed("no".to_owned()));
+            }
+            Ok(Fetched {
+                token: Token::new(&format!("token-{number}")).unwrap(),
+                life: self.life,
+            })
+        })
+    }
+
+    fn principal(&self) -> Option<String> {
+        None
+    }
+
+    fn source(&self) -> String {
+        "a test".to_owned()
+    }
+}
+
+/// Time that stands still until a test moves it on.
+#[derive(Default)]
+struct Hands(AtomicU64);
+
+impl Hands {
+    fn advance(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap();
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+struct Kept {
+    keeper: TokenKeeper,
+    credential: Arc<Counted>,
+    hands: Arc<Hands>,
+    told: Arc<AtomicUsize>,
+}
+
+fn kept(life: Duration, panicking: bool) -> Kept {
+    let credential = Arc::new(Counted {
+        life,
+        fetches: AtomicUsize::new(0),
+        failing: false.into(),
+        panicking,
+    });
+    let pace = FetchPace {
+        fetch_timeout: Duration::from_secs(10),
+        min_pause: Duration::from_millis(500),
+        max_pause: Duration::from_secs(30),
+        refused_pause: Duration::from_secs(10),
+    };
+    let told = Arc::new(AtomicUsize::new(0));
+    let counter = told.clone();
+    let observer = FetchObserver::new(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+    });
+    let (began, hands) = (Instant::now(), Arc::<Hands>::default());
+    let read = hands.clone();
+    let clock = Box::new(move || began + Duration::from_millis(read.0.load(Ordering::SeqCst)));
+    Kept {
+        keeper: TokenKeeper::with_clock(credential.clone(), pace, observer, clock),
+        credential,
+        hands,
+        told,
+    }
+}
+
+impl Kept {
+    async fn next(&self) -> String {
+        match self.keeper.token().await {
+            Ok(token) => token.secret().to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn fetches(&self) -> usize {
+        self.credential.fetches.load(Ordering::SeqCst)
+    }
+
+    fn fail(&self, failing: bool) {
+        self.credential.failing.store(failing, Ordering::SeqCst);
+    }
+
+    /// Waits for the end of a fetch in the background, if there is one.
+    async fn settle(&self) {
+        let fetching = self.keeper.0.lock().fetching.clone();
+        if let Some(fetching) = fetching {
+            let _ = fetching.await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_fetched_anew_before_its_end_and_nobody_waits() {
+    let kept = kept(Duration::from_secs(3600), false);
+    assert_eq!(kept.next().await, "token-1");
+    kept.hands.advance(Duration::from_secs(3600 - 241));
+    assert_eq!(kept.next().await, "token-1");
+    kept.settle().await;
+    assert_eq!(kept.fetches(), 1);
+    kept.hands.advance(Duration::from_secs(2));
+    assert_eq!(kept.next().await, "token-1", "the old one is still good");
+    kept.settle().await;
+    assert_eq!(kept.next().await, "token-2");
+    // Nobody calls, nothing is fetched.
+    kept.hands.advance(Duration::from_secs(100_000));
+    kept.settle().await;
+    assert_eq!(kept.fetches(), 2);
+    assert_eq!(kept.next().await, "token-3", "the old one has ended");
+    assert_eq!(kept.told.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_leaves_the_old_token_to_its_end() {
+    let kept = kept(Duration::from_secs(3600), false);
+    assert_eq!(kept.next().await, "token-1");
+    kept.fail(true);
+    kept.hands.advance(Duration::from_secs(3400));
+    for _ in 0..100 {
+        assert_eq!(kept.next().await, "token-1");
+        kept.settle().await;
+    }
+    assert_eq!(kept.fetches(), 2, "paced");
+    kept.hands.advance(Duration::from_secs(195));
+    assert_eq!(kept.next().await, "no token by a test: no");
+    kept.fail(false);
+    kept.hands.advance(Duration::from_secs(30));
+    assert_eq!(kept.next().await, "token-4", "never for ever");
+}
+
+#[tokio::test]
+async fn pauses_double_up_to_the_longest() {
+    let kept = kept(Duration::from_secs(3600), false);
+    kept.fail(true);
+    let mut fetches = 0;
+    for pause in [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000] {
+        assert_eq!(kept.next().await, "no token by a test: no");
+        fetches += 1;
+        kept.hands.advance(Duration::from_millis(pause - 1));
+        assert_eq!(kept.next().await, "no token by a test: no");
+        assert_eq!(kept.fetches(), fetches);
+        kept.hands.advance(Duration::from_millis(1));
+    }
+}
+
+#[tokio::test]
+async fn no_life_is_believed_for_ever() {
+    let kept = kept(Duration::from_secs(u64::MAX), false);
+    assert_eq!(kept.next().await, "token-1");
+    kept.hands.advance(LONGEST_LIFE);
+    assert_eq!(kept.next().await, "token-2");
+}
+
+#[tokio::test]
+async fn a_short_life_is_used_for_most_of_it() {
+    let kept = kept(Duration::from_secs(1), false);
+    for _ in 0..50 {
+        assert_eq!(kept.next().await, "token-1");
+    }
+    assert_eq!(kept.fetches(), 1);
+    kept.hands.advance(Duration::from_millis(950));
+    assert_eq!(kept.next().await, "token-2");
+}
+
+#[tokio::test]
+async fn a_fetch_that_panics_is_a_failure_like_any_other() {
+    let kept = kept(Duration::from_secs(3600), true);
+    let error = kept.next().await;
+    assert!(error.contains("broken off"), "{error}");
+    kept.hands.advance(Duration::from_millis(500));
+    assert_eq!(kept.next().await, "token-2");
+    assert_eq!(kept.told.load(Ordering::SeqCst), 2);
+}

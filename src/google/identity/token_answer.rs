@@ -1,0 +1,235 @@
+//! What token servers answer: OAuth 2.0 (RFC 6749 sections 5.1 and 5.2, RFC 8693) and IAM Credentials'
+//! GenerateAccessTokenResponse (google/iam/credentials/v1/common.proto).
+
+use jiff::Timestamp;
+use std::time::Duration;
+
+use super::guarded_http::Answer;
+use crate::google::{
+    clean::{clean, cut},
+    proto_json::{NotProtoJson, Object},
+    token::Token,
+};
+
+/// Longest piece of a server's error that a message quotes, in bytes.
+const MAX_QUOTE: usize = 300;
+
+/// A token, and how long it is good from the moment in which it was asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Fetched {
+    /// The token.
+    pub token: Token,
+    /// What the server says about its life; may be absurdly long, never nothing.
+    pub life: Duration,
+}
+
+/// Reads an OAuth answer: `access_token` and `expires_in`, or an error. `secrets` is what was sent: the answer may echo it.
+///
+/// # Errors
+/// With the reason in words, clean, without any of the secrets.
+pub(super) fn read_oauth(answer: &Answer, secrets: &[&str]) -> Result<Fetched, String> {
+    let read = |object: &Object<'_>| -> Result<(Option<String>, Option<Duration>), NotProtoJson> {
+        let life = match object.raw("expires_in") {
+            None => None,
+            Some(raw) => Some(seconds(raw.get())?),
+        };
+        Ok((object.string("access_token")?, life))
+    };
+    fetched(answer, secrets, read)
+}
+
+/// Reads IAM Credentials' answer: `accessToken` and `expireTime`. `asked` is the life that was asked for: it is not
+/// longer, whatever the clocks say.
+///
+/// # Errors
+/// As [`read_oauth`].
+pub(super) fn read_generated(
+    answer: &Answer,
+    asked: Duration,
+    now: Timestamp,
+    secrets: &[&str],
+) -> Result<Fetched, String> {
+    let read = |object: &Object<'_>| -> Result<(Option<String>, Option<Duration>), NotProtoJson> {
+        let life = match object.string("expireTime")? {
+            None => None,
+            Some(text) => {
+                let end: Timestamp = text
+                    .parse()
+                    .map_err(|_| NotProtoJson::new("expireTime is no time"))?;
+                let left = u64::try_from(end.duration_since(now).as_secs()).unwrap_or(0);
+                Some(Duration::from_secs(left).min(asked))
+            }
+        };
+        Ok((object.string("accessToken")?, life))
+    };
+    fetched(answer, secrets, read)
+}
+
+fn fetched(
+    answer: &Answer,
+    secrets: &[&str],
+    read: impl FnOnce(&Object<'_>) -> Result<(Option<String>, Option<Duration>), NotProtoJson>,
+) -> Result<Fetched, String> {
+    if answer.status != 200 {
+        return Err(refusal(answer, secrets));
+    }
+    // Nothing of a good answer is quoted: what cannot be read may still be a token.
+    let not_a_token = |why: String| format!("its answer is not the JSON of a token: {why}");
+    let object = Object::from_body(&answer.body).map_err(|error| not_a_token(error.to_string()))?;
+    let (token, life) = read(&object).map_err(|error| not_a_token(error.to_string()))?;
+    let token = token.ok_or_else(|| not_a_token("there is none in it".to_owned()))?;
+    let life = life.ok_or_else(|| not_a_token("it does not say how long it is good".to_owned()))?;
+    if life.is_zero() {
+        return Err(
+            "the token that it gave has expired already (is this machine's clock right?)"
+                .to_owned(),
+        );
+    }
+    let token = Token::new(&token).map_err(|error| error.to_string())?;
+    Ok(Fetched { token, life })
+}
+
+/// Whole seconds, as a number or a string of digits; more than fit count as very many.
+fn seconds(raw: &str) -> Result<Duration, NotProtoJson> {
+    let digits = raw.trim_matches('"');
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(NotProtoJson::new("expires_in is no number of seconds"));
+    }
+    Ok(Duration::from_secs(digits.parse().unwrap_or(u64::MAX)))
+}
+
+/// What an answer that is not a success says, clean and short.
+pub(super) fn refusal(answer: &Answer, secrets: &[&str]) -> String {
+    let status = answer.status;
+    let said = Object::from_body(&answer.body)
+        .ok()
+        .and_then(|object| said(&object))
+        .unwrap_or_else(|| {
+            let text = String::from_utf8_lossy(&answer.body);
+            match text.trim_start().starts_with('<') {
+                true => "a page of HTML".to_owned(),
+                false => text.into_owned(),
+            }
+        });
+    let said = cut(&clean(&said, secrets), MAX_QUOTE);
+    if said.is_empty() {
+        format!("HTTP {status}")
+    } else {
+        format!("HTTP {status}: {said}")
+    }
+}
+
+/// The code and the sentence of OAuth's or Google's JSON.
+fn said(object: &Object<'_>) -> Option<String> {
+    let (code, sentence) = match object.object("error") {
+        Ok(Some(error)) => (error.string("status").ok()?, error.string("message").ok()?),
+        _ => (
+            object.string("error").ok()?,
+            object.string("error_description").ok()?,
+        ),
+    };
+    match (code, sentence) {
+        (Some(code), Some(sentence)) => Some(format!("{code}: {sentence}")),
+        (code, sentence) => code.or(sentence),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status,
+            body: bytes::Bytes::copy_from_slice(body.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn lives_are_whole_seconds_and_never_overflow() {
+        for (expires_in, life) in [
+            ("3599", 3599),
+            ("\"3599\"", 3599),
+            ("18446744073709551615", u64::MAX),
+            ("99999999999999999999999999", u64::MAX),
+        ] {
+            let body = format!(r#"{{"access_token":"a","expires_in":{expires_in}}}"#);
+            let fetched = read_oauth(&answer(200, &body), &[]).unwrap();
+            assert_eq!(fetched.life, Duration::from_secs(life));
+        }
+        for wrong in ["-1", "1.5", "1e3", "\"\"", "true", "{}"] {
+            let body = format!(r#"{{"access_token":"secret","expires_in":{wrong}}}"#);
+            let error = read_oauth(&answer(200, &body), &[]).unwrap_err();
+            assert!(
+                error.contains("expires_in") && !error.contains("secret"),
+                "{error}"
+            );
+        }
+        for (body, said) in [
+            (r#"{"access_token":"a","expires_in":0}"#, "expired already"),
+            (r#"{"access_token":"a"}"#, "how long"),
+            (r#"{"expires_in":1}"#, "none in it"),
+            (
+                r#"{"access_token":"a b","expires_in":1}"#,
+                "no header value",
+            ),
+            (
+                r#"{"access_token":"a","access_token":"b","expires_in":1}"#,
+                "twice",
+            ),
+            ("\"a\"", "not the JSON"),
+            ("", "not the JSON"),
+        ] {
+            let error = read_oauth(&answer(200, body), &[]).unwrap_err();
+            assert!(error.contains(said), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_expire_time_is_not_believed_beyond_what_was_asked_for() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let hour = Duration::from_secs(3600);
+        for (end, life) in [
+            ("2026-01-01T00:10:00Z", Some(600)),
+            ("2026-01-01T01:00:00.5Z", Some(3600)),
+            ("9999-01-01T00:00:00Z", Some(3600)),
+            ("2026-01-01T00:00:00Z", None),
+            ("2025-01-01T00:00:00Z", None),
+            ("tomorrow", None),
+        ] {
+            let body = format!(r#"{{"accessToken":"a","expireTime":"{end}"}}"#);
+            let read = read_generated(&answer(200, &body), hour, now, &[]);
+            assert_eq!(read.ok().map(|f| f.life.as_secs()), life, "{end}");
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_the_server_says_and_no_secret() {
+        for (status, body, said) in [
+            (
+                400,
+                r#"{"error":"invalid_grant","error_description":"The token 1//secret-refresh is bad"}"#,
+                "HTTP 400: invalid_grant: The token [token removed] is bad",
+            ),
+            (
+                403,
+                r#"{"error":{"code":403,"message":"no","status":"PERMISSION_DENIED"}}"#,
+                "HTTP 403: PERMISSION_DENIED: no",
+            ),
+            (
+                400,
+                r#"{"error":"invalid_request"}"#,
+                "HTTP 400: invalid_request",
+            ),
+            (502, "<html>1//secret-refresh", "HTTP 502: a page of HTML"),
+            (500, "", "HTTP 500"),
+            (
+                403,
+                "plain 1//secret-refresh",
+                "HTTP 403: plain [token removed]",
+            ),
+        ] {
+            assert_eq!(refusal(&answer(status, body), &["1//secret-refresh"]), said);
+        }
+    }
+}
