@@ -53,7 +53,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Shared) {
 struct RequestsQuery {
     /// Only those that name this operation.
     operation: Option<String>,
-    /// `operations` (the default) or `metadata`.
+    /// `operations` (the default), `metadata` or `credentials`.
     surface: Option<SurfaceName>,
     /// Only those of this number and above.
     #[serde(default)]
@@ -68,12 +68,14 @@ struct RequestsQuery {
 enum SurfaceName {
     Operations,
     Metadata,
+    Credentials,
 }
 
 async fn requests(State(shared): State<Shared>, Query(query): Query<RequestsQuery>) -> Json<Value> {
     let record = match query.surface.map_or(Surface::Operations, Surface::from) {
         Surface::Operations => &shared.requests,
         Surface::Metadata => &shared.metadata_requests,
+        Surface::Credentials => &shared.credentials_requests,
     };
     let asked_for = |request: &&RequestRecord| {
         request.sequence >= query.since
@@ -107,6 +109,7 @@ impl From<SurfaceName> for Surface {
         match name {
             SurfaceName::Operations => Self::Operations,
             SurfaceName::Metadata => Self::Metadata,
+            SurfaceName::Credentials => Self::Credentials,
         }
     }
 }

@@ -15,6 +15,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the metadata server listens.
     pub metadata_listen: SocketAddr,
+    /// Where STS, IAM Credentials and the OAuth server listen.
+    pub credentials_listen: SocketAddr,
     /// Where the admin API listens.
     pub admin_listen: SocketAddr,
     /// Allows addresses that other machines reach. The admin API has no authentication of its own.
@@ -28,6 +30,7 @@ impl Default for Config {
             scenario: Scenario::default(),
             listen: free,
             metadata_listen: free,
+            credentials_listen: free,
             admin_listen: free,
             allow_non_loopback: false,
         }

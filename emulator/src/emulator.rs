@@ -1,4 +1,4 @@
-//! A running emulator: its three servers, and the door to it from the same process.
+//! A running emulator: its servers, and the door to it from the same process.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -9,6 +9,7 @@ use crate::{
     admin,
     call::Call,
     config::{Config, StartError, listen},
+    credential_services::CredentialServices,
     fault::Fault,
     metadata_server::MetadataServer,
     operations_service::OperationsService,
@@ -55,6 +56,8 @@ pub struct Addresses {
     pub url: String,
     /// `host:port` of the metadata server, for `GCE_METADATA_HOST`.
     pub metadata_address: String,
+    /// Base URL of STS, IAM Credentials and the OAuth server, without a slash at its end.
+    pub credentials_url: String,
     /// Base URL of the admin API, without a slash at its end.
     pub admin_url: String,
 }
@@ -78,10 +81,12 @@ impl Emulator {
         let allowed = config.allow_non_loopback;
         let operations = listen("the Operations API", config.listen, allowed).await?;
         let metadata = listen("the metadata server", config.metadata_listen, allowed).await?;
+        let credentials = listen("the token services", config.credentials_listen, allowed).await?;
         let admin = listen("the admin API", config.admin_listen, allowed).await?;
         let addresses = Addresses {
             url: format!("http://{}", operations.1),
             metadata_address: metadata.1.to_string(),
+            credentials_url: format!("http://{}", credentials.1),
             admin_url: format!("http://{}", admin.1),
         };
 
@@ -101,6 +106,11 @@ impl Emulator {
                 Arc::clone(&timeline),
                 limit,
             )),
+            credentials_requests: Arc::new(Record::new(
+                Surface::Credentials,
+                Arc::clone(&timeline),
+                limit,
+            )),
             timeline,
             stop: CancellationToken::new(),
         };
@@ -109,6 +119,12 @@ impl Emulator {
             tokens: Arc::clone(&shared.tokens),
             record: Arc::clone(&shared.requests),
             latency: scenario.latency,
+        };
+        let credential_services = CredentialServices {
+            credentials: scenario.credentials,
+            project_number: scenario.identity.project_number.clone(),
+            tokens: Arc::clone(&shared.tokens),
+            record: Arc::clone(&shared.credentials_requests),
         };
         let metadata_server = MetadataServer::new(
             scenario.identity,
@@ -121,6 +137,11 @@ impl Emulator {
         servers.spawn(transport::serve(
             metadata.0,
             Arc::new(metadata_server),
+            shared.stop.clone(),
+        ));
+        servers.spawn(transport::serve(
+            credentials.0,
+            Arc::new(credential_services),
             shared.stop.clone(),
         ));
         servers.spawn(admin::serve(admin.0, shared.clone()));
@@ -142,12 +163,18 @@ impl Emulator {
         &self.addresses.metadata_address
     }
 
+    /// Base URL of STS (`/v1/token`), IAM Credentials (`/v1/projects/-/serviceAccounts/...`) and the OAuth server
+    /// (`/token`), without a slash at its end.
+    pub fn credentials_url(&self) -> &str {
+        &self.addresses.credentials_url
+    }
+
     /// Base URL of the admin API, without a slash at its end.
     pub fn admin_url(&self) -> &str {
         &self.addresses.admin_url
     }
 
-    /// All three addresses.
+    /// All addresses.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
     }
@@ -181,12 +208,19 @@ impl Emulator {
             .with(<[RequestRecord]>::to_vec)
     }
 
+    /// The requests to STS, IAM Credentials and the OAuth server, oldest first.
+    pub fn credentials_requests(&self) -> Vec<RequestRecord> {
+        self.shared
+            .credentials_requests
+            .with(<[RequestRecord]>::to_vec)
+    }
+
     /// Forgets the requests recorded so far.
     pub fn clear_requests(&self) {
         self.shared.clear_requests();
     }
 
-    /// The tokens that the metadata server issued, oldest first.
+    /// The tokens that the metadata server and the token services issued, oldest first.
     pub fn tokens_issued(&self) -> Vec<IssuedToken> {
         self.shared.tokens.issued()
     }

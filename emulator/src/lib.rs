@@ -1,14 +1,16 @@
-//! An emulator of `google.longrunning.Operations` over REST, with GKE's metadata server beside it, scripted by
+//! An emulator of `google.longrunning.Operations` over REST, with GKE's metadata server and Google's token services beside it, scripted by
 //! scenarios. For tests in-process ([`Emulator::start`]) and, as the binary `operations-emulator`, for trying a
 //! GitOps repository without a Google project.
 //!
 //! How it is built: [`operation`] is the life of one operation, pure. [`store`] holds them by name. The services
-//! (`operations_service`, `metadata_server`) turn a request into a [`reply::Reply`]; `transport` carries it. `admin`
+//! (`operations_service`, `metadata_server`, `credential_services`) turn a request into a [`reply::Reply`]; `transport` carries it. `admin`
 //! and [`Emulator`] are two doors to the same store and [`record`].
 
 pub mod call;
+pub mod credentials;
 pub mod duration_text;
 pub mod fault;
+pub mod json_web_token;
 pub mod latency;
 pub mod operation;
 pub mod record;
@@ -21,17 +23,23 @@ pub mod tokens;
 
 mod admin;
 mod config;
+mod credential_services;
 mod emulator;
 mod fates;
+mod form;
+mod iam_credentials;
 mod metadata_server;
+mod oauth;
 mod operation_json;
 mod operations_service;
 mod scenario_check;
 mod shared;
+mod sts;
 mod transport;
 
 pub use call::Call;
 pub use config::{Config, StartError};
+pub use credentials::Credentials;
 pub use emulator::{Addresses, Emulator, TimedOut};
 pub use fault::{ErrorInfo, Fault, FaultAnswer, FaultCall, RawAnswer, Refusal};
 pub use latency::Latency;

@@ -17,9 +17,11 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// An emulator of google.longrunning.Operations (Dialogflow v2, v2beta1, v3, v3beta1) and of GKE's metadata server.
+/// An emulator of google.longrunning.Operations (Dialogflow v2, v2beta1, v3, v3beta1), of GKE's metadata server and of
+/// Google's token services.
 ///
-/// When it is ready it prints one JSON line with its addresses: url, metadataAddress (for GCE_METADATA_HOST), adminUrl.
+/// When it is ready it prints one JSON line with its addresses: url, metadataAddress (for GCE_METADATA_HOST), credentialsUrl (for
+/// credential files), adminUrl.
 #[derive(Debug, Parser)]
 #[command(name = "operations-emulator", version)]
 struct Arguments {
@@ -29,6 +31,9 @@ struct Arguments {
     /// Where the metadata server listens
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     metadata_listen: SocketAddr,
+    /// Where STS, IAM Credentials and the OAuth server listen
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    credentials_listen: SocketAddr,
     /// Where the admin API listens
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     admin_listen: SocketAddr,
@@ -102,6 +107,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         scenario,
         listen: arguments.listen,
         metadata_listen: arguments.metadata_listen,
+        credentials_listen: arguments.credentials_listen,
         admin_listen: arguments.admin_listen,
         allow_non_loopback: arguments.allow_non_loopback,
     };

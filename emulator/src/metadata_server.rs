@@ -1,7 +1,7 @@
 //! GKE's metadata server, as far as credentials libraries ask it.
 //!
 //! Paths and headers: Google's documentation of the Compute Engine metadata server; the answers as
-//! google-cloud-auth reads them.
+//! Google's libraries read them.
 
 use std::sync::{
     Arc,

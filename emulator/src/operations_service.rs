@@ -14,7 +14,7 @@ use crate::{
     fault::{Fault, FaultAnswer},
     latency::Latency,
     operation::CancelVerdict,
-    record::{Authorization, Pending, Record},
+    record::{Pending, Record},
     reply::Reply,
     rpc_code::RpcCode,
     store::{Arrival, Store},
@@ -43,13 +43,7 @@ impl Handler for OperationsService {
             .get(header::AUTHORIZATION)
             .map(HeaderValue::as_bytes);
         let token = self.tokens.check(authorization);
-        let shown = match &token {
-            TokenCheck::Absent => Authorization::Absent,
-            TokenCheck::Unknown => Authorization::Unknown,
-            TokenCheck::Expired { id } | TokenCheck::Valid { id, .. } => {
-                Authorization::Token(id.clone())
-            }
-        };
+        let shown = token.shown();
         let sequence = self.record.arrived(&request, route.as_ref(), shown);
         let pending = Pending::new(&self.record, sequence);
         let reply = self.answer(&request, route, token).await;

@@ -21,7 +21,7 @@ use crate::call::{Call, Route};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestRecord {
-    /// Its number since the start, from 0, over both surfaces.
+    /// Its number since the start, from 0, over all surfaces.
     pub sequence: u64,
     /// Which server was asked.
     pub surface: Surface,
@@ -64,6 +64,8 @@ pub enum Surface {
     Operations,
     /// The metadata server.
     Metadata,
+    /// STS, IAM Credentials and the OAuth server.
+    Credentials,
 }
 
 /// What a request had for authorization.
@@ -92,7 +94,7 @@ pub enum Answer {
     Abandoned,
 }
 
-/// What the records of both surfaces share, so that their entries can be put in one order.
+/// What the records of all surfaces share, so that their entries can be put in one order.
 #[derive(Debug)]
 pub struct Timeline {
     started: Instant,

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{duration_text, fault::Fault, latency::Latency, scenario_check, script::Script};
+use crate::{
+    credentials::Credentials, duration_text, fault::Fault, latency::Latency, scenario_check,
+    script::Script,
+};
 
 /// A scenario. Everything has a default; the default knows no operations.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -16,6 +19,8 @@ pub struct Scenario {
     pub latency: Latency,
     /// Whom the metadata server speaks for, and how its tokens behave.
     pub identity: Identity,
+    /// Whom STS, IAM Credentials and the OAuth server believe.
+    pub credentials: Credentials,
     /// Further bearer tokens that the Operations API takes.
     pub tokens: Vec<AcceptedToken>,
     /// Faults of the endpoint as a whole, counted over all operations; they go before those of a script.

@@ -51,6 +51,15 @@ pub(crate) fn scenario(scenario: &Scenario) -> Vec<String> {
         "identity.notReady.status",
         scenario.identity.not_ready.status,
     ));
+    for (index, provider) in scenario.credentials.providers.iter().enumerate() {
+        let name = &provider.audience;
+        if !name.starts_with("//iam.googleapis.com/") && !name.starts_with("identitynamespace:") {
+            complaints.push(format!("credentials.providers[{index}].audience: {name:?}; expected //iam.googleapis.com/.../providers/PROVIDER or identitynamespace:POOL:PROVIDER"));
+        }
+    }
+    if scenario.credentials.expires_in.subsec_nanos() != 0 {
+        complaints.push("credentials.expiresIn: expected whole seconds, such as 3599s".into());
+    }
     if scenario.record_limit == Some(0) {
         complaints.push("recordLimit: 0; expected 1 or more, or no recordLimit".into());
     }

@@ -37,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) timeline: Arc<Timeline>,
     pub(crate) requests: Arc<Record>,
     pub(crate) metadata_requests: Arc<Record>,
+    pub(crate) credentials_requests: Arc<Record>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -69,5 +70,6 @@ impl Shared {
     pub(crate) fn clear_requests(&self) {
         self.requests.clear();
         self.metadata_requests.clear();
+        self.credentials_requests.clear();
     }
 }

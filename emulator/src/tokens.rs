@@ -1,4 +1,4 @@
-//! Bearer tokens: issued by the metadata server, or configured. Each issued one is unique, and known by an id that may
+//! Bearer tokens: issued by the metadata server or the token services, or configured. Each issued one is unique, and known by an id that may
 //! be shown; the token itself appears in no record and no log.
 
 use std::{
@@ -6,20 +6,23 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use serde::Serialize;
 
-use crate::scenario::{AcceptedToken, Identity};
+use crate::{
+    record::Authorization,
+    scenario::{AcceptedToken, Identity},
+};
 
-/// A token that the metadata server issued.
+/// A token that was issued here.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IssuedToken {
     /// `token-1`, `token-2`, ...
     pub id: String,
-    /// The service account that it speaks for.
+    /// Whom it speaks for.
     pub principal: String,
     /// The scopes that were asked for, or the account's own.
     pub scopes: Vec<String>,
@@ -61,7 +64,20 @@ pub enum TokenCheck {
         id: String,
         /// Whose it is.
         principal: String,
+        /// What it may be used for; none for a configured one, which may be used for all.
+        scopes: Vec<String>,
     },
+}
+
+impl TokenCheck {
+    /// How records show it.
+    pub fn shown(&self) -> Authorization {
+        match self {
+            Self::Absent => Authorization::Absent,
+            Self::Unknown => Authorization::Unknown,
+            Self::Expired { id } | Self::Valid { id, .. } => Authorization::Token(id.clone()),
+        }
+    }
 }
 
 /// All tokens.
@@ -80,6 +96,7 @@ struct Inner {
 struct Known {
     id: String,
     principal: String,
+    scopes: Vec<String>,
     valid_until: Option<Instant>,
     revoked: bool,
 }
@@ -97,6 +114,7 @@ impl Tokens {
                 Known {
                     id,
                     principal,
+                    scopes: Vec::new(),
                     valid_until: None,
                     revoked: false,
                 },
@@ -112,19 +130,30 @@ impl Tokens {
 
     /// Issues a token for the identity's service account.
     pub fn issue(&self, identity: &Identity, scopes: Vec<String>) -> IssuedToken {
+        let accepted_for = identity.accepted_for.unwrap_or(identity.expires_in);
+        self.issue_to(&identity.email, scopes, accepted_for)
+    }
+
+    /// Issues a token for any principal. It is taken for `accepted_for`.
+    pub fn issue_to(
+        &self,
+        principal: &str,
+        scopes: Vec<String>,
+        accepted_for: Duration,
+    ) -> IssuedToken {
         let mut inner = self.lock();
         let number = inner.issued.len() + 1;
-        let (id, principal) = (format!("token-{number}"), identity.email.clone());
+        let (id, principal) = (format!("token-{number}"), principal.to_owned());
         // Unguessable enough that a token of another run is not taken by chance; nothing real hangs on it.
         let secret = format!(
             "ya29.emulated-{number}-{:016x}",
             RandomState::new().hash_one(number)
         );
-        let lifetime = identity.accepted_for.unwrap_or(identity.expires_in);
         let known = Known {
             id: id.clone(),
             principal: principal.clone(),
-            valid_until: Instant::now().checked_add(lifetime),
+            scopes: scopes.clone(),
+            valid_until: Instant::now().checked_add(accepted_for),
             revoked: false,
         };
         inner.known.insert(secret.clone(), known);
@@ -180,6 +209,7 @@ impl Tokens {
             Some(known) => TokenCheck::Valid {
                 id: known.id.clone(),
                 principal: known.principal.clone(),
+                scopes: known.scopes.clone(),
             },
         }
     }

@@ -1,4 +1,4 @@
-//! The metadata server, asked as google-cloud-auth asks it.
+//! The metadata server, asked as Google's libraries ask it.
 
 mod support;
 

@@ -13,7 +13,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What comes after a request's head.
+/// What comes after a request.
 pub enum Reply {
     /// These bytes; then the connection waits for a further request.
     Keep(String),
@@ -43,7 +43,7 @@ pub struct RawHttp {
 }
 
 impl RawHttp {
-    /// Starts it; `reply` gets a request's head and how many there were before.
+    /// Starts it; `reply` gets a request and how many there were before.
     pub async fn start<F>(reply: F) -> Self
     where
         F: Fn(&str, usize) -> Reply + Send + Sync + 'static,
@@ -72,7 +72,7 @@ impl RawHttp {
         format!("http://{}", self.address)
     }
 
-    /// The heads of all requests until now, in lower case but for the request line.
+    /// All requests until now: the heads, in lower case but for the request line, and the bodies as they are.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -123,7 +123,7 @@ async fn serve<F>(
     }
 }
 
-/// The request line as it is and the header lines in lower case; none when the client has gone.
+/// The request line as it is, the header lines in lower case, and the body; none when the client has gone.
 async fn read_head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -131,8 +131,14 @@ async fn read_head(stream: &mut TcpStream) -> Option<String> {
     }
     let head = String::from_utf8(head).ok()?;
     let (line, headers) = head.split_once("\r\n")?;
+    let headers = headers.to_lowercase().replace("\r\n", "\n");
+    let length = headers
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.and_then(|length| length.parse().ok()).unwrap_or(0)];
+    stream.read_exact(&mut body).await.ok()?;
     Some(format!(
-        "{line}\n{}",
-        headers.to_lowercase().replace("\r\n", "\n")
+        "{line}\n{headers}{}",
+        String::from_utf8(body).ok()?
     ))
 }
