@@ -219,7 +219,10 @@ async fn proxies_of_the_environment_are_ignored() {
         &server.url().replace("http:", "https:"),
         &files.subject_token(),
     );
-    let us = Observed::of_file(&files, &over_tls, |_| ()).unwrap();
+    let us = Observed::of_file(&files, &over_tls, |c| {
+        c.fetch_timeout = Duration::from_millis(500);
+    })
+    .unwrap();
     us.token().await.unwrap_err();
     assert_eq!(
         server.requests().len(),

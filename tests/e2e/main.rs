@@ -15,6 +15,7 @@ mod answers_to_cancel;
 mod answers_to_get;
 mod bad_input;
 mod deletion;
+mod federation;
 mod flags;
 mod gitops;
 mod grants;

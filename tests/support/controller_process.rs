@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Variables that would lead the controller elsewhere than the test means.
-const FOREIGN_VARIABLES: [&str; 12] = [
+const FOREIGN_VARIABLES: [&str; 13] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "ALL_PROXY",
@@ -22,6 +22,7 @@ const FOREIGN_VARIABLES: [&str; 12] = [
     "KUBECONFIG",
     "RUST_LOG",
     "GOOGLE_APPLICATION_CREDENTIALS",
+    "CLOUDSDK_CONFIG",
     "HOSTNAME",
 ];
 
