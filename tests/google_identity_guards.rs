@@ -78,11 +78,7 @@ async fn neither_the_metadata_server_nor_iam_may_redirect() {
         error.contains(EMAIL) && error.contains("it is not followed"),
         "{error}"
     );
-    let metadata = Observed::of_file(&files, &file, |config| {
-        config.environment.credentials_file = None;
-        config.environment.metadata_host = Some(server.address.to_string());
-    })
-    .unwrap();
+    let metadata = Observed::of_metadata_server(server.address, |_| ()).unwrap();
     let error = metadata.token().await.unwrap_err();
     assert!(error.contains("it is not followed"), "{error}");
     assert_eq!(elsewhere.requests().len(), 0);
@@ -97,11 +93,7 @@ async fn a_giant_answer_is_left_unread() {
     let us = Observed::of_file(&files, &file, |_| ()).unwrap();
     let error = us.token().await.unwrap_err();
     assert!(error.contains("more than 65536 bytes"), "{error}");
-    let metadata = Observed::of_file(&files, &file, |config| {
-        config.environment.credentials_file = None;
-        config.environment.metadata_host = Some(server.address.to_string());
-    })
-    .unwrap();
+    let metadata = Observed::of_metadata_server(server.address, |_| ()).unwrap();
     let error = metadata.token().await.unwrap_err();
     assert!(error.contains("more than 65536 bytes"), "{error}");
 }
@@ -208,11 +200,7 @@ async fn proxies_of_the_environment_are_ignored() {
     let file = external_account(&server.url(), &files.subject_token());
     let us = Observed::of_file(&files, &file, |_| ()).unwrap();
     us.token().await.unwrap();
-    let metadata = Observed::of_file(&files, &file, |config| {
-        config.environment.credentials_file = None;
-        config.environment.metadata_host = Some(server.address.to_string());
-    })
-    .unwrap();
+    let metadata = Observed::of_metadata_server(server.address, |_| ()).unwrap();
     metadata.token().await.unwrap();
     // And one that is reached over TLS: were the proxy asked, it would have been seen.
     let over_tls = external_account(
@@ -237,11 +225,7 @@ async fn an_identity_that_nobody_meant_is_told_to_the_observer() {
         Reply::Close(answer("200 OK", "1-compute@developer.gserviceaccount.com"))
     })
     .await;
-    let files = files();
-    let file = external_account(&server.url(), &files.subject_token());
-    let us = Observed::of_file(&files, &file, |config| {
-        config.environment.credentials_file = None;
-        config.environment.metadata_host = Some(server.address.to_string());
+    let us = Observed::of_metadata_server(server.address, |config| {
         config.min_pause = Duration::from_secs(60);
         config.max_pause = Duration::from_secs(60);
     })

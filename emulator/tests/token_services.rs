@@ -1,4 +1,5 @@
 //! STS, IAM Credentials and the OAuth server: what they take, what they refuse, and that their tokens are good for calls.
+#![allow(clippy::expect_used, clippy::indexing_slicing)]
 
 mod support;
 

@@ -2,7 +2,7 @@
 //! other program, or the metadata server.
 //!
 //! Guarantees: what can never work ends the start, with the file and the field; an identity that nobody meant gets no
-//! token; tokens are kept, refreshed and fetched anew as [`keeper`] says; every request is guarded as [`guarded_http`]
+//! token; tokens are kept, refreshed and fetched anew as `keeper` says; every request is guarded as `guarded_http`
 //! says; no key and no token is ever shown. Each kind of credentials is a file of its own below.
 
 mod authorized_user;

@@ -2,8 +2,9 @@
 //! the calls, what their answers mean, and how quotas slow us down.
 //!
 //! Guarantees: a token goes only to a host made from the [`catalogue`] and a validated location, or to an
-//! administrator's [`endpoint`] override; every text from outside went through [`clean`] before it leaves this module;
-//! nothing in here repeats a call by itself. Knows nothing of Kubernetes.
+//! administrator's [`endpoint`] override; what proves an identity goes only to the servers that its credential file names;
+//! every text from outside went through [`clean`] before it leaves this module; nothing in here repeats a call by itself.
+//! Knows nothing of Kubernetes.
 
 pub mod answer;
 pub mod catalogue;

@@ -8,6 +8,7 @@ use opcancel::google::{
 };
 use serde_json::{Value, json};
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -84,14 +85,31 @@ impl Observed {
         credentials: &Value,
         change: impl FnOnce(&mut IdentityConfig),
     ) -> Result<Self, TokenError> {
-        tls::install_provider();
         files.write_credentials(credentials);
+        Self::new(|config| {
+            config.environment.credentials_file = Some(files.credentials());
+            change(config);
+        })
+    }
+
+    /// The identity that a metadata server gives out.
+    pub fn of_metadata_server(
+        address: SocketAddr,
+        change: impl FnOnce(&mut IdentityConfig),
+    ) -> Result<Self, TokenError> {
+        Self::new(|config| {
+            config.environment.metadata_host = Some(address.to_string());
+            change(config);
+        })
+    }
+
+    fn new(change: impl FnOnce(&mut IdentityConfig)) -> Result<Self, TokenError> {
+        tls::install_provider();
         let mut config = IdentityConfig {
             min_pause: Duration::from_millis(1),
             max_pause: Duration::from_millis(2),
             ..IdentityConfig::default()
         };
-        config.environment.credentials_file = Some(files.credentials());
         change(&mut config);
         let results = Arc::<Mutex<Vec<_>>>::default();
         let told = results.clone();

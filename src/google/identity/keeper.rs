@@ -18,7 +18,10 @@ use super::{
     credential::{Credential, FetchFailed},
     token_answer::Fetched,
 };
-use crate::google::token::{FetchObserver, FetchResult, Token, TokenError};
+use crate::google::{
+    clean::clean,
+    token::{FetchObserver, FetchResult, Token, TokenError},
+};
 
 /// The longest life that Google gives any token (constraint `iam.allowServiceAccountCredentialLifetimeExtension`):
 /// more is not believed.
@@ -116,7 +119,7 @@ impl TokenKeeper {
             (Some(token), paused) => {
                 if !fresh && paused.is_none() {
                     // Goes on in the background.
-                    let _ = self.0.fetching(&mut state);
+                    drop(self.0.fetching(&mut state));
                 }
                 ready(Ok(token)).boxed()
             }
@@ -180,11 +183,12 @@ impl Inner {
         };
         let (result, outcome) = match fetched {
             Ok(fetched) => (Ok(fetched), FetchResult::Fetched),
-            Err(FetchFailed::WrongIdentity(message)) => {
-                (Err(TokenError::new(message)), FetchResult::RefusedIdentity)
-            }
+            Err(FetchFailed::WrongIdentity(message)) => (
+                Err(TokenError::new(clean(&message, &[]))),
+                FetchResult::RefusedIdentity,
+            ),
             Err(FetchFailed::Failed(why)) => (
-                Err(TokenError::new(self.credential.explain(&why))),
+                Err(TokenError::new(clean(&self.credential.explain(&why), &[]))),
                 FetchResult::Failed,
             ),
         };
