@@ -1,0 +1,131 @@
+//! The documents: every command in them works, what they show is what is printed, their links lead somewhere, and every
+//! reason has its heading. CONTRIBUTING.md tells how a page is written.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+// The end-to-end tests use more of it.
+#[allow(dead_code)]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod links;
+mod page;
+mod place;
+mod shell;
+mod shown;
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use opcancel::api::{Outcome, Reason};
+use page::Page;
+use place::Stage;
+use support::cluster::root;
+
+/// How many pages are executed at once, each on a cluster of its own: they mostly wait.
+const AT_ONCE: usize = 2;
+
+/// Names the pages to execute, with commas, while one writes: `OPCANCEL_DOCS=docs/install.md`. All by default.
+const ONLY: &str = "OPCANCEL_DOCS";
+
+#[test]
+fn every_command_works_and_prints_what_is_shown() {
+    let pages = page::all(root());
+    let only = std::env::var(ONLY).unwrap_or_default();
+    let mut wrong: Vec<String> = Vec::new();
+    let mut executed: Vec<&Page> = Vec::new();
+    for page in pages.values() {
+        let path = page.path.display().to_string();
+        if !only.is_empty() && !only.split(',').any(|name| name == path) {
+            continue;
+        }
+        wrong.extend(page.faults.iter().map(|fault| format!("{path}: {fault}")));
+        for block in &page.blocks {
+            if let Some(excuse) = block.excuse {
+                println!("{path}:{}: not executed: {excuse}", block.line);
+            }
+        }
+        if page.is_executed() {
+            executed.push(page);
+        }
+    }
+    assert!(!executed.is_empty(), "no page has a command: {only:?}");
+    let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(page) = executed.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(why) = execute(page) {
+                        failures.lock().unwrap().push(why);
+                    }
+                }
+            });
+        }
+    });
+    wrong.extend(failures.into_inner().unwrap());
+    assert!(wrong.is_empty(), "\n\n{}\n", wrong.join("\n\n"));
+}
+
+fn execute(page: &Page) -> Result<(), String> {
+    let begun = Instant::now();
+    // Its absence is told as a fault of the page.
+    let Some(start) = page.start else {
+        return Ok(());
+    };
+    let stage = Stage::set(start)?;
+    let result = shell::execute(page, &stage.place(), shell::LIMIT);
+    let verdict = if result.is_ok() { "ok" } else { "FAILED" };
+    println!(
+        "{}: {verdict}, {}",
+        page.path.display(),
+        shell::seconds(begun)
+    );
+    result
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let broken = links::broken(root(), &page::all(root()));
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+#[test]
+fn the_index_names_every_page() {
+    let pages = page::all(root());
+    let index = &pages[Path::new("docs/README.md")];
+    let links: Vec<_> = index.links.iter().map(|(_, link)| link.as_str()).collect();
+    for path in pages.keys() {
+        let Ok(name) = path.strip_prefix("docs") else {
+            continue;
+        };
+        let name = name.display().to_string();
+        // Runbooks have an index of their own.
+        let named = links.contains(&name.as_str()) || name.contains('/') || name == "README.md";
+        assert!(named, "docs/README.md has no link to {name}");
+    }
+}
+
+#[test]
+fn troubleshooting_has_every_reason_and_outcome() {
+    let pages: BTreeMap<_, _> = page::all(root());
+    let headings = &pages[Path::new("docs/troubleshooting.md")].headings;
+    let reasons = Reason::ALL.iter().map(|reason| reason.name());
+    let outcomes = Outcome::ALL.iter().map(|outcome| outcome.name());
+    for name in reasons.chain(outcomes) {
+        assert!(
+            headings.iter().any(|heading| heading == name),
+            "docs/troubleshooting.md has no heading {name}"
+        );
+    }
+}

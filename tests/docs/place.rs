@@ -1,0 +1,184 @@
+//! A cluster for each page, in the state that the page starts from.
+
+use std::{
+    env, fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+
+use operations_emulator::{Emulator, Scenario};
+use serde_json::Value;
+use tempfile::TempDir;
+use xtask::control_plane::{ControlPlane, Options};
+
+use super::{
+    page::{self, Start},
+    shell::Place,
+    support::{
+        cluster::{root, runtime},
+        controller_process::{self, ControllerProcess},
+    },
+};
+
+/// Everything that a page's commands need; gone when dropped, the controller first.
+pub struct Stage {
+    _operator: Option<Operator>,
+    _control_plane: ControlPlane,
+    scratch: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// The operator, running, with an emulator in Google's place.
+struct Operator {
+    _controller: ControllerProcess,
+    _emulator: Emulator,
+}
+
+impl Stage {
+    /// A cluster of its own in that state, and a copy of the repository.
+    pub fn set(start: Start) -> Result<Self, String> {
+        let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let folder = scratch.path().join("repository");
+        for file in page::files(root()) {
+            let to = folder.join(&file);
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(root().join(&file), to).unwrap();
+        }
+        let control_plane =
+            ControlPlane::start(Options::default()).map_err(|error| format!("{error:#}"))?;
+        let operator = match start {
+            Start::Nothing => None,
+            Start::Installed => Some(install(&control_plane)?),
+        };
+        let variables = variables(&control_plane, scratch.path());
+        Ok(Self {
+            _operator: operator,
+            _control_plane: control_plane,
+            scratch,
+            variables,
+        })
+    }
+
+    /// Where the commands run.
+    pub fn place(&self) -> Place {
+        Place {
+            scratch: self.scratch.path().to_owned(),
+            folder: self.scratch.path().join("repository"),
+            variables: self.variables.clone(),
+        }
+    }
+}
+
+/// Does what docs/install.md tells, and what it takes a node for: runs the controller under its own ServiceAccount.
+fn install(control_plane: &ControlPlane) -> Result<Operator, String> {
+    let install = root().join("deploy/install.yaml");
+    let rights = if install.exists() {
+        install
+    } else {
+        root().join("deploy/rbac.yaml")
+    };
+    control_plane
+        .apply_files(&[root().join("crds"), rights])
+        .map_err(failed)?;
+    let mut wait = vec!["wait", "--for=condition=Established", "--timeout=30s"];
+    wait.extend(["crd", "--all"]);
+    control_plane.run_kubectl(&wait).map_err(failed)?;
+    let examples = ["00-namespace.yaml", "01-grant.yaml"];
+    let examples = examples.map(|name| root().join("examples").join(name));
+    control_plane.apply_files(&examples).map_err(failed)?;
+
+    let scenario = fs::read_to_string(root().join("examples/emulator/scenario.yaml")).unwrap();
+    let scenario = Scenario::parse(&scenario).map_err(failed)?;
+    let emulator = runtime()
+        .block_on(Emulator::start(scenario))
+        .map_err(failed)?;
+    let kubeconfig = control_plane
+        .service_account_kubeconfig("opcancel-system", "opcancel-controller")
+        .map_err(failed)?;
+    let mut command = controller_process::command();
+    command
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        .args(["--admin-address=127.0.0.1:0", "--not-found-after=10s"])
+        .arg(format!("--endpoint-override=dialogflow={}", emulator.url()))
+        .env("GCE_METADATA_HOST", emulator.metadata_address());
+    let mut controller = ControllerProcess::spawn(command);
+    controller.wait_until_ready();
+    Ok(Operator {
+        _controller: controller,
+        _emulator: emulator,
+    })
+}
+
+fn failed(error: impl std::fmt::Display) -> String {
+    format!("the operator cannot be installed: {error:#}")
+}
+
+/// kubectl of the control plane's own release first on the path, then the workspace's programs; nothing of the user's settings.
+fn variables(control_plane: &ControlPlane, scratch: &Path) -> Vec<(String, String)> {
+    let (programs, home) = (scratch.join("bin"), scratch.join("home"));
+    fs::create_dir_all(&programs).unwrap();
+    fs::create_dir_all(&home).unwrap();
+    symlink(control_plane.kubectl(), programs.join("kubectl")).unwrap();
+    let cargo = programs.join("cargo");
+    fs::write(&cargo, include_str!("cargo.sh")).unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    let built = built();
+    for program in ["opcancel-controller", "operations-emulator"] {
+        symlink(built.join(program), programs.join(program)).unwrap();
+    }
+    let own = |name: &str| env::var(name).unwrap_or_default();
+    let shown = |path: &Path| path.display().to_string();
+    [
+        ("PATH", format!("{}:{}", shown(&programs), own("PATH"))),
+        ("KUBECONFIG", shown(&control_plane.kubeconfig())),
+        ("KUBECTL_KUBERC", "false".to_owned()),
+        ("KUBECACHEDIR", shown(&scratch.join("kubectl-cache"))),
+        ("HOME", shown(&home)),
+        ("TMPDIR", shown(scratch)),
+        ("DOCS_HOME", own("HOME")),
+        (
+            "DOCS_CARGO",
+            env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()),
+        ),
+        ("DOCS_TARGET", shown(built.parent().unwrap())),
+        ("DOCS_PROGRAMS", shown(built)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}
+
+/// The folder with the workspace's programs, built if they are not: `cargo test -p opcancel` alone builds only its own.
+fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command
+            .args(["build", "--workspace", "--bins", "--message-format=json"])
+            .current_dir(root())
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit());
+        for (name, _) in env::vars_os() {
+            let text = name.to_string_lossy();
+            // To a build script that asks for them they would be a change, and most of the tree would be compiled again.
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(&name);
+            }
+        }
+        let output = command.output().expect("cargo can be run");
+        assert!(output.status.success(), "cargo build --workspace --bins");
+        let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+        let program = messages.lines().find_map(|line| {
+            let message: Value = serde_json::from_str(line).ok()?;
+            let path = PathBuf::from(message["executable"].as_str()?);
+            path.ends_with("xtask").then_some(path)
+        });
+        program
+            .expect("cargo builds xtask")
+            .parent()
+            .unwrap()
+            .to_owned()
+    })
+}

@@ -1,0 +1,219 @@
+//! A page's commands in one bash, line by line where the page has them, so that bash's own messages name the page's lines.
+
+use std::{
+    fs::{self, File},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    page::{Block, Page},
+    shown,
+};
+
+/// The longest that one page may take.
+pub const LIMIT: Duration = Duration::from_secs(300);
+
+/// What bash prints between blocks: a character that no command prints, and the line of the fence.
+const MARK: char = '\u{1e}';
+
+/// Said by bash before a page's first line. ERR tells which command failed; a block whose last command is the left side of
+/// `&&` fails too, which `set -e` alone lets pass.
+const BEFORE: &str = r#"unset BASH_ENV
+trap 'printf "\036failed %s %s\n" "$LINENO" "$BASH_COMMAND"' ERR
+block_begins() { printf '\036block %s\n' "$1"; }
+block_ends() { local status=$?; if [ "$status" -ne 0 ]; then printf '\036failed %s %s\n' "$1" 'the last command of the block'; exit "$status"; fi; }
+"#;
+
+/// Where commands run, and what they find there.
+pub struct Place {
+    /// A folder of the page's own; bash's files go there.
+    pub scratch: PathBuf,
+    /// The folder in which the commands run.
+    pub folder: PathBuf,
+    /// Variables beside those that every program needs.
+    pub variables: Vec<(String, String)>,
+}
+
+/// Executes a page. What failed is told with the page's line, the command and what it printed.
+pub fn execute(page: &Page, place: &Place, limit: Duration) -> Result<(), String> {
+    let script = place.scratch.join("page").join(&page.path);
+    fs::create_dir_all(script.parent().unwrap()).unwrap();
+    fs::write(&script, text(page)).unwrap();
+    let (before, printed) = (place.scratch.join("before"), place.scratch.join("output"));
+    fs::write(&before, BEFORE).unwrap();
+    let output = File::create(&printed).unwrap();
+    let mut command = Command::new("bash");
+    command
+        .args(["-Eeuo", "pipefail"])
+        .arg(&script)
+        .current_dir(&place.folder)
+        .env("BASH_ENV", &before)
+        .envs(place.variables.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
+        .process_group(0);
+    let ended = run(&mut command, limit);
+    let printed = String::from_utf8_lossy(&fs::read(&printed).unwrap()).into_owned();
+    judge(page, ended, &printed, limit)
+}
+
+/// The page as bash reads it: its commands on their own lines, and nothing else.
+fn text(page: &Page) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for block in page.blocks.iter().filter(|block| block.excuse.is_none()) {
+        lines.resize(block.line - 1, String::new());
+        lines.push(format!("block_begins {}", block.line));
+        lines.extend(block.commands.lines().map(str::to_owned));
+        lines.push(format!("block_ends {}", lines.len()));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Runs it and ends all that it has started; none if it took too long.
+fn run(command: &mut Command, limit: Duration) -> Option<ExitStatus> {
+    let mut child = command.spawn().unwrap();
+    let group = child.id();
+    let (sender, ended) = mpsc::channel();
+    let waiting = std::thread::spawn(move || {
+        let _ = sender.send(child.wait().unwrap());
+    });
+    let status = ended.recv_timeout(limit).ok();
+    // What a page leaves in the background ends with the page.
+    let _ = Command::new("kill")
+        .args(["-KILL", "--", &format!("-{group}")])
+        .stderr(Stdio::null())
+        .status();
+    waiting.join().unwrap();
+    status
+}
+
+fn judge(
+    page: &Page,
+    ended: Option<ExitStatus>,
+    printed: &str,
+    limit: Duration,
+) -> Result<(), String> {
+    let path = page.path.display();
+    let (mut last, mut failed) = (None, None);
+    let mut outputs: Vec<(usize, String)> = Vec::new();
+    for line in printed.split_inclusive('\n') {
+        // A command that ends without a newline leaves the mark in the middle of a line.
+        let (text, mark) = line.split_once(MARK).unwrap_or((line, ""));
+        if let Some((_, output)) = outputs.last_mut() {
+            output.push_str(text);
+        }
+        let (what, rest) = mark.trim_end().split_once(' ').unwrap_or_default();
+        match what {
+            "block" => {
+                last = rest.parse().ok();
+                outputs.extend(last.map(|line| (line, String::new())));
+            }
+            "failed" => failed = failed.or(rest.split_once(' ')),
+            _ => {}
+        }
+    }
+    let output_of = |line| {
+        let found = outputs.iter().find(|(of, _)| Some(*of) == line);
+        found.map_or("", |(_, output)| output)
+    };
+    let told = |what: String| format!("{what}\n--- it printed:\n{}", output_of(last).trim_end());
+    match ended {
+        None => {
+            let line = last.unwrap_or_default();
+            return Err(told(format!("{path}:{line}: not done after {limit:?}")));
+        }
+        Some(status) if !status.success() => {
+            let line = last.map(|line: usize| line.to_string()).unwrap_or_default();
+            let (line, command) = failed.unwrap_or((&line, "a command"));
+            return Err(told(format!("{path}:{line}: failed ({status}): {command}")));
+        }
+        Some(_) => {}
+    }
+    for block in &page.blocks {
+        check_shown(page, block, output_of(Some(block.line)))?;
+    }
+    Ok(())
+}
+
+fn check_shown(page: &Page, block: &Block, output: &str) -> Result<(), String> {
+    let Some(text) = &block.shown else {
+        return Ok(());
+    };
+    match shown::first_untrue_line(&text.text, output) {
+        None => Ok(()),
+        Some(line) => Err(format!(
+            "{}:{}: shown, but not printed (or not in this order): {line}\n--- really printed:\n{}",
+            page.path.display(),
+            text.line,
+            output.trim_end()
+        )),
+    }
+}
+
+/// How long something took, for people.
+pub fn seconds(since: Instant) -> String {
+    format!("{:.1} s", since.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(commands: &str, limit: Duration) -> Result<(), String> {
+        let scratch = tempfile::tempdir().unwrap();
+        let place = Place {
+            scratch: scratch.path().to_owned(),
+            folder: scratch.path().to_owned(),
+            variables: vec![("GIVEN".to_owned(), "a value".to_owned())],
+        };
+        let text =
+            format!("<!-- commands start from: nothing -->\n# A page\n\n```sh\n{commands}\n```\n");
+        execute(&Page::parse(Path::new("docs/a.md"), &text), &place, limit)
+    }
+
+    #[test]
+    fn a_page_whose_commands_work_is_good() {
+        let good = "x=1\n```\n\n```sh\n[ \"$x $GIVEN\" = '1 a value' ]\necho 'seen 7s' && ! false\n```\n\n```text\nseen 3m\n```\n\n```sh\nsleep 600 &";
+        outcome(good, LIMIT).unwrap();
+    }
+
+    #[test]
+    fn whatever_fails_is_told_with_its_line_and_its_output() {
+        for (commands, told) in [
+            (
+                "true\necho hidden >&2; false\ntrue",
+                &["docs/a.md:6: ", "false", "hidden"][..],
+            ),
+            ("false && true", &["docs/a.md:5: ", "the last command"]),
+            (
+                "echo \"$NOBODY_SET_THIS\"",
+                &["docs/a.md", "NOBODY_SET_THIS"],
+            ),
+            ("false | cat", &["docs/a.md:5: "]),
+            (
+                "f() { no-such-program; }\nf",
+                &["docs/a.md:5: ", "no-such-program"],
+            ),
+            (
+                "echo one\n```\n\n```text\ntwo",
+                &["docs/a.md:8: ", "two", "really printed:\none"],
+            ),
+        ] {
+            let why = outcome(commands, LIMIT).unwrap_err();
+            assert!(
+                told.iter().all(|part| why.contains(part)),
+                "{commands}: {why}"
+            );
+        }
+        let why = outcome("echo before\nsleep 600", Duration::from_secs(1)).unwrap_err();
+        assert!(
+            why.contains("not done after") && why.contains("before"),
+            "{why}"
+        );
+    }
+}
