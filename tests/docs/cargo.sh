@@ -5,20 +5,26 @@ set -euo pipefail
 
 real() { env -u CARGO_MANIFEST_DIR HOME="$DOCS_HOME" CARGO_TARGET_DIR="$DOCS_TARGET" "$DOCS_CARGO" "$@"; }
 
+# The words of cargo or xtask themselves; what stands after -- is the program's.
+own=()
+for word in "$@"; do
+  [ "$word" != -- ] || break
+  own+=("$word")
+done
+
 case "$1" in
 xtask)
   # clap reads every flag before it comes to --help.
-  exec "$DOCS_PROGRAMS/xtask" "${@:2}" --help
+  exec "$DOCS_PROGRAMS/xtask" "${own[@]:1}" --help
   ;;
 build | test)
-  words=("$@")
-  for ((i = 1; i < ${#words[@]}; i++)); do
-    if [ "${words[i - 1]}" = --test ] && [ ! -e "tests/${words[i]}.rs" ] && [ ! -e "tests/${words[i]}/main.rs" ]; then
-      echo "there is no test ${words[i]} in tests/" >&2
+  for ((i = 1; i < ${#own[@]}; i++)); do
+    if [ "${own[i - 1]}" = --test ] && [ ! -e "tests/${own[i]}.rs" ] && [ ! -e "tests/${own[i]}/main.rs" ]; then
+      echo "there is no test ${own[i]} in tests/" >&2
       exit 1
     fi
   done
-  real "$@" --help </dev/null >/dev/null
+  real "${own[@]}" --help </dev/null >/dev/null
   ;;
 run)
   # cargo run -p PACKAGE -- ARGUMENTS

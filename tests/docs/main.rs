@@ -36,7 +36,8 @@ use support::cluster::root;
 /// How many pages are executed at once, each on a cluster of its own: they mostly wait.
 const AT_ONCE: usize = 2;
 
-/// Names the pages to execute, with commas, while one writes: `OPCANCEL_DOCS=docs/install.md`. All by default.
+/// Names the pages to execute, with commas, while one writes: `OPCANCEL_DOCS=docs/install.md`. All by default. What their
+/// commands print is shown then (with `--nocapture`).
 const ONLY: &str = "OPCANCEL_DOCS";
 
 #[test]
@@ -66,7 +67,7 @@ fn every_command_works_and_prints_what_is_shown() {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(page) = executed.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(why) = execute(page) {
+                    if let Err(why) = execute(page, !only.is_empty()) {
                         failures.lock().unwrap().push(why);
                     }
                 }
@@ -77,14 +78,14 @@ fn every_command_works_and_prints_what_is_shown() {
     assert!(wrong.is_empty(), "\n\n{}\n", wrong.join("\n\n"));
 }
 
-fn execute(page: &Page) -> Result<(), String> {
+fn execute(page: &Page, show: bool) -> Result<(), String> {
     let begun = Instant::now();
     // Its absence is told as a fault of the page.
     let Some(start) = page.start else {
         return Ok(());
     };
     let stage = Stage::set(start)?;
-    let result = shell::execute(page, &stage.place(), shell::LIMIT);
+    let result = shell::execute(page, &stage.place(show), shell::LIMIT);
     let verdict = if result.is_ok() { "ok" } else { "FAILED" };
     println!(
         "{}: {verdict}, {}",

@@ -62,11 +62,12 @@ impl Stage {
     }
 
     /// Where the commands run.
-    pub fn place(&self) -> Place {
+    pub fn place(&self, show: bool) -> Place {
         Place {
             scratch: self.scratch.path().to_owned(),
             folder: self.scratch.path().join("repository"),
             variables: self.variables.clone(),
+            show,
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Place {
     pub folder: PathBuf,
     /// Variables beside those that every program needs.
     pub variables: Vec<(String, String)>,
+    /// Whether all that is printed is shown, for those who write a page.
+    pub show: bool,
 }
 
 /// Executes a page. What failed is told with the page's line, the command and what it printed.
@@ -59,6 +61,9 @@ pub fn execute(page: &Page, place: &Place, limit: Duration) -> Result<(), String
         .process_group(0);
     let ended = run(&mut command, limit);
     let printed = String::from_utf8_lossy(&fs::read(&printed).unwrap()).into_owned();
+    if place.show {
+        println!("{printed}");
+    }
     judge(page, ended, &printed, limit)
 }
 
@@ -121,7 +126,7 @@ fn judge(
         let found = outputs.iter().find(|(of, _)| Some(*of) == line);
         found.map_or("", |(_, output)| output)
     };
-    let told = |what: String| format!("{what}\n--- it printed:\n{}", output_of(last).trim_end());
+    let told = |what: String| format!("{what}\n--- it printed:\n{}", end_of(output_of(last)));
     match ended {
         None => {
             let line = last.unwrap_or_default();
@@ -150,9 +155,20 @@ fn check_shown(page: &Page, block: &Block, output: &str) -> Result<(), String> {
             "{}:{}: shown, but not printed (or not in this order): {line}\n--- really printed:\n{}",
             page.path.display(),
             text.line,
-            output.trim_end()
+            end_of(output)
         )),
     }
+}
+
+/// As much of an output as a person reads.
+fn end_of(output: &str) -> String {
+    let lines: Vec<_> = output.trim_end().lines().collect();
+    let short = |line: &&str| line.chars().take(600).collect::<String>();
+    let last: Vec<_> = lines[lines.len().saturating_sub(60)..]
+        .iter()
+        .map(short)
+        .collect();
+    last.join("\n")
 }
 
 /// How long something took, for people.
@@ -170,6 +186,7 @@ mod tests {
             scratch: scratch.path().to_owned(),
             folder: scratch.path().to_owned(),
             variables: vec![("GIVEN".to_owned(), "a value".to_owned())],
+            show: false,
         };
         let text =
             format!("<!-- commands start from: nothing -->\n# A page\n\n```sh\n{commands}\n```\n");

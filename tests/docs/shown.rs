@@ -67,11 +67,13 @@ fn is_version(word: &str) -> bool {
 
 /// Loopback ports are chosen anew each time.
 fn without_port(word: &str) -> String {
-    let Some((before, after)) = word.split_once("127.0.0.1:") else {
-        return word.to_owned();
-    };
-    let rest = after.trim_start_matches(|c: char| c.is_ascii_digit());
-    format!("{before}127.0.0.1:PORT{rest}")
+    let mut parts = word.split("127.0.0.1:");
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        whole += "127.0.0.1:PORT";
+        whole += part.trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    whole
 }
 
 #[test]
