@@ -20,6 +20,7 @@ mod shown;
 
 use std::{
     collections::BTreeMap,
+    fs,
     path::Path,
     sync::{
         Mutex,
@@ -128,5 +129,31 @@ fn troubleshooting_has_every_reason_and_outcome() {
             headings.iter().any(|heading| heading == name),
             "docs/troubleshooting.md has no heading {name}"
         );
+    }
+}
+
+/// What people search for is what the program says: `…` stands for what changes from case to case.
+#[test]
+fn the_symptoms_in_troubleshooting_are_messages_of_the_program() {
+    let sources = page::files(&root().join("src"));
+    let source: String = sources
+        .iter()
+        .map(|file| fs::read_to_string(root().join("src").join(file)).unwrap())
+        .collect();
+    // A string that goes on in the next line is one string.
+    let source = source
+        .split("\\\n")
+        .map(str::trim_start)
+        .collect::<String>();
+    let pages = page::all(root());
+    let page = &pages[Path::new("docs/troubleshooting.md")];
+    assert!(page.symptoms.len() > 5, "{:?}", page.symptoms);
+    for (line, symptom) in &page.symptoms {
+        for part in symptom.split('…').map(str::trim) {
+            assert!(
+                source.contains(part),
+                "docs/troubleshooting.md:{line}: the program never says: {part}"
+            );
+        }
     }
 }

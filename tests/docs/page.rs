@@ -61,6 +61,8 @@ pub struct Page {
     pub anchors: BTreeSet<String>,
     /// The text of its headings.
     pub headings: Vec<String>,
+    /// The messages that its paragraphs about a symptom quote, with the line of each.
+    pub symptoms: Vec<(usize, String)>,
     /// What is wrong with the page as a page.
     pub faults: Vec<String>,
 }
@@ -81,6 +83,7 @@ impl Page {
         let line = |range: &Range<usize>| text[..range.start].matches('\n').count() + 1;
         let mut code: Option<(String, usize, String)> = None;
         let mut heading: Option<String> = None;
+        let mut paragraph = String::new();
         // Whether the block before was one of commands, and nothing came since.
         let mut output_may_follow = false;
         for (event, range) in Parser::new_ext(text, options()).into_offset_iter() {
@@ -100,6 +103,10 @@ impl Page {
                     output_may_follow = page.add_code(&language, line, text, output_may_follow);
                     continue;
                 }
+                Event::Start(Tag::Paragraph) => paragraph.clear(),
+                Event::Code(said) if paragraph.starts_with("Symptom: ") && said.contains(' ') => {
+                    page.symptoms.push((line(&range), said.into_string()));
+                }
                 Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
                 Event::End(TagEnd::Heading(_)) => page.add_heading(heading.take().unwrap()),
                 Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
@@ -110,6 +117,8 @@ impl Page {
                         code.push_str(&text);
                     } else if let Some(heading) = &mut heading {
                         heading.push_str(&text);
+                    } else {
+                        paragraph.push_str(&text);
                     }
                 }
                 _ => {}
