@@ -1,7 +1,7 @@
 //! The API reference, made from the CRDs: what `docs/api.md` has to say.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The whole page.
 pub fn page(crds: &[CustomResourceDefinition]) -> String {
@@ -25,6 +25,7 @@ pub fn page(crds: &[CustomResourceDefinition]) -> String {
         );
         page += text(&schema);
         page += "\n";
+        columns(crd, &mut page);
         for part in ["spec", "status"] {
             let Some(fields) = schema["properties"].get(part) else {
                 continue;
@@ -36,8 +37,52 @@ pub fn page(crds: &[CustomResourceDefinition]) -> String {
             rows(fields, "", &mut page);
             rules(fields, &mut page);
         }
+        if let Some(over_all) = schema.get("x-kubernetes-validations") {
+            page += "\n### Rules over spec and status\n";
+            rules(&json!({ "x-kubernetes-validations": over_all }), &mut page);
+        }
     }
     page
+}
+
+/// What `kubectl get` shows, and what it can select by.
+fn columns(crd: &CustomResourceDefinition, page: &mut String) {
+    let version = &crd.spec.versions[0];
+    page.push_str("\n### In kubectl\n\n");
+    if let Some(short) = crd
+        .spec
+        .names
+        .short_names
+        .as_ref()
+        .filter(|names| !names.is_empty())
+    {
+        page.push_str(&format!("Short name: `{}`. ", short.join("`, `")));
+    }
+    let selectable: Vec<_> = version
+        .selectable_fields
+        .iter()
+        .flatten()
+        .map(|field| format!("`{}`", field.json_path.trim_start_matches('.')))
+        .collect();
+    if !selectable.is_empty() {
+        page.push_str(&format!(
+            "`--field-selector` knows {}.",
+            selectable.join(" and ")
+        ));
+    }
+    page.push_str("\n\n| column | shown | from | meaning |\n|---|---|---|---|\n");
+    for column in version.additional_printer_columns.iter().flatten() {
+        let shown = if column.priority.unwrap_or(0) == 0 {
+            "always"
+        } else {
+            "with `-o wide`"
+        };
+        let meaning = column.description.as_deref().unwrap_or_default();
+        page.push_str(&format!(
+            "| {} | {shown} | `{}` | {meaning} |\n",
+            column.name, column.json_path
+        ));
+    }
 }
 
 fn text(schema: &Value) -> &str {
@@ -56,7 +101,9 @@ fn rows(schema: &Value, prefix: &str, page: &mut String) {
         } else {
             ""
         };
-        let meaning = text(field).replace("\n\n", " ").replace('|', "\\|");
+        let of_items = field.get("items").map_or("", text);
+        let meaning = format!("{} {of_items}", text(field));
+        let meaning = meaning.trim().replace("\n\n", " ").replace('|', "\\|");
         page.push_str(&format!(
             "| `{prefix}{name}` | {}{must} | {meaning} |\n",
             type_of(field)
