@@ -51,11 +51,8 @@ fn resolved(path: &Path) -> Option<PathBuf> {
     for component in path.components() {
         match component {
             Component::Normal(name) => resolved.push(name),
-            Component::ParentDir => {
-                if !resolved.pop() {
-                    return None;
-                }
-            }
+            // Above the root there is nothing.
+            Component::ParentDir => resolved.pop().then_some(())?,
             _ => {}
         }
     }
