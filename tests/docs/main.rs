@@ -35,7 +35,7 @@ use place::Stage;
 use support::cluster::root;
 
 /// How many pages are executed at once, each on a cluster of its own: they mostly wait.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 3;
 
 /// Names the pages to execute, with commas, while one writes: `OPCANCEL_DOCS=docs/install.md`. All by default. What their
 /// commands print is shown then (with `--nocapture`).

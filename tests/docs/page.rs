@@ -10,7 +10,11 @@ use std::{
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 /// What a block that no test can execute begins with.
-const NOT_EXECUTED: [&str; 2] = ["# Needs Google.", "# Needs a cluster with nodes."];
+const NOT_EXECUTED: [&str; 3] = [
+    "# Needs Google.",
+    "# Needs a cluster with nodes.",
+    "# Needs a registry.",
+];
 
 /// Languages that would hide a command from this test.
 const HIDDEN: [&str; 6] = ["", "bash", "shell", "zsh", "shell-session", "sh-session"];

@@ -74,14 +74,10 @@ impl Stage {
 
 /// Does what docs/install.md tells, and what it takes a node for: runs the controller under its own ServiceAccount.
 fn install(control_plane: &ControlPlane) -> Result<Operator, String> {
-    let install = root().join("deploy/install.yaml");
-    let rights = if install.exists() {
-        install
-    } else {
-        root().join("deploy/rbac.yaml")
-    };
+    let manifests = root().join("deploy/install.yaml");
+    let manifests = manifests.display().to_string();
     control_plane
-        .apply_files(&[root().join("crds"), rights])
+        .run_kubectl(&["apply", "--server-side", "--filename", &manifests])
         .map_err(failed)?;
     let mut wait = vec!["wait", "--for=condition=Established", "--timeout=30s"];
     wait.extend(["crd", "--all"]);
