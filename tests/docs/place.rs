@@ -1,6 +1,7 @@
 //! A cluster for each page, in the state that the page starts from.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
@@ -11,29 +12,25 @@ use std::{
 use operations_emulator::{Emulator, Scenario};
 use serde_json::Value;
 use tempfile::TempDir;
-use xtask::control_plane::{ControlPlane, Options};
+use xtask::{
+    control_plane::{ControlPlane, Options},
+    go_tool,
+    node::{self, Node},
+};
 
 use super::{
     page::{self, Start},
     shell::Place,
-    support::{
-        cluster::{root, runtime},
-        controller_process::{self, ControllerProcess},
-    },
+    support::cluster::{root, runtime},
 };
 
-/// Everything that a page's commands need; gone when dropped, the controller first.
+/// Everything that a page's commands need; gone when dropped, the node with the controller first.
 pub struct Stage {
-    _operator: Option<Operator>,
+    _node: Node,
+    _emulator: Emulator,
     _control_plane: ControlPlane,
     scratch: TempDir,
     variables: Vec<(String, String)>,
-}
-
-/// The operator, running, with an emulator in Google's place.
-struct Operator {
-    _controller: ControllerProcess,
-    _emulator: Emulator,
 }
 
 impl Stage {
@@ -46,15 +43,16 @@ impl Stage {
             fs::create_dir_all(to.parent().unwrap()).unwrap();
             fs::copy(root().join(&file), to).unwrap();
         }
-        let control_plane =
-            ControlPlane::start(Options::default()).map_err(|error| format!("{error:#}"))?;
-        let operator = match start {
-            Start::Nothing => None,
-            Start::Installed => Some(install(&control_plane)?),
-        };
+        let control_plane = ControlPlane::start(Options::default()).map_err(failed)?;
+        let emulator = start_emulator()?;
+        let node = start_node(&control_plane, &emulator)?;
+        if start == Start::Installed {
+            install(&control_plane)?;
+        }
         let variables = variables(&control_plane, scratch.path());
         Ok(Self {
-            _operator: operator,
+            _node: node,
+            _emulator: emulator,
             _control_plane: control_plane,
             scratch,
             variables,
@@ -72,45 +70,70 @@ impl Stage {
     }
 }
 
-/// Does what docs/install.md tells, and what it takes a node for: runs the controller under its own ServiceAccount.
-fn install(control_plane: &ControlPlane) -> Result<Operator, String> {
-    let manifests = root().join("deploy/install.yaml");
-    let manifests = manifests.display().to_string();
-    control_plane
-        .run_kubectl(&["apply", "--server-side", "--filename", &manifests])
-        .map_err(failed)?;
-    let mut wait = vec!["wait", "--for=condition=Established", "--timeout=30s"];
-    wait.extend(["crd", "--all"]);
-    control_plane.run_kubectl(&wait).map_err(failed)?;
+/// The emulator in Google's place, with the operations of examples/.
+fn start_emulator() -> Result<Emulator, String> {
+    let scenario = fs::read_to_string(root().join("examples/emulator/scenario.yaml")).unwrap();
+    let scenario = Scenario::parse(&scenario).map_err(failed)?;
+    runtime()
+        .block_on(Emulator::start(scenario))
+        .map_err(failed)
+}
+
+/// A node that runs the controller's image, whatever registry its name has, behind the emulator.
+fn start_node(control_plane: &ControlPlane, emulator: &Emulator) -> Result<Node, String> {
+    const CONTROLLER: &str = "opcancel-controller";
+    let variables = [
+        (
+            "OPCANCEL_ENDPOINT_OVERRIDE",
+            format!("dialogflow={}", emulator.url()),
+        ),
+        ("GCE_METADATA_HOST", emulator.metadata_address().to_owned()),
+        // Real operations may be invisible for minutes; here nobody wants to wait so long.
+        ("OPCANCEL_NOT_FOUND_AFTER", "10s".to_owned()),
+    ];
+    let options = node::Options {
+        images: BTreeMap::from([(CONTROLLER.to_owned(), built().join(CONTROLLER))]),
+        variables: variables
+            .map(|(name, value)| (name.to_owned(), value))
+            .to_vec(),
+    };
+    Node::start(control_plane, options).map_err(failed)
+}
+
+/// Does what docs/install.md tells.
+fn install(control_plane: &ControlPlane) -> Result<(), String> {
+    let manifests = root().join("deploy/install.yaml").display().to_string();
+    let deployment = [
+        "deployment/opcancel-controller",
+        "--namespace=opcancel-system",
+    ];
+    for arguments in [
+        &["apply", "--server-side", "--filename", &manifests][..],
+        &[
+            "wait",
+            "--for=condition=Established",
+            "--timeout=30s",
+            "crd",
+            "--all",
+        ],
+        &[
+            "rollout",
+            "status",
+            deployment[0],
+            deployment[1],
+            "--timeout=60s",
+        ],
+    ] {
+        control_plane.run_kubectl(arguments).map_err(failed)?;
+    }
     let examples = ["00-namespace.yaml", "01-grant.yaml"];
     let examples = examples.map(|name| root().join("examples").join(name));
     control_plane.apply_files(&examples).map_err(failed)?;
-
-    let scenario = fs::read_to_string(root().join("examples/emulator/scenario.yaml")).unwrap();
-    let scenario = Scenario::parse(&scenario).map_err(failed)?;
-    let emulator = runtime()
-        .block_on(Emulator::start(scenario))
-        .map_err(failed)?;
-    let kubeconfig = control_plane
-        .service_account_kubeconfig("opcancel-system", "opcancel-controller")
-        .map_err(failed)?;
-    let mut command = controller_process::command();
-    command
-        .arg("--kubeconfig")
-        .arg(kubeconfig)
-        .args(["--admin-address=127.0.0.1:0", "--not-found-after=10s"])
-        .arg(format!("--endpoint-override=dialogflow={}", emulator.url()))
-        .env("GCE_METADATA_HOST", emulator.metadata_address());
-    let mut controller = ControllerProcess::spawn(command);
-    controller.wait_until_ready();
-    Ok(Operator {
-        _controller: controller,
-        _emulator: emulator,
-    })
+    Ok(())
 }
 
 fn failed(error: impl std::fmt::Display) -> String {
-    format!("the operator cannot be installed: {error:#}")
+    format!("the page has no cluster: {error:#}")
 }
 
 /// kubectl of the control plane's own release first on the path, then the workspace's programs; nothing of the user's settings.
@@ -119,6 +142,7 @@ fn variables(control_plane: &ControlPlane, scratch: &Path) -> Vec<(String, Strin
     fs::create_dir_all(&programs).unwrap();
     fs::create_dir_all(&home).unwrap();
     symlink(control_plane.kubectl(), programs.join("kubectl")).unwrap();
+    symlink(go_tool::HELM.get().unwrap(), programs.join("helm")).unwrap();
     let cargo = programs.join("cargo");
     fs::write(&cargo, include_str!("cargo.sh")).unwrap();
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
