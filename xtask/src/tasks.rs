@@ -1,6 +1,7 @@
 //! The tasks, a file each.
 
 mod cargo;
+mod cargo_tool;
 pub(crate) mod control_plane;
 pub(crate) mod crds;
 pub(crate) mod demo;
