@@ -24,6 +24,7 @@ enum Task {
     Crds(tasks::crds::Arguments),
     Demo(tasks::demo::Arguments),
     Deploy(tasks::deploy::Arguments),
+    Image(tasks::image::Arguments),
     Test(tasks::test::Arguments),
 }
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Task::Crds(arguments) => tasks::crds::run(arguments),
         Task::Demo(arguments) => tasks::demo::run(arguments),
         Task::Deploy(arguments) => tasks::deploy::run(arguments),
+        Task::Image(arguments) => tasks::image::run(arguments),
         Task::Test(arguments) => tasks::test::run(arguments),
     };
     match result {

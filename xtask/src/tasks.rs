@@ -6,6 +6,7 @@ pub(crate) mod control_plane;
 pub(crate) mod crds;
 pub(crate) mod demo;
 pub(crate) mod deploy;
+pub(crate) mod image;
 mod interrupt;
 mod stand_ins;
 pub(crate) mod test;

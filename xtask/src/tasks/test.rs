@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use xtask::control_plane::{ControlPlane, Options, SHARED_VARIABLE};
 use xtask::go_tool;
 
-use super::{cargo, demo};
+use super::{cargo, demo, image};
 
 /// Run everything that must be green: formatting, lints, docs, dependencies, tests, demo.
 ///
@@ -33,6 +33,7 @@ enum Step {
     ControlPlane,
     Tests,
     Demo,
+    Image,
 }
 
 /// Runs the task.
@@ -69,6 +70,7 @@ impl Step {
             Self::ControlPlane => "control plane",
             Self::Tests => "cargo test",
             Self::Demo => "demo",
+            Self::Image => "image",
         }
     }
 
@@ -87,6 +89,9 @@ impl Step {
                  `cargo xtask control-plane` leaves one running."
             }
             Self::Demo => "Run: cargo xtask demo --keep, and look with kubectl.",
+            Self::Image => {
+                "Run: cargo xtask image --reuse; docs/image.md says what must be true of it."
+            }
         }
     }
 
@@ -140,6 +145,7 @@ impl Step {
                 }
                 demo::run(demo::Arguments::once())
             }
+            Self::Image => image::run(image::Arguments::reuse()),
         }
     }
 }

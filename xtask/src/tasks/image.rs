@@ -1,0 +1,228 @@
+//! `cargo xtask image`: the container image, built twice to the same bytes, tried, and written with its bill of materials.
+
+mod bill_of_materials;
+mod binary;
+mod buildah;
+mod inspection;
+mod layout;
+mod roots;
+mod sources;
+mod trial;
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use xtask::user_cache;
+
+use super::cargo;
+use binary::PROGRAM;
+use buildah::{Buildah, Recipe};
+use layout::Layout;
+use sources::Sources;
+
+/// Build the container image twice, compare and try it, and write it with its bill of materials to target/image/.
+///
+/// Both builds start from empty folders, which takes about 10 minutes on 2 cores.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Keep what the last run compiled, in both folders: only what changed since is compiled again, twice
+    #[arg(long)]
+    reuse: bool,
+}
+
+impl Arguments {
+    /// What `cargo xtask test` does.
+    pub(crate) fn reuse() -> Self {
+        Self { reuse: true }
+    }
+}
+
+/// The folders of the two builds. Names of different length: a path that slips in moves everything behind it.
+const BUILDS: [&str; 2] = ["one", "the-other"];
+
+/// What one build made.
+struct Built {
+    folder: PathBuf,
+    layout: Layout,
+    archive: PathBuf,
+    bill: String,
+}
+
+/// Runs the task.
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
+    let start = Instant::now();
+    let sources = Sources::of_the_repository()?;
+    let buildah = Buildah::get()?;
+    let inputs = binary::inputs(buildah.program())?;
+    let place = user_cache::folder()?.join("image");
+    fs::create_dir_all(&place)?;
+    // Two checkouts of one user share the folders; the second one waits.
+    let lock = File::create(place.join("lock"))?;
+    lock.lock()
+        .context("cannot lock the folder of image builds")?;
+    make_way(&place, arguments.reuse, &inputs)?;
+
+    let mut built = Vec::new();
+    for name in BUILDS {
+        let begin = Instant::now();
+        eprintln!("image: build {name:?}, in {}", place.join(name).display());
+        built.push(build(&place.join(name), &sources, &buildah)?);
+        eprintln!("image: build {name:?} took {:.0?}", begin.elapsed());
+    }
+    // From here on a run may reuse them.
+    fs::write(place.join("inputs"), &inputs)?;
+    let [one, other] = built.as_slice() else {
+        anyhow::bail!("{} builds instead of two", built.len());
+    };
+
+    let version = version();
+    let others = [place.as_path()];
+    inspection::check(&one.layout, version, &sources.revision)?;
+    inspection::check_paths(&one.folder.join("context").join(PROGRAM), &others)?;
+    let files = trial::run(&one.layout, version)?;
+    compare(one, other)?;
+    inspection::check_size(one.layout.bytes, files)?;
+    let output = write(one, &inputs)?;
+
+    for (name, built) in BUILDS.iter().zip(&built) {
+        println!(
+            "{name:<10} {} {:.1} MB, unpacked {:.1} MB",
+            built.layout.digest,
+            megabytes(built.layout.bytes),
+            megabytes(files)
+        );
+    }
+    println!(
+        "The same image twice, of commit {}. It runs in its own files alone, read-only, as user {}; {} certificate \
+         authorities; {} components in its bill of materials.",
+        sources.revision,
+        inspection::USER,
+        roots::count(),
+        bill_of_materials::count(&one.bill)?
+    );
+    println!(
+        "Written to {}, after {:.0?}",
+        output.display(),
+        start.elapsed()
+    );
+    Ok(())
+}
+
+/// Removes what an earlier run left, if this one may not use it, or if it was made with other tools: cargo does not
+/// notice a new C compiler.
+fn make_way(place: &Path, reuse: bool, inputs: &str) -> Result<()> {
+    let same_tools = fs::read_to_string(place.join("inputs")).is_ok_and(|last| last == inputs);
+    for name in BUILDS {
+        let folder = place.join(name);
+        if folder.exists() && !(reuse && same_tools) {
+            fs::remove_dir_all(&folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// Everything once, below `folder`.
+fn build(folder: &Path, sources: &Sources, buildah: &Buildah) -> Result<Built> {
+    let source = folder.join("source");
+    fs::create_dir_all(&source)?;
+    sources.copy_to(&source)?;
+    let program = binary::build(&source, &folder.join("target"), &sources.epoch)?;
+
+    let context = empty(&folder.join("context"))?;
+    put(&context.join(PROGRAM), &fs::read(program)?, 0o555)?;
+    put(
+        &context.join("ca-certificates.crt"),
+        roots::bundle().as_bytes(),
+        0o444,
+    )?;
+    let layout = empty(&folder.join("layout"))?;
+    let recipe = Recipe {
+        context: &context,
+        name: &format!("{PROGRAM}:{}", version()),
+        version: version(),
+        revision: &sources.revision,
+        epoch: &sources.epoch,
+    };
+    buildah.build(&recipe, &layout)?;
+    let archive = folder.join("image.tar");
+    buildah::archive(&layout, &archive, &sources.epoch)?;
+    Ok(Built {
+        folder: folder.to_owned(),
+        layout: Layout::read(&layout)?,
+        archive,
+        bill: bill_of_materials::write(&source, &sources.epoch)?,
+    })
+}
+
+/// Fails if the two builds differ, and names the first thing that does.
+fn compare(one: &Built, other: &Built) -> Result<()> {
+    let same = |name: &str| -> Result<bool> {
+        let read = |built: &Built| fs::read(built.folder.join("context").join(name));
+        Ok(read(one)? == read(other)?)
+    };
+    ensure!(
+        same(PROGRAM)?,
+        "the two programs differ: {} and {}, both in `context/`",
+        one.folder.display(),
+        other.folder.display()
+    );
+    ensure!(
+        same("ca-certificates.crt")?,
+        "the certificate authorities differ"
+    );
+    ensure!(
+        one.layout.digest == other.layout.digest,
+        "the programs are the same, but the images differ: {} and {}",
+        one.layout.digest,
+        other.layout.digest
+    );
+    ensure!(
+        fs::read(&one.archive)? == fs::read(&other.archive)?,
+        "the images are the same, but their archives differ"
+    );
+    ensure!(one.bill == other.bill, "the bills of materials differ");
+    Ok(())
+}
+
+/// Puts the results into `target/image/`.
+fn write(built: &Built, inputs: &str) -> Result<PathBuf> {
+    let output = empty(&cargo::root().join("target").join("image"))?;
+    let file = |ending: &str| output.join(format!("{PROGRAM}-{}.{ending}", version()));
+    fs::copy(&built.archive, file("oci.tar"))?;
+    fs::write(file("cdx.json"), &built.bill)?;
+    fs::write(file("digest"), format!("{}\n", built.layout.digest))?;
+    fs::write(file("inputs"), inputs)?;
+    // What `Containerfile` copies, for other builders.
+    let context = empty(&output.join("context"))?;
+    for name in [PROGRAM, "ca-certificates.crt"] {
+        fs::copy(built.folder.join("context").join(name), context.join(name))?;
+    }
+    Ok(output)
+}
+
+/// The release that is built; all packages of the workspace share it.
+fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// `folder`, new and empty.
+fn empty(folder: &Path) -> Result<PathBuf> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::create_dir_all(folder)?;
+    Ok(folder.to_owned())
+}
+
+fn put(file: &Path, contents: &[u8], mode: u32) -> Result<()> {
+    fs::write(file, contents)?;
+    Ok(fs::set_permissions(file, Permissions::from_mode(mode))?)
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1_000_000.0
+}
