@@ -26,10 +26,10 @@ use sources::Sources;
 
 /// Build the container image twice, compare and try it, and write it with its bill of materials to target/image/.
 ///
-/// Both builds start from empty folders, which takes about 10 minutes on 2 cores.
+/// Both builds start from empty folders, which takes some minutes.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Keep what the last run compiled, in both folders: only what changed since is compiled again, twice
+    /// Use what was compiled before, and compile other people's crates for both builds once: only our own twice
     #[arg(long)]
     reuse: bool,
 }
@@ -65,16 +65,23 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     lock.lock()
         .context("cannot lock the folder of image builds")?;
     make_way(&place, arguments.reuse, &inputs)?;
-
-    let mut built = Vec::new();
-    for name in BUILDS {
-        let begin = Instant::now();
-        eprintln!("image: build {name:?}, in {}", place.join(name).display());
-        built.push(build(&place.join(name), &sources, &buildah)?);
-        eprintln!("image: build {name:?} took {:.0?}", begin.elapsed());
-    }
-    // From here on a run may reuse them.
     fs::write(place.join("inputs"), &inputs)?;
+
+    let folders = BUILDS.map(|name| place.join(name));
+    let mut built: Vec<Built> = Vec::new();
+    for folder in &folders {
+        let begin = Instant::now();
+        eprintln!("image: a build in {}", folder.display());
+        let source = folder.join(binary::SOURCE_FOLDER);
+        let is_new = !source.exists();
+        fs::create_dir_all(&source)?;
+        sources.copy_to(&source)?;
+        if let (Some(before), true) = (built.last(), arguments.reuse && is_new) {
+            binary::share_crates(&before.folder, folder)?;
+        }
+        built.push(build(folder, &folders, &sources, &buildah)?);
+        eprintln!("image: that build took {:.0?}", begin.elapsed());
+    }
     let [one, other] = built.as_slice() else {
         anyhow::bail!("{} builds instead of two", built.len());
     };
@@ -125,12 +132,9 @@ fn make_way(place: &Path, reuse: bool, inputs: &str) -> Result<()> {
     Ok(())
 }
 
-/// Everything once, below `folder`.
-fn build(folder: &Path, sources: &Sources, buildah: &Buildah) -> Result<Built> {
-    let source = folder.join("source");
-    fs::create_dir_all(&source)?;
-    sources.copy_to(&source)?;
-    let program = binary::build(&source, &folder.join("target"), &sources.epoch)?;
+/// Everything once, below `folder`, which has the sources. `all` are the folders of all builds.
+fn build(folder: &Path, all: &[PathBuf], sources: &Sources, buildah: &Buildah) -> Result<Built> {
+    let program = binary::build(folder, all, &sources.epoch)?;
 
     let context = empty(&folder.join("context"))?;
     put(&context.join(PROGRAM), &fs::read(program)?, 0o555)?;
@@ -154,7 +158,7 @@ fn build(folder: &Path, sources: &Sources, buildah: &Buildah) -> Result<Built> {
         folder: folder.to_owned(),
         layout: Layout::read(&layout)?,
         archive,
-        bill: bill_of_materials::write(&source, &sources.epoch)?,
+        bill: bill_of_materials::write(&folder.join(binary::SOURCE_FOLDER), &sources.epoch)?,
     })
 }
 

@@ -11,6 +11,10 @@ use crate::tasks::cargo;
 /// The program of the image.
 pub(super) const PROGRAM: &str = "opcancel-controller";
 
+/// Where the folder of a build has the sources, and what cargo makes of them.
+pub(super) const SOURCE_FOLDER: &str = "source";
+const TARGET_FOLDER: &str = "target";
+
 /// The target of the image: this machine's architecture. glibc, because it comes with every C compiler that ring needs
 /// anyway; linked statically it looks names up in `/etc/hosts` and by DNS with nothing else in the image.
 pub(super) fn target() -> Result<String> {
@@ -53,18 +57,20 @@ pub(super) fn c_library() -> Result<String> {
     }
 }
 
-/// Builds the program from the sources in `source` into `target_folder`, and returns its path.
-pub(super) fn build(source: &Path, target_folder: &Path, epoch: &str) -> Result<PathBuf> {
+/// Builds the program in the folder `build`, from `source/` in it into `target/`, and returns its path. `builds` are the
+/// folders of all builds: each is given the same flags, so that one can go on with what another compiled.
+pub(super) fn build(folder: &Path, builds: &[PathBuf], epoch: &str) -> Result<PathBuf> {
+    let target_folder = folder.join(TARGET_FOLDER);
     let target = target()?;
     let mut build = cargo::cargo(&["build", "--release", "--locked", "--package", "opcancel"]);
     build
         .args(["--bin", PROGRAM, "--target", &target])
-        .current_dir(source)
-        .env("CARGO_TARGET_DIR", target_folder)
+        .current_dir(folder.join(SOURCE_FOLDER))
+        .env("CARGO_TARGET_DIR", &target_folder)
         .env("CARGO_INCREMENTAL", "0")
         .env(
             "CARGO_ENCODED_RUSTFLAGS",
-            rust_flags(source, target_folder)?.join("\u{1f}"),
+            rust_flags(builds)?.join("\u{1f}"),
         )
         .env("SOURCE_DATE_EPOCH", epoch);
     // What a developer sets for other builds would make another binary.
@@ -81,8 +87,27 @@ pub(super) fn build(source: &Path, target_folder: &Path, epoch: &str) -> Result<
     Ok(target_folder.join(target).join("release").join(PROGRAM))
 }
 
+/// Gives the build in the folder `to` the crates that the one in `from` compiled, so that only our own packages are
+/// compiled a second time. Crates of the registry are compiled in the same place for both, so no path of theirs differs.
+pub(super) fn share_crates(from: &Path, to: &Path) -> Result<()> {
+    let target_folder = to.join(TARGET_FOLDER);
+    // Copies, no links: cargo writes into files that are there.
+    said(
+        Command::new("cp")
+            .args(["--archive", "--reflink=auto"])
+            .arg(from.join(TARGET_FOLDER))
+            .arg(&target_folder),
+    )?;
+    let mut clean = cargo::cargo(&["clean", "--quiet", "--release", "--package", "opcancel"]);
+    clean
+        .args(["--target", &target()?])
+        .current_dir(to.join(SOURCE_FOLDER))
+        .env("CARGO_TARGET_DIR", &target_folder);
+    cargo::run(&mut clean)
+}
+
 /// Static, and no folder of this machine in panic messages.
-fn rust_flags(source: &Path, target_folder: &Path) -> Result<Vec<String>> {
+fn rust_flags(builds: &[PathBuf]) -> Result<Vec<String>> {
     let home = cargo_home()?;
     let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
     let mut remap = |from: &Path, to: &str| {
@@ -92,12 +117,15 @@ fn rust_flags(source: &Path, target_folder: &Path) -> Result<Vec<String>> {
     remap(&home, "/cargo");
     // One folder for each registry or mirror, named for its address.
     if let Ok(registries) = home.join("registry").join("src").read_dir() {
+        let mut registries = registries.collect::<Result<Vec<_>, _>>()?;
+        registries.sort_by_key(std::fs::DirEntry::file_name);
         for registry in registries {
-            remap(&registry?.path(), "/crates");
+            remap(&registry.path(), "/crates");
         }
     }
-    remap(target_folder, "/target");
-    remap(source, "/opcancel");
+    for build in builds {
+        remap(build, "/build");
+    }
     Ok(flags)
 }
 
