@@ -134,7 +134,7 @@ fn make_way(place: &Path, reuse: bool, inputs: &str) -> Result<()> {
 
 /// Everything once, below `folder`, which has the sources. `all` are the folders of all builds.
 fn build(folder: &Path, all: &[PathBuf], sources: &Sources, buildah: &Buildah) -> Result<Built> {
-    let program = binary::build(folder, all, &sources.epoch)?;
+    let program = binary::build(folder, all)?;
 
     let context = empty(&folder.join("context"))?;
     put(&context.join(PROGRAM), &fs::read(program)?, 0o555)?;
