@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Condition;
+use super::{Condition, ConditionType};
 
 /// What really happened so far. Written by the controller only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -55,6 +55,15 @@ pub struct CancellationStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+impl CancellationStatus {
+    /// Status and reason of a condition, if there is one.
+    pub fn condition(&self, type_: ConditionType) -> Option<(&str, &str)> {
+        let mut conditions = self.conditions.iter();
+        let condition = conditions.find(|condition| condition.type_ == type_.name())?;
+        Some((&condition.status, &condition.reason))
+    }
 }
 
 /// What is really addressed.

@@ -63,7 +63,10 @@ async fn run(arguments: Arguments) -> Result<(), String> {
             .map_or_else(default_scopes, |scope| vec![scope]),
         ..IdentityConfig::default()
     };
-    let tokens = OperatorIdentity::new(identity, FetchObserver::default())
+    let metrics = Arc::new(Metrics::default());
+    let counted = metrics.clone();
+    let fetches = FetchObserver::new(move |result| counted.token_fetched(result.name()));
+    let tokens = OperatorIdentity::new(identity, fetches)
         .map_err(|error| error.to_string())?;
     tracing::info!(from = tokens.source(), "Google credentials");
     let google = OperationsClient::new(ClientConfig {
@@ -74,10 +77,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         ..ClientConfig::default()
     })
     .map_err(|error| error.to_string())?;
-    let kubernetes = kube_client::client(arguments.kubeconfig.as_deref()).await?;
+    let kubernetes = kube_client::client(arguments.kubeconfig.as_deref(), metrics.clone()).await?;
 
     let health = controller::health();
-    let metrics = Arc::new(Metrics::default());
     let config = controller::Config {
         settings: Settings {
             observe_budget: arguments.observe_budget,

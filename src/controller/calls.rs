@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::{clock::Clock, fair_queue::Owner, grants::GrantBook};
@@ -124,12 +124,15 @@ impl Calls {
         let token = match self.token(address).await {
             Ok(token) => token,
             Err(NotMade::Withheld) => {
+                tracing::debug!(call = "Get", "not made: no grant allows it any more");
                 return Event::GetWithheld.into();
             }
             Err(NotMade::NoToken(error)) => {
+                tracing::debug!(call = "Get", "not made: {}", error.message);
                 return Event::GetAnswered(Err(error)).into();
             }
         };
+        let begun = Instant::now();
         let answer = self
             .client
             .get(
@@ -140,7 +143,10 @@ impl Calls {
                 SystemTime::now(),
             )
             .await;
-        let refused = self.note(Share::Get, &caller, answer.as_ref().err(), token);
+        let what = answer
+            .as_ref()
+            .map(|operation| if operation.done { "done" } else { "not done" });
+        let refused = self.note(Share::Get, &caller, what, begun.elapsed(), token);
         CallAnswer {
             event: Event::GetAnswered(answer),
             refused,
@@ -153,13 +159,16 @@ impl Calls {
         let token = match self.token(address).await {
             Ok(token) => token,
             Err(NotMade::Withheld) => {
+                tracing::debug!(call = "Cancel", "not made: no grant allows it any more");
                 return Event::CancelWithheld.into();
             }
             Err(NotMade::NoToken(error)) => {
+                tracing::debug!(call = "Cancel", "not made: {}", error.message);
                 return Event::CancelAnswered(Err(error)).into();
             }
         };
         let caller = self.caller(address);
+        let begun = Instant::now();
         let answer = self
             .client
             .cancel(
@@ -170,7 +179,8 @@ impl Calls {
                 SystemTime::now(),
             )
             .await;
-        let refused = self.note(Share::Post, &caller, answer.as_ref().err(), token);
+        let what = answer.as_ref().map(|()| "taken");
+        let refused = self.note(Share::Post, &caller, what, begun.elapsed(), token);
         CallAnswer {
             event: Event::CancelAnswered(answer),
             refused,
@@ -178,7 +188,7 @@ impl Calls {
     }
 
     /// Until when a used-up quota holds this object's cancel requests back.
-    pub fn cancel_held_until(&self, address: &Address) -> Option<std::time::Duration> {
+    pub fn cancel_held_until(&self, address: &Address) -> Option<Duration> {
         self.held(Share::Post, &self.caller(address))
     }
 
@@ -221,35 +231,44 @@ impl Calls {
         }
     }
 
-    fn held(&self, share: Share, caller: &Caller) -> Option<std::time::Duration> {
+    fn held(&self, share: Share, caller: &Caller) -> Option<Duration> {
         let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        gates.held_until(share, caller, self.clock.mono())
+        let now = self.clock.mono();
+        let until = gates.held_until(share, caller, now)?;
+        tracing::debug!(
+            call = method(share),
+            milliseconds = milliseconds(until.saturating_sub(now)),
+            "held back by a used-up quota"
+        );
+        Some(until)
     }
 
-    /// Counts an answer, and closes the gate of a quota that is used up.
+    /// Counts and logs an answer, `what` in short, and closes the gate of a quota that is used up.
     fn note(
         &self,
         share: Share,
         caller: &Caller,
-        error: Option<&CallError>,
+        what: Result<&str, &CallError>,
+        duration: Duration,
         token: Token,
     ) -> Option<Token> {
-        let method = match share {
-            Share::Get => "Get",
-            Share::Post => "Cancel",
-        };
-        self.metrics
-            .called(method, error.map_or("OK", |error| error.kind.name()));
-        let error = error?;
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        gates.record(
-            share,
-            caller,
-            error,
-            self.clock.mono(),
-            SystemTime::now(),
-            fastrand::f64(),
+        let method = method(share);
+        let status = what.map_or_else(|error| error.kind.name(), |_| "OK");
+        self.metrics.called(method, status, duration);
+        tracing::debug!(
+            call = method,
+            status,
+            milliseconds = milliseconds(duration),
+            "answered: {}",
+            what.unwrap_or_else(|error| error.message.as_str())
         );
+        let error = what.err()?;
+        let now = self.clock.mono();
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let (wall, jitter) = (SystemTime::now(), fastrand::f64());
+        if let Some(until) = gates.record(share, caller, error, now, wall, jitter) {
+            self.metrics.throttled(method, until.saturating_sub(now));
+        }
         (error.kind == ErrorKind::Unauthenticated).then_some(token)
     }
 }
@@ -262,6 +281,19 @@ impl Address {
             endpoint: self.target.endpoint.as_str().into(),
         }
     }
+}
+
+/// The call's name in logs and metrics, one of [`crate::telemetry::series::METHODS`].
+const fn method(share: Share) -> &'static str {
+    match share {
+        Share::Get => "Get",
+        Share::Post => "Cancel",
+    }
+}
+
+/// As logs have durations.
+pub fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The operation's name, put together again from its parts.

@@ -106,6 +106,7 @@ impl Dispatcher {
         grants_changed.mark_unchanged();
         loop {
             self.hand_out();
+            self.show_queues();
             if self.drain_until.is_some() && self.is_drained() {
                 return Ok(());
             }
@@ -124,8 +125,18 @@ impl Dispatcher {
                 },
                 Some(expired) = self.timers.next(), if !self.timers.is_empty() => self.timer_expired(expired.into_inner()),
                 Ok(()) = grants_changed.changed(), if !draining => self.grants_changed(),
-                _ = beat.tick() => self.health.beat(),
+                _ = beat.tick() => {
+                    self.health.beat();
+                    self.metrics.oldest(self.objects.oldest());
+                }
             }
+        }
+    }
+
+    fn show_queues(&self) {
+        let waiting = self.lanes.waiting().into_iter();
+        for (lane, count) in waiting.chain(self.requests.waiting()) {
+            self.metrics.queued(lane, count);
         }
     }
 
@@ -143,7 +154,6 @@ impl Dispatcher {
                 }
             }
         }
-        self.metrics.pending(self.objects.count());
     }
 
     fn seen(&mut self, object: Box<ObjectView>) {
@@ -151,7 +161,10 @@ impl Dispatcher {
             Some(id) => self.step(id, Event::Seen(object)),
             None => {
                 let uid = object.uid.clone();
-                let entry = Entry::new(Cancellation::new(*object, self.calls.clock.now()));
+                let entry = Entry::new(
+                    Cancellation::new(*object, self.calls.clock.now()),
+                    self.metrics.clone(),
+                );
                 let id = self.objects.insert(uid, entry);
                 self.step(id, Event::Woken);
             }
@@ -212,7 +225,7 @@ impl Dispatcher {
             }
         };
         if let (From::Api(Some(kind)), Event::WriteAnswered(written)) = (&from, &event) {
-            self.metrics.wrote(kind.name(), journal::result(written));
+            self.metrics.wrote(kind.name(), written.name());
         }
         let Some(entry) = self.objects.active(id) else {
             return;
@@ -226,7 +239,13 @@ impl Dispatcher {
             Event::WriteAnswered(WriteAnswer::Written(_)) | Event::CancelWithheld => {
                 entry.unrecorded_cancel = false
             }
-            Event::CancelAnswered(answer) => journal::cancel_answered(entry.known.object(), answer),
+            Event::CancelAnswered(answer) => {
+                let object = entry.known.object();
+                journal::span(object).in_scope(|| journal::cancel_answered(object, answer));
+                if answer.is_ok() {
+                    entry.standing.accepted(object);
+                }
+            }
             _ => {}
         }
         self.step(id, event);
@@ -241,7 +260,6 @@ impl Dispatcher {
                 .map(|timer| self.timers.try_remove(&timer));
             self.objects.remove(id);
         }
-        self.metrics.pending(self.objects.count());
     }
 
     /// Lets the life cycle decide, and does what it says.
@@ -262,6 +280,7 @@ impl Dispatcher {
                 principal: principal.as_deref(),
             };
             let plan = lifecycle::step(&mut entry.known, event, &context);
+            entry.standing.note(entry.known.object());
             self.set_timer(id, plan.wake_at);
             for effect in plan.effects {
                 events.extend(self.perform(id, effect));

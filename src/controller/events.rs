@@ -15,12 +15,13 @@ use kube::{
     core::ApiResource,
 };
 use tokio::{sync::mpsc, time::timeout};
+use tracing::Span;
 
 use super::{kube_error, status_writer::ObjectId};
 use crate::{google::clean::cut, lifecycle::Notice, telemetry::metrics::Metrics};
 
 /// Most events that wait.
-const WAITING: usize = 256;
+const MOST_WAITING: usize = 256;
 
 /// Limit for one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,16 +32,19 @@ const LONGEST_NOTE: usize = 1024;
 /// Who reports, as events name it.
 const REPORTER: &str = "opcancel.github.io/controller";
 
+/// An event that waits, and the span in which it came up.
+type Waiting = (ObjectId, Notice, Span);
+
 /// Takes events and never waits.
 #[derive(Clone, Debug)]
 pub struct Events {
-    queue: mpsc::Sender<(ObjectId, Notice)>,
+    queue: mpsc::Sender<Waiting>,
     metrics: Arc<Metrics>,
 }
 
 /// Publishes what [`Events`] took.
 pub struct Publisher {
-    queue: mpsc::Receiver<(ObjectId, Notice)>,
+    queue: mpsc::Receiver<Waiting>,
     client: Client,
     resource: ApiResource,
     instance: String,
@@ -54,7 +58,7 @@ pub fn queue(
     instance: String,
     metrics: Arc<Metrics>,
 ) -> (Events, Publisher) {
-    let (sender, receiver) = mpsc::channel(WAITING);
+    let (sender, receiver) = mpsc::channel(MOST_WAITING);
     (
         Events {
             queue: sender,
@@ -71,9 +75,13 @@ pub fn queue(
 }
 
 impl Events {
-    /// Takes one, or drops and counts it if too many wait.
+    /// Takes one within the object's span, or drops and counts it if too many wait.
     pub fn publish(&self, about: ObjectId, notice: Notice) {
-        if self.queue.try_send((about, notice)).is_err() {
+        if self
+            .queue
+            .try_send((about, notice, Span::current()))
+            .is_err()
+        {
             self.metrics.event_dropped();
         }
     }
@@ -82,7 +90,7 @@ impl Events {
 impl Publisher {
     /// Publishes until the other end is gone and everything taken was tried.
     pub async fn run(mut self) {
-        while let Some((about, notice)) = self.queue.recv().await {
+        while let Some((about, notice, span)) = self.queue.recv().await {
             let api: Api<KubernetesEvent> = Api::namespaced(self.client.clone(), &about.namespace);
             let event = self.event(&about, notice);
             let params = PostParams::default();
@@ -93,11 +101,7 @@ impl Publisher {
                 Err(_) => "no answer in time".to_owned(),
             };
             self.metrics.event_dropped();
-            tracing::debug!(
-                namespace = about.namespace,
-                name = about.name,
-                "an event was not published: {why}"
-            );
+            span.in_scope(|| tracing::debug!("an event was not published: {why}"));
         }
     }
 

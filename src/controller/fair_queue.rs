@@ -25,6 +25,7 @@ pub struct FairQueue<T> {
     /// Whose turn is next comes first; each namespace with something waiting stands here once.
     turns: VecDeque<Arc<str>>,
     waiting: HashMap<Arc<str>, Endpoints<T>>,
+    waiting_count: usize,
     busy: Shares,
 }
 
@@ -46,12 +47,14 @@ impl<T> FairQueue<T> {
             workers: workers.max(1),
             turns: VecDeque::new(),
             waiting: HashMap::new(),
+            waiting_count: 0,
             busy: Shares::default(),
         }
     }
 
     /// One more call waits.
     pub fn push(&mut self, owner: Owner, call: T) {
+        self.waiting_count += 1;
         let endpoints = self.waiting.entry(owner.namespace.clone()).or_default();
         if endpoints.is_empty() {
             self.turns.push_back(owner.namespace);
@@ -84,6 +87,7 @@ impl<T> FairQueue<T> {
                     endpoint,
                 };
                 self.busy.begin(&owner);
+                self.waiting_count = self.waiting_count.saturating_sub(1);
                 return Some((owner, call));
             }
         }
@@ -122,6 +126,11 @@ impl<T> FairQueue<T> {
     /// A call that was taken has ended.
     pub fn done(&mut self, owner: &Owner) {
         self.busy.end(owner);
+    }
+
+    /// How many calls wait.
+    pub const fn waiting(&self) -> usize {
+        self.waiting_count
     }
 
     /// How many calls are under way.
@@ -187,7 +196,9 @@ mod tests {
         }
         queue.push(owner("b", "e"), 100);
         queue.push(owner("c", "e"), 200);
+        assert_eq!(queue.waiting(), 12);
         assert_eq!(take_all(&mut queue)[..4], [0, 100, 200, 1]);
+        assert_eq!(queue.waiting(), 0);
     }
 
     #[test]
@@ -235,6 +246,7 @@ mod tests {
             for (call, (namespace, endpoint)) in calls.iter().enumerate() {
                 queue.push(owner(&format!("n{namespace}"), &format!("e{endpoint}")), call);
             }
+            prop_assert_eq!(queue.waiting(), calls.len());
             let mut under_way: VecDeque<Owner> = VecDeque::new();
             let mut served = Vec::new();
             loop {
@@ -247,6 +259,7 @@ mod tests {
                 let Some(ended) = under_way.pop_front() else { break };
                 queue.done(&ended);
             }
+            prop_assert_eq!(queue.waiting(), 0);
             served.sort_unstable();
             prop_assert_eq!(served, (0..calls.len()).collect::<Vec<_>>());
         }

@@ -1,111 +1,53 @@
-//! What the log says of an object's life, in at most four lines: the first cancel request's answer, that it was taken in the
-//! end, that it stalled, how it ended.
+//! What the log says of an object. At INFO its life in at most four lines: the first cancel request's answer, that it was
+//! taken in the end, that it stalled, how it ended. At DEBUG every call and every status write, with result and duration.
+
+use tracing::Span;
 
 use crate::{
     google::answer::CancelAnswer,
-    lifecycle::{Notice, ObjectView, WriteAnswer},
-    telemetry::metrics::Metrics,
+    lifecycle::{Notice, ObjectView},
 };
 
-/// The last segment of the operation's name, for logs.
-fn operation(object: &ObjectView) -> &str {
-    let target = object
-        .spec
-        .as_ref()
-        .ok()
-        .and_then(|spec| spec.target.as_ref().ok());
-    target.map_or("", |target| target.operation.as_str())
+/// What every line about an object carries: which one, of which operation, and the number of the last cancel request that
+/// was announced.
+pub fn span(object: &ObjectView) -> Span {
+    let spec = object.spec.as_ref().ok();
+    let target = spec.and_then(|spec| spec.target.as_ref().ok());
+    // ERROR, so that warnings and errors have it too when nothing else is logged.
+    tracing::error_span!(
+        "cancellation",
+        namespace = object.namespace,
+        name = object.name,
+        uid = object.uid,
+        operation = target.map_or("", |target| target.operation.as_str()),
+        attempt = object.status.cancel_attempts.unwrap_or(0),
+    )
 }
 
-/// A cancel request was answered.
+/// A cancel request was answered. To be called in the object's span.
 pub fn cancel_answered(object: &ObjectView, answer: &CancelAnswer) {
-    let attempt = object.status.cancel_attempts.unwrap_or(0);
-    let (namespace, name, uid, operation) = (
-        &object.namespace,
-        &object.name,
-        &object.uid,
-        operation(object),
-    );
     match answer {
-        Ok(()) => tracing::info!(
-            namespace,
-            name,
-            uid,
-            operation,
-            attempt,
-            "the API took the cancel request"
-        ),
-        Err(error) if attempt <= 1 => tracing::info!(
-            namespace,
-            name,
-            uid,
-            operation,
-            attempt,
-            "the API did not take the cancel request: {}: {}",
-            error.kind.name(),
-            error.message
-        ),
-        Err(error) => tracing::debug!(
-            namespace,
-            name,
-            uid,
-            operation,
-            attempt,
-            "the API did not take the cancel request: {}: {}",
-            error.kind.name(),
-            error.message
-        ),
+        Ok(()) => tracing::info!("the API took the cancel request"),
+        Err(error) => {
+            let why = format_args!("{}: {}", error.kind.name(), error.message);
+            // The first answer stands for all of its kind: the last error is in the status.
+            if object.status.cancel_attempts.unwrap_or(0) <= 1 {
+                tracing::info!("the API did not take the cancel request: {why}");
+            } else {
+                tracing::debug!("the API did not take the cancel request: {why}");
+            }
+        }
     }
 }
 
-/// Something was recorded that people want to know.
-pub fn noticed(object: &ObjectView, notice: &Notice, metrics: &Metrics) {
-    let attempt = object.status.cancel_attempts.unwrap_or(0);
-    let (namespace, name, uid, operation) = (
-        &object.namespace,
-        &object.name,
-        &object.uid,
-        operation(object),
-    );
+/// Something was recorded that people want to know. To be called in the object's span.
+pub fn noticed(notice: &Notice) {
     match notice {
         Notice::Finished {
             outcome,
             accepted,
             message,
-        } => {
-            metrics.finished(outcome.name());
-            tracing::info!(
-                namespace,
-                name,
-                uid,
-                operation,
-                attempt,
-                outcome = outcome.name(),
-                accepted,
-                "finished: {message}"
-            );
-        }
-        Notice::Stalled { reason, message } => {
-            tracing::warn!(
-                namespace,
-                name,
-                uid,
-                operation,
-                attempt,
-                reason,
-                "stalled: {message}"
-            );
-        }
-    }
-}
-
-/// The name of a write's result, for metrics.
-pub const fn result(answer: &WriteAnswer) -> &'static str {
-    match answer {
-        WriteAnswer::Written(_) => "written",
-        WriteAnswer::Conflict(_) => "conflict",
-        WriteAnswer::Unsure => "unsure",
-        WriteAnswer::Failed => "failed",
-        WriteAnswer::Gone => "gone",
+        } => tracing::info!(outcome = outcome.name(), accepted, "finished: {message}"),
+        Notice::Stalled { reason, message } => tracing::warn!(reason, "stalled: {message}"),
     }
 }

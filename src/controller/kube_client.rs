@@ -1,12 +1,23 @@
 //! The client of the API server: one layer of retries, and that is not this one; every wait is bounded.
 
-use std::{error::Error, path::Path, time::Duration};
+use std::{
+    error::Error,
+    path::Path,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use http::{HeaderValue, header::USER_AGENT};
+use futures::{TryFutureExt, future::BoxFuture};
+use http::{HeaderValue, Request, Response, header::USER_AGENT};
 use kube::{
     Client, Config,
+    client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use tower::{Service, layer::layer_fn};
+
+use crate::telemetry::metrics::Metrics;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -15,9 +26,11 @@ const READ_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Makes the client from `--kubeconfig`; without it from `KUBECONFIG`, `~/.kube/config` or the pod's ServiceAccount.
 ///
+/// Answers to its requests are told to `metrics`, because kube's watches keep the signs of life of a quiet one to themselves.
+///
 /// # Errors
 /// If there is no usable configuration; the message says which, and what is wrong with it.
-pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, String> {
+pub async fn client(kubeconfig: Option<&Path>, metrics: Arc<Metrics>) -> Result<Client, String> {
     let mut config = match kubeconfig {
         Some(path) => {
             let of_file = |error: &dyn Error| format!("--kubeconfig {}: {}", path.display(), innermost(error));
@@ -39,12 +52,50 @@ pub async fn client(kubeconfig: Option<&Path>) -> Result<Client, String> {
         USER_AGENT,
         HeaderValue::from_static(concat!("opcancel-controller/", env!("CARGO_PKG_VERSION"))),
     ));
-    Client::try_from(config).map_err(|error| {
+    let builder = ClientBuilder::try_from(config).map_err(|error| {
         format!(
             "the API server's address or certificates cannot be used: {}",
             innermost(&error)
         )
-    })
+    })?;
+    let noting = layer_fn(|inner| Noting {
+        inner,
+        metrics: metrics.clone(),
+    });
+    Ok(builder.with_layer(&noting).build())
+}
+
+/// Notes the path of each request that was answered well.
+struct Noting<S> {
+    inner: S,
+    metrics: Arc<Metrics>,
+}
+
+impl<S, B, A> Service<Request<B>> for Noting<S>
+where
+    S: Service<Request<B>, Response = Response<A>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    A: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let metrics = self.metrics.clone();
+        let path = request.uri().path().to_owned();
+        let noted = self.inner.call(request).inspect_ok(move |answer| {
+            if answer.status().is_success() {
+                metrics.answered(&path);
+            }
+        });
+        Box::pin(noted)
+    }
 }
 
 /// What is really wrong, without the chain of layers that it went through.

@@ -85,6 +85,15 @@ impl Lanes {
         self.lane(lane).done(owner);
     }
 
+    /// How many calls wait in each lane, by its name in metrics.
+    pub const fn waiting(&self) -> [(&'static str, usize); 3] {
+        [
+            ("cancel", self.cancel.waiting()),
+            ("start", self.start.waiting()),
+            ("poll", self.poll.waiting()),
+        ]
+    }
+
     /// How many cancel requests are under way.
     pub const fn cancels_under_way(&self) -> usize {
         self.cancel.under_way()

@@ -24,6 +24,7 @@ pub mod lanes;
 pub mod object_view;
 pub mod objects;
 pub mod preflight;
+pub mod standing;
 pub mod status_writer;
 mod turns;
 pub mod warm_up;

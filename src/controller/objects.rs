@@ -1,12 +1,18 @@
 //! The cancellations that this process knows, each with what the dispatcher keeps beside the life cycle's own knowledge.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
+use jiff::Timestamp;
 use tokio_util::time::delay_queue;
 
+use super::standing::Standing;
 use crate::{
     google::token::Token,
     lifecycle::{Cancellation, Grant},
+    telemetry::{metrics::Metrics, series::WaitsFor},
 };
 
 /// Stands for one object in this process, and never for another: late answers to a forgotten one reach nobody.
@@ -31,6 +37,8 @@ pub struct Entry {
     pub unrecorded_cancel: bool,
     /// The watch says that it is finished or gone, but a write's answer is still to come.
     pub leaving: bool,
+    /// What is counted of it.
+    pub standing: Standing,
 }
 
 /// An object in the table.
@@ -52,13 +60,13 @@ pub struct Objects {
     by_uid: HashMap<String, Id>,
     uid_of: HashMap<Id, String>,
     last: Id,
-    active: usize,
 }
 
 impl Entry {
     /// One that was just seen.
-    pub fn new(known: Cancellation) -> Self {
+    pub fn new(known: Cancellation, metrics: Arc<Metrics>) -> Self {
         Self {
+            standing: Standing::new(known.object(), metrics),
             known,
             timer: None,
             grant: Grant::NotGranted,
@@ -91,7 +99,6 @@ impl Objects {
         self.slots.insert(self.last, Slot::Active(Box::new(entry)));
         self.by_uid.insert(uid.clone(), self.last);
         self.uid_of.insert(self.last, uid);
-        self.active += 1;
         self.last
     }
 
@@ -107,7 +114,6 @@ impl Objects {
         let Slot::Active(entry) = std::mem::replace(slot, over) else {
             return None;
         };
-        self.active -= 1;
         Some(entry)
     }
 
@@ -117,10 +123,7 @@ impl Objects {
             self.by_uid.remove(&uid);
         }
         match self.slots.remove(&id)? {
-            Slot::Active(entry) => {
-                self.active -= 1;
-                Some(entry)
-            }
+            Slot::Active(entry) => Some(entry),
             Slot::Over { .. } => None,
         }
     }
@@ -151,8 +154,14 @@ impl Objects {
         })
     }
 
-    /// How many are under way.
-    pub const fn count(&self) -> usize {
-        self.active
+    /// When the oldest that is under way was created, by what it waits for. Looks at each of them.
+    pub fn oldest(&self) -> BTreeMap<WaitsFor, Timestamp> {
+        let mut oldest = BTreeMap::new();
+        for (_, entry) in self.all_active() {
+            let created = entry.known.object().created;
+            let before = oldest.entry(entry.standing.waits_for()).or_insert(created);
+            *before = created.min(*before);
+        }
+        oldest
     }
 }

@@ -3,7 +3,7 @@
 //! A write is a JSON merge patch of `/status` with uid and resourceVersion in it, so a compare-and-set, and with
 //! `fieldValidation=Strict`, so that an outdated CRD refuses what it would otherwise drop in silence.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::{
     Api, Client,
@@ -12,7 +12,7 @@ use kube::{
 };
 use tokio::time::timeout;
 
-use super::{kube_error, object_view, turns::Turns};
+use super::{calls::milliseconds, kube_error, object_view, turns::Turns};
 use crate::{
     google::endpoint::EndpointOverrides,
     lifecycle::{Event, ObjectView, StatusWrite, WriteAnswer, WriteKind},
@@ -59,8 +59,20 @@ impl StatusWriter {
         }
     }
 
-    /// Writes, and finds out how the object looks now if somebody else wrote first.
+    /// Writes, and finds out how the object looks now if somebody else wrote first. To be called in the object's span.
     pub async fn write(&self, id: &ObjectId, write: &StatusWrite) -> WriteAnswer {
+        let begun = Instant::now();
+        let answer = self.try_to_write(id, write).await;
+        tracing::debug!(
+            write = write.kind.name(),
+            result = answer.name(),
+            milliseconds = milliseconds(begun.elapsed()),
+            "the status was sent to the API server"
+        );
+        answer
+    }
+
+    async fn try_to_write(&self, id: &ObjectId, write: &StatusWrite) -> WriteAnswer {
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             field_validation: Some(ValidationDirective::Strict),
@@ -71,12 +83,12 @@ impl StatusWriter {
         let answer =
             match timeout(REQUEST_TIMEOUT, api.patch_status(&id.name, &params, &patch)).await {
                 Ok(answer) => answer,
-                Err(_) => return self.unsure(id, write.kind, "no answer in time"),
+                Err(_) => return unsure(write.kind, "no answer in time"),
             };
         match answer {
             Ok(object) => match object_view::read(object, &self.overrides) {
                 Some(view) => WriteAnswer::Written(Box::new(view)),
-                None => self.unsure(id, write.kind, "the answer is not the object"),
+                None => unsure(write.kind, "the answer is not the object"),
             },
             Err(error) => match kube_error::code(&error) {
                 Some(409) => self.conflict(id, write.kind).await,
@@ -84,15 +96,12 @@ impl StatusWriter {
                 Some(_) => {
                     let why = kube_error::describe(&error);
                     tracing::warn!(
-                        namespace = id.namespace,
-                        name = id.name,
-                        uid = id.uid,
                         write = write.kind.name(),
                         "the API server does not take the status, tried again later: {why}"
                     );
                     WriteAnswer::Failed
                 }
-                None => self.unsure(id, write.kind, &kube_error::describe(&error)),
+                None => unsure(write.kind, &kube_error::describe(&error)),
             },
         }
     }
@@ -110,32 +119,14 @@ impl StatusWriter {
         match self.read(id).await {
             Ok(view) => WriteAnswer::Conflict(Box::new(view)),
             Err(NotRead::Gone) => WriteAnswer::Gone,
-            Err(NotRead::Unknown) => {
-                self.unsure(id, kind, "lost a race, and the object cannot be read")
-            }
+            Err(NotRead::Unknown) => unsure(kind, "lost a race, and the object cannot be read"),
         }
-    }
-
-    fn unsure(&self, id: &ObjectId, kind: WriteKind, why: &str) -> WriteAnswer {
-        tracing::warn!(
-            namespace = id.namespace,
-            name = id.name,
-            uid = id.uid,
-            write = kind.name(),
-            "whether the status was written is not known, it is read again: {why}"
-        );
-        WriteAnswer::Unsure
     }
 
     /// The object as stored, if it still is this one.
     async fn read(&self, id: &ObjectId) -> Result<ObjectView, NotRead> {
         let unknown = |why: &str| {
-            tracing::debug!(
-                namespace = id.namespace,
-                name = id.name,
-                uid = id.uid,
-                "the object cannot be read: {why}"
-            );
+            tracing::debug!("the object cannot be read: {why}");
             NotRead::Unknown
         };
         match timeout(REQUEST_TIMEOUT, self.api(&id.namespace).get(&id.name)).await {
@@ -153,6 +144,15 @@ impl StatusWriter {
     fn api(&self, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), namespace, &self.resource)
     }
+}
+
+/// Nobody knows what came of a write.
+fn unsure(kind: WriteKind, why: &str) -> WriteAnswer {
+    tracing::warn!(
+        write = kind.name(),
+        "whether the status was written is not known, it is read again: {why}"
+    );
+    WriteAnswer::Unsure
 }
 
 /// The requests that wait for their turn at the API server: at most one of each object, which bounds it.
@@ -197,6 +197,14 @@ impl<T> WriteQueue<T> {
         let next = self.urgent.pop().or_else(|| self.others.pop())?;
         self.under_way += 1;
         Some(next)
+    }
+
+    /// How many requests wait, by the queue's name in metrics.
+    pub const fn waiting(&self) -> [(&'static str, usize); 2] {
+        [
+            ("urgent_write", self.urgent.count()),
+            ("other_write", self.others.count()),
+        ]
     }
 
     /// A request was answered.

@@ -8,6 +8,7 @@ pub struct Turns<T> {
     /// Whose turn is next comes first; each namespace with something waiting stands here once.
     order: VecDeque<String>,
     waiting: HashMap<String, VecDeque<T>>,
+    count: usize,
 }
 
 impl<T> Default for Turns<T> {
@@ -15,6 +16,7 @@ impl<T> Default for Turns<T> {
         Self {
             order: VecDeque::new(),
             waiting: HashMap::new(),
+            count: 0,
         }
     }
 }
@@ -22,6 +24,7 @@ impl<T> Default for Turns<T> {
 impl<T> Turns<T> {
     /// One more waits.
     pub fn push(&mut self, namespace: &str, item: T) {
+        self.count += 1;
         if let Some(waiting) = self.waiting.get_mut(namespace) {
             waiting.push_back(item);
             return;
@@ -36,12 +39,18 @@ impl<T> Turns<T> {
         let namespace = self.order.pop_front()?;
         let waiting = self.waiting.get_mut(&namespace)?;
         let item = waiting.pop_front();
+        self.count = self.count.saturating_sub(usize::from(item.is_some()));
         if waiting.is_empty() {
             self.waiting.remove(&namespace);
         } else {
             self.order.push_back(namespace);
         }
         item
+    }
+
+    /// How many wait.
+    pub const fn count(&self) -> usize {
+        self.count
     }
 }
 
@@ -57,9 +66,11 @@ mod tests {
         }
         turns.push("quiet", -1);
         turns.push("quiet", -2);
+        assert_eq!(turns.count(), 1002);
         let next: Vec<i32> = std::iter::from_fn(|| turns.pop()).collect();
         assert_eq!(next[..5], [0, -1, 1, -2, 2]);
         assert_eq!(next.len(), 1002);
+        assert_eq!(turns.count(), 0);
         assert!(turns.waiting.is_empty() && turns.order.is_empty());
     }
 }

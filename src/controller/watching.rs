@@ -55,6 +55,7 @@ impl Watching {
         resource: &'static str,
         step: &'static str,
     ) -> Self {
+        watches.metrics.watch_began(resource, api.resource_url());
         Self {
             metrics: watches.metrics.clone(),
             health: watches.health.clone(),
@@ -169,7 +170,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::CancellationGrant;
+    use crate::{api::CancellationGrant, telemetry::exposition::Format};
 
     /// An API server that lists nothing, and whose watches all fail with `code`.
     async fn api_server(code: u16, lists: Arc<AtomicU32>) -> Client {
@@ -213,7 +214,7 @@ mod tests {
                 read += 1;
             }
         }
-        let metrics = watches.metrics.text().unwrap();
+        let metrics = watches.metrics.text(Format::Text).unwrap();
         assert!(
             metrics.contains("opcancel_watch_restarts_total{resource=\"cancellationgrants\"} 1\n"),
             "{metrics}"

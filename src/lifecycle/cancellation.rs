@@ -324,11 +324,7 @@ impl Cancellation {
 
     /// Status and reason of a stored condition.
     pub(super) fn stored_condition(&self, type_: ConditionType) -> Option<(&str, &str)> {
-        let conditions = &self.object.status.conditions;
-        let condition = conditions
-            .iter()
-            .find(|condition| condition.type_ == type_.name())?;
-        Some((&condition.status, &condition.reason))
+        self.object.status.condition(type_)
     }
 
     /// Forgets what GETs said, so that the operation is looked at afresh: whatever happened while the object was not allowed

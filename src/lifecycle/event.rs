@@ -109,6 +109,19 @@ pub enum WriteAnswer {
     Gone,
 }
 
+impl WriteAnswer {
+    /// Its name in logs and metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Written(_) => "written",
+            Self::Conflict(_) => "conflict",
+            Self::Unsure => "unsure",
+            Self::Failed => "failed",
+            Self::Gone => "gone",
+        }
+    }
+}
+
 /// Which queue a call waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {

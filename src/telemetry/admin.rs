@@ -5,13 +5,13 @@ use std::{future::Future, net::SocketAddr, sync::Arc};
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use tokio::net::TcpListener;
 
-use super::{health::Health, metrics::Metrics};
+use super::{exposition::Format, health::Health, metrics::Metrics};
 
 #[derive(Clone, Debug)]
 struct Shown {
@@ -71,16 +71,12 @@ async fn readyz(State(shown): State<Shown>) -> Response {
     }
 }
 
-async fn metrics_text(State(shown): State<Shown>) -> Response {
-    match shown.metrics.text() {
-        Ok(text) => (
-            [(
-                header::CONTENT_TYPE,
-                "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            )],
-            text,
-        )
-            .into_response(),
+async fn metrics_text(State(shown): State<Shown>, headers: HeaderMap) -> Response {
+    let accept = headers.get_all(header::ACCEPT).iter();
+    let accept: Vec<_> = accept.filter_map(|value| value.to_str().ok()).collect();
+    let format = Format::wanted(&accept.join(","));
+    match shown.metrics.text(format) {
+        Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -5,9 +5,12 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{FilterExt, filter_fn},
+    fmt::format::JsonFields,
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
+
+use super::json_line::JsonLine;
 
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,7 +48,10 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), String> {
         .with_ansi(false);
     let layer = match format {
         LogFormat::Text => layer.with_target(false).boxed(),
-        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+        LogFormat::Json => layer
+            .fmt_fields(JsonFields::new())
+            .event_format(JsonLine)
+            .boxed(),
     };
     tracing_subscriber::registry()
         .with(layer.with_filter(filter))

@@ -3,6 +3,14 @@
 //! Guarantees: no label of a metric is made from an object or an answer; nothing here ever holds a token.
 
 pub mod admin;
+pub mod exposition;
 pub mod health;
+mod json_line;
 pub mod logs;
 pub mod metrics;
+#[cfg(test)]
+mod metrics_tests;
+pub mod pending;
+mod process;
+pub mod series;
+mod throttled;

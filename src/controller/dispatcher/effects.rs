@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use super::{Dispatcher, drain::can_wait};
 use crate::{
     controller::{
         fair_queue::Owner,
         journal,
         lanes::{self, Call, Name, What},
-        objects::Id,
+        objects::{Entry, Id},
+        standing,
         status_writer::ObjectId,
     },
     google::token::Token,
-    lifecycle::{Effect, Event, ObjectView, StatusWrite, WriteKind},
+    lifecycle::{Effect, Event, Notice, ObjectView, StatusWrite, WriteKind},
 };
 
 /// A request to the API server.
@@ -72,9 +75,14 @@ impl Dispatcher {
                 None
             }
             Effect::Publish(notice) => {
-                let object = object_id(entry.known.object());
-                journal::noticed(entry.known.object(), &notice, &self.metrics);
-                self.events.publish(object, notice);
+                let object = entry.known.object();
+                if let Notice::Finished { outcome, .. } = &notice {
+                    self.metrics.finished(outcome.name(), standing::age(object));
+                }
+                journal::span(object).in_scope(|| {
+                    journal::noticed(&notice);
+                    self.events.publish(object_id(object), notice);
+                });
                 None
             }
             Effect::Forget => {
@@ -143,20 +151,16 @@ impl Dispatcher {
         while let Some((lane, owner, call)) = self.lanes.take() {
             let cancel = call.what == What::Cancel;
             let draining = self.drain_until.is_some();
-            let wanted = self
-                .objects
-                .active(call.id)
-                .is_some_and(|entry| !draining || (!cancel && entry.unrecorded_cancel));
-            if !wanted {
+            let wanted = |entry: &&mut Entry| !draining || (!cancel && entry.unrecorded_cancel);
+            let Some(entry) = self.objects.active(call.id).filter(wanted) else {
                 // Gone in the meantime, or the process is ending.
                 self.lanes.done(lane, &owner);
                 continue;
-            }
-            if cancel && let Some(entry) = self.objects.active(call.id) {
-                entry.unrecorded_cancel = true;
-            }
+            };
+            entry.unrecorded_cancel |= cancel;
+            let span = journal::span(entry.known.object());
             let calls = self.calls.clone();
-            self.tasks.spawn(async move {
+            let make = async move {
                 let answer = lanes::make(&calls, &call.address, call.what).await;
                 Answer {
                     id: call.id,
@@ -164,15 +168,17 @@ impl Dispatcher {
                     event: answer.event,
                     refused: answer.refused,
                 }
-            });
+            };
+            self.tasks.spawn(make.instrument(span));
         }
         while let Some(request) = self.requests.take() {
-            if self.objects.active(request.id).is_none() {
+            let Some(entry) = self.objects.active(request.id) else {
                 self.requests.done();
                 continue;
-            }
+            };
+            let span = journal::span(entry.known.object());
             let writer = self.writer.clone();
-            self.tasks.spawn(async move {
+            let make = async move {
                 let kind = request.write.as_ref().map(|write| write.kind);
                 let event = match request.write {
                     Some(write) => {
@@ -186,7 +192,8 @@ impl Dispatcher {
                     event,
                     refused: None,
                 }
-            });
+            };
+            self.tasks.spawn(make.instrument(span));
         }
     }
 }

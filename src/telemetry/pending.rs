@@ -1,0 +1,61 @@
+//! An unfinished object's place in the count of its state.
+
+use std::sync::Arc;
+
+use super::metrics::Metrics;
+
+/// Counts one object for as long as it is held, so that no way to forget an object can leave a count behind.
+#[derive(Debug)]
+pub struct Pending {
+    metrics: Arc<Metrics>,
+    state: &'static str,
+}
+
+impl Pending {
+    /// Counts one more in this state, one of [`super::series::STATES`].
+    pub fn new(metrics: Arc<Metrics>, state: &'static str) -> Self {
+        metrics.pending_more(state);
+        Self { metrics, state }
+    }
+
+    /// It is in this state now.
+    pub fn moved_to(&mut self, state: &'static str) {
+        if state != self.state {
+            self.metrics.pending_less(self.state);
+            self.metrics.pending_more(state);
+            self.state = state;
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.metrics.pending_less(self.state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::exposition::Format;
+
+    #[test]
+    fn an_object_is_counted_once_and_for_as_long_as_it_is_held() {
+        let metrics = Arc::<Metrics>::default();
+        let shown = |state: &str| {
+            let text = metrics.text(Format::Text).unwrap();
+            let start = format!("opcancel_pending{{state=\"{state}\"}} ");
+            text.lines()
+                .find_map(|line| line.strip_prefix(&start).map(str::to_owned))
+                .unwrap()
+        };
+        let mut object = Pending::new(metrics.clone(), "New");
+        let other = Pending::new(metrics.clone(), "New");
+        assert_eq!(shown("New"), "2");
+        object.moved_to("Polling");
+        object.moved_to("Polling");
+        assert_eq!((shown("New"), shown("Polling")), ("1".into(), "1".into()));
+        drop((object, other));
+        assert_eq!((shown("New"), shown("Polling")), ("0".into(), "0".into()));
+    }
+}

@@ -1,0 +1,156 @@
+//! The process itself, under the names that every Prometheus client library uses. Read from `/proc` at each scrape; where
+//! there is none (not Linux), only the start time is true.
+
+use std::{fs, sync::atomic::AtomicU64};
+
+use prometheus_client::{
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::Registry,
+};
+
+/// Clock ticks in a second of `/proc/PID/stat`: USER_HZ, 100 on every platform that this program is built for (proc(5)).
+const TICKS: f64 = 100.0;
+
+/// What is read.
+#[derive(Debug, Default)]
+pub(super) struct Process {
+    cpu_seconds: Counter<f64, AtomicU64>,
+    resident_bytes: Gauge,
+    virtual_bytes: Gauge,
+    open_fds: Gauge,
+    max_fds: Gauge,
+}
+
+impl Process {
+    /// Adds the families. `started` is when the process began, as Unix time.
+    pub fn register(&self, registry: &mut Registry, started: f64) {
+        let start_time = Gauge::<f64, AtomicU64>::default();
+        start_time.set(started);
+        registry.register(
+            "process_start_time_seconds",
+            "When the process began",
+            start_time,
+        );
+        registry.register(
+            "process_cpu_seconds",
+            "Processor time used",
+            self.cpu_seconds.clone(),
+        );
+        registry.register(
+            "process_resident_memory_bytes",
+            "Memory in use",
+            self.resident_bytes.clone(),
+        );
+        registry.register(
+            "process_virtual_memory_bytes",
+            "Address space in use",
+            self.virtual_bytes.clone(),
+        );
+        registry.register(
+            "process_open_fds",
+            "Open file descriptors",
+            self.open_fds.clone(),
+        );
+        registry.register(
+            "process_max_fds",
+            "Most file descriptors that may be open",
+            self.max_fds.clone(),
+        );
+    }
+
+    /// Takes in how things are now; what cannot be read stays as it was.
+    pub fn read(&self) {
+        if let Some(now) = fs::read_to_string("/proc/self/stat")
+            .ok()
+            .as_deref()
+            .and_then(cpu_seconds)
+        {
+            let before = self.cpu_seconds.get();
+            self.cpu_seconds.inc_by((now - before).max(0.0));
+        }
+        if let Ok(status) = fs::read_to_string("/proc/self/status") {
+            set(&self.resident_bytes, kilobytes(&status, "VmRSS:"));
+            set(&self.virtual_bytes, kilobytes(&status, "VmSize:"));
+        }
+        let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        set(&self.max_fds, max_fds(&limits));
+        if let Ok(folder) = fs::read_dir("/proc/self/fd") {
+            // One of them is this reading's own.
+            set(
+                &self.open_fds,
+                i64::try_from(folder.count()).ok().map(|count| count - 1),
+            );
+        }
+    }
+}
+
+fn set(gauge: &Gauge, value: Option<i64>) {
+    if let Some(value) = value {
+        gauge.set(value);
+    }
+}
+
+/// `utime` and `stime`, the 14th and 15th field; the second, the name, may hold spaces and brackets.
+fn cpu_seconds(stat: &str) -> Option<f64> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut ticks = after_name
+        .split_whitespace()
+        .skip(11)
+        .map(|field| field.parse::<f64>().ok());
+    Some((ticks.next()?? + ticks.next()??) / TICKS)
+}
+
+fn kilobytes(status: &str, key: &str) -> Option<i64> {
+    let value = status.lines().find_map(|line| line.strip_prefix(key))?;
+    value
+        .split_whitespace()
+        .next()?
+        .parse::<i64>()
+        .ok()?
+        .checked_mul(1024)
+}
+
+fn max_fds(limits: &str) -> Option<i64> {
+    let soft = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    soft.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proc_is_read_as_its_manual_says() {
+        let stat = "7 (odd) name)) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 3 0 12 1000 10";
+        assert_eq!(cpu_seconds(stat), Some(3.0));
+        assert_eq!(cpu_seconds("7 (short) S 1"), None);
+        let status = "Name:\tx\nVmSize:\t  2048 kB\nVmRSS:\t    12 kB\n";
+        assert_eq!(
+            (kilobytes(status, "VmRSS:"), kilobytes(status, "VmHWM:")),
+            (Some(12288), None)
+        );
+        let limits = "Limit                     Soft Limit           Hard Limit           Units     \nMax open files            1024                 524288               files     \n";
+        assert_eq!(max_fds(limits), Some(1024));
+        assert_eq!(
+            max_fds("Max open files            unlimited            unlimited            files"),
+            None
+        );
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_process_has_used_something_of_everything() {
+        let process = Process::default();
+        process.read();
+        for gauge in [
+            &process.resident_bytes,
+            &process.virtual_bytes,
+            &process.open_fds,
+            &process.max_fds,
+        ] {
+            assert!(gauge.get() > 0, "{process:?}");
+        }
+    }
+}

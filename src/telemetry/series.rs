@@ -1,0 +1,103 @@
+//! The values that labels may have, and the buckets of histograms: what bounds the number of series.
+
+use prometheus_client::metrics::histogram::Histogram;
+
+use crate::{api::Reason, google::answer::ErrorKind};
+
+/// The calls to a Google API.
+pub const METHODS: [&str; 2] = ["Get", "Cancel"];
+
+/// What is watched.
+pub const RESOURCES: [&str; 2] = ["operationcancellations", "cancellationgrants"];
+
+/// Where calls to Google wait (cancel, start, poll), and requests to the API server (urgent, other).
+pub const LANES: [&str; 5] = ["cancel", "start", "poll", "urgent_write", "other_write"];
+
+/// What may come of asking for a token.
+pub const TOKEN_RESULTS: [&str; 2] = ["fetched", "failed"];
+
+/// What a status write records.
+pub const WRITE_KINDS: [&str; 3] = ["intent", "outcome", "progress"];
+
+/// What may come of a status write.
+pub const WRITE_RESULTS: [&str; 5] = ["written", "conflict", "unsure", "failed", "gone"];
+
+/// Nothing was written to its status yet.
+pub const NEW: &str = "New";
+
+/// Its status shows a reason that this release does not know.
+pub const OTHER: &str = "Other";
+
+/// The states of an unfinished object: the reason on `Ready`, `Suspended`, or one of ours.
+pub const STATES: [&str; 18] = [
+    NEW,
+    Reason::NoGrant.name(),
+    Reason::Observing.name(),
+    Reason::Sending.name(),
+    Reason::Polling.name(),
+    Reason::Suspended.name(),
+    Reason::Refused.name(),
+    Reason::Unsupported.name(),
+    Reason::OperationNotFound.name(),
+    Reason::PermissionDenied.name(),
+    Reason::Unauthenticated.name(),
+    Reason::Throttled.name(),
+    Reason::Unavailable.name(),
+    Reason::Unrecognised.name(),
+    Reason::UnknownService.name(),
+    Reason::UnknownVersion.name(),
+    Reason::IdentityNotSupported.name(),
+    OTHER,
+];
+
+/// What an unfinished object waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WaitsFor {
+    /// That the API takes its cancel request. Ends as `End`.
+    Cancel,
+    /// That the operation ends: the API has taken the request, or refused it.
+    End,
+    /// That somebody applies a grant, ends a suspension, or upgrades the controller.
+    People,
+}
+
+impl WaitsFor {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Cancel, Self::End, Self::People];
+
+    /// As the label has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::End => "end",
+            Self::People => "people",
+        }
+    }
+}
+
+/// What an answer to a call may be counted as. A call without a token is not made.
+pub fn statuses() -> impl Iterator<Item = &'static str> {
+    let errors = ErrorKind::ALL
+        .into_iter()
+        .filter(|kind| *kind != ErrorKind::Token);
+    std::iter::once("OK").chain(errors.map(ErrorKind::name))
+}
+
+/// Creation times are whole seconds, so nothing finer than a second can be told.
+pub(super) fn to_accepted() -> Histogram {
+    Histogram::new([
+        1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0,
+    ])
+}
+
+/// Up to a day, which is the default deadline.
+pub(super) fn to_end() -> Histogram {
+    Histogram::new([
+        1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0,
+    ])
+}
+
+/// Up to the limit for one call.
+pub(super) fn request_duration() -> Histogram {
+    Histogram::new([0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
+}
