@@ -40,7 +40,7 @@ fn the_admin_server_tells_life_readiness_and_metrics() {
     assert_eq!(controller.admin("/livez"), (200, "ok\n".to_owned()));
     assert_eq!(controller.admin("/readyz"), (200, "ok\n".to_owned()));
     let (status, metrics) = controller.admin("/metrics");
-    assert!(status == 200 && metrics.contains("# EOF"), "{metrics}");
+    assert!(status == 200 && metrics.contains("# TYPE"), "{metrics}");
     assert!(
         metrics
             .lines()

@@ -147,10 +147,15 @@ impl ControllerProcess {
 
     /// Asks its admin server; returns HTTP status and body.
     pub fn admin(&self, path: &str) -> (u16, String) {
+        self.admin_accepting(path, "*/*")
+    }
+
+    /// The same with an `Accept` header.
+    pub fn admin_accepting(&self, path: &str, accept: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.admin_address).unwrap();
         write!(
             stream,
-            "GET {path} HTTP/1.1\r\nHost: controller\r\nConnection: close\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: controller\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
         )
         .unwrap();
         let mut answer = String::new();

@@ -2,7 +2,9 @@
 
 pub mod cluster;
 pub mod controller_process;
+pub mod fates;
 pub mod judges;
 pub mod object;
+pub mod served_metrics;
 pub mod simulated_life;
 pub mod world;

@@ -1,9 +1,10 @@
 //! What the project's tasks and its tests share: a real Kubernetes control plane on loopback, a stand-in for a node of it,
-//! the generated files of `deploy/`, and programs that are built once.
+//! the generated files of `deploy/`, programs that are built once, and promtool.
 
 pub mod control_plane;
 pub mod deploy_files;
 pub mod go_tool;
 pub mod loopback_http;
 pub mod node;
+pub mod promtool;
 pub mod user_cache;

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must be green, in order, with the time of each step.
 
 mod cargo_deny;
+mod monitoring;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ enum Step {
     Clippy,
     Doc,
     Deny,
+    Monitoring,
     ControlPlane,
     Tests,
     Demo,
@@ -67,6 +69,7 @@ impl Step {
             Self::Clippy => "cargo clippy",
             Self::Doc => "cargo doc",
             Self::Deny => "cargo deny",
+            Self::Monitoring => "monitoring",
             Self::ControlPlane => "control plane",
             Self::Tests => "cargo test",
             Self::Demo => "demo",
@@ -83,6 +86,9 @@ impl Step {
                 "Run: cargo doc --no-deps --workspace, and mend the warnings: here they are errors."
             }
             Self::Deny => "deny.toml says which licences, crates and sources are allowed, and why.",
+            Self::Monitoring => {
+                "promtool says which rule of deploy/monitoring/ is wrong, or fires when it should not."
+            }
             Self::ControlPlane => "Run: cargo xtask control-plane, which tells more.",
             Self::Tests => {
                 "Run the one test alone: cargo test --workspace NAME. It starts a control plane of its own; \
@@ -117,6 +123,7 @@ impl Step {
                     .args(["bans", "licenses", "sources"]);
                 cargo::run(check.current_dir(cargo::root()))
             }
+            Self::Monitoring => monitoring::check(),
             Self::ControlPlane => {
                 *shared = Some(ControlPlane::start(Options::default())?);
                 // Tests would build them too, but without a word.

@@ -1,0 +1,83 @@
+//! A world in which several cancellations take different ways: what logs and metrics tell of them is checked elsewhere.
+
+use std::time::Duration;
+
+use operations_emulator::{
+    Call, EndResult, Fault, FaultAnswer, FaultCall, Refusal, RpcCode, Scenario, Script,
+};
+use serde_json::json;
+
+use super::world::{PROJECT, World, manifest, operation};
+
+/// Those that end, with their outcomes.
+pub const ENDING: [(&str, &str); 6] = [
+    ("already-done", "Completed"),
+    ("cancelled", "Cancelled"),
+    ("refused", "Completed"),
+    ("retried", "Cancelled"),
+    ("throttled", "Cancelled"),
+    ("unsupported", "Unsupported"),
+];
+
+/// Waits for a permission.
+pub const DENIED: &str = "denied";
+/// Is stalled from the beginning.
+pub const STALLED: &str = "stalled";
+
+fn script(name: &str) -> Script {
+    let fault = |code| Fault::refuse(FaultCall::Cancel, code);
+    let second = Duration::from_secs(1);
+    match name {
+        "already-done" => Script::already_done(EndResult::completed()),
+        "refused" => Script::default()
+            .with_fault(fault(RpcCode::FailedPrecondition))
+            .ends(3 * second, EndResult::completed()),
+        "retried" => Script::default().with_fault(fault(RpcCode::Unavailable).times(2)),
+        "throttled" => {
+            let refusal = Refusal {
+                retry_info: Some(second),
+                ..Refusal::new(RpcCode::ResourceExhausted)
+            };
+            let fault = Fault::new(FaultCall::Cancel, FaultAnswer::Refuse(refusal));
+            Script::default().with_fault(fault.times(1))
+        }
+        "unsupported" => Script::cancel_unimplemented(),
+        DENIED => {
+            Script::default().with_fault(Fault::refuse(FaultCall::Any, RpcCode::PermissionDenied))
+        }
+        _ => Script::default(),
+    }
+}
+
+/// Runs all of them until those that end have ended and the others wait. The controller goes on.
+pub fn played(prefix: &str, arguments: &[&str], variables: &[(&str, &str)]) -> World {
+    let names = ENDING
+        .map(|(name, _)| name)
+        .into_iter()
+        .chain([DENIED, STALLED]);
+    let mut world = World::stopped(prefix, Scenario::default(), arguments, variables);
+    world.grant_spec(
+        &world.namespace.name,
+        &json!({"projects": [PROJECT], "identities": ["Operator", "ServiceAccount"]}),
+    );
+    world.start();
+    let manifests = names.map(|name| {
+        // Its times count from now.
+        world
+            .emulator
+            .set_operation(&operation(name), script(name))
+            .unwrap();
+        let spec: &[&str] = if name == STALLED {
+            &["serviceAccountName: tenant"]
+        } else {
+            &[]
+        };
+        manifest(name, spec)
+    });
+    world.apply(&manifests.collect::<String>()).unwrap();
+    world.wait(&ENDING.map(|(name, _)| name), "condition=Finished");
+    world.wait(&[STALLED], "condition=Stalled");
+    world.wait_for_calls(DENIED, Call::Cancel, 1);
+    world.wait(&[DENIED], "jsonpath={.status.lastError.call}=Cancel");
+    world
+}
