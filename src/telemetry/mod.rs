@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod exposition;
+mod families;
 pub mod health;
 mod json_line;
 pub mod logs;

@@ -1,8 +1,14 @@
 //! What `kubectl get` and `kubectl get events` show.
 
-use operations_emulator::Script;
+use std::time::Instant;
 
-use crate::support::world::{World, manifest, operation};
+use operations_emulator::Script;
+use serde_json::{Value, json};
+
+use crate::support::{
+    cluster::{json_of, kubectl_as_admin},
+    world::{PATIENCE, World, manifest, operation},
+};
 
 #[test]
 fn columns_and_field_selectors_tell_what_became_of_each() {
@@ -99,64 +105,74 @@ fn columns_and_field_selectors_tell_what_became_of_each() {
 }
 
 #[test]
-fn the_events_tell_the_end_once() {
-    let world = World::new(
+fn describe_and_get_events_tell_the_end_and_the_stall_once() {
+    let world = World::without_grant(
         "events",
         [
             ("good", Script::default()),
             ("bad", Script::cancel_unimplemented()),
         ],
     );
+    let both = json!({"projects": ["acme-prod"], "identities": ["Operator", "ServiceAccount"]});
+    world.grant_spec(&world.namespace.name, &both);
     world
         .apply(&format!(
-            "{}{}",
+            "{}{}{}",
             manifest("good", &[]),
-            manifest("bad", &[])
+            manifest("bad", &[]),
+            manifest("stalled", &["serviceAccountName: tenant"]),
         ))
         .unwrap();
-    world.all_finished();
-    let admin = crate::support::cluster::kubectl_as_admin;
+    world.wait(&["good", "bad"], "condition=Finished");
+    world.wait(&["stalled"], "condition=Stalled");
     let namespace = format!("--namespace={}", world.namespace.name);
-    for (name, type_, reason) in [
-        ("good", "Normal", "Cancelled"),
+    let expected = [
         ("bad", "Warning", "Unsupported"),
-    ] {
-        let selector = format!("--field-selector=reason={reason}");
-        let jsonpath = format!("--for=jsonpath={{.type}}={type_}");
-        admin(
-            &[
-                "wait",
-                "events",
-                "--all",
-                &namespace,
-                &selector,
-                &jsonpath,
-                "--timeout=20s",
-            ],
-            "",
-        )
-        .or_else(|_| {
-            admin(
-                &[
-                    "wait",
-                    "events",
-                    &namespace,
-                    &selector,
-                    &jsonpath,
-                    "--timeout=20s",
-                ],
-                "",
+        ("good", "Normal", "Cancelled"),
+        ("stalled", "Warning", "IdentityNotSupported"),
+    ];
+    let begun = Instant::now();
+    let events = loop {
+        let events = kubectl_as_admin(&["get", "events", &namespace, "--output=json"], "").unwrap();
+        let events = json_of(&events)["items"].as_array().unwrap().clone();
+        if events.len() >= expected.len() {
+            break events;
+        }
+        // kubectl cannot wait for what does not exist yet.
+        assert!(begun.elapsed() < PATIENCE, "{events:?}");
+    };
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap().to_owned();
+    let mut seen: Vec<_> = events
+        .iter()
+        .map(|event| {
+            (
+                text(&event["involvedObject"], "name"),
+                text(event, "type"),
+                text(event, "reason"),
             )
         })
-        .unwrap();
-        let events = crate::support::cluster::json_of(
-            &admin(
-                &["get", "events", &namespace, &selector, "--output=json"],
-                "",
-            )
-            .unwrap(),
-        );
-        assert_eq!(events["items"].as_array().unwrap().len(), 1);
-        assert_eq!(events["items"][0]["involvedObject"]["name"], name);
+        .collect();
+    seen.sort();
+    assert_eq!(
+        seen,
+        expected.map(|(name, type_, reason)| (name.into(), type_.into(), reason.into()))
+    );
+
+    for (name, type_, reason) in expected {
+        let said = kubectl_as_admin(&["describe", "opcancel", name, &namespace], "").unwrap();
+        let (_, table) = said
+            .split_once("\nEvents:\n")
+            .unwrap_or_else(|| panic!("{said}"));
+        eprintln!("{table}");
+        let line = table
+            .lines()
+            .find(|line| line.contains(reason))
+            .unwrap_or_else(|| panic!("{table}"));
+        let words: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(words[..2], [type_, reason], "{table}");
     }
+    let said = kubectl_as_admin(&["get", "events", &namespace], "").unwrap();
+    eprintln!("{said}");
+    let said = kubectl_as_admin(&["events", &namespace], "").unwrap();
+    eprintln!("{said}");
 }

@@ -1,0 +1,194 @@
+//! The families of metrics: names, help and labels, and the series that exist from the start.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Metric, Registry},
+};
+
+use super::series::{self, METHODS, STATES};
+use crate::api::Outcome;
+
+/// Names and values, all of them static: nothing of an object can be a label.
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+type Counters<const N: usize> = Family<Labels<N>, Counter>;
+type Seconds = Gauge<f64, AtomicU64>;
+type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
+
+/// All families but those of the process.
+pub(super) struct Families {
+    pub outcomes: Counters<1>,
+    pub to_accepted: Histograms,
+    pub to_end: Histograms,
+    pub requests: Counters<2>,
+    pub request_duration: Histograms,
+    pub pending: Family<Labels<1>, Gauge>,
+    pub oldest_age: Family<Labels<1>, Seconds>,
+    pub token_fetches: Counters<1>,
+    pub writes: Counters<2>,
+    pub events_dropped: Counter,
+    pub watch_restarts: Counters<1>,
+    pub watch_answers: Family<Labels<1>, Seconds>,
+    pub queue_depth: Family<Labels<1>, Gauge>,
+    pub throttled_seconds: Family<Labels<1>, Counter<f64, AtomicU64>>,
+}
+
+impl Default for Families {
+    fn default() -> Self {
+        Self {
+            outcomes: Family::default(),
+            to_accepted: Family::new_with_constructor(series::to_accepted),
+            to_end: Family::new_with_constructor(series::to_end),
+            requests: Family::default(),
+            request_duration: Family::new_with_constructor(series::request_duration),
+            pending: Family::default(),
+            oldest_age: Family::default(),
+            token_fetches: Family::default(),
+            writes: Family::default(),
+            events_dropped: Counter::default(),
+            watch_restarts: Family::default(),
+            watch_answers: Family::default(),
+            queue_depth: Family::default(),
+            throttled_seconds: Family::default(),
+        }
+    }
+}
+
+impl Families {
+    /// Adds all of them under their names.
+    pub fn register(&self, registry: &mut Registry) {
+        add(
+            registry,
+            "cancellations",
+            "Outcomes that were recorded",
+            self.outcomes.clone(),
+        );
+        add(
+            registry,
+            "time_to_accepted_seconds",
+            "Time from an object's creation until the API took its cancel request",
+            self.to_accepted.clone(),
+        );
+        add(
+            registry,
+            "time_to_end_seconds",
+            "Time from an object's creation until its outcome was recorded",
+            self.to_end.clone(),
+        );
+        add(
+            registry,
+            "google_requests",
+            "Answered calls to Google APIs by method and status",
+            self.requests.clone(),
+        );
+        add(
+            registry,
+            "google_request_duration_seconds",
+            "Duration of calls to Google APIs",
+            self.request_duration.clone(),
+        );
+        add(
+            registry,
+            "pending",
+            "Unfinished objects by what their status shows",
+            self.pending.clone(),
+        );
+        add(
+            registry,
+            "oldest_pending_age_seconds",
+            "Age of the oldest unfinished object by what it waits for, 0 if there is none",
+            self.oldest_age.clone(),
+        );
+        add(
+            registry,
+            "token_fetches",
+            "Tokens asked for by result",
+            self.token_fetches.clone(),
+        );
+        add(
+            registry,
+            "status_writes",
+            "Writes to /status by kind and result",
+            self.writes.clone(),
+        );
+        add(
+            registry,
+            "events_dropped",
+            "Kubernetes events that were not published",
+            self.events_dropped.clone(),
+        );
+        add(
+            registry,
+            "watch_restarts",
+            "Watches that were begun anew with a full list",
+            self.watch_restarts.clone(),
+        );
+        add(
+            registry,
+            "watch_last_answer_timestamp_seconds",
+            "When the API server last answered a list or watch, of several watches the one that waits longest",
+            self.watch_answers.clone(),
+        );
+        add(
+            registry,
+            "queue_depth",
+            "Calls and writes that wait for a worker",
+            self.queue_depth.clone(),
+        );
+        add(
+            registry,
+            "throttled_seconds",
+            "Time in which at least one used-up quota held calls back",
+            self.throttled_seconds.clone(),
+        );
+        let build = Family::<Labels<1>, Gauge>::default();
+        build
+            .get_or_create(&[("version", env!("CARGO_PKG_VERSION"))])
+            .set(1);
+        add(registry, "build_info", "The release that runs", build);
+    }
+
+    /// So that the first event of each kind is an increase, and no alert waits for a series.
+    pub fn begin_series(&self) {
+        for outcome in Outcome::ALL.map(Outcome::name) {
+            let _ = self.outcomes.get_or_create(&[("outcome", outcome)]);
+            let _ = self.to_end.get_or_create(&[("outcome", outcome)]);
+        }
+        for held in ["no", "yes"] {
+            let _ = self.to_accepted.get_or_create(&[("held", held)]);
+        }
+        for method in METHODS {
+            for status in series::statuses() {
+                let _ = self
+                    .requests
+                    .get_or_create(&[("method", method), ("status", status)]);
+            }
+            let _ = self.request_duration.get_or_create(&[("method", method)]);
+            let _ = self.throttled_seconds.get_or_create(&[("method", method)]);
+        }
+        for state in STATES {
+            let _ = self.pending.get_or_create(&[("state", state)]);
+        }
+        for result in series::TOKEN_RESULTS {
+            let _ = self.token_fetches.get_or_create(&[("result", result)]);
+        }
+        for kind in series::WRITE_KINDS {
+            for result in series::WRITE_RESULTS {
+                let _ = self
+                    .writes
+                    .get_or_create(&[("kind", kind), ("result", result)]);
+            }
+        }
+        for resource in series::RESOURCES {
+            let _ = self.watch_restarts.get_or_create(&[("resource", resource)]);
+        }
+        for lane in series::LANES {
+            let _ = self.queue_depth.get_or_create(&[("lane", lane)]);
+        }
+    }
+}
+
+fn add(registry: &mut Registry, name: &str, help: &str, metric: impl Metric) {
+    registry.register(format!("opcancel_{name}"), help, metric);
+}
