@@ -144,3 +144,55 @@ impl Publisher {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kube::Config;
+
+    use super::*;
+    use crate::{
+        api::{OperationCancellation, Outcome},
+        telemetry::exposition::Format,
+    };
+
+    fn dropped(metrics: &Metrics) -> String {
+        let text = metrics.text(Format::Text).unwrap();
+        let mut lines = text.lines();
+        let count = lines.find_map(|line| line.strip_prefix("opcancel_events_dropped_total "));
+        count.unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn what_is_too_much_and_what_is_not_taken_is_dropped_and_counted() {
+        crate::google::tls::install_provider();
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", closed.local_addr().unwrap());
+        drop(closed);
+        let mut config = Config::new(url.parse().unwrap());
+        config.default_retry = false;
+        let metrics = Arc::<Metrics>::default();
+        let (events, publisher) = queue(
+            Client::try_from(config).unwrap(),
+            ApiResource::erase::<OperationCancellation>(&()),
+            "pod".to_owned(),
+            metrics.clone(),
+        );
+        for n in 0..MOST_WAITING + 3 {
+            let about = ObjectId {
+                namespace: "team".to_owned(),
+                name: format!("op-{n}"),
+                uid: n.to_string(),
+            };
+            let notice = Notice::Finished {
+                outcome: Outcome::Cancelled,
+                accepted: true,
+                message: String::new(),
+            };
+            events.publish(about, notice);
+        }
+        assert_eq!(dropped(&metrics), "3");
+        drop(events);
+        publisher.run().await;
+        assert_eq!(dropped(&metrics), (MOST_WAITING + 3).to_string());
+    }
+}

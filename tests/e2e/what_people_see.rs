@@ -158,21 +158,38 @@ fn describe_and_get_events_tell_the_end_and_the_stall_once() {
         expected.map(|(name, type_, reason)| (name.into(), type_.into(), reason.into()))
     );
 
+    let listed = kubectl_as_admin(&["get", "events", &namespace], "").unwrap();
     for (name, type_, reason) in expected {
         let said = kubectl_as_admin(&["describe", "opcancel", name, &namespace], "").unwrap();
         let (_, table) = said
             .split_once("\nEvents:\n")
             .unwrap_or_else(|| panic!("{said}"));
-        eprintln!("{table}");
-        let line = table
-            .lines()
-            .find(|line| line.contains(reason))
-            .unwrap_or_else(|| panic!("{table}"));
+        let line = table.lines().nth(2).unwrap_or_else(|| panic!("{table}"));
         let words: Vec<_> = line.split_whitespace().collect();
         assert_eq!(words[..2], [type_, reason], "{table}");
+        // Not `<unknown>`, which older kubectls make of an event without its time.
+        assert!(
+            words[2].starts_with(|c: char| c.is_ascii_digit()),
+            "{table}"
+        );
+        assert_eq!(words[3], "opcancel.github.io/controller", "{table}");
+        let object = world.object(name);
+        let told = [object.message("Ready"), object.message("Stalled")];
+        assert!(
+            told.iter()
+                .any(|message| line.ends_with(message) && !message.is_empty()),
+            "{table}"
+        );
+        assert_eq!(table.trim_end().lines().count(), 3, "{table}");
+
+        let about = format!("operationcancellation/{name} ");
+        let line = listed
+            .lines()
+            .find(|line| line.contains(&about))
+            .unwrap_or_else(|| panic!("{listed}"));
+        assert!(
+            line.contains(type_) && line.contains(reason) && !line.contains("<unknown>"),
+            "{listed}"
+        );
     }
-    let said = kubectl_as_admin(&["get", "events", &namespace], "").unwrap();
-    eprintln!("{said}");
-    let said = kubectl_as_admin(&["events", &namespace], "").unwrap();
-    eprintln!("{said}");
 }
