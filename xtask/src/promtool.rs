@@ -9,6 +9,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::user_cache;
+
 /// The environment variable that names a promtool.
 pub const VARIABLE: &str = "OPCANCEL_PROMTOOL";
 
@@ -32,7 +34,7 @@ pub fn get() -> Result<PathBuf> {
     if runs(&on_path) {
         return Ok(on_path);
     }
-    let folder = cache()?.join(format!("promtool-{VERSION}"));
+    let folder = user_cache::folder()?.join(format!("promtool-{VERSION}"));
     let program = folder.join("usr/bin/promtool");
     if !runs(&program) {
         // Test binaries that begin at once want it at once.
@@ -110,17 +112,4 @@ fn run(command: &mut Command) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// The folder of what is kept for this user.
-fn cache() -> Result<PathBuf> {
-    let absolute = |variable| {
-        env::var_os(variable)
-            .map(PathBuf::from)
-            .filter(|path: &PathBuf| path.is_absolute())
-    };
-    absolute("XDG_CACHE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .map(|cache| cache.join("opcancel"))
-        .context("neither XDG_CACHE_HOME nor HOME is set: nowhere to keep promtool")
 }
