@@ -66,8 +66,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let metrics = Arc::new(Metrics::default());
     let counted = metrics.clone();
     let fetches = FetchObserver::new(move |result| counted.token_fetched(result.name()));
-    let tokens = OperatorIdentity::new(identity, fetches)
-        .map_err(|error| error.to_string())?;
+    let tokens = OperatorIdentity::new(identity, fetches).map_err(|error| error.to_string())?;
     tracing::info!(from = tokens.source(), "Google credentials");
     let google = OperationsClient::new(ClientConfig {
         quota_project: arguments

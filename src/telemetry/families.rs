@@ -170,7 +170,7 @@ impl Families {
         for state in STATES {
             let _ = self.pending.get_or_create(&[("state", state)]);
         }
-        for result in series::TOKEN_RESULTS {
+        for result in series::token_results() {
             let _ = self.token_fetches.get_or_create(&[("result", result)]);
         }
         for kind in series::WRITE_KINDS {

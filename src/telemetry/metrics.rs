@@ -111,7 +111,7 @@ impl Metrics {
         *lock(&self.oldest) = created;
     }
 
-    /// A token was asked for: `fetched` or `failed`.
+    /// A token was asked for at its source: the name of a [`crate::google::token::FetchResult`].
     pub fn token_fetched(&self, result: &'static str) {
         self.families
             .token_fetches

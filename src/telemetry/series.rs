@@ -2,7 +2,10 @@
 
 use prometheus_client::metrics::histogram::Histogram;
 
-use crate::{api::Reason, google::answer::ErrorKind};
+use crate::{
+    api::Reason,
+    google::{answer::ErrorKind, token::FetchResult},
+};
 
 /// The calls to a Google API.
 pub const METHODS: [&str; 2] = ["Get", "Cancel"];
@@ -14,7 +17,9 @@ pub const RESOURCES: [&str; 2] = ["operationcancellations", "cancellationgrants"
 pub const LANES: [&str; 5] = ["cancel", "start", "poll", "urgent_write", "other_write"];
 
 /// What may come of asking for a token.
-pub const TOKEN_RESULTS: [&str; 2] = ["fetched", "failed"];
+pub fn token_results() -> impl Iterator<Item = &'static str> {
+    FetchResult::ALL.into_iter().map(FetchResult::name)
+}
 
 /// What a status write records.
 pub const WRITE_KINDS: [&str; 3] = ["intent", "outcome", "progress"];

@@ -188,6 +188,7 @@ fn tells_of_the_fates(served: &Served) {
         "opcancel_google_requests_total{method=\"Get\",status=\"PERMISSION_DENIED\"}",
         "opcancel_google_request_duration_seconds_sum{method=\"Get\"}",
         "opcancel_throttled_seconds_total{method=\"Cancel\"}",
+        "opcancel_token_fetches_total{result=\"fetched\"}",
         "process_resident_memory_bytes",
         "process_open_fds",
     ] {
