@@ -55,6 +55,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         Some(path) => tls::read_ca_file(&read(path)?).map_err(|error| error.to_string())?,
         None => Vec::new(),
     };
+    if let Err(why) = tls::find_authorities() {
+        tracing::warn!("no Google API can be called: {why}");
+    }
     let identity = IdentityConfig {
         environment: Environment::of_process(),
         expect_principal: arguments.expect_principal,

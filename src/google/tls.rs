@@ -2,12 +2,25 @@
 
 use reqwest::Certificate;
 
+use super::network_error;
+
 /// Installs ring as the provider for every TLS connection of the process. To be called first of all: the HTTP clients
 /// come without a provider of their own, and with two of them the first connection would panic. Calling it again, or
 /// after somebody else installed one, changes nothing.
 pub fn install_provider() {
     // An error means that one is installed already, which is what was asked for.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Whether this system has certificate authorities. Without them only endpoint overrides can be called.
+///
+/// # Errors
+/// With what is missing, in words.
+pub fn find_authorities() -> Result<(), String> {
+    let built = reqwest::Client::builder().https_only(true).build();
+    built
+        .map(drop)
+        .map_err(|error| network_error::describe(&error, &[]))
 }
 
 /// Why the contents of `--ca-file` are no certificates.
