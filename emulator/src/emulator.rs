@@ -283,6 +283,21 @@ impl Emulator {
         }
     }
 
+    /// Waits until the metadata server has given out so many tokens.
+    ///
+    /// # Errors
+    /// [`TimedOut`], with the requests to the metadata server seen by then.
+    pub async fn wait_for_tokens(&self, count: usize, timeout: Duration) -> Result<(), TimedOut> {
+        let met = |_: &[RequestRecord]| self.tokens_issued().len() >= count;
+        let waited = self.shared.metadata_requests.wait_until(met);
+        tokio::time::timeout(timeout, waited)
+            .await
+            .map_err(|_| TimedOut {
+                waited: timeout,
+                requests: self.metadata_requests(),
+            })
+    }
+
     /// Stops listening, lets answers under way finish for half a second, and returns when all connections are closed.
     pub async fn shutdown(self) {
         self.shared.stop.cancel();

@@ -130,7 +130,7 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         metrics: parts.metrics.clone(),
         gates: Mutex::new(Gates::default()),
     });
-    // Ends by itself when everything is warm; dropped with this function.
+    // Dropped with this function.
     let mut warming = JoinSet::new();
     warming.spawn(warm_up::run(calls.clone(), parts.health.clone()));
     tokio::select! {

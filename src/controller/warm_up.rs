@@ -1,8 +1,9 @@
 //! Before `/readyz` says yes: a token is at hand and the connections are open, so that the first cancel waits for neither.
+//! Afterwards the token is kept at hand, however long nothing is cancelled; connections keep themselves alive.
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use tokio::time::sleep;
 
 use super::{calls::Calls, complaint::Complaint};
@@ -20,7 +21,11 @@ pub const STEPS: [&str; 2] = ["token", "connections"];
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Tries until it has both. The controller works meanwhile: objects show in their status what fails.
+/// How often a token is asked for while it is not needed: from memory, but shortly before its end.
+const KEEP_AT_HAND: Duration = Duration::from_secs(10);
+
+/// Tries until it has both, and keeps the token at hand from then on. The controller works meanwhile: objects show in their
+/// status what fails.
 pub async fn run(calls: Arc<Calls>, health: Arc<Health>) {
     let [token, connections] = STEPS;
     let mut tries = Tries::new(token, &health);
@@ -37,8 +42,20 @@ pub async fn run(calls: Arc<Calls>, health: Arc<Health>) {
                 tries.failed(format!("{endpoint}: {}", error.message)).await;
             }
         });
-    join_all(warm).await;
-    health.done(connections);
+    let opened = async {
+        join_all(warm).await;
+        health.done(connections);
+    };
+    join(opened, keep_at_hand(&calls)).await;
+}
+
+/// Has the token fetched anew before its end also if nobody else asks for one. Never ends.
+async fn keep_at_hand(calls: &Calls) {
+    loop {
+        sleep(KEEP_AT_HAND).await;
+        // A failure is counted where it happens, and shown by whoever needs the token.
+        let _kept = calls.tokens.token().await;
+    }
 }
 
 /// Tries of one step that fail.

@@ -6,8 +6,8 @@ use operations_emulator::{Fault, FaultAnswer, FaultCall, RawAnswer, RpcCode, Sce
 use serde_json::json;
 
 use crate::support::{
-    cluster::kubectl_as_admin,
-    world::{World, manifest, operation},
+    cluster::{kubectl_as_admin, runtime},
+    world::{PATIENCE, World, manifest, operation},
 };
 
 #[test]
@@ -77,6 +77,18 @@ fn without_a_grant_for_service_accounts_that_is_what_is_missing() {
         object.message("Ready")
     );
     assert!(world.calls("op").is_empty());
+}
+
+#[test]
+fn a_token_is_at_hand_however_long_nothing_is_cancelled() {
+    let mut scenario = Scenario::default();
+    scenario.identity.expires_in = Duration::from_secs(12);
+    let mut world = World::stopped("idle", scenario, &[], &[]);
+    world.start();
+    // One at the start; another when the first one's end is near.
+    runtime()
+        .block_on(world.emulator.wait_for_tokens(2, PATIENCE))
+        .unwrap();
 }
 
 #[test]

@@ -23,7 +23,7 @@ use std::thread::JoinHandle;
 
 use anyhow::Result;
 
-use crate::control_plane::ControlPlane;
+use crate::control_plane::{ControlPlane, Watch};
 use api::Api;
 use kubelet::{Kubelet, Message};
 
@@ -46,7 +46,8 @@ pub struct Options {
 pub struct Node {
     messages: Sender<Message>,
     thread: Option<JoinHandle<()>>,
-    watch: api::PodWatch,
+    /// `None` once it ends.
+    watch: Option<Watch>,
     logs: logs::LogServer,
 }
 
@@ -67,7 +68,7 @@ impl Node {
         Ok(Self {
             messages,
             thread: Some(thread),
-            watch,
+            watch: Some(watch),
             logs,
         })
     }
@@ -83,7 +84,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.watch.stop();
+        self.watch = None;
         let _gone = self.messages.send(Message::Stop);
         if let Some(thread) = self.thread.take() {
             let _panicked = thread.join();

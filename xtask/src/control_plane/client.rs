@@ -2,10 +2,11 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::ControlPlane;
 use super::kubeconfig::{self, Credential};
@@ -108,6 +109,70 @@ pub(crate) fn command(kubectl: &Path, kubeconfig: &Path) -> Command {
         // Ports come back, and with them another server's discovery.
         .env("KUBECACHEDIR", kubeconfig.with_file_name("kubectl-cache"));
     command
+}
+
+/// A running watch of the API server; dropping it ends it.
+#[derive(Debug)]
+pub struct Watch(Child);
+
+/// One change of one object.
+#[derive(Clone, Debug, Deserialize)]
+pub struct WatchEvent {
+    /// `ADDED`, `MODIFIED` or `DELETED`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The object as it is now, or as it was last.
+    pub object: Value,
+}
+
+impl ControlPlane {
+    /// Watches the resource at `path`, such as `/api/v1/pods`, with the objects that are there first. `tell` hears each
+    /// change, and `None` when the watch has ended; if it says `false` nothing more is told.
+    ///
+    /// Asked for as it is, because `kubectl get --watch` looks for the resource first, and misses the first second.
+    ///
+    /// # Errors
+    /// When kubectl cannot be run.
+    pub fn watch(
+        &self,
+        path: &str,
+        tell: impl FnMut(Option<WatchEvent>) -> bool + Send + 'static,
+    ) -> Result<Watch> {
+        watch(self.kubectl_command(), path, tell)
+    }
+}
+
+/// As [`ControlPlane::watch`], with this kubectl.
+pub(crate) fn watch(
+    mut kubectl: Command,
+    path: &str,
+    mut tell: impl FnMut(Option<WatchEvent>) -> bool + Send + 'static,
+) -> Result<Watch> {
+    let mut kubectl = kubectl
+        .args(["get", "--raw", &format!("{path}?watch=true")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        // That it ended is told; when all ends, its own words are noise.
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot run kubectl")?;
+    let output = kubectl.stdout.take().context("kubectl has no output")?;
+    std::thread::spawn(move || {
+        let events = serde_json::Deserializer::from_reader(std::io::BufReader::new(output));
+        // What cannot be read ends the watch, and that is told.
+        let events = events.into_iter::<WatchEvent>().map_while(Result::ok);
+        if events.map(Some).all(&mut tell) {
+            tell(None);
+        }
+    });
+    Ok(Watch(kubectl))
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ended = self.0.kill();
+        let _waited = self.0.wait();
+    }
 }
 
 /// The command's standard output, or an error with its standard error.

@@ -1,7 +1,7 @@
 //! What a node asks of the API server, through kubectl.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc::Sender;
 
 use anyhow::{Context, Result};
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::kubelet::Message;
-use crate::control_plane::{ControlPlane, client};
+use crate::control_plane::{ControlPlane, Watch, WatchEvent, client};
 
 /// How long the token of a Pod lives, in seconds: longer than any run.
 const TOKEN_SECONDS: u64 = 24 * 60 * 60;
@@ -169,56 +169,22 @@ impl Api {
     }
 
     /// Sends every change of every Pod, those that are there first.
-    pub(super) fn watch_pods(&self, messages: Sender<Message>) -> Result<PodWatch> {
-        let mut kubectl = self
-            .command()
-            .args(["get", "--raw", "/api/v1/pods?watch=true"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            // When all ends, its words are noise.
-            .stderr(Stdio::null())
-            .spawn()
-            .context("cannot run kubectl")?;
-        let output = kubectl.stdout.take().context("kubectl has no output")?;
-        std::thread::spawn(move || {
-            let events = serde_json::Deserializer::from_reader(std::io::BufReader::new(output));
-            for event in events.into_iter::<Event>().map_while(Result::ok) {
-                let gone = event.kind == "DELETED";
-                let Ok(pod) = serde_json::from_value::<Pod>(event.object) else {
-                    continue;
-                };
-                let pod = Box::new(pod);
-                let message = if gone {
-                    Message::Gone(pod)
-                } else {
-                    Message::Seen(pod)
-                };
-                if messages.send(message).is_err() {
-                    return;
-                }
-            }
-            let _nobody = messages.send(Message::Stop);
-        });
-        Ok(PodWatch(kubectl))
-    }
-}
-
-#[derive(Deserialize)]
-struct Event {
-    #[serde(rename = "type")]
-    kind: String,
-    object: Value,
-}
-
-/// The process that watches Pods.
-#[derive(Debug)]
-pub(super) struct PodWatch(Child);
-
-impl PodWatch {
-    /// Ends it.
-    pub(super) fn stop(&mut self) {
-        let _ended = self.0.kill();
-        let _waited = self.0.wait();
+    pub(super) fn watch_pods(&self, messages: Sender<Message>) -> Result<Watch> {
+        let message = |event: WatchEvent| {
+            let pod = serde_json::from_value::<Pod>(event.object)
+                .ok()
+                .map(Box::new)?;
+            Some(match event.kind.as_str() {
+                "DELETED" => Message::Gone(pod),
+                _ => Message::Seen(pod),
+            })
+        };
+        client::watch(self.command(), "/api/v1/pods", move |event| {
+            let Some(event) = event else {
+                return messages.send(Message::Stop).is_ok();
+            };
+            message(event).is_none_or(|message| messages.send(message).is_ok())
+        })
     }
 }
 
