@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     api::{ConditionStatus, ConditionType, Reason},
@@ -35,7 +35,7 @@ impl Standing {
             pending: Pending::new(metrics.clone(), state),
             metrics,
             waits_for,
-            held: waits_for == WaitsFor::People,
+            held: waits_for == WaitsFor::People || started_late(object),
             accepted: is_accepted(object),
         }
     }
@@ -71,11 +71,10 @@ pub fn age(object: &ObjectView) -> Duration {
 }
 
 fn state(object: &ObjectView) -> &'static str {
-    let reason = |type_| object.status.condition(type_).map(|(_, reason)| reason);
-    let suspended =
-        reason(ConditionType::CancelRequested).filter(|reason| *reason == Reason::Suspended.name());
-    // A suspended object that was looked at has no `Ready`.
-    match reason(ConditionType::Ready).or(suspended) {
+    let ready = object.status.condition(ConditionType::Ready);
+    match ready.map(|(_, reason)| reason) {
+        // A suspended object that was looked at has no `Ready`.
+        None if is_suspended(object) => Reason::Suspended.name(),
         None => NEW,
         Some(reason) => STATES
             .into_iter()
@@ -86,13 +85,16 @@ fn state(object: &ObjectView) -> &'static str {
 
 fn waits_for(object: &ObjectView, state: &str) -> WaitsFor {
     let is = |reasons: &[Reason]| reasons.iter().any(|reason| reason.name() == state);
-    if is(&[
-        Reason::NoGrant,
-        Reason::Suspended,
-        Reason::UnknownService,
-        Reason::UnknownVersion,
-        Reason::IdentityNotSupported,
-    ]) {
+    // Also while the look at it fails: nobody wants it cancelled yet.
+    let suspended = is_suspended(object);
+    if suspended
+        || is(&[
+            Reason::NoGrant,
+            Reason::UnknownService,
+            Reason::UnknownVersion,
+            Reason::IdentityNotSupported,
+        ])
+    {
         WaitsFor::People
     } else if is_accepted(object) || is(&[Reason::Refused, Reason::Unsupported]) {
         WaitsFor::End
@@ -101,7 +103,116 @@ fn waits_for(object: &ObjectView, state: &str) -> WaitsFor {
     }
 }
 
+fn is_suspended(object: &ObjectView) -> bool {
+    let condition = object.status.condition(ConditionType::CancelRequested);
+    condition.is_some_and(|(_, reason)| reason == Reason::Suspended.name())
+}
+
+/// Whether people held it back before this process saw it: it started well after it was created.
+fn started_late(object: &ObjectView) -> bool {
+    let start = object.status.start_time.as_ref();
+    start.is_some_and(|start| {
+        start.0.duration_since(object.created) > SignedDuration::from_secs(LATE_START_SECONDS)
+    })
+}
+
+/// A start is stored to the second, and with the first write.
+const LATE_START_SECONDS: i64 = 5;
+
 fn is_accepted(object: &ObjectView) -> bool {
     let condition = object.status.condition(ConditionType::CancelRequested);
     condition.is_some_and(|(status, _)| status == ConditionStatus::True.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+    use crate::{
+        api::{CancellationStatus, Condition},
+        lifecycle::MalformedSpec,
+    };
+
+    fn object(conditions: &[(&str, &str, &str)], started_after: Option<i64>) -> ObjectView {
+        let created = Timestamp::from_second(1_700_000_000).unwrap();
+        let conditions = conditions.iter().map(|(type_, status, reason)| Condition {
+            type_: (*type_).to_owned(),
+            status: (*status).to_owned(),
+            reason: (*reason).to_owned(),
+            message: String::new(),
+            observed_generation: None,
+            last_transition_time: Time(created),
+        });
+        ObjectView {
+            uid: "uid".into(),
+            namespace: "n".into(),
+            name: "o".into(),
+            resource_version: "1".into(),
+            generation: 1,
+            created,
+            deleting: false,
+            spec: Err(MalformedSpec {
+                message: "not looked at".into(),
+            }),
+            status: CancellationStatus {
+                conditions: conditions.collect(),
+                start_time: started_after
+                    .map(|seconds| Time(created + SignedDuration::from_secs(seconds))),
+                ..CancellationStatus::default()
+            },
+        }
+    }
+
+    #[test]
+    fn what_it_waits_for_is_what_its_conditions_say() {
+        const SUSPENDED: (&str, &str, &str) = ("CancelRequested", "False", "Suspended");
+        const TAKEN: (&str, &str, &str) = ("CancelRequested", "True", "Accepted");
+        for (conditions, state, waits_for) in [
+            (&[][..], NEW, WaitsFor::Cancel),
+            (
+                &[("Ready", "Unknown", "NoGrant")],
+                "NoGrant",
+                WaitsFor::People,
+            ),
+            (&[SUSPENDED], "Suspended", WaitsFor::People),
+            (
+                &[SUSPENDED, ("Ready", "Unknown", "PermissionDenied")],
+                "PermissionDenied",
+                WaitsFor::People,
+            ),
+            (
+                &[("Ready", "Unknown", "PermissionDenied")],
+                "PermissionDenied",
+                WaitsFor::Cancel,
+            ),
+            (
+                &[TAKEN, ("Ready", "Unknown", "Unavailable")],
+                "Unavailable",
+                WaitsFor::End,
+            ),
+            (&[("Ready", "Unknown", "Refused")], "Refused", WaitsFor::End),
+            (
+                &[("Ready", "Unknown", "FromTheFuture")],
+                OTHER,
+                WaitsFor::Cancel,
+            ),
+        ] {
+            let standing = Standing::new(&object(conditions, None), Arc::default());
+            assert_eq!(standing.waits_for(), waits_for, "{conditions:?}");
+            assert_eq!(
+                super::state(&object(conditions, None)),
+                state,
+                "{conditions:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn who_was_held_back_is_remembered_over_a_restart() {
+        for (started_after, held) in [(None, false), (Some(1), false), (Some(3600), true)] {
+            let standing = Standing::new(&object(&[], started_after), Arc::default());
+            assert_eq!(standing.held, held, "{started_after:?}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Cancellation, Context, Effect, Event, Now, ObjectView, WriteAnswer, WriteKind, backoff,
+    Cancellation, Context, Effect, Event, Notice, Now, ObjectView, WriteAnswer, WriteKind, backoff,
     cancel_answer, cancellation::CancelState, cancellation::LastGet, get_answer,
 };
 use crate::api::ConditionType;
@@ -15,13 +15,27 @@ pub fn absorb(known: &mut Cancellation, event: Event, context: &Context<'_>) -> 
         Event::Woken => Vec::new(),
         Event::Seen(object) => {
             seen(known, object, now);
-            Vec::new()
+            lost_notice(known).into_iter().collect()
         }
         Event::Reread(object) => {
+            let answered = object.is_some();
             reread(known, object, context);
-            Vec::new()
+            let told = lost_notice(known);
+            if answered {
+                // It is not stored: the next write brings its own.
+                known.write.lost_notice = None;
+            }
+            told.into_iter().collect()
         }
-        Event::Gone => vec![Effect::Forget],
+        Event::Gone => {
+            // An object leaves the watch when its outcome is stored: here it was, though the answer was lost.
+            let told = known.write.lost_notice.take();
+            let told = told.filter(|notice| matches!(notice, Notice::Finished { .. }));
+            told.map(Effect::Publish)
+                .into_iter()
+                .chain([Effect::Forget])
+                .collect()
+        }
         Event::GetAnswered(answer) => get_answer::absorb(known, answer, context),
         Event::GetHeld(until) => {
             known.get.in_flight = None;
@@ -105,6 +119,23 @@ fn reread(known: &mut Cancellation, object: Option<Box<ObjectView>>, context: &C
                 + backoff::after_failed_write(known.write.failures, context.jitter);
         }
     }
+}
+
+/// What people were to hear of a write whose answer was lost, once the object shows that it was carried out.
+fn lost_notice(known: &mut Cancellation) -> Option<Effect> {
+    let stored = match known.write.lost_notice.as_ref()? {
+        Notice::Finished { outcome, .. } => {
+            known.object.status.outcome.as_deref() == Some(outcome.name())
+        }
+        Notice::Stalled { reason, .. } => known
+            .stored_condition(ConditionType::Stalled)
+            .is_some_and(|(_, stored)| stored == *reason),
+    };
+    if !stored {
+        return None;
+    }
+    known.write.told_stalled |= known.is_stored_as_stalled();
+    known.write.lost_notice.take().map(Effect::Publish)
 }
 
 /// Takes over an object that somebody else may have written, unless it is older than what we know.
@@ -206,6 +237,7 @@ fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>)
                     now.mono + backoff::after_failed_write(known.write.failures, context.jitter);
             }
             known.write.lost_intent = (write.kind == WriteKind::Intent).then_some(write.attempts);
+            known.write.lost_notice = write.notice;
         }
         WriteAnswer::Failed => {
             known.write.failures = known.write.failures.saturating_add(1);

@@ -161,6 +161,8 @@ pub(super) struct WriteState {
     pub lost_intent: Option<i64>,
     /// People were told that it is stalled.
     pub told_stalled: bool,
+    /// What people hear of a write of which nobody knows whether it is stored, if it is.
+    pub lost_notice: Option<Notice>,
     /// A write's fate is not known: read before anything else.
     pub must_reread: bool,
     pub rereading: bool,

@@ -6,7 +6,7 @@ use super::simulation::{Simulation, done, error, object, running};
 use crate::{
     api::{CancellationStatus, Outcome},
     google::answer::ErrorKind,
-    lifecycle::{Grant, WriteAnswer},
+    lifecycle::{Event, Grant, Notice, WriteAnswer},
 };
 
 const fn s(seconds: u64) -> Duration {
@@ -24,6 +24,44 @@ fn writes_that_end_in_doubt_again_and_again_are_paced() {
         sim.write_faults.len()
     );
     assert_eq!(sim.run(), Some(Outcome::Cancelled));
+}
+
+#[test]
+fn people_hear_of_an_outcome_whose_write_was_not_answered() {
+    for carried_out in [true, false] {
+        let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
+        sim.write_faults = vec![(WriteAnswer::Unsure, carried_out)];
+        assert_eq!(sim.run(), Some(Outcome::Cancelled));
+        assert_eq!(sim.notices.len(), 1, "carried out: {carried_out}");
+    }
+}
+
+#[test]
+fn people_hear_of_an_outcome_also_if_the_object_leaves_the_watch_before_it_was_read_again() {
+    let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
+    sim.write_faults = vec![(WriteAnswer::Unsure, true)];
+    // The GET takes 20 ms, the write 5, reading it again 5 more.
+    sim.run_for(Duration::from_millis(27));
+    assert_eq!((sim.writes.len(), sim.notices.len()), (1, 0));
+    sim.deliver(Event::Gone);
+    assert!(sim.forgotten);
+    assert_eq!(sim.notices.len(), 1);
+}
+
+#[test]
+fn people_hear_once_that_it_stalled_whatever_becomes_of_the_writes() {
+    for carried_out in [true, false] {
+        let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
+        sim.set_grant(Grant::NotGranted);
+        sim.run_for(s(50));
+        sim.write_faults = vec![(WriteAnswer::Unsure, carried_out)];
+        sim.run_for(s(3600));
+        let stalled = sim
+            .notices
+            .iter()
+            .filter(|notice| matches!(notice, Notice::Stalled { .. }));
+        assert_eq!(stalled.count(), 1, "carried out: {carried_out}");
+    }
 }
 
 #[test]
