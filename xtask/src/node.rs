@@ -2,12 +2,13 @@
 //!
 //! The controller manager makes the Pods, and the API server admits them; what is played here is the
 //! scheduler and the kubelet. A container is a process with the container's arguments, environment,
-//! probes and restarts, and with the rights of the Pod's own ServiceAccount token. `kubectl rollout
+//! readiness probe and restarts, and with the rights of the Pod's own ServiceAccount token. `kubectl rollout
 //! status`, `kubectl get pods`, `kubectl logs` and `kubectl delete pod` work as on a cluster.
 //!
 //! What a process cannot have is replaced where it is named: a mounted volume is a folder, and its
 //! path in arguments, variables and ConfigMaps is that folder's; a Pod's address is a loopback
-//! address of its own. Security contexts, limits and network policies are admitted, not enforced.
+//! address of its own. Security contexts, limits and network policies are admitted, not enforced;
+//! liveness is not probed, and each process has 20 s to end.
 
 mod api;
 mod container;
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::control_plane::{ControlPlane, Watch};
 use api::Api;
@@ -73,12 +74,24 @@ impl Node {
         })
     }
 
-    /// Fails, with the end of its log, if a container's process has ended by itself.
+    /// Fails, with the end of its log, if a container's process has ended by itself, or if the node has.
     ///
     /// # Errors
     /// When one has.
     pub fn check(&self) -> Result<()> {
+        self.check_itself()?;
         self.logs.containers().check()
+    }
+
+    /// Fails if the node has ended. What it runs may come and go.
+    ///
+    /// # Errors
+    /// When it has.
+    pub fn check_itself(&self) -> Result<()> {
+        if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
+            bail!("the stand-in for a node has ended: the API server ended its watch of Pods");
+        }
+        Ok(())
     }
 }
 

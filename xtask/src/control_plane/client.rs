@@ -149,7 +149,12 @@ pub(crate) fn watch(
     mut tell: impl FnMut(Option<WatchEvent>) -> bool + Send + 'static,
 ) -> Result<Watch> {
     let mut kubectl = kubectl
-        .args(["get", "--raw", &format!("{path}?watch=true")])
+        // The API server ends a watch without a limit after half an hour to an hour.
+        .args([
+            "get",
+            "--raw",
+            &format!("{path}?watch=true&timeoutSeconds=864000"),
+        ])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         // That it ended is told; when all ends, its own words are noise.

@@ -71,7 +71,7 @@ impl Orders {
         self.order(name)
     }
 
-    /// Asks the daemon `name` to end, and makes it end if it does not within 4 s; does not wait.
+    /// Asks the daemon `name` to end, and makes it end if it does not within 20 s; does not wait.
     pub(crate) fn end(&self, name: &str) -> Result<()> {
         self.order(&format!("-{name}"))
     }

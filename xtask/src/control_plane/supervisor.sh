@@ -28,22 +28,29 @@ signal() {
     shift
     for name; do
         # A daemon that was asked for a moment ago may not have written its id.
-        if [ ! -f "$name.pid" ] && [ ! -f "$name.exit" ]; then sleep 0.2; fi
-        if [ -f "$name.pid" ]; then kill "-$wanted" "$(cat "$name.pid")" 2>/dev/null; fi
+        tries=0
+        while [ ! -f "$name.pid" ] && [ ! -f "$name.exit" ] && [ "$tries" -lt 200 ]; do
+            sleep 0.05
+            tries=$((tries + 1))
+        done
+        id=$(cat "$name.pid" 2>/dev/null) && kill "-$wanted" "$id" 2>/dev/null
     done
 }
 
 any_alive() {
     for name; do
-        if [ -f "$name.pid" ] && kill -0 "$(cat "$name.pid")" 2>/dev/null; then return 0; fi
+        id=$(cat "$name.pid" 2>/dev/null) && kill -0 "$id" 2>/dev/null && return 0
     done
     return 1
 }
 
+# Arguments: how many twentieths of a second a daemon may take to end by itself; its name.
 end() {
+    limit=$1
+    shift
     signal TERM "$@"
     tries=0
-    while any_alive "$@" && [ "$tries" -lt 80 ]; do
+    while any_alive "$@" && [ "$tries" -lt "$limit" ]; do
         sleep 0.05
         tries=$((tries + 1))
     done
@@ -53,7 +60,8 @@ end() {
 started=
 while read -r daemon; do
     case $daemon in
-    -*) end "${daemon#-}" & ;;
+    # What is ended on its own may have something to finish.
+    -*) end 400 "${daemon#-}" & ;;
     *)
         rm -f "$daemon.pid" "$daemon.exit"
         run "$daemon"
@@ -64,7 +72,7 @@ done
 
 # The last one first: each depends on those before it, and the API server hangs on when its etcd
 # goes first.
-for daemon in $started; do end "$daemon"; done
+for daemon in $started; do end 80 "$daemon"; done
 wait
 if [ "$afterwards" = remove ]; then
     cd / && rm -rf "$folder"

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::cargo::Programs;
-use super::stand_ins::{self, Emulator};
 use anyhow::Result;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use xtask::control_plane::{Binaries, ControlPlane, Options};
+use xtask::node::Node;
+
+use super::cargo::Programs;
+use super::stand_ins::{self, Emulator};
 
 /// Run a Kubernetes control plane on loopback until Ctrl-C.
 ///
@@ -78,7 +80,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         control_plane.folder().display()
     );
     println!("Ctrl-C stops it.");
-    let outcome = wait(&control_plane);
+    let outcome = wait(&control_plane, node.as_ref());
     eprintln!("control plane: stopping");
     drop(node);
     control_plane.stop()?;
@@ -86,7 +88,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
 }
 
 /// Returns at Ctrl-C, SIGTERM or SIGHUP, and fails if one of the daemons ends before.
-fn wait(control_plane: &ControlPlane) -> Result<()> {
+fn wait(control_plane: &ControlPlane, node: Option<&Node>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -100,7 +102,10 @@ fn wait(control_plane: &ControlPlane) -> Result<()> {
                 _ = interrupt.recv() => return Ok(()),
                 _ = terminate.recv() => return Ok(()),
                 _ = hang_up.recv() => return Ok(()),
-                _ = check.tick() => control_plane.check()?,
+                _ = check.tick() => {
+                    control_plane.check()?;
+                    node.map_or(Ok(()), Node::check_itself)?;
+                }
             }
         }
     })
