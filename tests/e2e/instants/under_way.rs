@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use operations_emulator::{Fault, FaultAnswer, FaultCall, RpcCode, Scenario, Script};
+use operations_emulator::{Fault, FaultAnswer, FaultCall, RawAnswer, RpcCode, Scenario, Script};
 use serde_json::json;
 
 use super::{
@@ -35,6 +35,16 @@ pub(super) fn before_the_end(instants: &mut Instants) {
         ("resumed", Script::default()),
         ("suspended-blind", unanswered(FaultCall::Get)),
         ("suspended-late", Script::ignores_cancel()),
+        (
+            "suspended-denied",
+            Script::default().with_fault(Fault::refuse(FaultCall::Get, RpcCode::PermissionDenied)),
+        ),
+        ("unauthenticated", refuse(RpcCode::Unauthenticated)),
+        ("throttled", refuse(RpcCode::ResourceExhausted)),
+        (
+            "unrecognised",
+            Script::default().with_fault(Fault::new(FaultCall::Cancel, html())),
+        ),
     ]
     .into_iter()
     .fold(Scenario::default(), |scenario, (id, script)| {
@@ -78,10 +88,23 @@ pub(super) fn before_the_end(instants: &mut Instants) {
     world.cancel("new-service-account", &["serviceAccountName: tenant"]);
     world.cancel("new-version", &["version: v99"]);
     world.cancel_all([
-        "polling", "edited", "deleted", "retrying", "refused", "denied", "missing",
+        "polling",
+        "edited",
+        "deleted",
+        "retrying",
+        "refused",
+        "denied",
+        "missing",
+        "unauthenticated",
+        "unrecognised",
     ]);
     world.cancel("suspended-late", &[]);
-    for name in ["suspended", "resumed", "suspended-blind"] {
+    for name in [
+        "suspended",
+        "resumed",
+        "suspended-blind",
+        "suspended-denied",
+    ] {
         world.cancel(name, &["suspend: true"]);
     }
     world.wait(
@@ -93,6 +116,9 @@ pub(super) fn before_the_end(instants: &mut Instants) {
         ("refused", "Refused"),
         ("denied", "PermissionDenied"),
         ("missing", "OperationNotFound"),
+        ("unauthenticated", "Unauthenticated"),
+        ("unrecognised", "Unrecognised"),
+        ("suspended-denied", "PermissionDenied"),
         ("new-service-account", "IdentityNotSupported"),
         ("new-version", "UnknownVersion"),
     ] {
@@ -102,6 +128,9 @@ pub(super) fn before_the_end(instants: &mut Instants) {
         &["suspended", "resumed"],
         &reason("CancelRequested", "Suspended"),
     );
+    // The last one: a used-up quota holds the others' requests back too.
+    world.cancel("throttled", &[]);
+    world.wait(&["throttled"], &reason("Ready", "Throttled"));
     // A finalizer of somebody else's is all that lets anyone see an object that is being deleted.
     world
         .patch(
@@ -139,6 +168,28 @@ pub(super) fn before_the_end(instants: &mut Instants) {
             "OperationNotFound",
             Working,
             SUSPEND,
+        ),
+        (
+            "no token that is accepted",
+            of("unauthenticated"),
+            "Unauthenticated",
+            Working,
+            &[],
+        ),
+        ("no quota left", of("throttled"), "Throttled", Working, &[]),
+        (
+            "an answer that is not Google's",
+            of("unrecognised"),
+            "Unrecognised",
+            Working,
+            &[],
+        ),
+        (
+            "suspended, and the look is denied",
+            of("suspended-denied"),
+            "PermissionDenied",
+            Working,
+            RESUME,
         ),
         (
             "an identity that is not supported",
@@ -230,4 +281,15 @@ pub(super) fn before_the_end(instants: &mut Instants) {
     world
         .patch("deleted", &json!({"metadata": {"finalizers": null}}))
         .unwrap();
+}
+
+/// What a proxy in between may answer.
+fn html() -> FaultAnswer {
+    FaultAnswer::Raw(RawAnswer {
+        status: 502,
+        headers: Default::default(),
+        body: "<html>Bad gateway</html>".to_owned(),
+        body_bytes: None,
+        content_length: None,
+    })
 }
