@@ -15,7 +15,11 @@ use opcancel::{
         token::FetchObserver,
     },
     lifecycle::Settings,
-    telemetry::{admin, logs, metrics::Metrics},
+    telemetry::{
+        admin,
+        logs::{self, LogFormat},
+        metrics::Metrics,
+    },
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +32,15 @@ fn main() -> ExitCode {
     if let Err(message) = logs::start(arguments.log_format, &arguments.log_level) {
         return fail(&message, 2);
     }
+    // From here on what ends the process is a log line like any other, where lines are for machines.
+    let format = arguments.log_format;
+    let fail = |message: &str, code| match format {
+        LogFormat::Json => {
+            tracing::error!("{message}");
+            ExitCode::from(code)
+        }
+        LogFormat::Text => fail(message, code),
+    };
     tls::install_provider();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -31,6 +31,15 @@ fn refused(arguments: &[&str]) -> String {
 }
 
 #[test]
+fn where_lines_are_json_what_ends_the_process_is_one_too() {
+    let said = refused(&["--log-format=json", "--ca-file=/nonexistent/ca.pem"]);
+    let last: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(last["level"], "ERROR");
+    let message = last["message"].as_str().unwrap();
+    assert!(message.contains("--ca-file /nonexistent/ca.pem"), "{said}");
+}
+
+#[test]
 fn a_wrong_flag_is_told_with_what_is_right() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
