@@ -10,11 +10,15 @@ use crate::rendered::{Rendered, helm, helm_template};
 const CONFIGURATION: &str = "--set-file=externalAccount.credentialConfiguration=deploy/components/external-account/credential-configuration.json";
 
 /// Each kustomization, and the arguments with which the chart is the same.
-const PAIRS: [(&str, &[&str]); 4] = [
+const PAIRS: [(&str, &[&str]); 5] = [
     ("base", &[]),
     (
         "overlays/gke",
         &["--values=deploy/chart/ci/gke-values.yaml"],
+    ),
+    (
+        "overlays/gke-autopilot",
+        &["--values=deploy/chart/ci/gke-autopilot-values.yaml"],
     ),
     (
         "overlays/external-account",
@@ -124,6 +128,24 @@ fn wrong_values_are_refused_with_what_is_wrong() {
         (&["--set=watchNamespaces={Team_A}"], &["watchNamespaces"]),
         (&["--set=image.digest=latest"], &["digest", "sha256"]),
         (&["--set=flags={max-poll=1s}"], &["flags"]),
+        (&["--set=flags={--admin-address=[::]:8080}"], &["flags"]),
+        (&["--set=flags={--log-format=text}"], &["flags"]),
+        (&["--set=flags={--watch-namespace=a}"], &["flags"]),
+        (&["--set=flags={--expect-principal=a}"], &["flags"]),
+        (&["--set=logFormat=xml"], &["logFormat"]),
+        (&["--set=adminAddress=0.0.0.0:80"], &["adminAddress"]),
+        (
+            &[r"--set=podLabels.app\.kubernetes\.io/name=mine"],
+            &["podLabels"],
+        ),
+        (
+            &[r"--set=podAnnotations.kubectl\.kubernetes\.io/default-container=x"],
+            &["podAnnotations"],
+        ),
+        (
+            &[r"--set=serviceMonitor.labels.helm\.sh/chart=x"],
+            &["labels"],
+        ),
         (
             &["--set=externalAccount.audience=https://a"],
             &["needs both audience and credentialConfiguration"],
@@ -154,6 +176,7 @@ fn every_value_has_its_effect() {
         "--set=expectPrincipal=x@acme-prod.iam.gserviceaccount.com",
         "--set=watchNamespaces={a,b}",
         "--set=flags={--max-poll=30s}",
+        "--set=logFormat=text,adminAddress=[::]:8080",
         "--set=gke.enabled=true",
         "--set=nodeSelector.pool=system",
         "--set=tolerations[0].operator=Exists",
@@ -185,7 +208,14 @@ fn every_value_has_its_effect() {
     ] {
         assert_eq!(environment[name], value);
     }
-    assert!(rendered.arguments().contains(&"--max-poll=30s".to_owned()));
+    assert_eq!(
+        rendered.arguments(),
+        [
+            "--log-format=text",
+            "--admin-address=[::]:8080",
+            "--max-poll=30s"
+        ]
+    );
     assert_eq!(
         pod["spec"]["nodeSelector"],
         json!({"pool": "system", "iam.gke.io/gke-metadata-server-enabled": "true"})
@@ -213,4 +243,42 @@ fn every_value_has_its_effect() {
         .filter(|name| name.starts_with("ClusterRole "))
         .collect();
     assert_eq!(cluster_roles, ["ClusterRole opcancel-controller-grants"]);
+}
+
+/// YAML would read many a name as a number or worse; whatever is a text with ordinary values is one with any.
+#[test]
+fn names_that_look_like_something_else_stay_texts() {
+    let rendered = |release: &str, namespace: &str, name: &str, audience: &str| {
+        let words = [
+            "template".to_owned(),
+            release.to_owned(),
+            "deploy/chart".to_owned(),
+            format!("--namespace={namespace}"),
+            format!("--set-string=watchNamespaces[0]={name}"),
+            format!("--set-string=priorityClassName={name},imagePullSecrets[0].name={name}"),
+            format!("--set-string=image.repository={name},image.tag={name}"),
+            format!("--set-string=clusterName={name},quotaProject={name},podLabels.x={name}"),
+            format!("--set-string=externalAccount.audience={audience}"),
+            "--set=serviceMonitor.enabled=true".to_owned(),
+            CONFIGURATION.to_owned(),
+        ];
+        let text = helm(&words.each_ref().map(String::as_str)).unwrap();
+        let mut objects = xtask::deploy_files::documents(&text).unwrap();
+        objects.iter_mut().for_each(forget_texts);
+        objects
+    };
+    assert_eq!(
+        rendered("2024", "1234", "40", "*aud"),
+        rendered("opcancel", "opcancel-system", "name", "https://a")
+    );
+}
+
+/// Leaves of the texts only that they are there.
+fn forget_texts(value: &mut Value) {
+    match value {
+        Value::String(text) => text.clear(),
+        Value::Array(items) => items.iter_mut().for_each(forget_texts),
+        Value::Object(fields) => fields.values_mut().for_each(forget_texts),
+        _ => {}
+    }
 }

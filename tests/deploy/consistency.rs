@@ -145,6 +145,20 @@ fn the_pod_is_as_small_a_target_as_it_can_be() {
     }
 }
 
+/// Autopilot refuses it; on Standard it keeps the Pod where the metadata server speaks for Pods.
+#[test]
+fn only_the_overlay_for_standard_clusters_chooses_nodes() {
+    for folder in KUSTOMIZATIONS {
+        let rendered = Rendered::kustomization(folder);
+        let chosen = &rendered.deployment()["spec"]["template"]["spec"]["nodeSelector"];
+        let expected = match folder {
+            "overlays/gke" => json!({"iam.gke.io/gke-metadata-server-enabled": "true"}),
+            _ => Value::Null,
+        };
+        assert_eq!(chosen, &expected, "{folder}");
+    }
+}
+
 /// Selectors cannot be changed once they are applied, and all of them must find the same Pods.
 #[test]
 fn selectors_are_name_and_instance_and_find_the_pod() {
@@ -198,12 +212,16 @@ fn the_network_policy_lets_out_what_the_program_needs_and_no_more() {
         }
     }
     let expected = [
+        "169.254.169.252/32 TCP 987",
         "169.254.169.252/32 TCP 988",
         "169.254.169.254/32 TCP 80",
+        "169.254.169.254/32 TCP 8080",
         "anywhere TCP 443",
         "anywhere TCP 53",
+        "anywhere TCP 5353",
         "anywhere TCP 6443",
         "anywhere UDP 53",
+        "anywhere UDP 5353",
     ];
     assert_eq!(ways.into_iter().collect::<Vec<_>>(), expected);
 }

@@ -16,9 +16,10 @@ use crate::support::{
 };
 
 /// All that can be applied with `kubectl apply -k`, below `deploy/`.
-pub const KUSTOMIZATIONS: [&str; 4] = [
+pub const KUSTOMIZATIONS: [&str; 5] = [
     "base",
     "overlays/gke",
+    "overlays/gke-autopilot",
     "overlays/external-account",
     "overlays/namespaced",
 ];

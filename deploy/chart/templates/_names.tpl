@@ -1,7 +1,7 @@
 {{/* Labels that selectors may use: they can never change. */}}
 {{- define "opcancel.selector" -}}
 app.kubernetes.io/name: opcancel
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* Labels of every Pod. */}}
@@ -14,8 +14,8 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{/* Labels of every object. */}}
 {{- define "opcancel.labels" -}}
 {{ include "opcancel.podLabels" . }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- end }}
 
 {{/* The ServiceAccount, as the subject of a binding. */}}
@@ -23,7 +23,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 subjects:
   - kind: ServiceAccount
     name: opcancel-controller
-    namespace: {{ .Release.Namespace }}
+    namespace: {{ .Release.Namespace | quote }}
 {{- end }}
 
 {{/* The image: by digest if there is one. */}}
