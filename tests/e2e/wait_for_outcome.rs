@@ -46,6 +46,29 @@ impl Waiter {
             .collect()
     }
 
+    /// One whose kubectl is this shell script; `$round` in it is how often it was started, from 1.
+    fn scripted(script: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("kubectl");
+        let count = folder.path().join("rounds");
+        let count = count.display();
+        let text = format!("#!/bin/sh\necho >>'{count}'\nround=$(wc -l <'{count}')\n{script}");
+        std::fs::write(&program, text).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&program, mode).unwrap();
+        Self {
+            kubeconfig: folder.path().join("none"),
+            namespace: "contact-center".to_owned(),
+            folder,
+        }
+    }
+
+    /// How often the scripted kubectl was started.
+    fn rounds(&self) -> usize {
+        let count = std::fs::read_to_string(self.folder.path().join("rounds")).unwrap();
+        count.lines().count()
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let script = root().join("deploy/integrations/kubectl/wait-for-outcome");
         let path = [self.folder.path(), Path::new("/usr/bin"), Path::new("/bin")];
@@ -65,8 +88,10 @@ impl Waiter {
         let mut all = vec!["-n", &self.namespace];
         all.extend(arguments);
         let output = self.command(&all).output().unwrap();
-        let left = std::fs::read_dir(self.folder.path()).unwrap().count();
-        assert_eq!(left, 1, "it leaves nothing behind but the link to kubectl");
+        let left = std::fs::read_dir(self.folder.path()).unwrap();
+        let left = left.map(|entry| entry.unwrap().file_name());
+        let left: Vec<_> = left.filter(|name| name != "rounds").collect();
+        assert_eq!(left, ["kubectl"], "it leaves nothing behind");
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         (
             output.status.code().unwrap(),
@@ -216,4 +241,77 @@ fn what_was_stalled_before_an_edit_is_not_the_last_word() {
     let edited = world.object("stuck");
     assert_eq!(edited.condition("Stalled"), stalled.condition("Stalled"));
     wait(&["-t", "1", "stuck"], 3);
+}
+
+/// The lines of a watch, as the script has kubectl print them.
+const UNDER_WAY: &str = "echo 'ADDED seen False False False - Polling The operation runs'\n";
+const REFUSED: &str =
+    "echo 'The connection to the server localhost:6443 was refused' >&2; exit 1\n";
+
+#[test]
+fn a_broken_watch_is_begun_anew_until_the_api_server_is_back() {
+    let ended = "echo 'MODIFIED seen True True False Cancelled Cancelled It ended'";
+    let script = format!(
+        "case $round in\n1) {UNDER_WAY}{REFUSED};;\n2 | 3) {REFUSED};;\n*) {ended};;\nesac\n"
+    );
+    let waiter = Waiter::scripted(&script);
+    let (code, said, complaint) = waiter.run(&["op"]);
+    assert_eq!((code, said.as_str()), (0, "Cancelled: It ended\n"));
+    assert_eq!(complaint, "Polling: The operation runs\n");
+    assert_eq!(waiter.rounds(), 4);
+    // Of an object that was never shown there is nothing to wait for.
+    let waiter = Waiter::scripted(REFUSED);
+    let (code, _, complaint) = waiter.run(&["op"]);
+    assert_eq!((code, waiter.rounds()), (4, 1));
+    assert!(complaint.contains("was refused"), "{complaint}");
+}
+
+#[test]
+fn what_is_gone_or_forbidden_since_it_was_shown_is_not_asked_for_again() {
+    for why in ["NotFound", "Forbidden"] {
+        let script = format!(
+            "[ $round -gt 1 ] || {{ {UNDER_WAY}{REFUSED}}}\n\
+             echo 'Error from server ({why}): op' >&2; exit 1\n"
+        );
+        let waiter = Waiter::scripted(&script);
+        let (code, _, complaint) = waiter.run(&["op"]);
+        assert_eq!((code, waiter.rounds()), (4, 2), "{complaint}");
+        assert!(complaint.contains(why), "{complaint}");
+    }
+}
+
+/// However quickly a watch ends, nobody is asked more than once a second.
+#[test]
+fn a_watch_that_ends_at_once_is_not_asked_for_without_pause() {
+    let waiter = Waiter::scripted(UNDER_WAY);
+    let (code, _, complaint) = waiter.run(&["-t", "2", "op"]);
+    assert_eq!(code, 3, "{complaint}");
+    assert!(waiter.rounds() <= 3, "{}", waiter.rounds());
+}
+
+#[test]
+fn who_may_read_but_not_watch_is_told_so() {
+    let world = World::new("outcome-unwatched", [("op", Script::ignores_cancel())]);
+    world.cancel("op", &[]);
+    let namespace = &world.namespace.name;
+    let role = json!([{
+        "op": "replace", "path": "/rules/0/verbs", "value": ["get", "list"],
+    }]);
+    let waiter = Waiter::all(&world).remove(0);
+    cluster()
+        .control_plane
+        .run_kubectl(&[
+            "patch",
+            "role",
+            "tenant",
+            "--namespace",
+            namespace,
+            "--type=json",
+            "--patch",
+            &role.to_string(),
+        ])
+        .unwrap();
+    let (code, _, complaint) = waiter.run(&["-t", "30", "op"]);
+    assert_eq!(code, 4, "{complaint}");
+    assert!(complaint.contains("cannot watch resource"), "{complaint}");
 }
