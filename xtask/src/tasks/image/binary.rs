@@ -1,6 +1,7 @@
 //! The static release binary, the same from whatever folder it is built.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -63,6 +64,7 @@ pub(super) fn build(folder: &Path, builds: &[PathBuf]) -> Result<PathBuf> {
     let target_folder = folder.join(TARGET_FOLDER);
     let target = target()?;
     let mut build = cargo::cargo(&["build", "--release", "--locked", "--package", "opcancel"]);
+    only_with(&mut build, env::vars_os());
     build
         .args(["--bin", PROGRAM, "--target", &target])
         .current_dir(folder.join(SOURCE_FOLDER))
@@ -74,18 +76,41 @@ pub(super) fn build(folder: &Path, builds: &[PathBuf]) -> Result<PathBuf> {
         )
         // Nothing in the program tells a date. The commit's would have ring's C, and all above it, compiled again for each.
         .env("SOURCE_DATE_EPOCH", "0");
-    // What a developer sets for other builds would make another binary.
-    for (name, _) in env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("CARGO_PROFILE_")
-            || text.starts_with("CARGO_BUILD_")
-            || text == "CFLAGS"
-        {
-            build.env_remove(&name);
-        }
-    }
     cargo::run(&mut build)?;
     Ok(target_folder.join(target).join("release").join(PROGRAM))
+}
+
+/// What a build takes from the environment: where its tools and crates are, and how it shows its progress. `RUSTUP_TOOLCHAIN`
+/// is how rustup says to rustc, also in a crate's own folder, which toolchain cargo was started with; [`inputs`] tells which.
+const KEPT: [&str; 10] = [
+    "PATH",
+    "HOME",
+    "CARGO_HOME",
+    "RUSTUP_HOME",
+    "RUSTUP_TOOLCHAIN",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "TERM",
+    "NO_COLOR",
+];
+
+/// How crates are downloaded: through which proxy, from which registry.
+const KEPT_PREFIXES: [&str; 4] = ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_TERM_"];
+
+/// Gives the command these variables so far as they are kept, and no others: what a developer sets for other builds
+/// (compilers, flags, wrappers, profiles) would make another binary, and no list of such variables is complete.
+fn only_with(command: &mut Command, variables: impl Iterator<Item = (OsString, OsString)>) {
+    command
+        .env_clear()
+        .envs(variables.filter(|(name, _)| is_kept(&name.to_string_lossy())));
+}
+
+fn is_kept(name: &str) -> bool {
+    let proxy = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"];
+    KEPT.contains(&name)
+        || KEPT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || proxy.contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// Gives the build in the folder `to` the crates that the one in `from` compiled, so that only our own packages are
@@ -100,6 +125,7 @@ pub(super) fn share_crates(from: &Path, to: &Path) -> Result<()> {
             .arg(&target_folder),
     )?;
     let mut clean = cargo::cargo(&["clean", "--quiet", "--release", "--package", "opcancel"]);
+    only_with(&mut clean, env::vars_os());
     clean
         .args(["--target", &target()?])
         .current_dir(to.join(SOURCE_FOLDER))
@@ -157,4 +183,61 @@ pub(super) fn said(command: &mut Command) -> Result<String> {
         );
     }
     String::from_utf8(output.stdout).with_context(|| format!("{program} wrote no UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_the_environment_steers_a_build() {
+        let steering = [
+            "CC",
+            "CC_x86_64_unknown_linux_gnu",
+            "CXX",
+            "AR",
+            "ARFLAGS",
+            "CFLAGS_x86_64_unknown_linux_gnu",
+            "CXXFLAGS",
+            "TARGET_CC",
+            "HOST_CFLAGS",
+            "CRATE_CC_NO_DEFAULTS",
+            "CPATH",
+            "LIBRARY_PATH",
+            "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER",
+            "CARGO_TARGET_DIR",
+            "CARGO_PROFILE_RELEASE_LTO",
+            "CARGO_BUILD_RUSTFLAGS",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "RUSTC",
+            "RUSTC_WRAPPER",
+            "RUSTC_BOOTSTRAP",
+            "RUSTFLAGS",
+            "SOURCE_DATE_EPOCH",
+        ];
+        let needed = [
+            "PATH",
+            "HOME",
+            "CARGO_HOME",
+            "RUSTUP_TOOLCHAIN",
+            "HTTPS_PROXY",
+            "no_proxy",
+            "CARGO_HTTP_CAINFO",
+            "CARGO_REGISTRIES_MIRROR_INDEX",
+        ];
+        let all = steering.iter().chain(&needed);
+        let mut command = Command::new("/usr/bin/env");
+        // Set before, as by a caller.
+        command.env("CFLAGS", "-O0");
+        only_with(
+            &mut command,
+            all.map(|name| (name.into(), format!("the {name}").into())),
+        );
+        let said = said(&mut command).unwrap();
+        let mut found: Vec<_> = said.lines().collect();
+        found.sort_unstable();
+        let mut expected = needed.map(|name| format!("{name}=the {name}"));
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
 }
