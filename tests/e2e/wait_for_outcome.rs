@@ -53,9 +53,12 @@ impl Waiter {
         let count = folder.path().join("rounds");
         let count = count.display();
         let text = format!("#!/bin/sh\necho >>'{count}'\nround=$(wc -l <'{count}')\n{script}");
-        std::fs::write(&program, text).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&program, mode).unwrap();
+        let source = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(source.path(), text).unwrap();
+        // By another process: what this one writes, a child of another test's thread may still hold open when it is to be run.
+        let mut install = Command::new("install");
+        install.arg("--mode=755").arg(source.path()).arg(&program);
+        assert!(install.status().unwrap().success());
         Self {
             kubeconfig: folder.path().join("none"),
             namespace: "contact-center".to_owned(),
