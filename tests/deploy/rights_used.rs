@@ -7,8 +7,9 @@ use std::{
 };
 
 use operations_emulator::{
+    Answer,
     Call::{Cancel, Get},
-    Emulator, Latency, Scenario, Script,
+    Emulator, Latency, RequestRecord, Scenario, Script,
 };
 use serde_json::json;
 use xtask::control_plane::{ControlPlane, audit};
@@ -64,6 +65,7 @@ fn full_run(folder: &str) -> Cluster {
         .arg("--kubeconfig")
         .arg(&kubeconfig)
         .arg(format!("--endpoint-override=dialogflow={}", emulator.url()))
+        .arg(format!("--observe-budget={}s", FIRST_LOOK.as_secs() + 1))
         .env("GCE_METADATA_HOST", emulator.metadata_address());
     let mut controller = ControllerProcess::spawn(command);
     controller.wait_until_ready();
@@ -95,6 +97,10 @@ fn full_run(folder: &str) -> Cluster {
     control_plane
 }
 
+/// How long the first look at a contested operation takes; the controller waits a second longer for it before its intent, so that
+/// somebody else has this long to write.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+
 /// Two operations that are cancelled at once; those of [`lose_a_race`] come later.
 fn scenario() -> Scenario {
     ["suspended", "plain"]
@@ -105,8 +111,8 @@ fn scenario() -> Scenario {
 }
 
 /// Has somebody else write to objects between the controller's look at them and its intent, so that it must read them live.
-/// The controller is stopped meanwhile; whether the news of the write or the end of the wait for the first look comes first when
-/// it goes on is up to its scheduler, so this goes on until it has happened.
+/// The controller is stopped from the last look's arrival until its answer; whether it reads the news of the write or the answer
+/// first when it goes on is up to its scheduler, so this goes on until it has happened.
 fn lose_a_race(control_plane: &ControlPlane, controller: &ControllerProcess, emulator: &Emulator) {
     let begun = Instant::now();
     for round in 0.. {
@@ -115,9 +121,8 @@ fn lose_a_race(control_plane: &ControlPlane, controller: &ControllerProcess, emu
             .collect();
         for name in &names {
             let script = Script {
-                // Longer than the intent waits for it.
                 latency: Some(Latency {
-                    get: Duration::from_secs(1),
+                    get: FIRST_LOOK,
                     cancel: Duration::ZERO,
                 }),
                 ..Script::default()
@@ -127,19 +132,25 @@ fn lose_a_race(control_plane: &ControlPlane, controller: &ControllerProcess, emu
         let manifests: Vec<_> = names.iter().map(|name| manifest(name, &[])).collect();
         declare(control_plane, &manifests);
         let last = operation(names.last().unwrap());
-        let asked = |requests: &[operations_emulator::RequestRecord]| {
-            requests.iter().any(|request| {
-                request.call == Some(Get) && request.operation.as_deref() == Some(&last)
-            })
+        let looked = |answered: bool| {
+            let seen = |requests: &[RequestRecord]| {
+                requests.iter().any(|request| {
+                    request.call == Some(Get)
+                        && request.operation.as_deref() == Some(&last)
+                        && (!answered || request.answer != Answer::Pending)
+                })
+            };
+            runtime()
+                .block_on(emulator.wait_for(seen, PATIENCE))
+                .unwrap();
         };
-        runtime()
-            .block_on(emulator.wait_for(asked, PATIENCE))
-            .unwrap();
+        looked(false);
         controller.signal("STOP");
         let mut annotate = vec!["annotate", "--namespace=contact-center", "opcancel"];
         annotate.extend(names.iter().map(String::as_str));
         annotate.push("seen=yes");
         control_plane.run_kubectl(&annotate).unwrap();
+        looked(true);
         controller.signal("CONT");
         for name in &names {
             wait(control_plane, name, "condition=Finished");
