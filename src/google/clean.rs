@@ -1,16 +1,21 @@
 //! Texts from outside are cut and cleaned before anything stores, shows or logs them (design section 5).
 
+use std::{collections::HashSet, ops::Range};
+
 /// Longest text kept, in bytes of UTF-8.
 pub const MAX_TEXT: usize = 1024;
 
 /// What stands where a token stood.
 const REDACTED: &str = "[token removed]";
 
-/// A token's beginning of at least this many bytes is taken for the token: endpoints echo cut ones too.
-const TOKEN_PREFIX: usize = 16;
+/// A piece of a token of this many bytes is taken for the token: endpoints echo cut ones too, and spell them otherwise.
+const TOKEN_PIECE: usize = 16;
 
 /// A text made safe: white space of any kind becomes a space, other control, bidi and invisible characters vanish,
 /// every token in `secrets` is replaced, and what is left is cut to [`MAX_TEXT`] bytes on a character's boundary.
+///
+/// A piece of a secret is replaced with the whole word that it stands in: the word may be another token that only begins
+/// like ours, or ours in another spelling. Its end must not stay when the beginning that gave it away has gone.
 ///
 /// Characters go before tokens are looked for: a token broken up by them would else be put together again by it.
 pub fn clean(text: &str, secrets: &[&str]) -> String {
@@ -33,7 +38,6 @@ fn without_likely_tokens(text: &str) -> String {
 }
 
 fn without_likely(text: &str, begin: &str) -> String {
-    let of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '/');
     let mut parts = text.split(begin);
     let mut cleaned = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -41,6 +45,15 @@ fn without_likely(text: &str, begin: &str) -> String {
         cleaned.push_str(part.trim_start_matches(of_token));
     }
     cleaned
+}
+
+/// Whether a character may stand in a token, as it is, encoded for a form, or escaped in JSON.
+fn of_token(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+        || matches!(
+            c,
+            '-' | '_' | '.' | '~' | '/' | '+' | '=' | '%' | '*' | '\\'
+        )
 }
 
 /// Cuts to at most `max` bytes on a character's boundary, and shows by an ellipsis that it did.
@@ -70,25 +83,46 @@ fn visible(c: char) -> Option<char> {
     }
 }
 
-/// Replaces each place that repeats the secret, or at least its first [`TOKEN_PREFIX`] bytes.
+/// Replaces each word that holds the secret, or a piece of it of [`TOKEN_PIECE`] bytes.
 fn without_secret(text: &str, secret: &str) -> String {
-    let needle = secret.get(..TOKEN_PREFIX).unwrap_or(secret);
     let mut cleaned = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, found)) = rest.split_once(needle) {
-        cleaned.push_str(before);
-        cleaned.push_str(REDACTED);
-        let more = secret.get(needle.len()..).unwrap_or_default();
-        let same: usize = found
-            .chars()
-            .zip(more.chars())
-            .take_while(|(a, b)| a == b)
-            .map(|(a, _)| a.len_utf8())
-            .sum();
-        rest = found.get(same..).unwrap_or_default();
+    let mut done = 0;
+    for piece in pieces_of(text, secret) {
+        // The piece may begin in the word that was replaced last; then the word is longer.
+        if piece.start >= done {
+            let before = text.get(done..piece.start).unwrap_or_default();
+            // Before it a `=` belongs to the name of a form's field rather than to the token.
+            cleaned.push_str(before.trim_end_matches(|c| c != '=' && of_token(c)));
+            cleaned.push_str(REDACTED);
+        }
+        let end = text.ceil_char_boundary(piece.end.max(done));
+        let rest = text.get(end..).unwrap_or_default();
+        done = text.len() - rest.trim_start_matches(of_token).len();
     }
-    cleaned.push_str(rest);
+    cleaned.push_str(text.get(done..).unwrap_or_default());
     cleaned
+}
+
+/// Where a text repeats the secret, or at least [`TOKEN_PIECE`] bytes of it. The case of letters does not count: `%2F`
+/// and `%2f` are one.
+fn pieces_of(text: &str, secret: &str) -> Vec<Range<usize>> {
+    let (text, secret) = (text.to_ascii_lowercase(), secret.to_ascii_lowercase());
+    let size = TOKEN_PIECE.min(secret.len());
+    if size == 0 || text.len() < size {
+        return Vec::new();
+    }
+    let known: HashSet<&[u8]> = secret.as_bytes().windows(size).collect();
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for (at, _) in text.char_indices() {
+        let piece = text.as_bytes().get(at..at + size);
+        if piece.is_some_and(|piece| known.contains(piece)) {
+            match found.last_mut() {
+                Some(last) if at <= last.end => last.end = at + size,
+                _ => found.push(at..at + size),
+            }
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -124,7 +158,7 @@ mod tests {
             ),
             (
                 "ya29.c.b0Aaekm1K_very-secret-and-longya29.c.b0Aaekm1K_x",
-                "[token removed][token removed]x",
+                "[token removed]",
             ),
         ] {
             assert_eq!(clean(given, &[TOKEN]), cleaned);
@@ -135,13 +169,75 @@ mod tests {
 
     #[test]
     fn a_token_at_the_cut_leaves_nothing() {
-        let text = format!("{}{TOKEN}", "x".repeat(MAX_TEXT - 20));
+        let text = format!("{} {TOKEN}", "x".repeat(MAX_TEXT - 20));
         let cleaned = clean(&text, &[TOKEN]);
         assert!(!cleaned.contains("ya29"), "{cleaned}");
         assert!(cleaned.len() <= MAX_TEXT);
     }
 
+    #[test]
+    fn another_token_with_the_same_beginning_leaves_no_end() {
+        let jwt = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1cyJ9.our-signature";
+        for (given, secret, cleaned) in [
+            (
+                "old ya29.c.b0Aaekm1K_OTHER-tail-of-the-old-token",
+                TOKEN,
+                "old [token removed]",
+            ),
+            (
+                "jwt eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ0aGVtIn0.THEIRsignature!",
+                jwt,
+                "jwt [token removed]!",
+            ),
+        ] {
+            assert_eq!(clean(given, &[secret]), cleaned);
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_in_any_spelling_and_from_any_piece() {
+        let secret = "1//0a-refresh/token+that/nobody=may=see==";
+        for (given, cleaned) in [
+            (
+                "form token=1%2F%2F0a-refresh%2Ftoken%2Bthat%2Fnobody%3Dmay%3Dsee%3D%3D&x=y",
+                "form token=[token removed]&x=y",
+            ),
+            (
+                "lower 1%2f%2f0a-refresh%2ftoken%2bthat%2fnobody%3dmay%3dsee%3d%3d.",
+                "lower [token removed]",
+            ),
+            (
+                r"escaped 1\/\/0a-refresh\/token+that\/nobody=may=see==",
+                "escaped [token removed]",
+            ),
+            ("a part: /token+that/nobody=may", "a part: [token removed]"),
+            (
+                "plain 1//0a-refresh/token+that/nobody=may=see==",
+                "plain [token removed]",
+            ),
+        ] {
+            let encoded = "1%2F%2F0a-refresh%2Ftoken%2Bthat%2Fnobody%3Dmay%3Dsee%3D%3D";
+            assert_eq!(clean(given, &[secret, encoded]), cleaned);
+        }
+        let odd = "\u{fc}ber-geheim \u{fc}ber \u{fc}ber <saml>";
+        assert_eq!(clean(&format!("<{odd}>"), &[odd]), "<[token removed]>");
+    }
+
     proptest! {
+        #[test]
+        fn tokens_that_begin_alike_leave_no_end(
+            begin in "[A-Za-z0-9_-]{16,30}", ours in "[A-Za-z0-9_.-]{8,40}", theirs in "[A-Za-z0-9_.%+=/-]{8,40}"
+        ) {
+            let held = format!("{begin}{ours}");
+            let cleaned = clean(&format!("old {begin}{theirs}, new {held}"), &[&held]);
+            for end in [&ours, &theirs] {
+                for piece in end.as_bytes().windows(8) {
+                    let piece = std::str::from_utf8(piece).unwrap();
+                    prop_assert!(!cleaned.contains(piece), "{cleaned} holds {piece}");
+                }
+            }
+        }
+
         #[test]
         fn always_short_visible_and_without_the_token(text in "(\\PC|\\pC|ya29.c.b0Aaekm1K_very-secret-and-long){0,900}") {
             let cleaned = clean(&text, &[TOKEN]);
