@@ -27,6 +27,23 @@ pub fn clean(text: &str, secrets: &[&str]) -> String {
     cut(without_likely_tokens(&without).trim(), MAX_TEXT)
 }
 
+/// What may be quoted of a body that nobody could read, cleaned and cut to `max` bytes; empty if that is nothing.
+///
+/// Nothing of JSON, or of what was meant to be some, or holds escapes: there a token can be spelled in so many ways that
+/// it would not be found.
+pub fn quote(body: &[u8], secrets: &[&str], max: usize) -> String {
+    let text = String::from_utf8_lossy(body);
+    let begins_json = text
+        .trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
+        .starts_with(['{', '[', '"']);
+    let is_json = || serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+    if begins_json || text.contains('\\') || is_json() {
+        return String::new();
+    }
+    // Cleaned as a whole first: a quote that ends within a token would hide it from the cleaning.
+    cut(&clean(&text, secrets), max)
+}
+
 /// How Google's access tokens and JSON web tokens begin.
 const TOKENS_BEGIN: [&str; 2] = ["ya29.", "eyJ"];
 

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     answer::{CallError, ErrorKind},
-    clean::{clean, cut},
+    clean::{clean, quote},
     proto_json::{self, NotProtoJson, Object},
 };
 
@@ -82,7 +82,7 @@ pub fn read_error(answer: FailedAnswer<'_>, now: SystemTime, secrets: &[&str]) -
     }
 }
 
-/// An answer of the endpoint that says nothing about the operation, with the beginning of its body.
+/// An answer of the endpoint that says nothing about the operation, with the beginning of its body unless that is JSON.
 pub fn unrecognised(
     http_status: Option<u16>,
     body: &[u8],
@@ -92,10 +92,11 @@ pub fn unrecognised(
     let status = http_status
         .map(|status| format!("HTTP {status} "))
         .unwrap_or_default();
-    // Cleaned as a whole first: a quote that ends within a token would hide it from the cleaning.
-    let quote = cut(&clean(&String::from_utf8_lossy(body), secrets), MAX_QUOTE);
-    let message = if quote.is_empty() {
+    let quote = quote(body, secrets, MAX_QUOTE);
+    let message = if body.iter().all(u8::is_ascii_whitespace) {
         format!("{status}with an empty body, which is not an answer of a Google API")
+    } else if quote.is_empty() {
+        format!("{status}is not an answer of a Google API ({wrong})")
     } else {
         format!("{status}is not an answer of a Google API ({wrong}): {quote}")
     };

@@ -178,6 +178,24 @@ fn an_echoed_token_is_removed_everywhere() {
     }
 }
 
+#[test]
+fn json_that_is_no_error_of_google_is_not_quoted() {
+    for body in [
+        r#"{"message":"bad \u0079a29.c.b0Aaekm1K_very-secret-and-long"}"#,
+        r#" ["opaque-secret-1234567890"]"#,
+        r#"{"access_token":"opaque-secret-1234567890""#,
+        r#""opaque-secret-1234567890""#,
+    ] {
+        let message = read(502, body).message;
+        assert!(
+            message.starts_with("HTTP 502 is not an answer of a Google API (")
+                && message.ends_with(')')
+                && !message.contains("secret"),
+            "{message}"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn no_body_panics_or_grows(body in proptest::collection::vec(any::<u8>(), 0..400), status in 400u16..600) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::guarded_http::Answer;
 use crate::google::{
-    clean::{clean, cut},
+    clean::{clean, cut, quote},
     proto_json::{NotProtoJson, Object},
     token::Token,
 };
@@ -33,6 +33,12 @@ pub(super) fn read_oauth(answer: &Answer, secrets: &[&str]) -> Result<Fetched, S
             None => None,
             Some(raw) => Some(seconds(raw.get())?),
         };
+        // RFC 6749, section 7.1: a token of a type that is not understood must not be used.
+        if let Some(kind) = object.string("token_type")?
+            && !kind.eq_ignore_ascii_case("Bearer")
+        {
+            return Err(NotProtoJson::new("token_type is not Bearer"));
+        }
         Ok((object.string("access_token")?, life))
     };
     fetched(answer, secrets, read)
@@ -98,20 +104,17 @@ fn seconds(raw: &str) -> Result<Duration, NotProtoJson> {
     Ok(Duration::from_secs(digits.parse().unwrap_or(u64::MAX)))
 }
 
-/// What an answer that is not a success says, clean and short.
+/// What an answer other than `200 OK` says, clean and short. Of one that is no error nothing is quoted: there may be a
+/// good token in it.
 pub(super) fn refusal(answer: &Answer, secrets: &[&str]) -> String {
     let status = answer.status;
-    let said = Object::from_body(&answer.body)
-        .ok()
-        .and_then(|object| said(&object))
-        .unwrap_or_else(|| {
-            let text = String::from_utf8_lossy(&answer.body);
-            match text.trim_start().starts_with('<') {
-                true => "a page of HTML".to_owned(),
-                false => text.into_owned(),
-            }
-        });
-    let said = cut(&clean(&said, secrets), MAX_QUOTE);
+    let object = Object::from_body(&answer.body).ok();
+    let said = match object.and_then(|object| said(&object)) {
+        _ if status < 400 => String::new(),
+        Some(said) => cut(&clean(&said, secrets), MAX_QUOTE),
+        None if answer.body.trim_ascii_start().starts_with(b"<") => "a page of HTML".to_owned(),
+        None => quote(&answer.body, secrets, MAX_QUOTE),
+    };
     if said.is_empty() {
         format!("HTTP {status}")
     } else {
@@ -150,6 +153,7 @@ mod tests {
         for (expires_in, life) in [
             ("3599", 3599),
             ("\"3599\"", 3599),
+            ("3599,\"token_type\":\"bearer\"", 3599),
             ("18446744073709551615", u64::MAX),
             ("99999999999999999999999999", u64::MAX),
         ] {
@@ -168,6 +172,10 @@ mod tests {
         for (body, said) in [
             (r#"{"access_token":"a","expires_in":0}"#, "expired already"),
             (r#"{"access_token":"a"}"#, "how long"),
+            (
+                r#"{"access_token":"a","expires_in":1,"token_type":"mac"}"#,
+                "token_type is not Bearer",
+            ),
             (r#"{"expires_in":1}"#, "none in it"),
             (
                 r#"{"access_token":"a b","expires_in":1}"#,
@@ -224,12 +232,29 @@ mod tests {
             (502, "<html>1//secret-refresh", "HTTP 502: a page of HTML"),
             (500, "", "HTTP 500"),
             (
+                201,
+                r#"{"access_token":"opaque-secret-1234567890"}"#,
+                "HTTP 201",
+            ),
+            (204, "opaque-secret-1234567890", "HTTP 204"),
+            (400, r#"{"message":"bad 1\/\/secret-refresh"}"#, "HTTP 400"),
+            (400, "\u{feff} {\"message\":\"\\u0065yJhbGci", "HTTP 400"),
+            (400, r#"["opaque-secret-1234567890"]"#, "HTTP 400"),
+            (400, r#""opaque-secret-1234567890""#, "HTTP 400"),
+            (400, ")]}'\n{\"token\":\"1\\/\\/secret-refresh", "HTTP 400"),
+            (
+                400,
+                "bad token 1%2f%2Fsecret-refresh",
+                "HTTP 400: bad token [token removed]",
+            ),
+            (
                 403,
                 "plain 1//secret-refresh",
                 "HTTP 403: plain [token removed]",
             ),
         ] {
-            assert_eq!(refusal(&answer(status, body), &["1//secret-refresh"]), said);
+            let secrets = ["1//secret-refresh", "1%2F%2Fsecret-refresh"];
+            assert_eq!(refusal(&answer(status, body), &secrets), said, "{body}");
         }
     }
 }
