@@ -2,6 +2,8 @@
 //!
 //! Source: google/identity/sts/v1 (`POST /v1/token`), RFC 8693.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
+
 use super::{
     guarded_http::{GuardedHttp, form_value},
     secret::Secret,
@@ -61,7 +63,11 @@ impl TokenExchange {
         let answer = self.server.post_form(&form, client).await.map_err(named)?;
         let encoded = form_value(subject_token.text());
         let mut secrets = vec![subject_token.text(), &encoded];
+        // As the header has them: a server may echo that, too.
+        let basic =
+            client.map(|(id, secret)| BASE64_STANDARD.encode(format!("{id}:{}", secret.text())));
         secrets.extend(client.map(|(_, secret)| secret.text()));
+        secrets.extend(basic.as_deref());
         read_oauth(&answer, &secrets).map_err(named)
     }
 }
