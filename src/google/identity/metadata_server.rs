@@ -19,11 +19,15 @@ use super::{
 use crate::google::token::TokenError;
 
 const HOST_VARIABLE: &str = "GCE_METADATA_HOST";
-const DEFAULT_HOST: &str = "metadata.google.internal";
+
+/// The link-local address that all of Google's metadata servers have. Not their name: a pod's DNS search list can lead
+/// `metadata.google.internal` to a Service of a tenant, and plain HTTP would not notice.
+const DEFAULT_HOST: &str = "169.254.169.254";
+
 const ACCOUNT_PATH: &str = "/computeMetadata/v1/instance/service-accounts/default";
 
-/// The identity that a metadata server gives out. Who that is, is asked and checked before every token: nothing is asked
-/// of Google by an identity that nobody chose.
+/// The identity that a metadata server gives out. Who that is, is asked and checked before every token and
+/// again after it, since each question is answered on its own: nothing is asked of Google by an identity that nobody chose.
 #[derive(Debug)]
 pub(super) struct MetadataServer {
     base: String,
@@ -78,20 +82,33 @@ impl MetadataServer {
             Err(failed("its answer is no e-mail address".to_owned()))
         }
     }
+
+    /// The same, if it is one that was meant.
+    async fn checked_email(&self) -> Result<String, FetchFailed> {
+        let email = self.email().await?;
+        check_metadata(&email, self.expect_principal.as_deref())
+            .map_err(FetchFailed::WrongIdentity)?;
+        Ok(email)
+    }
 }
 
 impl Credential for MetadataServer {
     fn fetch(&self) -> BoxFuture<'_, Result<Fetched, FetchFailed>> {
         Box::pin(async {
-            let email = self.email().await?;
-            check_metadata(&email, self.expect_principal.as_deref())
-                .map_err(FetchFailed::WrongIdentity)?;
+            let email = self.checked_email().await?;
+            let answer = self.token.get(headers()).await?;
+            let fetched = read_oauth(&answer, &[])?;
+            // Whoever it speaks for may have changed in between; then nobody knows whose token it is.
+            let after = self.checked_email().await?;
+            if after != email {
+                let why = format!("its identity changed from {email} to {after} meanwhile");
+                return Err(FetchFailed::Failed(why));
+            }
             *self
                 .principal
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner) = Some(email);
-            let answer = self.token.get(headers()).await?;
-            Ok(read_oauth(&answer, &[])?)
+            Ok(fetched)
         })
     }
 
@@ -117,11 +134,15 @@ fn headers() -> HeaderMap {
     HeaderMap::from_iter([(http::HeaderName::from_static("metadata-flavor"), google)])
 }
 
-/// Base URL without a slash at its end; none if `host` is more or less than a host.
+/// Base URL without a slash at its end; none if `host` is more or less than a host and a port.
 fn base(host: &str) -> Option<String> {
-    let base = format!("http://{host}");
-    let url = Url::parse(&base).ok()?;
-    (url.as_str() == format!("{base}/") && url.username().is_empty()).then_some(base)
+    // What would make a path, a query or a user name of a part of it, and what URLs are silently rid of.
+    let more = |c: char| "/\\?#@".contains(c) || c.is_whitespace() || c.is_control();
+    if host.contains(more) {
+        return None;
+    }
+    let url = Url::parse(&format!("http://{host}")).ok()?;
+    Some(url.as_str().trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]
@@ -130,7 +151,21 @@ mod tests {
 
     #[test]
     fn odd_hosts_are_refused() {
-        for host in ["", "a b", "user@host", "host/path", "host?x", "http://host"] {
+        for host in [
+            "",
+            ":80",
+            "a b",
+            "a\tb",
+            "user@host",
+            "@host",
+            "host/",
+            "host/path",
+            "host\\path",
+            "host?x",
+            "host?",
+            "host#",
+            "http://host",
+        ] {
             assert_eq!(base(host), None, "{host}");
             let made = MetadataServer::new(Some(host), &[], None, Duration::from_secs(1));
             let error = made.unwrap_err().to_string();
@@ -139,6 +174,15 @@ mod tests {
         for host in [DEFAULT_HOST, "127.0.0.1:2", "localhost:3", "[::1]:4"] {
             assert_eq!(base(host), Some(format!("http://{host}")));
         }
+        for host in ["metadata.google.internal:80", "Metadata.Google.Internal"] {
+            let same = "http://metadata.google.internal";
+            assert_eq!(base(host).as_deref(), Some(same), "{host}");
+        }
+    }
+
+    #[test]
+    fn no_name_has_to_be_found_for_the_default() {
+        assert!(DEFAULT_HOST.parse::<std::net::IpAddr>().is_ok());
     }
 
     #[test]
@@ -148,7 +192,7 @@ mod tests {
         let server = MetadataServer::new(None, &scopes, None, Duration::from_secs(1)).unwrap();
         assert_eq!(
             server.token.url(),
-            "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token?scopes=https%3A%2F%2Fa%2Fb%2Cc"
+            "http://169.254.169.254/computeMetadata/v1/instance/service-accounts/default/token?scopes=https%3A%2F%2Fa%2Fb%2Cc"
         );
     }
 }

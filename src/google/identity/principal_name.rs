@@ -17,6 +17,11 @@ pub(super) fn is_account(text: &str) -> bool {
         })
 }
 
+/// Whether such a text names somebody, and is not just any word.
+fn names_somebody(account: &str) -> bool {
+    account.contains('@') || account.ends_with(".svc.id.goog")
+}
+
 /// What can be said of the identity behind an STS audience before anybody asked: which pool it belongs to. The subject in
 /// that pool is what the provider's attribute mapping makes of the subject token, which only Google knows.
 ///
@@ -55,6 +60,9 @@ pub(super) fn check_metadata(email: &str, expected: Option<&str>) -> Result<(), 
         )),
         None if email.ends_with(NODE_ACCOUNT) => Err(format!(
             "the metadata server gives out the node's own service account {email}, so Workload Identity is not at work here (hostNetwork, or a node pool without GKE_METADATA); no call is made with it"
+        )),
+        None if !names_somebody(email) => Err(format!(
+            "the metadata server says that it speaks for {email}, which is no Google identity; no call is made (set --expect-principal if it is one)"
         )),
         None => Ok(()),
     }
@@ -103,6 +111,8 @@ mod tests {
             (NODE, Some(NODE), true),
             (NODE, Some(OWN), false),
             ("acme.svc.id.goog", None, true),
+            ("default", None, false),
+            ("default", Some("default"), true),
         ] {
             assert_eq!(
                 check_metadata(email, expected).is_ok(),
