@@ -75,7 +75,7 @@ pub enum FetchResult {
     Fetched,
     /// Without one: nobody answered, or with a refusal, or the subject token could not be read.
     Failed,
-    /// Before a token was asked for: the identity is not one that was meant (`--expect-principal`, a node's own).
+    /// Without a token that is used: the identity is not one that was meant (`--expect-principal`, a node's own).
     RefusedIdentity,
 }
 
@@ -129,7 +129,8 @@ pub trait TokenSource: Send + Sync {
     fn token(&self) -> BoxFuture<'_, Result<Token, TokenError>>;
 
     /// Says that a server refused this token (UNAUTHENTICATED). The next [`TokenSource::token`] fetches anew, unless the
-    /// token in memory is another one already, or one was fetched anew for the same reason a moment ago.
+    /// token in memory is another one already, or one was fetched anew for the same reason a moment ago. If no other can
+    /// be had, the old one is given until its end: one endpoint that refuses it must not take it from all others.
     fn refused(&self, token: &Token);
 
     /// Google's name for the identity, as far as it is known: `NAME@PROJECT.iam.gserviceaccount.com`; of a federated one

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: many callers share one fetch; every wait is bounded; a token that ends soon is fetched anew while callers
 //! go on with the old one; nothing is fetched when nobody calls; after a failure, whatever it was, comes a pause that
-//! doubles, and then another try; a refused token is fetched anew, but not again and again.
+//! doubles, and then another try; a refused token is fetched anew, but not again and again, and is better than none.
 
 use futures::{
     FutureExt,
@@ -73,8 +73,11 @@ struct State {
 
 type Fetching = Shared<BoxFuture<'static, Result<Token, TokenError>>>;
 
+#[derive(Clone)]
 struct Held {
     token: Token,
+    /// A server refused it: another one is worth waiting for.
+    refused: bool,
     refresh_from: Instant,
     good_until: Instant,
 }
@@ -110,18 +113,26 @@ impl TokenKeeper {
         let mut state = self.0.lock();
         let now = (self.0.clock)();
         let held = state.held.as_ref().filter(|held| now < held.good_until);
-        let (token, fresh) = match held {
-            Some(held) => (Some(held.token.clone()), now < held.refresh_from),
-            None => (None, false),
-        };
+        let held = held.cloned();
         let paused = state.failed.as_ref().filter(|(_, until)| now < *until);
-        match (token, paused) {
-            (Some(token), paused) => {
-                if !fresh && paused.is_none() {
+        match (held, paused) {
+            (Some(held), None) if held.refused => {
+                let (fetching, inner) = (self.0.fetching(&mut state), self.0.clone());
+                let instead = async move {
+                    let fetched = fetching.await;
+                    match (inner.clock)() < held.good_until {
+                        true => Ok(fetched.unwrap_or(held.token)),
+                        false => fetched,
+                    }
+                };
+                instead.boxed()
+            }
+            (Some(held), paused) => {
+                if now >= held.refresh_from && paused.is_none() {
                     // Goes on in the background.
                     drop(self.0.fetching(&mut state));
                 }
-                ready(Ok(token)).boxed()
+                ready(Ok(held.token)).boxed()
             }
             (None, Some((error, _))) => ready(Err(error.clone())).boxed(),
             (None, None) => self.0.fetching(&mut state).boxed(),
@@ -132,12 +143,13 @@ impl TokenKeeper {
     pub fn refused(&self, token: &Token) {
         let mut state = self.0.lock();
         let now = (self.0.clock)();
-        let current = state.held.as_ref().is_some_and(|held| held.token == *token);
         let paused = state.renewed.is_some_and(|renewed| {
             now.saturating_duration_since(renewed) < self.0.pace.refused_pause
         });
-        if current && !paused {
-            state.held = None;
+        if let Some(held) = state.held.as_mut().filter(|held| held.token == *token)
+            && !paused
+        {
+            held.refused = true;
             state.renewed = Some(now);
         }
     }
@@ -192,7 +204,18 @@ impl Inner {
                 FetchResult::Failed,
             ),
         };
+        let kept = self.keep(result, begun);
+        // Last: an observer that panics must not leave a fetch behind that never ends.
         self.observer.tell(outcome);
+        kept
+    }
+
+    /// Notes how a fetch that began then has ended.
+    fn keep(
+        &self,
+        result: Result<Fetched, TokenError>,
+        begun: Instant,
+    ) -> Result<Token, TokenError> {
         let mut state = self.lock();
         state.fetching = None;
         match result {
@@ -227,6 +250,7 @@ impl Held {
         let most = life * 4 / 5;
         Self {
             token: fetched.token,
+            refused: false,
             refresh_from: begun + most.max(life.saturating_sub(REFRESH_BEFORE_END)),
             good_until: begun + life.saturating_sub(LAST_USE_BEFORE_END.min(life / 10)),
         }

@@ -54,6 +54,11 @@ struct Kept {
 }
 
 fn kept(life: Duration, panicking: bool) -> Kept {
+    observed(life, panicking, |_| ())
+}
+
+/// `hear` gets how many fetches were told before.
+fn observed(life: Duration, panicking: bool, hear: impl Fn(usize) + Send + Sync + 'static) -> Kept {
     let credential = Arc::new(Counted {
         life,
         fetches: AtomicUsize::new(0),
@@ -69,7 +74,7 @@ fn kept(life: Duration, panicking: bool) -> Kept {
     let told = Arc::new(AtomicUsize::new(0));
     let counter = told.clone();
     let observer = FetchObserver::new(move |_| {
-        counter.fetch_add(1, Ordering::SeqCst);
+        hear(counter.fetch_add(1, Ordering::SeqCst));
     });
     let (began, hands) = (Instant::now(), Arc::<Hands>::default());
     let read = hands.clone();
@@ -143,6 +148,40 @@ async fn a_refresh_that_fails_leaves_the_old_token_to_its_end() {
     kept.fail(false);
     kept.hands.advance(Duration::from_secs(30));
     assert_eq!(kept.next().await, "token-4", "never for ever");
+}
+
+#[tokio::test]
+async fn a_refused_token_is_better_than_none() {
+    let kept = kept(Duration::from_secs(3600), false);
+    let first = kept.keeper.token().await.unwrap();
+    kept.fail(true);
+    kept.hands.advance(Duration::from_secs(3400));
+    assert_eq!(kept.next().await, "token-1");
+    kept.settle().await;
+    kept.keeper.refused(&first);
+    assert_eq!(kept.next().await, "token-1", "within the pause");
+    kept.hands.advance(Duration::from_secs(1));
+    assert_eq!(kept.next().await, "token-1", "after another failure");
+    assert_eq!(kept.fetches(), 3, "which it waited for");
+    kept.fail(false);
+    kept.hands.advance(Duration::from_secs(30));
+    assert_eq!(kept.next().await, "token-4", "not the refused one");
+
+    kept.keeper.refused(&Token::new("token-4").unwrap());
+    kept.fail(true);
+    kept.hands.advance(Duration::from_secs(3600));
+    assert_eq!(kept.next().await, "no token by a test: no", "its end");
+}
+
+#[tokio::test]
+async fn a_fetch_is_over_even_if_nobody_can_be_told() {
+    let kept = observed(Duration::from_secs(60), false, |before| {
+        assert!(before > 0, "the first one breaks");
+    });
+    kept.keeper.token().await.unwrap_err();
+    assert_eq!(kept.next().await, "token-1");
+    kept.hands.advance(Duration::from_secs(60));
+    assert_eq!(kept.next().await, "token-2");
 }
 
 #[tokio::test]
