@@ -21,7 +21,6 @@ pub(super) struct AuthorizedUser {
     client_id: String,
     client_secret: Secret,
     refresh_token: Secret,
-    scope: String,
 }
 
 impl AuthorizedUser {
@@ -36,17 +35,16 @@ impl AuthorizedUser {
             client_secret: fields.secret("client_secret")?,
             refresh_token: fields.secret("refresh_token")?,
             server: fields.token_server("token_uri", Some(OAUTH_SERVER), asking)?,
-            scope: asking.scopes.join(" "),
         })
     }
 
+    /// Asks for no scopes: left out, they are all that the person granted (RFC 6749, section 6), and others are refused.
     async fn refresh(&self) -> Result<Fetched, String> {
         let form = [
             ("grant_type", "refresh_token"),
             ("client_id", &self.client_id),
             ("client_secret", self.client_secret.text()),
             ("refresh_token", self.refresh_token.text()),
-            ("scope", &self.scope),
         ];
         let named = |why: String| format!("refresh at {}: {why}", self.server.host());
         let answer = self.server.post_form(&form, None).await.map_err(named)?;
