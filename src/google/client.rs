@@ -153,7 +153,7 @@ impl OperationsClient {
             let request = connection.client.head(endpoint).send();
             match tokio::time::timeout(self.call_timeout, request).await {
                 Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) => Err(network_error::from_reqwest(&error, host(endpoint), &[])),
+                Ok(Err(error)) => Err(network_error::from_reqwest(error, host(endpoint), &[])),
                 Err(_) => Err(self.timed_out(host(endpoint))),
             }
         });
@@ -217,7 +217,7 @@ impl OperationsClient {
             .unwrap_or_else(PoisonError::into_inner);
         known
             .connections(endpoint, overridden, &self.config)
-            .map_err(|error| network(&network_error::describe(&error, &[])))
+            .map_err(|error| network(&network_error::describe(error, &[])))
     }
 
     fn timed_out(&self, host: &str) -> CallError {
@@ -236,7 +236,7 @@ async fn exchange(
     token: &Token,
 ) -> Result<Answer, CallError> {
     let failed = |error: reqwest::Error| {
-        network_error::from_reqwest(&error, host(endpoint), &[token.secret()])
+        network_error::from_reqwest(error, host(endpoint), &[token.secret()])
     };
     let request = connection.client.request(method, url).headers(headers);
     let mut response = request.send().await.map_err(failed)?;

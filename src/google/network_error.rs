@@ -13,7 +13,7 @@ use super::{
 const MAX_QUOTE: usize = 160;
 
 /// What a failed request or a failed read of its answer means for the call.
-pub(super) fn from_reqwest(error: &reqwest::Error, host: &str, secrets: &[&str]) -> CallError {
+pub(super) fn from_reqwest(error: reqwest::Error, host: &str, secrets: &[&str]) -> CallError {
     if error.is_timeout() {
         let doing = if error.is_connect() {
             "no connection to"
@@ -28,7 +28,9 @@ pub(super) fn from_reqwest(error: &reqwest::Error, host: &str, secrets: &[&str])
 }
 
 /// What failed, from the innermost cause that is known.
-pub(super) fn describe(error: &reqwest::Error, secrets: &[&str]) -> String {
+pub(super) fn describe(error: reqwest::Error, secrets: &[&str]) -> String {
+    // The query of a subject token's address may hold a secret.
+    let error = &error.without_url();
     if let Some(wrong) = causes(error).find_map(tls_failure) {
         return format!("TLS: {wrong}");
     }
@@ -102,5 +104,22 @@ fn io_failure(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         Io::HostUnreachable | Io::NetworkUnreachable => Some("the network has no way to it"),
         Io::UnexpectedEof => Some("the connection was closed in mid-answer"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use reqwest::{ResponseBuilderExt, Url};
+
+    #[test]
+    fn no_query_is_shown() {
+        let url = Url::parse("https://issuer.example/token?code=hidden").unwrap();
+        let response = http::Response::builder().status(500).url(url);
+        let response = reqwest::Response::from(response.body("").unwrap());
+        let error = response.error_for_status().unwrap_err();
+        assert!(error.to_string().contains("hidden"), "{error}");
+        let described = describe(error, &[]);
+        assert!(!described.contains("hidden"), "{described}");
     }
 }

@@ -20,7 +20,7 @@ pub fn find_authorities() -> Result<(), String> {
     let built = reqwest::Client::builder().https_only(true).build();
     built
         .map(drop)
-        .map_err(|error| network_error::describe(&error, &[]))
+        .map_err(|error| network_error::describe(error, &[]))
 }
 
 /// Why the contents of `--ca-file` are no certificates.

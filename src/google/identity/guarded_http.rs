@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, header};
 use reqwest::{RequestBuilder, Url, redirect, retry, tls::Version};
 use serde_json::Value;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::secret::Secret;
 use crate::google::{client::USER_AGENT, endpoint::is_loopback, network_error, token::Token};
@@ -30,11 +30,18 @@ pub(super) struct Answer {
 }
 
 /// One address that is asked for tokens.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct GuardedHttp {
     client: reqwest::Client,
     url: Url,
     limit: Duration,
+}
+
+/// Only the host: a query may hold what opens the door.
+impl fmt::Debug for GuardedHttp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GuardedHttp").field(&self.host()).finish()
+    }
 }
 
 impl GuardedHttp {
@@ -62,7 +69,7 @@ impl GuardedHttp {
         };
         let client = builder
             .build()
-            .map_err(|error| network_error::describe(&error, &[]))?;
+            .map_err(|error| network_error::describe(error, &[]))?;
         Ok(Self { client, url, limit })
     }
 
@@ -144,7 +151,7 @@ async fn exchange(request: RequestBuilder) -> Result<Answer, String> {
         if error.is_timeout() {
             format!("no connection within {CONNECT_TIMEOUT:?}")
         } else {
-            network_error::describe(&error, &[])
+            network_error::describe(error, &[])
         }
     };
     let mut response = request.send().await.map_err(broke)?;
@@ -211,6 +218,14 @@ pub(super) fn token_url(text: &str) -> Result<Url, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_is_not_shown() {
+        crate::google::tls::install_provider();
+        let url = Url::parse("http://127.0.0.1:1/token?code=hidden").unwrap();
+        let http = GuardedHttp::new(url, Duration::from_secs(1)).unwrap();
+        assert_eq!(format!("{http:?}"), "GuardedHttp(\"127.0.0.1:1\")");
+    }
 
     #[test]
     fn forms_are_encoded() {

@@ -19,9 +19,6 @@ use crate::google::token::{Token, TokenError};
 /// The scope that a token needs to be shown to IAM Credentials, and no more.
 pub(super) const IAM_SCOPE: &str = "https://www.googleapis.com/auth/iam";
 
-/// What a user's refresh token was given for by `gcloud auth application-default login`; [`IAM_SCOPE`] is not among it.
-const USER_SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
-
 const URL_FIELD: &str = "service_account_impersonation_url";
 
 /// How long a generated token is to live: an hour, or what the file says (10 minutes to 12 hours).
@@ -129,8 +126,11 @@ impl Impersonation {
 /// The e-mail address in the path of a `generateAccessToken` URL.
 fn account(url: &str) -> Option<String> {
     let (before, account) = url.strip_suffix(":generateAccessToken")?.rsplit_once('/')?;
-    let good = before.ends_with("/serviceAccounts") && is_account(account) && account.contains('@');
-    good.then(|| account.to_owned())
+    // Some tools write the @ as URLs may.
+    let account = account.replace("%40", "@");
+    let good =
+        before.ends_with("/serviceAccounts") && is_account(&account) && account.contains('@');
+    good.then_some(account)
 }
 
 /// `impersonated_service_account` files, as `gcloud auth application-default login --impersonate-service-account` writes
@@ -151,11 +151,7 @@ impl ImpersonatedServiceAccount {
         let source = fields
             .object("source_credentials")?
             .ok_or_else(|| fields.wrong("source_credentials", "is missing"))?;
-        let scope = match source.required("type")?.as_str() {
-            "authorized_user" => USER_SCOPE,
-            _ => IAM_SCOPE,
-        };
-        let scopes = [scope.to_owned()];
+        let scopes = [IAM_SCOPE.to_owned()];
         let for_caller = Asking {
             scopes: &scopes,
             limit: asking.limit,
@@ -202,7 +198,8 @@ mod tests {
                 None,
             ),
             (format!("{BASE}:generateAccessToken"), None),
-            (format!("{BASE}a%40p:generateAccessToken"), None),
+            (format!("{BASE}a%40p:generateAccessToken"), Some("a@p")),
+            (format!("{BASE}a%2fp:generateAccessToken"), None),
             (
                 "https://iamcredentials.googleapis.com/a@p:generateAccessToken".to_owned(),
                 None,
