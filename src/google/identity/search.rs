@@ -105,14 +105,17 @@ fn unreadable(name: &str, error: &io::Error) -> TokenError {
 /// Reads a file of at most this many bytes of text. Anything but a file is refused: a pipe could be waited for without
 /// end.
 pub(super) fn read_capped(path: &Path, max: u64) -> io::Result<String> {
-    use std::io::Read;
-    if !fs::metadata(path)?.is_file() {
+    use std::{io::Read, os::unix::fs::OpenOptionsExt};
+    // Of what was opened, not of what had the name before; opening a pipe would else wait for its other end.
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
     let mut text = String::new();
-    let read = fs::File::open(path)?
-        .take(max + 1)
-        .read_to_string(&mut text);
+    let read = file.take(max + 1).read_to_string(&mut text);
     match read {
         Ok(length) if u64::try_from(length).is_ok_and(|length| length > max) => {
             Err(io::Error::other(format!("it is longer than {max} bytes")))
@@ -182,7 +185,12 @@ mod tests {
         }
         fs::write(&path, "0123456789").unwrap();
         assert_eq!(read_capped(&path, 10).unwrap(), "0123456789");
-        let error = read_capped(folder.path(), 10).unwrap_err().to_string();
-        assert!(error.contains("not a file"), "{error}");
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for odd in [folder.path(), &pipe] {
+            let error = read_capped(odd, 10).unwrap_err().to_string();
+            assert!(error.contains("not a file"), "{error}");
+        }
     }
 }
