@@ -1,18 +1,19 @@
 //! The operator's own identity on a metadata server that misbehaves exactly as told.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "support/credential_files.rs"]
+mod credential_files;
 #[path = "support/raw_http.rs"]
 mod raw_http;
 
+use credential_files::{EMAIL, Observed};
 use opcancel::google::{
     identity::{IdentityConfig, OperatorIdentity},
     tls,
-    token::{FetchObserver, TokenSource},
+    token::{FetchObserver, FetchResult, TokenSource},
 };
 use raw_http::{RawHttp, Reply, answer};
 use std::time::Duration;
-
-const EMAIL: &str = "opcancel@acme.iam.gserviceaccount.com";
 
 fn token_json(token: &str, expires_in: u64) -> String {
     let body =
@@ -22,12 +23,21 @@ fn token_json(token: &str, expires_in: u64) -> String {
 
 /// A metadata server with this e-mail address; the n-th question for a token gets what `token` says.
 async fn metadata(email: &str, token: impl Fn(usize) -> Reply + Send + Sync + 'static) -> RawHttp {
-    let email = answer("200 OK", email);
-    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let email = email.to_owned();
+    changing(move |_| email.clone(), token).await
+}
+
+/// The same, where the n-th question for the address gets what `email` says.
+async fn changing(
+    email: impl Fn(usize) -> String + Send + Sync + 'static,
+    token: impl Fn(usize) -> Reply + Send + Sync + 'static,
+) -> RawHttp {
+    let [named, asked] = [0, 0].map(std::sync::atomic::AtomicUsize::new);
     RawHttp::start(move |head, _| {
         assert!(head.contains("metadata-flavor: google\n"), "{head}");
         if head.starts_with("GET /computeMetadata/v1/instance/service-accounts/default/email ") {
-            Reply::Close(email.clone())
+            let before = named.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Reply::Close(answer("200 OK", &email(before)))
         } else {
             assert!(
                 head.starts_with(
@@ -67,13 +77,11 @@ async fn many_callers_share_one_fetch() {
         assert_eq!(token.unwrap().secret(), "token-1");
     }
     assert_eq!(identity.principal().as_deref(), Some(EMAIL));
-    assert_eq!(
-        (count(&server, "/email "), count(&server, "/token?")),
-        (1, 1)
-    );
     let heads = server.requests();
+    assert_eq!(heads.len(), 3);
     assert!(heads[0].contains("/email "), "who we are comes first");
     assert!(heads[1].contains("cloud-platform"), "{}", heads[1]);
+    assert!(heads[2].contains("/email "), "and comes last");
 }
 
 #[tokio::test]
@@ -101,6 +109,56 @@ async fn an_identity_that_nobody_meant_gets_no_token() {
     let server = metadata(node, |_| Reply::Close(token_json("token-1", 3600))).await;
     let identity = identity(&server, |c| c.expect_principal = Some(node.to_owned()));
     assert_eq!(identity.token().await.unwrap().secret(), "token-1");
+}
+
+#[tokio::test]
+async fn an_identity_that_changes_meanwhile_gets_no_token() {
+    for (after, said, result) in [
+        (
+            "1-compute@developer.gserviceaccount.com",
+            "the node's own service account",
+            FetchResult::RefusedIdentity,
+        ),
+        (
+            "other@acme.iam.gserviceaccount.com",
+            "its identity changed from",
+            FetchResult::Failed,
+        ),
+    ] {
+        let email = move |before| if before == 0 { EMAIL } else { after }.to_owned();
+        let server = changing(email, |_| Reply::Close(token_json("token-1", 3600))).await;
+        let us = Observed::of_metadata_server(server.address, |_| ()).unwrap();
+        let error = us.token().await.unwrap_err();
+        assert!(error.contains(said), "{error}");
+        assert_eq!(us.results(), [result]);
+        assert_eq!(count(&server, "/token?"), 1);
+        assert_eq!(us.identity.principal(), None);
+    }
+}
+
+#[tokio::test]
+async fn the_principal_is_that_of_the_last_token() {
+    let email = |before| match before {
+        0 | 1 => EMAIL.to_owned(),
+        _ => "other@acme.iam.gserviceaccount.com".to_owned(),
+    };
+    let server = changing(email, |n| match n {
+        0 => Reply::Close(token_json("token-1", 2)),
+        _ => Reply::Close(answer("403 Forbidden", "no")),
+    })
+    .await;
+    let us = Observed::of_metadata_server(server.address, |_| ()).unwrap();
+    us.token().await.unwrap();
+    // Two seconds later there is no token any more, since the new identity gets none.
+    let ended = async {
+        while us.token().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = Duration::from_secs(20);
+    tokio::time::timeout(limit, ended).await.unwrap();
+    assert!(count(&server, "/email ") > 2, "the other was named");
+    assert_eq!(us.identity.principal().as_deref(), Some(EMAIL));
 }
 
 #[tokio::test]
@@ -143,7 +201,7 @@ async fn a_server_that_hangs_is_left() {
     let server = metadata(EMAIL, |_| Reply::Hang(String::new())).await;
     let identity = identity(&server, |c| c.fetch_timeout = Duration::from_secs(1));
     let error = identity.token().await.unwrap_err().to_string();
-    assert!(error.contains("no answer within 1s"), "{error}");
+    assert!(error.contains("no answer within 500ms"), "{error}");
     // Nothing goes on behind the caller's back.
     let mut abandoned = server.abandoned.clone();
     abandoned.wait_for(|left| *left == 1).await.unwrap();
@@ -157,7 +215,7 @@ async fn a_caller_that_gives_up_does_not_stop_the_fetch() {
     assert_eq!(identity.token().await.unwrap().secret(), "token-1");
     assert_eq!(
         (count(&server, "/email "), count(&server, "/token?")),
-        (1, 1)
+        (2, 1)
     );
 }
 

@@ -57,6 +57,23 @@ async fn a_redirect_is_not_followed_and_the_subject_token_not_posted_again() {
 }
 
 #[tokio::test]
+async fn a_success_that_was_not_expected_is_not_quoted() {
+    let body = r#"{"access_token":"opaque-secret-1234567890","expires_in":3600}"#;
+    let server = RawHttp::start(|_, _| Reply::Close(answer("201 Created", body))).await;
+    let files = files();
+    let mut file = external_account(&server.url(), &files.subject_token());
+    for place in ["token exchange", "subject token's server"] {
+        let us = Observed::of_file(&files, &file, |_| ()).unwrap();
+        let error = us.token().await.unwrap_err();
+        assert!(
+            error.contains(place) && error.ends_with("HTTP 201"),
+            "{error}"
+        );
+        file["credential_source"] = serde_json::json!({"url": format!("{}/subject", server.url())});
+    }
+}
+
+#[tokio::test]
 async fn neither_the_metadata_server_nor_iam_may_redirect() {
     let elsewhere = RawHttp::start(|_, _| Reply::Close(token_json("3600"))).await;
     let redirect = format!(
@@ -121,10 +138,83 @@ async fn a_server_that_hangs_in_mid_answer_is_left() {
     })
     .unwrap();
     let error = us.token().await.unwrap_err();
-    assert!(error.contains("no answer within 300ms"), "{error}");
+    assert!(error.contains("no answer within 150ms"), "{error}");
     let mut abandoned = server.abandoned.clone();
     abandoned.wait_for(|left| *left == 1).await.unwrap();
     assert_eq!(us.results(), [FetchResult::Failed]);
+}
+
+#[tokio::test]
+async fn the_server_that_is_silent_is_named() {
+    let server = RawHttp::start(|request, _| match request.starts_with("POST /v1/token ") {
+        true => Reply::Close(token_json("3600")),
+        false => Reply::Hang(String::new()),
+    })
+    .await;
+    let files = files();
+    let file = impersonating(&server.url(), &files.subject_token());
+    let us =
+        Observed::of_file(&files, &file, |c| c.fetch_timeout = Duration::from_secs(2)).unwrap();
+    let error = us.token().await.unwrap_err();
+    assert!(
+        error.contains(&format!("impersonating {EMAIL}")) && error.contains("no answer within 1s"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn an_echoed_subject_token_is_not_shown_in_any_spelling() {
+    let saml = "PHNhbWxwOlJlc3BvbnNl+IHhtbG5z/OnNhbWxwPSJ1cm46/b2FzaXM6+bmFtZXM=";
+    for spelling in [
+        saml.to_owned(),
+        saml.replace('+', "%2B")
+            .replace('/', "%2F")
+            .replace('=', "%3D"),
+        saml.replace('+', "%2b")
+            .replace('/', "%2f")
+            .replace('=', "%3d"),
+    ] {
+        let reply = answer(
+            "400 Bad Request",
+            &format!("bad subject_token={spelling}&scope=x"),
+        );
+        let server = RawHttp::start(move |_, _| Reply::Close(reply.clone())).await;
+        let files = files();
+        files.write_subject_token(saml);
+        let mut file = external_account(&server.url(), &files.subject_token());
+        file["subject_token_type"] = serde_json::json!("urn:ietf:params:oauth:token-type:saml2");
+        let us = Observed::of_file(&files, &file, |_| ()).unwrap();
+        let error = us.token().await.unwrap_err();
+        assert!(
+            error.ends_with("HTTP 400: bad subject_token=[token removed]&scope=x"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_echoed_authorization_of_a_client_is_not_shown() {
+    // The base64 of "an-id:a-client-secret".
+    let reply = answer(
+        "401 Unauthorized",
+        "bad Basic YW4taWQ6YS1jbGllbnQtc2VjcmV0.",
+    );
+    let server = RawHttp::start(move |_, _| Reply::Close(reply.clone())).await;
+    let files = files();
+    let mut file = external_account(&server.url(), &files.subject_token());
+    file["client_id"] = serde_json::json!("an-id");
+    file["client_secret"] = serde_json::json!("a-client-secret");
+    let us = Observed::of_file(&files, &file, |_| ()).unwrap();
+    let error = us.token().await.unwrap_err();
+    assert!(
+        // The server keeps heads in lower case.
+        server.requests()[0].contains("basic yw4tawq6ys1jbgllbnqtc2vjcmv0"),
+        "it was sent"
+    );
+    assert!(
+        error.ends_with("HTTP 401: bad Basic [token removed]"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -214,8 +304,8 @@ async fn proxies_of_the_environment_are_ignored() {
     us.token().await.unwrap_err();
     assert_eq!(
         server.requests().len(),
-        3,
-        "two over HTTP and the question who we are"
+        4,
+        "two over HTTP and the two questions who we are"
     );
 }
 

@@ -46,7 +46,7 @@ pub struct IdentityConfig {
     pub expect_principal: Option<String>,
     /// Scopes of the tokens.
     pub scopes: Vec<String>,
-    /// Limit for one fetch with all of its requests, and for each of them.
+    /// Limit for one fetch with all of its requests; half of it for each, so that the message names who is silent.
     pub fetch_timeout: Duration,
     /// Pause after a first failure; it doubles up to `max_pause`. A pod's metadata server needs some seconds to start.
     pub min_pause: Duration,
@@ -88,11 +88,12 @@ impl OperatorIdentity {
     /// fetch: a subject token that is not there yet, a server that does not answer.
     pub fn new(config: IdentityConfig, observer: FetchObserver) -> Result<Self, TokenError> {
         let expected = config.expect_principal;
+        let limit = config.fetch_timeout / 2;
         let loaded = match search::find(&config.environment)? {
             Found::File { name, text } => {
                 let asking = Asking {
                     scopes: &config.scopes,
-                    limit: config.fetch_timeout,
+                    limit,
                 };
                 let loaded = credential_file::load(&name, &text, asking)?;
                 let (source, principal) =
@@ -106,7 +107,7 @@ impl OperatorIdentity {
                     config.environment.metadata_host.as_deref(),
                     &config.scopes,
                     expected,
-                    config.fetch_timeout,
+                    limit,
                 )?),
                 quota_project: None,
             },
