@@ -2,8 +2,8 @@
 
 use super::{ObjectView, Spec, ending::Ending, failure::Failure};
 use crate::{
-    api::{Call, GROUP, ObservedOperation, Outcome, Reason, VERSION},
-    google::answer::ErrorKind,
+    api::{Call, GROUP, IdentityKind, ObservedOperation, Outcome, Reason, VERSION},
+    google::{answer::ErrorKind, catalogue::DEFAULT_SERVICE},
 };
 
 /// The longest message of a condition, in bytes: Helm and kubectl print it on one line.
@@ -22,25 +22,46 @@ pub fn cut(mut text: String) -> String {
     text
 }
 
-/// The grant that would allow it, ready to be applied.
+/// The grant that would allow it, ready to be applied by any kubectl; what is lacking, if that would be too long.
 pub fn no_grant(object: &ObjectView, spec: &Spec) -> String {
     let (namespace, project, service) = (&object.namespace, &spec.project, &spec.service);
-    let identity = spec.identity_kind().name();
-    let services = if service == "dialogflow" {
+    let (name, identity) = (grant_name(namespace, spec), spec.identity_kind().name());
+    let services = if service == DEFAULT_SERVICE {
         String::new()
     } else {
-        format!(", services: [{service}]")
+        format!(r#""services":["{service}"],"#)
     };
-    let manifest = format!(
-        "No grant. An administrator can apply: {{apiVersion: {GROUP}/{VERSION}, kind: CancellationGrant, metadata: \
-         {{name: {namespace}}}, spec: {{namespaces: [{namespace}], projects: [\"{project}\"]{services}, identities: [{identity}]}}}}"
+    // JSON, because kubectl 1.32 takes whatever begins with a brace for it. Nothing in these names needs an escape.
+    let message = format!(
+        r#"No grant. An admin can apply: {{"apiVersion":"{GROUP}/{VERSION}","kind":"CancellationGrant","metadata":{{"name":"{name}"}},"spec":{{"namespaces":["{namespace}"],"projects":["{project}"],{services}"identities":["{identity}"]}}}}"#
     );
-    if manifest.len() <= LONGEST {
-        return manifest;
+    if message.len() <= LONGEST && is_object_name(&name) {
+        return message;
     }
     cut(format!(
         "No CancellationGrant has namespace {namespace}, project {project}, service {service} and identity {identity} together"
     ))
+}
+
+/// A name for that grant which one for anything else does not get: to apply it must take nothing away.
+///
+/// Dots stand between the parts. Namespaces have none, and projects only in a domain, whose colon no object's name may have.
+fn grant_name(namespace: &str, spec: &Spec) -> String {
+    let mut name = format!("{namespace}.{}", spec.project.replace(':', "."));
+    if spec.service != DEFAULT_SERVICE {
+        name = format!("{name}.{}", spec.service);
+    }
+    if spec.identity_kind() == IdentityKind::ServiceAccount {
+        name += ".service-account";
+    }
+    name
+}
+
+/// Whether Kubernetes takes it as a name: a project may end with a hyphen, and a part of a name may not. The message is
+/// shorter than names may be.
+fn is_object_name(name: &str) -> bool {
+    name.split('.')
+        .all(|part| !part.is_empty() && !part.starts_with('-') && !part.ends_with('-'))
 }
 
 /// The controller cannot act as a ServiceAccount.
@@ -61,6 +82,15 @@ pub fn failure(failure: &Failure, spec: &Spec) -> String {
     };
     let cure = cure(failure, spec);
     let text = error.message.trim_end_matches('.');
+    if error.kind == ErrorKind::Token {
+        // It was no answer of Google's, and its text says what to do, as in /readyz.
+        let text = if text.is_empty() {
+            "none could be had"
+        } else {
+            text
+        };
+        return cut(format!("{call}: {text}"));
+    }
     let separator = if text.is_empty() || cure.is_empty() {
         ""
     } else {
@@ -88,20 +118,19 @@ fn cure(failure: &Failure, spec: &Spec) -> String {
     match (error.kind, error.reason.as_deref()) {
         (_, Some("SERVICE_DISABLED")) => format!("Enable the {} API in {consumer}", spec.service),
         (_, Some("USER_PROJECT_DENIED")) => {
-            format!("Grant the identity roles/serviceusage.serviceUsageConsumer in {consumer}, or change --quota-project")
+            format!("Grant roles/serviceusage.serviceUsageConsumer in {consumer} to the identity, or change --quota-project")
         }
         (_, Some("SECURITY_POLICY_VIOLATED")) => {
             "Allow the identity in the VPC Service Controls perimeter of the project".to_owned()
         }
         (ErrorKind::PermissionDenied, _) => match error.metadata.get("permission") {
-            Some(permission) => format!("Grant the identity {permission} in project {}", spec.project),
+            Some(permission) => format!("Grant the permission {permission} in project {} to the identity", spec.project),
             None => format!(
-                "Grant the identity a role in project {} (verify; start from roles/dialogflow.admin)",
+                "Grant a role in project {} to the identity (verify; start from roles/dialogflow.admin)",
                 spec.project
             ),
         },
         (ErrorKind::Unauthenticated, _) => "Google does not accept the token; a new one is tried".to_owned(),
-        (ErrorKind::Token, _) => "No access token could be had".to_owned(),
         (ErrorKind::NotFound, _) if failure.call == Call::Get => {
             "The API does not know the operation (new ones may take minutes); check name and location".to_owned()
         }

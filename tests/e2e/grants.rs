@@ -8,7 +8,10 @@ use operations_emulator::{
 };
 use serde_json::json;
 
-use crate::support::world::{World, of_operation, operation};
+use crate::support::{
+    cluster::{json_of, kubectl_as_admin, kubectl_of, kubectls},
+    world::{World, of_operation, operation},
+};
 
 #[test]
 fn only_a_grant_of_this_namespace_project_service_and_identity_allows_it() {
@@ -177,7 +180,11 @@ fn not_granted_any_more_at_the_deadline_ends_without_a_call() {
 
 #[test]
 fn not_granted_asks_for_no_token_and_makes_no_call_until_the_grant_is_there() {
-    let world = World::without_grant("ungranted", [("op", Script::default())]);
+    // A short name: what is too long for a message is told in words.
+    let world = World::without_grant("none", [("op", Script::default())]);
+    let own = world.namespace.name.clone();
+    let elsewhere = json!({"projects": ["other-prod"], "identities": ["Operator"]});
+    world.grant_spec(&own, &elsewhere);
     let tokens = world.emulator.metadata_requests().len();
     world.cancel("op", &[]);
     world.wait(&["op"], "condition=Authorized=False");
@@ -204,12 +211,20 @@ fn not_granted_asks_for_no_token_and_makes_no_call_until_the_grant_is_there() {
     );
     assert_eq!(world.status_writes("op").len(), 1);
 
-    // The message holds the grant, ready to be applied.
+    // The message holds the grant, ready to be applied with any kubectl, and applying it takes nothing away.
     let message = object.message("Ready");
     let (_, manifest) = message
         .split_once("can apply: ")
         .unwrap_or_else(|| panic!("{message}"));
-    crate::support::cluster::kubectl_as_admin(&["apply", "--filename=-"], manifest).unwrap();
+    for kubectl in kubectls() {
+        kubectl_of(&kubectl, &["apply", "--filename=-"], manifest).unwrap();
+    }
+    let before = kubectl_as_admin(&["get", "cancellationgrant", &own, "-o=json"], "").unwrap();
+    assert_eq!(
+        json_of(&before)["spec"]["projects"],
+        elsewhere["projects"],
+        "the other grant is still there"
+    );
     let object = world.finished("op");
     assert_eq!(
         (object.outcome().as_str(), world.posts("op")),

@@ -10,7 +10,7 @@ use operations_emulator::{EndResult, Fault, FaultCall, RpcCode, Script};
 use serde_json::json;
 
 use crate::support::{
-    cluster::{cluster, root},
+    cluster::{cluster, kubectls, root},
     world::{World, operation},
 };
 
@@ -29,11 +29,7 @@ impl Waiter {
             .control_plane
             .service_account_kubeconfig(namespace, "tenant")
             .unwrap();
-        let ours = cluster().control_plane.kubectl().to_owned();
-        let theirs = ["/usr/bin/kubectl", "/usr/local/bin/kubectl"].map(PathBuf::from);
-        let there = theirs.into_iter().filter(|path| path.exists());
-        std::iter::once(ours)
-            .chain(there)
+        kubectls()
             .map(|kubectl| {
                 let folder = tempfile::tempdir().unwrap();
                 std::os::unix::fs::symlink(kubectl, folder.path().join("kubectl")).unwrap();

@@ -152,6 +152,22 @@ pub fn kubectl_as_admin(arguments: &[&str], input: &str) -> Result<String, Strin
     ))
 }
 
+/// The kubectl that is built here, and the user's own if there is one: people have older ones.
+pub fn kubectls() -> impl Iterator<Item = PathBuf> {
+    let ours = cluster().control_plane.kubectl().to_owned();
+    let theirs = ["/usr/bin/kubectl", "/usr/local/bin/kubectl"].map(PathBuf::from);
+    std::iter::once(ours).chain(theirs.into_iter().filter(|path| path.exists()))
+}
+
+/// Runs one of them as the administrator, with `input`.
+pub fn kubectl_of(program: &Path, arguments: &[&str], input: &str) -> Result<String, String> {
+    let mut command = Command::new(program);
+    command
+        .env("KUBECONFIG", cluster().control_plane.kubeconfig())
+        .args(arguments);
+    told(fed(&mut command, input))
+}
+
 /// Reads what kubectl printed as JSON.
 pub fn json_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))

@@ -4,6 +4,7 @@ mod budget;
 mod cancel_answers;
 mod get_answers;
 mod interleavings;
+mod messages;
 mod properties;
 mod recovery;
 mod simulation;

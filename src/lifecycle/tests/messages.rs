@@ -1,0 +1,126 @@
+//! What people are told to do, as they would do it.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::simulation::{error, object, spec};
+use crate::{
+    api::Call,
+    google::answer::{CallError, ErrorKind},
+    lifecycle::{Spec, failure::Failure, message},
+};
+
+/// The grant in the message, if it has one.
+fn grant(namespace: &str, spec: &Spec) -> Option<Value> {
+    let mut object = object();
+    object.namespace = namespace.to_owned();
+    let message = message::no_grant(&object, spec);
+    assert!(message.len() <= 256, "{message}");
+    let (_, grant) = message.split_once("can apply: ")?;
+    Some(serde_json::from_str(grant).unwrap())
+}
+
+fn of_project(project: &str) -> Spec {
+    Spec {
+        project: project.to_owned(),
+        ..spec()
+    }
+}
+
+#[test]
+fn the_grant_to_apply_is_json_and_has_a_name_of_its_own() {
+    assert_eq!(
+        grant("contact-center", &of_project("acme-prod")).unwrap(),
+        json!({
+            "apiVersion": "opcancel.github.io/v1alpha1",
+            "kind": "CancellationGrant",
+            "metadata": {"name": "contact-center.acme-prod"},
+            "spec": {"namespaces": ["contact-center"], "projects": ["acme-prod"], "identities": ["Operator"]},
+        })
+    );
+    let other_service = Spec {
+        service: "speech".into(),
+        ..of_project("p")
+    };
+    let as_tenant = Spec {
+        service_account_name: Some("deployer".into()),
+        ..of_project("p")
+    };
+    // Each would take away what the others grant, if they had one name.
+    let grants = [
+        ("a", of_project("p")),
+        ("a", of_project("b-p")),
+        ("a-b", of_project("p")),
+        ("a", of_project("example.com:p")),
+        ("a", of_project("example.com.p:x")),
+        ("a", other_service.clone()),
+        ("a", as_tenant.clone()),
+    ]
+    .map(|(namespace, spec)| grant(namespace, &spec).unwrap());
+    let names: BTreeSet<_> = grants
+        .iter()
+        .map(|grant| grant["metadata"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names.len(), grants.len(), "{names:?}");
+    assert_eq!(
+        grant("a", &other_service).unwrap()["spec"]["services"],
+        json!(["speech"])
+    );
+    assert_eq!(
+        grant("a", &as_tenant).unwrap()["spec"]["identities"],
+        json!(["ServiceAccount"])
+    );
+    assert_eq!(
+        grant(&"n".repeat(63), &of_project("acme-prod")),
+        None,
+        "what is too long to be applied is told in words"
+    );
+}
+
+proptest! {
+    #[test]
+    fn a_grant_that_is_shown_can_be_applied(namespace in "[a-z0-9]([a-z0-9-]{0,12}[a-z0-9])?", project in "([a-z0-9][a-z0-9.-]{0,9}:)?[a-z0-9][a-z0-9-]{0,14}") {
+        let Some(grant) = grant(&namespace, &of_project(&project)) else {
+            return Ok(());
+        };
+        // The rule of Kubernetes for objects' names: DNS subdomains.
+        let name = grant["metadata"]["name"].as_str().unwrap();
+        let good = name.len() <= 253 && name.split('.').all(|part| {
+            let mut ends = [part.chars().next(), part.chars().last()].into_iter();
+            ends.all(|end| end.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit()))
+                && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        });
+        prop_assert!(good, "{}", name);
+        prop_assert_eq!(&grant["spec"]["projects"], &json!([project]));
+    }
+}
+
+fn told(error: CallError) -> String {
+    let now = object().created;
+    let call = Call::Get;
+    message::failure(&Failure::next(None, call, error, now), &spec())
+}
+
+#[test]
+fn a_failure_says_what_to_give_to_whom() {
+    let mut denied = error(ErrorKind::PermissionDenied);
+    assert_eq!(
+        told(denied.clone()),
+        "get: PERMISSION_DENIED: Grant a role in project acme-prod to the identity (verify; start from roles/dialogflow.admin). as told"
+    );
+    denied.metadata = [("permission".into(), "dialogflow.operations.get".into())].into();
+    assert_eq!(
+        told(denied),
+        "get: PERMISSION_DENIED: Grant the permission dialogflow.operations.get in project acme-prod to the identity. as told"
+    );
+    let token = CallError {
+        message: "the metadata server's identity is somebody else's".into(),
+        ..error(ErrorKind::Token)
+    };
+    assert_eq!(
+        told(token),
+        "token: the metadata server's identity is somebody else's"
+    );
+}
