@@ -48,7 +48,7 @@ pub fn describe(error: &Error) -> String {
                 .and_then(|at| message.get(at..))
             {
                 Some(unknown) => format!(
-                    "HTTP {}: {unknown}: the CRDs are older than this controller: kubectl apply -f crds/",
+                    "HTTP {}: {unknown}: the CRDs are older than this controller: apply this release's crds/ (docs/upgrade.md)",
                     status.code
                 ),
                 None if status.code == 403 => {
@@ -103,7 +103,7 @@ mod tests {
         let described = describe(&refused(&message));
         assert_eq!(
             described,
-            "HTTP 422: strict decoding error: unknown field \"status.newer\": the CRDs are older than this controller: kubectl apply -f crds/"
+            "HTTP 422: strict decoding error: unknown field \"status.newer\": the CRDs are older than this controller: apply this release's crds/ (docs/upgrade.md)"
         );
     }
 

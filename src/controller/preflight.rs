@@ -62,7 +62,7 @@ async fn check(client: &Client, namespaces: &[String]) -> Result<(), String> {
 /// Whether the served CRDs have every field that this program stores: by the OpenAPI schema, which everybody may read.
 async fn check_schemas(client: &Client) -> Result<(), String> {
     let path = format!("/openapi/v3/apis/{GROUP}/{VERSION}");
-    let missing = "the CRDs are missing: kubectl apply -f crds/";
+    let missing = "the CRDs are missing: apply this release's crds/ (docs/upgrade.md)";
     let request = http::Request::get(&path)
         .body(Vec::new())
         .map_err(|error| error.to_string())?;
@@ -104,7 +104,7 @@ async fn check_schemas(client: &Client) -> Result<(), String> {
         lacking_fields(ours, schema, "", &mut lacking);
         if let Some(field) = lacking.first() {
             return Err(format!(
-                "the CRD of {kind} is older than this controller (it lacks {field}{}): kubectl apply -f crds/",
+                "the CRD of {kind} is older than this controller (it lacks {field}{}): apply this release's crds/ (docs/upgrade.md)",
                 if lacking.len() > 1 {
                     format!(" and {} more fields", lacking.len() - 1)
                 } else {

@@ -129,8 +129,8 @@ impl Watching {
         };
         let advice = match status_code(error) {
             Some(403) => "its ServiceAccount needs list and watch",
-            Some(404) => "the CRDs are missing: kubectl apply -f crds/",
-            Some(400) => "the CRDs may be outdated: kubectl apply -f crds/",
+            Some(404) => "the CRDs are missing: apply this release's crds/ (docs/upgrade.md)",
+            Some(400) => "the CRDs may be outdated: apply this release's crds/ (docs/upgrade.md)",
             Some(401) => "the controller's credentials are not accepted",
             _ => "tried again",
         };

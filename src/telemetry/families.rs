@@ -79,7 +79,7 @@ impl Families {
         add(
             registry,
             "google_requests",
-            "Answered calls to Google APIs by method and status",
+            "Calls to Google APIs that ended, by method and status",
             self.requests.clone(),
         );
         add(

@@ -10,14 +10,30 @@ use std::{
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 /// What a block that no test can execute begins with.
-const NOT_EXECUTED: [&str; 3] = [
+const NOT_EXECUTED: [&str; 4] = [
     "# Needs Google.",
     "# Needs a cluster with nodes.",
     "# Needs a registry.",
+    "# Needs a scanner.",
 ];
 
+/// What a task's command begins with. CI runs the tasks, and their output is not compared: see `cargo.sh`.
+const TASK: &str = "cargo xtask ";
+
 /// Languages that would hide a command from this test.
-const HIDDEN: [&str; 6] = ["", "bash", "shell", "zsh", "shell-session", "sh-session"];
+const HIDDEN: [&str; 8] = [
+    "",
+    "indented",
+    "bash",
+    "shell",
+    "zsh",
+    "console",
+    "shell-session",
+    "sh-session",
+];
+
+/// What a command looks like beside its output, where this test would not see it.
+const PROMPT: &str = "$ ";
 
 /// What the cluster has when a page's first command runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,17 +165,27 @@ impl Page {
         text: String,
         after_commands: bool,
     ) -> bool {
+        if language != "sh"
+            && text
+                .lines()
+                .any(|text| text.trim_start().starts_with(PROMPT))
+        {
+            self.faults.push(format!(
+                "line {line}: a line begins with {PROMPT:?}: commands stand in a block of their own, in sh"
+            ));
+        }
         match language {
             "sh" => {
                 let first = text.lines().next().unwrap_or_default();
                 let excuse = NOT_EXECUTED.into_iter().find(|excuse| first == *excuse);
+                let is_task = text.lines().all(|line| line.starts_with(TASK));
                 self.blocks.push(Block {
                     line,
                     commands: text,
                     excuse,
                     shown: None,
                 });
-                return excuse.is_none();
+                return excuse.is_none() && !is_task;
             }
             "text" if after_commands => {
                 let block = self.blocks.last_mut().unwrap();
@@ -262,4 +288,26 @@ fn commands_their_output_and_anchors_are_found() {
 fn a_page_that_hides_its_commands_is_at_fault() {
     let page = Page::parse(Path::new("a.md"), "```bash\nrm\n```\n\n```sh\ntrue\n```\n");
     assert_eq!(page.faults.len(), 2, "{:?}", page.faults);
+    for hidden in [
+        "```console\nrm\n```\n",
+        "text\n\n    rm\n",
+        "```text\n$ rm\ngone\n```\n",
+        "- item\n\n  ```yaml\n  a: b\n    $ rm\n  ```\n",
+    ] {
+        let page = Page::parse(Path::new("a.md"), hidden);
+        assert_eq!(page.faults.len(), 1, "{hidden}: {:?}", page.faults);
+    }
+}
+
+#[test]
+fn the_output_of_a_task_is_not_compared() {
+    let text = "<!-- commands start from: nothing -->\n```sh\ncargo xtask demo # all of it\n```\n\n```text\nmuch\n```\n";
+    let page = Page::parse(Path::new("a.md"), text);
+    assert!(page.is_executed() && page.faults.is_empty() && page.blocks[0].shown.is_none());
+    let text = text.replace("# all of it", "\nkubectl get pods");
+    assert!(
+        Page::parse(Path::new("a.md"), &text).blocks[0]
+            .shown
+            .is_some()
+    );
 }

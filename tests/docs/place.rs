@@ -19,8 +19,8 @@ use xtask::{
 };
 
 use super::{
-    page::{self, Start},
-    shell::Place,
+    page::{self, Page, Start},
+    shell::{self, Place},
     support::cluster::{root, runtime},
 };
 
@@ -28,7 +28,7 @@ use super::{
 pub struct Stage {
     _node: Node,
     _emulator: Emulator,
-    _control_plane: ControlPlane,
+    control_plane: ControlPlane,
     scratch: TempDir,
     variables: Vec<(String, String)>,
 }
@@ -46,17 +46,20 @@ impl Stage {
         let control_plane = ControlPlane::start(Options::default()).map_err(failed)?;
         let emulator = start_emulator()?;
         let node = start_node(&control_plane, &emulator)?;
-        if start == Start::Installed {
-            install(&control_plane)?;
-        }
-        let variables = variables(&control_plane, scratch.path());
-        Ok(Self {
+        let mut variables = variables(&control_plane, scratch.path());
+        // As `cargo xtask control-plane --node` tells it.
+        variables.push(("EMULATOR_ADMIN".into(), emulator.admin_url().to_owned()));
+        let stage = Self {
             _node: node,
             _emulator: emulator,
-            _control_plane: control_plane,
+            control_plane,
             scratch,
             variables,
-        })
+        };
+        if start == Start::Installed {
+            install(&stage.control_plane, &stage.place(false))?;
+        }
+        Ok(stage)
     }
 
     /// Where the commands run.
@@ -100,22 +103,26 @@ fn start_node(control_plane: &ControlPlane, emulator: &Emulator) -> Result<Node,
     Node::start(control_plane, options).map_err(failed)
 }
 
-/// Does what docs/install.md tells.
-fn install(control_plane: &ControlPlane) -> Result<(), String> {
-    let manifests = root().join("deploy/install.yaml").display().to_string();
+/// Does what docs/install.md tells, with its own commands for one file: what people do later must fit what they have done.
+fn install(control_plane: &ControlPlane, place: &Place) -> Result<(), String> {
+    let path = Path::new("docs/install.md");
+    let mut page = Page::parse(path, &fs::read_to_string(root().join(path)).unwrap());
+    page.blocks
+        .retain(|block| block.commands.contains("deploy/install.yaml"));
+    assert_eq!(page.blocks.len(), 1, "docs/install.md installs one file");
+    shell::execute(&page, place, shell::LIMIT)?;
     let deployment = [
         "deployment/opcancel-controller",
         "--namespace=opcancel-system",
     ];
     for arguments in [
-        &["apply", "--server-side", "--filename", &manifests][..],
         &[
             "wait",
             "--for=condition=Established",
             "--timeout=30s",
             "crd",
             "--all",
-        ],
+        ][..],
         &[
             "rollout",
             "status",

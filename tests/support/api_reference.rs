@@ -49,6 +49,7 @@ pub fn page(crds: &[CustomResourceDefinition]) -> String {
 fn columns(crd: &CustomResourceDefinition, page: &mut String) {
     let version = &crd.spec.versions[0];
     page.push_str("\n### In kubectl\n\n");
+    let mut said = Vec::new();
     if let Some(short) = crd
         .spec
         .names
@@ -56,7 +57,7 @@ fn columns(crd: &CustomResourceDefinition, page: &mut String) {
         .as_ref()
         .filter(|names| !names.is_empty())
     {
-        page.push_str(&format!("Short name: `{}`. ", short.join("`, `")));
+        said.push(format!("Short name: `{}`.", short.join("`, `")));
     }
     let selectable: Vec<_> = version
         .selectable_fields
@@ -65,12 +66,16 @@ fn columns(crd: &CustomResourceDefinition, page: &mut String) {
         .map(|field| format!("`{}`", field.json_path.trim_start_matches('.')))
         .collect();
     if !selectable.is_empty() {
-        page.push_str(&format!(
+        said.push(format!(
             "`--field-selector` knows {}.",
             selectable.join(" and ")
         ));
     }
-    page.push_str("\n\n| column | shown | from | meaning |\n|---|---|---|---|\n");
+    if !said.is_empty() {
+        page.push_str(&said.join(" "));
+        page.push_str("\n\n");
+    }
+    page.push_str("| column | shown | from | meaning |\n|---|---|---|---|\n");
     for column in version.additional_printer_columns.iter().flatten() {
         let shown = if column.priority.unwrap_or(0) == 0 {
             "always"

@@ -67,10 +67,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         let emulator = Emulator::start(&control_plane, &programs, "100ms")?;
         let node = stand_ins::start_node(&control_plane, &programs, &emulator)?;
         println!("  a node runs the image opcancel-controller, behind operations-emulator");
-        println!(
-            "  all that Google was asked: {}/admin/requests",
-            emulator.admin_url
-        );
+        println!("  export EMULATOR_ADMIN={}", emulator.admin_url);
+        println!("  all that Google was asked: curl $EMULATOR_ADMIN/admin/requests");
         Some(node)
     } else {
         None

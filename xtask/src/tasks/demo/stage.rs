@@ -45,9 +45,14 @@ impl Stage {
             interrupt.or(Emulator::start(&control_plane, &programs, latency))
         })?;
         let node = stand_ins::start_node(&control_plane, &programs, &emulator)?;
-        step(&format!("kubectl apply -k {OVERLAY}"), || {
+        step(&format!("kubectl apply --server-side -k {OVERLAY}"), || {
             let folder = cargo::root().join(OVERLAY);
-            interrupt.or(control_plane.run_kubectl(&["apply", "-k", &folder.to_string_lossy()]))
+            interrupt.or(control_plane.run_kubectl(&[
+                "apply",
+                "--server-side",
+                "-k",
+                &folder.to_string_lossy(),
+            ]))
         })?;
         let admin = step("opcancel-controller rolled out", || {
             interrupt.or(roll_out(&control_plane, &node))
