@@ -48,6 +48,7 @@ fn yaml(crd: &CustomResourceDefinition) -> String {
 fn the_generated_files_are_what_the_types_say() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let reference = api_reference::page(&crds().map(|(_, crd)| crd));
+    assert!(!reference.contains("\n\n\n"), "no part of it is empty");
     for (name, expected) in generated().into_iter().chain([("docs/api.md", reference)]) {
         let path = root.join(name);
         if std::env::var_os("OPCANCEL_UPDATE_CRDS").is_some() {

@@ -43,7 +43,7 @@ fn only_a_grant_of_this_namespace_project_service_and_identity_allows_it() {
         world
             .object("op")
             .message("Ready")
-            .contains("projects: [\"acme-prod\"]")
+            .contains(r#""projects":["acme-prod"]"#)
     );
 
     // One that names other namespaces and projects besides does.
