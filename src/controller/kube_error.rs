@@ -13,6 +13,10 @@ const UNKNOWN_FIELD: &str = "strict decoding error:";
 /// What to do about a missing right.
 pub const ROLES: &str = "apply the roles in deploy/ (see deploy/README.md)";
 
+/// How this release's CRDs are applied, from its files; the same command after every way of installing (docs/upgrade.md).
+pub const APPLY_CRDS: &str =
+    "kubectl apply --server-side --force-conflicts --field-manager=opcancel-crds -f crds/";
+
 /// The HTTP status of an answer; `None` if none came.
 pub fn code(error: &Error) -> Option<u16> {
     match error {
@@ -48,7 +52,7 @@ pub fn describe(error: &Error) -> String {
                 .and_then(|at| message.get(at..))
             {
                 Some(unknown) => format!(
-                    "HTTP {}: {unknown}: the CRDs are older than this controller: apply this release's crds/ (docs/upgrade.md)",
+                    "HTTP {}: {unknown}: the CRDs are older than this controller: {APPLY_CRDS}",
                     status.code
                 ),
                 None if status.code == 403 => {
@@ -103,7 +107,7 @@ mod tests {
         let described = describe(&refused(&message));
         assert_eq!(
             described,
-            "HTTP 422: strict decoding error: unknown field \"status.newer\": the CRDs are older than this controller: apply this release's crds/ (docs/upgrade.md)"
+            "HTTP 422: strict decoding error: unknown field \"status.newer\": the CRDs are older than this controller: kubectl apply --server-side --force-conflicts --field-manager=opcancel-crds -f crds/"
         );
     }
 

@@ -10,7 +10,10 @@ use kube::{Api, Client, api::PostParams};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
-use super::{complaint::Complaint, kube_error};
+use super::{
+    complaint::Complaint,
+    kube_error::{self, APPLY_CRDS},
+};
 use crate::{
     api::{GROUP, VERSION, cancellation_crd, grant_crd},
     google::catalogue,
@@ -62,7 +65,7 @@ async fn check(client: &Client, namespaces: &[String]) -> Result<(), String> {
 /// Whether the served CRDs have every field that this program stores: by the OpenAPI schema, which everybody may read.
 async fn check_schemas(client: &Client) -> Result<(), String> {
     let path = format!("/openapi/v3/apis/{GROUP}/{VERSION}");
-    let missing = "the CRDs are missing: apply this release's crds/ (docs/upgrade.md)";
+    let missing = format!("the CRDs are missing: {APPLY_CRDS}");
     let request = http::Request::get(&path)
         .body(Vec::new())
         .map_err(|error| error.to_string())?;
@@ -70,7 +73,7 @@ async fn check_schemas(client: &Client) -> Result<(), String> {
         Ok(Ok(served)) => served,
         Ok(Err(error)) => {
             return Err(match kube_error::code(&error) {
-                Some(404) => missing.to_owned(),
+                Some(404) => missing,
                 Some(401) => format!(
                     "the API server does not accept the credentials: {}",
                     kube_error::describe(&error)
@@ -104,7 +107,7 @@ async fn check_schemas(client: &Client) -> Result<(), String> {
         lacking_fields(ours, schema, "", &mut lacking);
         if let Some(field) = lacking.first() {
             return Err(format!(
-                "the CRD of {kind} is older than this controller (it lacks {field}{}): apply this release's crds/ (docs/upgrade.md)",
+                "the CRD of {kind} is older than this controller (it lacks {field}{}): {APPLY_CRDS}",
                 if lacking.len() > 1 {
                     format!(" and {} more fields", lacking.len() - 1)
                 } else {

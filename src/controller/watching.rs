@@ -14,7 +14,11 @@ use kube::{
 };
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{complaint::Complaint, kube_error, watches::Watches};
+use super::{
+    complaint::Complaint,
+    kube_error::{self, APPLY_CRDS},
+    watches::Watches,
+};
 use crate::telemetry::{health::Health, metrics::Metrics};
 
 /// A full list is taken this often, give or take a tenth.
@@ -128,11 +132,11 @@ impl Watching {
             watcher::Error::NoResourceVersion => "the answer has no resourceVersion".to_owned(),
         };
         let advice = match status_code(error) {
-            Some(403) => "its ServiceAccount needs list and watch",
-            Some(404) => "the CRDs are missing: apply this release's crds/ (docs/upgrade.md)",
-            Some(400) => "the CRDs may be outdated: apply this release's crds/ (docs/upgrade.md)",
-            Some(401) => "the controller's credentials are not accepted",
-            _ => "tried again",
+            Some(403) => "its ServiceAccount needs list and watch".to_owned(),
+            Some(404) => format!("the CRDs are missing: {APPLY_CRDS}"),
+            Some(400) => format!("the CRDs may be outdated: {APPLY_CRDS}"),
+            Some(401) => "the controller's credentials are not accepted".to_owned(),
+            _ => "tried again".to_owned(),
         };
         format!("cannot watch {resource}: {what}; {advice}")
     }

@@ -52,7 +52,7 @@ fn grant_name(namespace: &str, spec: &Spec) -> String {
         name = format!("{name}.{}", spec.service);
     }
     if spec.identity_kind() == IdentityKind::ServiceAccount {
-        name += ".service-account";
+        name += ".sa";
     }
     name
 }

@@ -212,7 +212,7 @@ fn missing_and_outdated_crds_are_told_and_waited_for_and_an_older_object_is_reje
     let (_, told) = log
         .split_once("the CRDs are missing: kubectl ")
         .unwrap_or_else(|| panic!("{log}"));
-    let told: Vec<_> = told.split_whitespace().take(3).collect();
+    let told: Vec<_> = told.split_whitespace().take(6).collect();
 
     // An older CRD: without status.lastError, and with no grammar for names.
     let older = crd(|schema| {
