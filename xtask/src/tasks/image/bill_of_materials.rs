@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::binary::{c_library, said, target};
+use super::binary::{c_library, only_with, said, target};
 use crate::tasks::cargo;
 use crate::tasks::cargo_tool::CargoTool;
 
@@ -33,6 +33,7 @@ pub(super) fn write(source: &Path, epoch: &str) -> Result<String> {
     let program = CARGO_CYCLONEDX.get()?;
     let target = target()?;
     let mut tool = std::process::Command::new(program);
+    only_with(&mut tool, std::env::vars_os());
     tool.args([
         "cyclonedx",
         "--quiet",
@@ -75,6 +76,7 @@ fn tree(source: &Path, target: &str, edges: &str) -> Result<BTreeSet<String>> {
         "--prefix",
         "none",
     ]);
+    only_with(&mut tree, std::env::vars_os());
     tree.args(["--target", target, "--edges", edges, "--format", "{p}"])
         .current_dir(source);
     let listed = said(&mut tree)?;

@@ -100,7 +100,10 @@ const KEPT_PREFIXES: [&str; 4] = ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", 
 
 /// Gives the command these variables so far as they are kept, and no others: what a developer sets for other builds
 /// (compilers, flags, wrappers, profiles) would make another binary, and no list of such variables is complete.
-fn only_with(command: &mut Command, variables: impl Iterator<Item = (OsString, OsString)>) {
+pub(super) fn only_with(
+    command: &mut Command,
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) {
     command
         .env_clear()
         .envs(variables.filter(|(name, _)| is_kept(&name.to_string_lossy())));
