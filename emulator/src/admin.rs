@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::{
+    connection_fault::ConnectionFault,
     duration_text,
     fault::Fault,
     record::{RequestRecord, Surface},
@@ -37,6 +38,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Shared) {
         )
         .route("/admin/operations/finish", post(finish_operation))
         .route("/admin/faults", put(set_faults))
+        .route("/admin/connections", put(set_connection_faults))
         .route("/admin/tokens", get(tokens))
         .route("/admin/tokens/revoke", post(revoke_tokens))
         .with_state(shared);
@@ -173,6 +175,15 @@ async fn finish_operation(
 async fn set_faults(State(shared): State<Shared>, body: String) -> Result<Json<Value>, Refused> {
     let faults: Vec<Fault> = read(&body)?;
     shared.set_faults(faults)?;
+    Ok(Json(json!({})))
+}
+
+async fn set_connection_faults(
+    State(shared): State<Shared>,
+    body: String,
+) -> Result<Json<Value>, Refused> {
+    let faults: Vec<ConnectionFault> = read(&body)?;
+    shared.set_connection_faults(faults)?;
     Ok(Json(json!({})))
 }
 

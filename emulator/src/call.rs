@@ -2,7 +2,7 @@
 //!
 //! The bindings are those of google/cloud/dialogflow/*/dialogflow_*.yaml; nothing else of the API is served yet.
 
-use http::Method;
+use http::{Method, Request, header};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,14 @@ pub fn operation_name(encoded: &str) -> Option<String> {
             .iter()
             .all(|segment| !segment.is_empty() && !segment.contains('/')))
     .then(|| segments.join("/"))
+}
+
+/// The host and port that a request is for: `:authority` of HTTP/2, `Host` of HTTP/1.1.
+pub fn host<B>(request: &Request<B>) -> Option<&str> {
+    match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => request.headers().get(header::HOST)?.to_str().ok(),
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,17 @@
 //! Where an emulator listens and what it plays; binding the addresses.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
+use serde::Serialize;
 use tokio::net::TcpListener;
 
-use crate::scenario::{Scenario, ScenarioError};
+use crate::{
+    scenario::{Scenario, ScenarioError},
+    transport::tls::{Tls, TlsError, usual_hosts},
+};
 
 /// How to start an emulator. The default listens on free loopback ports and knows no operations.
 #[derive(Clone, Debug)]
@@ -19,6 +26,10 @@ pub struct Config {
     pub credentials_listen: SocketAddr,
     /// Where the admin API listens.
     pub admin_listen: SocketAddr,
+    /// Whether the Operations API and the token services speak TLS, with HTTP/2 and HTTP/1.1.
+    pub tls: bool,
+    /// Further hosts that the certificates are for; localhost, loopback and `*.googleapis.com` always are.
+    pub tls_hosts: Vec<String>,
     /// Allows addresses that other machines reach. The admin API has no authentication of its own.
     pub allow_non_loopback: bool,
 }
@@ -32,6 +43,8 @@ impl Default for Config {
             metadata_listen: free,
             credentials_listen: free,
             admin_listen: free,
+            tls: false,
+            tls_hosts: Vec::new(),
             allow_non_loopback: false,
         }
     }
@@ -46,12 +59,29 @@ impl From<Scenario> for Config {
     }
 }
 
+/// Where the servers listen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Addresses {
+    /// Base URL of the Operations API, without a slash at its end.
+    pub url: String,
+    /// `host:port` of the metadata server, for `GCE_METADATA_HOST`.
+    pub metadata_address: String,
+    /// Base URL of STS, IAM Credentials and the OAuth server, without a slash at its end.
+    pub credentials_url: String,
+    /// Base URL of the admin API, without a slash at its end.
+    pub admin_url: String,
+}
+
 /// Why an emulator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The scenario is wrong.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
+    /// No certificates.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// An address that other machines reach, without leave.
     #[error(
         "{what} would listen on {address}, which other machines may reach; choose a loopback address, or allow it"
@@ -91,4 +121,14 @@ pub(crate) async fn listen(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
+}
+
+/// The certificates, if TLS is wanted.
+pub(crate) fn certificates(config: &Config) -> Result<Option<Arc<Tls>>, TlsError> {
+    if !config.tls {
+        return Ok(None);
+    }
+    let mut hosts = usual_hosts(config.listen.ip());
+    hosts.extend(config.tls_hosts.iter().cloned());
+    Ok(Some(Arc::new(Tls::new(&hosts)?)))
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
 
 use crate::{
+    call,
     credentials::Credentials,
     form::{Form, oauth_error},
     iam_credentials, oauth,
@@ -24,6 +25,8 @@ pub struct CredentialServices {
     pub credentials: Credentials,
     /// The number of the project that clusters' own pools belong to.
     pub project_number: String,
+    /// `http` or `https`: how they are reached, for the audience of assertions.
+    pub scheme: &'static str,
     /// Where they register the tokens that they issue.
     pub tokens: Arc<Tokens>,
     /// Where requests are recorded.
@@ -66,9 +69,8 @@ impl CredentialServices {
         match path {
             "/v1/token" => sts::exchange(self, &form),
             "/token" => {
-                let host = request.headers().get(header::HOST);
-                let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
-                oauth::grant(self, &form, &format!("http://{host}/token"))
+                let host = call::host(request).unwrap_or_default();
+                oauth::grant(self, &form, &format!("{}://{host}/token", self.scheme))
             }
             _ => not_found(),
         }

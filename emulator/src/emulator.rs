@@ -2,13 +2,13 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use serde::Serialize;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     admin,
     call::Call,
-    config::{Config, StartError, listen},
+    config::{Addresses, Config, StartError, certificates, listen},
+    connection_fault::{ConnectionFault, ConnectionFaults},
     credential_services::CredentialServices,
     fault::Fault,
     metadata_server::MetadataServer,
@@ -18,7 +18,7 @@ use crate::{
     shared::{ChangeError, Shared},
     store::{OperationView, Store},
     tokens::{IssuedToken, Tokens},
-    transport,
+    transport::{self, Connections, tls::Tls},
 };
 
 /// The time ran out before the requests were as expected.
@@ -48,25 +48,12 @@ impl fmt::Display for TimedOut {
     }
 }
 
-/// Where the servers listen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Addresses {
-    /// Base URL of the Operations API, without a slash at its end.
-    pub url: String,
-    /// `host:port` of the metadata server, for `GCE_METADATA_HOST`.
-    pub metadata_address: String,
-    /// Base URL of STS, IAM Credentials and the OAuth server, without a slash at its end.
-    pub credentials_url: String,
-    /// Base URL of the admin API, without a slash at its end.
-    pub admin_url: String,
-}
-
 /// A running emulator. Dropping it stops it; [`Emulator::shutdown`] also waits for that.
 #[derive(Debug)]
 pub struct Emulator {
     shared: Shared,
     addresses: Addresses,
+    tls: Option<Arc<Tls>>,
     servers: TaskTracker,
 }
 
@@ -83,10 +70,12 @@ impl Emulator {
         let metadata = listen("the metadata server", config.metadata_listen, allowed).await?;
         let credentials = listen("the token services", config.credentials_listen, allowed).await?;
         let admin = listen("the admin API", config.admin_listen, allowed).await?;
+        let tls = certificates(&config)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let addresses = Addresses {
-            url: format!("http://{}", operations.1),
+            url: format!("{scheme}://{}", operations.1),
             metadata_address: metadata.1.to_string(),
-            credentials_url: format!("http://{}", credentials.1),
+            credentials_url: format!("{scheme}://{}", credentials.1),
             admin_url: format!("http://{}", admin.1),
         };
 
@@ -111,6 +100,7 @@ impl Emulator {
                 Arc::clone(&timeline),
                 limit,
             )),
+            connections: Arc::new(ConnectionFaults::new(scenario.connections)),
             timeline,
             stop: CancellationToken::new(),
         };
@@ -123,6 +113,7 @@ impl Emulator {
         let credential_services = CredentialServices {
             credentials: scenario.credentials,
             project_number: scenario.identity.project_number.clone(),
+            scheme,
             tokens: Arc::clone(&shared.tokens),
             record: Arc::clone(&shared.credentials_requests),
         };
@@ -133,14 +124,29 @@ impl Emulator {
         );
 
         let servers = TaskTracker::new();
-        servers.spawn(transport::serve(operations.0, service, shared.stop.clone()));
+        let faulty = Connections {
+            tls: tls.clone(),
+            faults: Arc::clone(&shared.connections),
+        };
+        let sound = Connections {
+            tls: tls.clone(),
+            ..Connections::default()
+        };
+        servers.spawn(transport::serve(
+            operations.0,
+            faulty,
+            service,
+            shared.stop.clone(),
+        ));
         servers.spawn(transport::serve(
             metadata.0,
+            Connections::default(),
             Arc::new(metadata_server),
             shared.stop.clone(),
         ));
         servers.spawn(transport::serve(
             credentials.0,
+            sound,
             Arc::new(credential_services),
             shared.stop.clone(),
         ));
@@ -149,8 +155,14 @@ impl Emulator {
         Ok(Self {
             shared,
             addresses,
+            tls,
             servers,
         })
+    }
+
+    /// The certificate of the emulator's authority, PEM, if it speaks TLS.
+    pub fn authority_pem(&self) -> Option<&str> {
+        self.tls.as_deref().map(Tls::authority_pem)
     }
 
     /// Base URL of the Operations API, without a slash at its end.
@@ -262,6 +274,14 @@ impl Emulator {
     /// [`ChangeError::Wrong`] for a fault that makes no sense.
     pub fn set_faults(&self, faults: Vec<Fault>) -> Result<(), ChangeError> {
         self.shared.set_faults(faults)
+    }
+
+    /// Replaces what is wrong with connections to the Operations API, and counts them from 1 again; none ends it.
+    ///
+    /// # Errors
+    /// [`ChangeError::Wrong`] for a rule that makes no sense.
+    pub fn set_connection_faults(&self, faults: Vec<ConnectionFault>) -> Result<(), ChangeError> {
+        self.shared.set_connection_faults(faults)
     }
 
     /// Waits until `met` says yes to the requests to the Operations API (asked now and after each arrival and answer),

@@ -7,6 +7,8 @@
 //! and [`Emulator`] are two doors to the same store and [`record`].
 
 pub mod call;
+pub mod connection_fault;
+pub mod content;
 pub mod credentials;
 pub mod duration_text;
 pub mod fault;
@@ -38,9 +40,10 @@ mod sts;
 mod transport;
 
 pub use call::Call;
-pub use config::{Config, StartError};
+pub use config::{Addresses, Config, StartError};
+pub use connection_fault::{Certificate, ConnectionAnswer, ConnectionFault};
 pub use credentials::Credentials;
-pub use emulator::{Addresses, Emulator, TimedOut};
+pub use emulator::{Emulator, TimedOut};
 pub use fault::{ErrorInfo, Fault, FaultAnswer, FaultCall, RawAnswer, Refusal};
 pub use latency::Latency;
 pub use record::{Answer, Authorization, RequestRecord};
@@ -53,3 +56,4 @@ pub use script::{
 pub use shared::ChangeError;
 pub use store::OperationView;
 pub use tokens::IssuedToken;
+pub use transport::tls::TlsError;

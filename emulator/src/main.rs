@@ -49,6 +49,15 @@ struct Arguments {
     /// Writes the addresses to this file too (replaced in one step, so that a reader never sees half of it)
     #[arg(long, value_name = "FILE")]
     addresses_file: Option<PathBuf>,
+    /// Speaks TLS, with HTTP/2 and HTTP/1.1, under an authority of its own (the metadata server and the admin API stay plain)
+    #[arg(long)]
+    tls: bool,
+    /// Writes the authority's certificate to this file, PEM, before the addresses are told
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    ca_file: Option<PathBuf>,
+    /// A further host that the certificate is for, besides localhost, loopback and *.googleapis.com; may be repeated
+    #[arg(long = "tls-host", value_name = "HOST", requires = "tls")]
+    tls_hosts: Vec<String>,
     /// Allows addresses that other machines reach; the admin API has no authentication
     #[arg(long)]
     allow_non_loopback: bool,
@@ -109,11 +118,16 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         metadata_listen: arguments.metadata_listen,
         credentials_listen: arguments.credentials_listen,
         admin_listen: arguments.admin_listen,
+        tls: arguments.tls,
+        tls_hosts: arguments.tls_hosts,
         allow_non_loopback: arguments.allow_non_loopback,
     };
     let emulator = Emulator::start(config)
         .await
         .map_err(|error| format!("{error}{}", hint(&error, "--allow-non-loopback")))?;
+    if let (Some(path), Some(pem)) = (&arguments.ca_file, emulator.authority_pem()) {
+        replace(path, pem).map_err(|error| format!("--ca-file {}: {error}", path.display()))?;
+    }
     announce(emulator.addresses(), arguments.addresses_file.as_deref())?;
 
     let why = tokio::select! {
@@ -143,10 +157,7 @@ fn announce(addresses: &Addresses, file: Option<&Path>) -> Result<(), String> {
     let mut line = serde_json::to_string(addresses).map_err(|error| error.to_string())?;
     line.push('\n');
     if let Some(path) = file {
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        fs::write(&partial, &line)
-            .and_then(|()| fs::rename(&partial, path))
+        replace(path, &line)
             .map_err(|error| format!("--addresses-file {}: {error}", path.display()))?;
     }
     let mut out = std::io::stdout().lock();
@@ -155,6 +166,14 @@ fn announce(addresses: &Addresses, file: Option<&Path>) -> Result<(), String> {
         tracing::warn!(%error, "the addresses could not be printed");
     }
     Ok(())
+}
+
+/// Writes a file in one step, so that a reader never sees half of it.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    fs::write(&partial, text)?;
+    fs::rename(&partial, path)
 }
 
 /// Ends when standard input does; never, unless asked to watch.

@@ -15,7 +15,7 @@ use crate::{
     latency::Latency,
     operation::CancelVerdict,
     record::{Pending, Record},
-    reply::Reply,
+    reply::{Abort, Reply},
     rpc_code::RpcCode,
     store::{Arrival, Store},
     tokens::{TokenCheck, Tokens},
@@ -97,8 +97,8 @@ impl OperationsService {
         match fault.answer {
             FaultAnswer::Refuse(refusal) => Reply::refusal(&refusal),
             FaultAnswer::Raw(raw) => Reply::raw(&raw),
-            FaultAnswer::Close => Reply::Close,
-            FaultAnswer::Hang(duration) => delayed(duration, Reply::Close).await,
+            FaultAnswer::Close => Reply::Abort(Abort::Close),
+            FaultAnswer::Hang(duration) => delayed(duration, Reply::Abort(Abort::Close)).await,
         }
     }
 

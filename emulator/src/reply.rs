@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::{
+    content::Content,
     fault::{RawAnswer, Refusal},
     rpc_code::RpcCode,
 };
@@ -13,21 +14,37 @@ use crate::{
 #[derive(Debug)]
 pub enum Reply {
     /// Sends this answer.
-    Answer(Response<Bytes>),
-    /// Sends this answer's head with this `Content-Length`, and the body, which is shorter; then closes the connection.
-    Truncated(Response<Bytes>, u64),
-    /// Closes the connection (HTTP/2: resets the stream) without an answer.
+    Answer(Response<Content>),
+    /// Answers nothing.
+    Abort(Abort),
+}
+
+/// How a request is left without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abort {
+    /// Closes the connection (HTTP/2: resets the stream).
     Close,
+    /// Resets the connection, with all streams on it.
+    Reset,
+    /// From here on nothing is read from the connection or written to it, and it stays open.
+    BlackHole,
+    /// Resets the stream with REFUSED_STREAM; closes an HTTP/1.1 connection.
+    RefuseStream,
+    /// Sends GOAWAY and closes the connection; an HTTP/1.1 connection is closed only.
+    GoAway {
+        /// The reason, an error code of HTTP/2; 0 is NO_ERROR.
+        code: u32,
+        /// Whether the frame says that the request was not looked at, so that it may be sent again.
+        unprocessed: bool,
+    },
 }
 
 impl Reply {
     /// The HTTP status, if there is an answer.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Answer(response) | Self::Truncated(response, _) => {
-                Some(response.status().as_u16())
-            }
-            Self::Close => None,
+            Self::Answer(response) => Some(response.status().as_u16()),
+            Self::Abort(_) => None,
         }
     }
 
@@ -101,13 +118,13 @@ impl Reply {
 
     /// A raw answer as the scenario spells it; what HTTP cannot carry was refused when the scenario was read.
     pub fn raw(raw: &RawAnswer) -> Self {
-        let mut body = raw.body.clone().into_bytes();
-        if let Some(wanted) = raw.body_bytes {
-            let pattern = if body.is_empty() { vec![b' '] } else { body };
-            body = pattern.into_iter().cycle().take(wanted).collect();
-        }
-        let length = body.len() as u64;
-        let mut response = with_status(raw.status, body.into());
+        let mut response = with_status(raw.status, raw.body.clone().into()).map(|body| {
+            let body = match raw.body_bytes {
+                Some(wanted) => body.repeated(wanted as u64),
+                None => body,
+            };
+            body.claiming(raw.content_length.unwrap_or(0))
+        });
         for (name, value) in &raw.headers {
             if let (Ok(name), Ok(value)) =
                 (HeaderName::try_from(name), HeaderValue::try_from(value))
@@ -115,24 +132,30 @@ impl Reply {
                 response.headers_mut().append(name, value);
             }
         }
-        match raw.content_length {
-            Some(claimed) if claimed > length => Self::Truncated(response, claimed),
-            _ => Self::Answer(response),
-        }
+        Self::Answer(response)
     }
 
     /// The same answer with one more header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        if let Self::Answer(response) | Self::Truncated(response, _) = &mut self {
+        if let Self::Answer(response) = &mut self {
             response.headers_mut().insert(name, value);
         }
         self
     }
+
+    /// The same answer with its body changed.
+    #[must_use]
+    pub fn map_content(self, change: impl FnOnce(Content) -> Content) -> Self {
+        match self {
+            Self::Answer(response) => Self::Answer(response.map(change)),
+            Self::Abort(abort) => Self::Abort(abort),
+        }
+    }
 }
 
-fn with_status(status: u16, body: Bytes) -> Response<Bytes> {
-    let mut response = Response::new(body);
+fn with_status(status: u16, body: Bytes) -> Response<Content> {
+    let mut response = Response::new(Content::new(body));
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    credentials::Credentials, duration_text, fault::Fault, latency::Latency, scenario_check,
-    script::Script,
+    connection_fault::ConnectionFault, credentials::Credentials, duration_text, fault::Fault,
+    latency::Latency, scenario_check, script::Script,
 };
 
 /// A scenario. Everything has a default; the default knows no operations.
@@ -25,6 +25,8 @@ pub struct Scenario {
     pub tokens: Vec<AcceptedToken>,
     /// Faults of the endpoint as a whole, counted over all operations; they go before those of a script.
     pub faults: Vec<Fault>,
+    /// What is wrong with connections to the Operations API, before any request.
+    pub connections: Vec<ConnectionFault>,
     /// The operations by name. A name that ends in `*` is a template for every name that starts so.
     pub operations: BTreeMap<String, Script>,
     /// What names that are not among the operations get.

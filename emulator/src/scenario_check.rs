@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::{
     call::operation_name,
+    connection_fault::ConnectionFault,
     fault::{Fault, FaultAnswer, FaultCall, RawAnswer},
     rpc_code::RpcCode,
     scenario::{Scenario, ScenarioError, UnknownOperations},
@@ -22,6 +23,7 @@ pub(crate) fn to_result(complaints: Vec<String>) -> Result<(), ScenarioError> {
 /// All that is wrong with a scenario.
 pub(crate) fn scenario(scenario: &Scenario) -> Vec<String> {
     let mut complaints = faults("faults", &scenario.faults);
+    complaints.extend(connections("connections", &scenario.connections));
     for (name, script) in &scenario.operations {
         complaints.extend(operation(name, script));
     }
@@ -129,16 +131,34 @@ pub(crate) fn faults(field: &str, faults: &[Fault]) -> Vec<String> {
         .collect()
 }
 
-fn fault(field: &str, fault: &Fault) -> Vec<String> {
+/// What is wrong with the rules for connections.
+pub(crate) fn connections(field: &str, faults: &[ConnectionFault]) -> Vec<String> {
+    faults
+        .iter()
+        .enumerate()
+        .flat_map(|(index, fault)| {
+            let field = format!("{field}[{index}]");
+            counts(&field, "connections", fault.from, fault.times)
+        })
+        .collect()
+}
+
+/// What is wrong with the numbers of what a rule meets.
+fn counts(field: &str, what: &str, from: u64, times: Option<u64>) -> Vec<String> {
     let mut complaints = Vec::new();
-    if fault.from == 0 {
-        complaints.push(format!("{field}.from: 0; requests are counted from 1"));
+    if from == 0 {
+        complaints.push(format!("{field}.from: 0; {what} are counted from 1"));
     }
-    if fault.times == Some(0) {
+    if times == Some(0) {
         complaints.push(format!(
             "{field}.times: 0 never happens; expected 1 or more, or no times for \"for ever\""
         ));
     }
+    complaints
+}
+
+fn fault(field: &str, fault: &Fault) -> Vec<String> {
+    let mut complaints = counts(field, "requests", fault.from, fault.times);
     if fault.applied && fault.on == FaultCall::Get {
         complaints.push(format!(
             "{field}.applied: a GET has no effect; expected applied only with on: cancel or any"

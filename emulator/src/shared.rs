@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    connection_fault::{ConnectionFault, ConnectionFaults},
     fault::Fault,
     record::{Record, Timeline},
     scenario::ScenarioError,
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) requests: Arc<Record>,
     pub(crate) metadata_requests: Arc<Record>,
     pub(crate) credentials_requests: Arc<Record>,
+    pub(crate) connections: Arc<ConnectionFaults>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -64,6 +66,15 @@ impl Shared {
     pub(crate) fn set_faults(&self, faults: Vec<Fault>) -> Result<(), ChangeError> {
         scenario_check::to_result(scenario_check::faults("faults", &faults))?;
         self.store.set_faults(faults);
+        Ok(())
+    }
+
+    pub(crate) fn set_connection_faults(
+        &self,
+        faults: Vec<ConnectionFault>,
+    ) -> Result<(), ChangeError> {
+        scenario_check::to_result(scenario_check::connections("connections", &faults))?;
+        self.connections.set(faults);
         Ok(())
     }
 

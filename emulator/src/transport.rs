@@ -1,26 +1,35 @@
-//! HTTP/1.1 on a listener: reads whole requests, lets a handler decide, carries out the reply. The only place that
-//! knows of connections.
+//! HTTP/1.1 and, over TLS, HTTP/2 on a listener: reads whole requests, lets a handler decide, carries out the reply. With
+//! its parts ([`tls`], `wire`, `body`) the only place that knows of connections.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+pub mod tls;
+
+mod body;
+mod wire;
+
+use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
-use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
-use hyper::{
-    body::{Body, Frame, Incoming},
-    server::conn::http1,
-    service::service_fn,
+use h2::Reason;
+use http::{HeaderValue, Request, Response, Version, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
 };
-use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::reply::Reply;
+use self::{
+    body::{Breaks, Sent},
+    tls::Tls,
+    wire::{Order, Orders, Stream, Wire},
+};
+use crate::{
+    connection_fault::{Certificate, ConnectionAnswer, ConnectionFaults},
+    reply::{Abort, Reply},
+};
 
 /// Longest body of a request that is read; cancels are empty.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -34,9 +43,23 @@ pub trait Handler: Clone + Send + Sync + 'static {
     fn handle(&self, request: Request<Bytes>) -> impl Future<Output = Reply> + Send;
 }
 
+/// How the connections of a listener are.
+#[derive(Clone, Debug, Default)]
+pub struct Connections {
+    /// Certificates; without any, connections are plain.
+    pub tls: Option<Arc<Tls>>,
+    /// What is wrong with some of them.
+    pub faults: Arc<ConnectionFaults>,
+}
+
 /// Serves connections until `stop`; returns when all of them are closed.
-pub async fn serve<H: Handler>(listener: TcpListener, handler: H, stop: CancellationToken) {
-    let connections = TaskTracker::new();
+pub async fn serve<H: Handler>(
+    listener: TcpListener,
+    connections: Connections,
+    handler: H,
+    stop: CancellationToken,
+) {
+    let tasks = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -44,7 +67,11 @@ pub async fn serve<H: Handler>(listener: TcpListener, handler: H, stop: Cancella
         };
         match accepted {
             Ok((stream, _)) => {
-                connections.spawn(connection(stream, handler.clone(), stop.clone()));
+                // In the order of their arrival, so that a count means what it says.
+                let fault = connections.faults.next();
+                let tls = connections.tls.clone();
+                let (handler, stop) = (handler.clone(), stop.clone());
+                tasks.spawn(connection(stream, tls, fault, handler, stop));
             }
             // Out of file descriptors, or a connection that was gone at once: the listener itself lives on.
             Err(error) => {
@@ -54,21 +81,63 @@ pub async fn serve<H: Handler>(listener: TcpListener, handler: H, stop: Cancella
         }
     }
     drop(listener);
-    connections.close();
-    connections.wait().await;
+    tasks.close();
+    tasks.wait().await;
 }
 
-async fn connection<H: Handler>(stream: TcpStream, handler: H, stop: CancellationToken) {
+async fn connection<H: Handler>(
+    stream: TcpStream,
+    tls: Option<Arc<Tls>>,
+    fault: Option<ConnectionAnswer>,
+    handler: H,
+    stop: CancellationToken,
+) {
     // Answers are small; without this they wait for the peer's delayed ACK.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY was refused");
     }
-    let service = service_fn(move |request| respond(handler.clone(), request));
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .header_read_timeout(None)
-            .serve_connection(TokioIo::new(stream), service)
-    );
+    let certificate = match fault {
+        None => Certificate::default(),
+        Some(ConnectionAnswer::Certificate(shown)) => shown,
+        Some(ConnectionAnswer::Reset) => {
+            wire::reset_when_dropped(&stream);
+            return;
+        }
+        // Taken by the system, and never looked at: not even a handshake is answered.
+        Some(ConnectionAnswer::BlackHole) => return stop.cancelled().await,
+    };
+    let stream = match tls {
+        None => Stream::Plain(stream),
+        Some(tls) => {
+            let handshake = TlsAcceptor::from(tls.config(certificate)).accept(stream);
+            let shaken = tokio::select! {
+                () = stop.cancelled() => return,
+                shaken = handshake => shaken,
+            };
+            match shaken {
+                Ok(stream) => Stream::Tls(Box::new(stream)),
+                Err(error) => {
+                    tracing::info!(%error, ?certificate, "a TLS handshake failed");
+                    return;
+                }
+            }
+        }
+    };
+    serve_stream(stream, handler, stop).await;
+}
+
+async fn serve_stream<H: Handler>(stream: Stream, handler: H, stop: CancellationToken) {
+    let server = auto::Builder::new(TokioExecutor::new());
+    let mut server = if stream.agreed_on_http2() {
+        server.http2_only()
+    } else {
+        server.http1_only()
+    };
+    server.http1().header_read_timeout(None);
+    let orders = Arc::new(Orders::default());
+    let wire = Wire::new(stream, Arc::clone(&orders));
+    let service = service_fn(move |request| respond(handler.clone(), Arc::clone(&orders), request));
+    let mut connection = std::pin::pin!(server.serve_connection(TokioIo::new(wire), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
@@ -85,18 +154,20 @@ async fn connection<H: Handler>(stream: TcpStream, handler: H, stop: Cancellatio
     }
 }
 
-/// Carried to hyper to make it close the connection.
+/// Carried to hyper to make it close the connection, or reset the stream.
 #[derive(Debug, thiserror::Error)]
 #[error("closed as the scenario says")]
 struct Closed;
 
-type Sent = Either<Full<Bytes>, Truncated>;
+type Failure = Box<dyn Error + Send + Sync>;
 
 async fn respond<H: Handler>(
     handler: H,
+    orders: Arc<Orders>,
     request: Request<Incoming>,
-) -> Result<Response<Sent>, Closed> {
+) -> Result<Response<Sent>, Failure> {
     let (parts, body) = request.into_parts();
+    let version = parts.version;
     let reply = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => {
             handler
@@ -106,49 +177,39 @@ async fn respond<H: Handler>(
         Err(error) if error.is::<LengthLimitError>() => {
             Reply::html(413, "The request is too large.")
         }
-        Err(_) => return Err(Closed),
+        Err(_) => return Err(Closed.into()),
     };
     match reply {
-        Reply::Answer(response) => Ok(response.map(|body| Either::Left(Full::new(body)))),
-        Reply::Truncated(response, claimed) => {
-            let mut response = response.map(|body| {
-                Either::Right(Truncated {
-                    body: Some(body),
-                    yielded: false,
-                })
-            });
-            response
-                .headers_mut()
-                .insert(header::CONTENT_LENGTH, HeaderValue::from(claimed));
+        Reply::Answer(response) => {
+            let claimed = response.body().claimed_length();
+            let mut response = response.map(Sent::new);
+            if let Breaks::Off = response.body().breaks() {
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_LENGTH, HeaderValue::from(claimed));
+            }
             Ok(response)
         }
-        Reply::Close => Err(Closed),
+        Reply::Abort(abort) => Err(aborted(abort, version, &orders).await),
     }
 }
 
-/// A body that breaks off: its bytes, then an error, on which hyper closes the connection.
-struct Truncated {
-    body: Option<Bytes>,
-    yielded: bool,
-}
-
-impl Body for Truncated {
-    type Data = Bytes;
-    type Error = Closed;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Closed>>> {
-        if let Some(body) = self.body.take() {
-            return Poll::Ready(Some(Ok(Frame::data(body))));
+/// Carries out an abort, as far as it is not the error that hyper gets.
+async fn aborted(abort: Abort, version: Version, orders: &Orders) -> Failure {
+    match abort {
+        Abort::RefuseStream if version == Version::HTTP_2 => {
+            return h2::Error::from(Reason::REFUSED_STREAM).into();
         }
-        if !self.yielded {
-            // hyper writes out what it has before it asks again; an error at once would swallow it.
-            self.yielded = true;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        Abort::GoAway { code, unprocessed } if version == Version::HTTP_2 => {
+            orders.give(Order::go_away(code, unprocessed));
         }
-        Poll::Ready(Some(Err(Closed)))
+        Abort::Reset => orders.give(Order::Reset),
+        Abort::BlackHole => {
+            orders.give(Order::BlackHole);
+            // The connection stays until its other end, or the emulator, gives up.
+            std::future::pending::<()>().await;
+        }
+        Abort::Close | Abort::RefuseStream | Abort::GoAway { .. } => {}
     }
+    Closed.into()
 }

@@ -51,6 +51,31 @@ async fn refused(command: &mut Command) -> String {
 }
 
 #[tokio::test]
+async fn writes_its_authority_before_it_tells_its_addresses() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    let mut child = program()
+        .args(["--tls", "--tls-host", "emulator.internal", "--ca-file"])
+        .arg(&file)
+        .spawn()
+        .unwrap();
+    let addresses = addresses(&mut child).await;
+    let pem = std::fs::read(&file).unwrap();
+    // Installs the TLS provider.
+    drop(support::client());
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .tls_certs_only([reqwest::Certificate::from_pem(&pem).unwrap()])
+        .build()
+        .unwrap();
+    for key in ["url", "credentialsUrl"] {
+        let answer = client.get(addresses[key].as_str().unwrap()).send().await;
+        assert_eq!(answer.unwrap().status(), 404, "{key}");
+    }
+    child.kill().await.unwrap();
+}
+
+#[tokio::test]
 async fn tells_its_addresses_serves_and_ends_with_its_parent() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("addresses.json");

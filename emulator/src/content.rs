@@ -1,0 +1,155 @@
+//! The body of an answer, as data.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// Most bytes that are handed to the connection at once.
+const PIECE: usize = 64 * 1024;
+
+/// A body: some bytes, repeated up to a length, perhaps slowly, perhaps less than its head claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    pattern: Bytes,
+    length: u64,
+    claimed: u64,
+    pace: Option<(usize, Duration)>,
+}
+
+impl Content {
+    /// These bytes.
+    pub fn new(bytes: Bytes) -> Self {
+        let length = bytes.len() as u64;
+        Self {
+            pattern: bytes,
+            length,
+            claimed: length,
+            pace: None,
+        }
+    }
+
+    /// The same bytes, repeated (and cut) until there are this many; nothing repeats as spaces.
+    #[must_use]
+    pub fn repeated(self, length: u64) -> Self {
+        let mut pattern = self.pattern;
+        if pattern.is_empty() {
+            pattern = Bytes::from_static(b" ");
+        }
+        if (pattern.len() as u64) < length && pattern.len() < PIECE {
+            // Whole repetitions, so that a piece may start anywhere in it.
+            pattern = pattern.repeat(PIECE / pattern.len()).into();
+        }
+        Self {
+            pattern,
+            length,
+            claimed: length,
+            ..self
+        }
+    }
+
+    /// The same, but its head claims this many bytes, if that is more: it then breaks off.
+    #[must_use]
+    pub fn claiming(self, length: u64) -> Self {
+        Self {
+            claimed: length.max(self.length),
+            ..self
+        }
+    }
+
+    /// The same, but it breaks off after this many bytes.
+    #[must_use]
+    pub fn truncated(self, length: u64) -> Self {
+        Self {
+            length: length.min(self.length),
+            ..self
+        }
+    }
+
+    /// The same, but only so many bytes at a time, with this pause in between.
+    #[must_use]
+    pub fn paced(self, bytes: usize, pause: Duration) -> Self {
+        Self {
+            pace: Some((bytes.max(1), pause)),
+            ..self
+        }
+    }
+
+    /// How many bytes are sent.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// How many bytes the head claims: [`Content::length`], or more if the body breaks off.
+    pub fn claimed_length(&self) -> u64 {
+        self.claimed
+    }
+
+    /// The pause after each piece.
+    pub fn pause(&self) -> Option<Duration> {
+        self.pace.map(|(_, pause)| pause)
+    }
+
+    /// The next bytes after these many; empty at the end.
+    pub fn piece(&self, sent: u64) -> Bytes {
+        let left = self.length.saturating_sub(sent);
+        let size = self.pattern.len() as u64;
+        if left == 0 || size == 0 {
+            return Bytes::new();
+        }
+        let at = sent % size;
+        let most = self.pace.map_or(u64::MAX, |(bytes, _)| bytes as u64);
+        let end = at + left.min(size - at).min(most);
+        // Both are below the pattern's length, which is a usize.
+        self.pattern.slice(at as usize..end as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(content: &Content) -> Vec<u8> {
+        let mut whole = Vec::new();
+        loop {
+            let piece = content.piece(whole.len() as u64);
+            if piece.is_empty() {
+                return whole;
+            }
+            whole.extend_from_slice(&piece);
+        }
+    }
+
+    #[test]
+    fn comes_in_pieces_and_whole() {
+        let content = Content::new(Bytes::from_static(b"abcde"));
+        assert_eq!(all(&content), b"abcde");
+        let slow = content.clone().paced(2, Duration::from_millis(1));
+        assert_eq!(slow.piece(0), "ab");
+        assert_eq!(all(&slow), b"abcde");
+        assert_eq!(all(&Content::new(Bytes::new())), b"");
+    }
+
+    #[test]
+    fn repeats_without_a_seam() {
+        let content = Content::new(Bytes::from_static(b"abc")).repeated(200_000);
+        let expected: Vec<u8> = b"abc".iter().copied().cycle().take(200_000).collect();
+        assert_eq!(all(&content), expected);
+        let nothing = Content::new(Bytes::new()).repeated(3);
+        assert_eq!(all(&nothing), b"   ");
+        assert_eq!(
+            all(&Content::new(Bytes::from_static(b"abc")).repeated(2)),
+            b"ab"
+        );
+    }
+
+    #[test]
+    fn breaks_off_where_it_is_told() {
+        let content = Content::new(Bytes::from_static(b"abcde"));
+        let cut = content.clone().truncated(3);
+        assert_eq!(
+            (all(&cut).as_slice(), cut.claimed_length()),
+            (&b"abc"[..], 5)
+        );
+        assert_eq!(content.claiming(9).claimed_length(), 9);
+    }
+}

@@ -1,0 +1,99 @@
+//! The body of an answer on its way: made piece by piece, so that a huge one needs no memory, at a pace if it has one, and
+//! breaking off if it is shorter than its head said.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+
+use super::Closed;
+use crate::content::Content;
+
+/// Whether a body comes whole.
+pub(super) enum Breaks {
+    /// As long as it says.
+    Never,
+    /// Ends before, with the connection.
+    Off,
+}
+
+/// A body that is being sent.
+pub(super) struct Sent {
+    content: Content,
+    sent: u64,
+    pause: Option<Pin<Box<tokio::time::Sleep>>>,
+    yielded: bool,
+}
+
+impl Sent {
+    pub(super) fn new(content: Content) -> Self {
+        Self {
+            content,
+            sent: 0,
+            pause: None,
+            yielded: false,
+        }
+    }
+
+    pub(super) fn breaks(&self) -> Breaks {
+        if self.content.claimed_length() > self.content.length() {
+            Breaks::Off
+        } else {
+            Breaks::Never
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.sent >= self.content.claimed_length()
+    }
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = Closed;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Closed>>> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        let piece = self.content.piece(self.sent);
+        if !piece.is_empty() {
+            self.sent += piece.len() as u64;
+            if let (Some(every), false) = (self.content.pause(), self.is_whole()) {
+                let until = Instant::now() + every;
+                self.pause = Some(Box::pin(tokio::time::sleep_until(until.into())));
+            }
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        if self.is_whole() {
+            return Poll::Ready(None);
+        }
+        if !self.yielded {
+            // hyper writes out what it has before it asks again; an error at once would swallow it.
+            self.yielded = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(Closed)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_whole()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.breaks() {
+            Breaks::Never => SizeHint::with_exact(self.content.length() - self.sent),
+            // The head carries the length; a hint would have to keep it.
+            Breaks::Off => SizeHint::default(),
+        }
+    }
+}
