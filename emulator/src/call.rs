@@ -1,6 +1,6 @@
 //! Which call a request is: the version, the operation's name and the method, read from the HTTP path.
 //!
-//! The bindings are those of google/cloud/dialogflow/*/dialogflow_*.yaml; nothing else of the API is served yet.
+//! The bindings are those of google/cloud/dialogflow/*/dialogflow_*.yaml; nothing else of the API is served.
 
 use http::{Method, Request, header};
 use percent_encoding::percent_decode_str;
@@ -14,6 +14,8 @@ pub enum Call {
     Get,
     /// `POST /{version}/{name}:cancel`
     Cancel,
+    /// `GET /{version}/{parent}/operations`
+    List,
 }
 
 /// A request that one of the bindings takes.
@@ -21,7 +23,7 @@ pub enum Call {
 pub struct Route {
     /// The API version in the path.
     pub version: String,
-    /// The operation's name, percent-decoded.
+    /// The operation's name, percent-decoded; of a list the parent's.
     pub operation: String,
     /// The method.
     pub call: Call,
@@ -44,6 +46,13 @@ pub fn route(method: &Method, path: &str) -> Option<Route> {
         },
         None => return None,
     };
+    if let (&Method::GET, None, Some(parent)) = (method, verb, name.strip_suffix("/operations")) {
+        return Some(Route {
+            version: version.to_owned(),
+            operation: parent_name(parent)?,
+            call: Call::List,
+        });
+    }
     let call = match (method, verb) {
         (&Method::GET, None) => Call::Get,
         (&Method::POST, Some("cancel")) => Call::Cancel,
@@ -58,6 +67,22 @@ pub fn route(method: &Method, path: &str) -> Option<Route> {
 
 /// The decoded name, if it is `projects/*/operations/*` or `projects/*/locations/*/operations/*`.
 pub fn operation_name(encoded: &str) -> Option<String> {
+    resource(encoded, |segments| {
+        matches!(
+            segments,
+            ["projects", _, "operations", _] | ["projects", _, "locations", _, "operations", _]
+        )
+    })
+}
+
+/// The decoded name, if it is `projects/*` or `projects/*/locations/*`.
+fn parent_name(encoded: &str) -> Option<String> {
+    resource(encoded, |segments| {
+        matches!(segments, ["projects", _] | ["projects", _, "locations", _])
+    })
+}
+
+fn resource(encoded: &str, fits: impl FnOnce(&[&str]) -> bool) -> Option<String> {
     let segments: Vec<String> = encoded
         .split('/')
         .map(|segment| {
@@ -68,11 +93,7 @@ pub fn operation_name(encoded: &str) -> Option<String> {
         })
         .collect::<Option<_>>()?;
     let borrowed: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let fits = matches!(
-        borrowed.as_slice(),
-        ["projects", _, "operations", _] | ["projects", _, "locations", _, "operations", _]
-    );
-    (fits
+    (fits(&borrowed)
         && borrowed
             .iter()
             .all(|segment| !segment.is_empty() && !segment.contains('/')))
@@ -111,6 +132,18 @@ mod tests {
     }
 
     #[test]
+    fn lists_below_projects_and_locations() {
+        for parent in [
+            "projects/p",
+            "projects/p/locations/l",
+            "projects/p/locations/-",
+        ] {
+            let got = route(&Method::GET, &format!("/v3/{parent}/operations")).expect(parent);
+            assert_eq!((got.operation.as_str(), got.call), (parent, Call::List));
+        }
+    }
+
+    #[test]
     fn decodes_a_colon_in_the_project() {
         let got = route(
             &Method::POST,
@@ -125,7 +158,10 @@ mod tests {
         for (method, path) in [
             (Method::GET, "/"),
             (Method::GET, "/v1/projects/p/operations/o"),
-            (Method::GET, "/v2/projects/p/operations"),
+            (Method::POST, "/v2/projects/p/operations"),
+            (Method::GET, "/v2/projects/operations"),
+            (Method::GET, "/v2/projects/p/locations/operations"),
+            (Method::GET, "/v2/operations"),
             (Method::GET, "/v2/projects/p/operations/"),
             (Method::GET, "/v2/projects//operations/o"),
             (Method::GET, "/v2/projects/p/operations/o/x"),

@@ -1,6 +1,6 @@
 //! A running emulator: its servers, and the door to it from the same process.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -12,41 +12,17 @@ use crate::{
     credential_services::CredentialServices,
     fault::Fault,
     metadata_server::MetadataServer,
+    operation_view::OperationView,
     operations_service::OperationsService,
     record::{Record, RequestRecord, Surface, Timeline},
+    rules::Rules,
     script::{EndResult, Script},
     shared::{ChangeError, Shared},
-    store::{OperationView, Store},
+    store::Store,
+    timed_out::TimedOut,
     tokens::{IssuedToken, Tokens},
     transport::{self, Connections, tls::Tls},
 };
-
-/// The time ran out before the requests were as expected.
-#[derive(Debug, thiserror::Error)]
-pub struct TimedOut {
-    /// How long was waited.
-    pub waited: Duration,
-    /// The requests seen by then.
-    pub requests: Vec<RequestRecord>,
-}
-
-impl fmt::Display for TimedOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "not met within {:?}; {} requests were seen:",
-            self.waited,
-            self.requests.len()
-        )?;
-        self.requests.iter().try_for_each(|request| {
-            write!(
-                f,
-                "\n  {:?} {} {} {:?}",
-                request.since_start, request.method, request.path, request.answer
-            )
-        })
-    }
-}
 
 /// A running emulator. Dropping it stops it; [`Emulator::shutdown`] also waits for that.
 #[derive(Debug)]
@@ -100,7 +76,7 @@ impl Emulator {
                 Arc::clone(&timeline),
                 limit,
             )),
-            connections: Arc::new(ConnectionFaults::new(scenario.connections)),
+            connections: Arc::new(ConnectionFaults::new(scenario.connections.clone())),
             timeline,
             stop: CancellationToken::new(),
         };
@@ -109,6 +85,7 @@ impl Emulator {
             tokens: Arc::clone(&shared.tokens),
             record: Arc::clone(&shared.requests),
             latency: scenario.latency,
+            rules: Arc::new(Rules::new(&scenario)),
         };
         let credential_services = CredentialServices {
             credentials: scenario.credentials,

@@ -44,7 +44,9 @@ pub enum FaultCall {
     Get,
     /// `:cancel` only.
     Cancel,
-    /// Both.
+    /// Lists only; a fault of the endpoint, for a list has no operation.
+    List,
+    /// All of them.
     #[default]
     Any,
 }
@@ -174,6 +176,7 @@ impl Fault {
             FaultCall::Any => true,
             FaultCall::Get => call == Call::Get,
             FaultCall::Cancel => call == Call::Cancel,
+            FaultCall::List => call == Call::List,
         };
         let counted = nth >= self.from && self.times.is_none_or(|times| nth - self.from < times);
         method && counted && (self.principal.is_none() || self.principal.as_deref() == principal)

@@ -10,7 +10,7 @@ use crate::{call::Call, duration_text};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Latency {
-    /// Of a GET.
+    /// Of a GET, and of a list.
     #[serde(with = "duration_text")]
     pub get: Duration,
     /// Of a cancel.
@@ -30,7 +30,7 @@ impl Latency {
     /// The time that an answer to this call takes.
     pub fn of(self, call: Call) -> Duration {
         match call {
-            Call::Get => self.get,
+            Call::Get | Call::List => self.get,
             Call::Cancel => self.cancel,
         }
     }

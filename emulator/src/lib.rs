@@ -8,13 +8,18 @@
 
 pub mod call;
 pub mod connection_fault;
+pub mod consumers;
 pub mod content;
 pub mod credentials;
 pub mod duration_text;
+pub mod endpoints;
 pub mod fault;
 pub mod json_web_token;
 pub mod latency;
+pub mod listing;
 pub mod operation;
+pub mod operation_view;
+pub mod permissions;
 pub mod record;
 pub mod reply;
 pub mod rpc_code;
@@ -34,26 +39,34 @@ mod metadata_server;
 mod oauth;
 mod operation_json;
 mod operations_service;
+mod query;
+mod rules;
 mod scenario_check;
 mod shared;
 mod sts;
+mod timed_out;
 mod transport;
 
 pub use call::Call;
 pub use config::{Addresses, Config, StartError};
 pub use connection_fault::{Certificate, ConnectionAnswer, ConnectionFault};
+pub use consumers::{Consumer, PerMinute};
 pub use credentials::Credentials;
-pub use emulator::{Emulator, TimedOut};
+pub use emulator::Emulator;
+pub use endpoints::{Endpoint, ProjectNames, WrongLocation};
 pub use fault::{ErrorInfo, Fault, FaultAnswer, FaultCall, RawAnswer, Refusal};
 pub use latency::Latency;
+pub use listing::Lists;
+pub use operation_view::OperationView;
+pub use permissions::Permission;
 pub use record::{Answer, Authorization, RequestRecord};
 pub use rpc_code::RpcCode;
-pub use scenario::{Identity, Scenario, ScenarioError, UnknownOperations};
+pub use scenario::{FederatedTokens, Identity, Scenario, ScenarioError, UnknownOperations};
 pub use script::{
     CancelAnswer, CancelBehaviour, CancelEffect, EndResult, Ending, Failure, MetadataScript,
     Response, Script, Vanishing,
 };
 pub use shared::ChangeError;
-pub use store::OperationView;
+pub use timed_out::TimedOut;
 pub use tokens::IssuedToken;
 pub use transport::tls::TlsError;

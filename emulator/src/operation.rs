@@ -42,6 +42,8 @@ pub enum Phase {
 pub enum CancelVerdict {
     /// The answer is `{}`.
     Ok,
+    /// FAILED_PRECONDITION: this one is never cancelled.
+    NotCancellable,
     /// FAILED_PRECONDITION: cancel was already asked for.
     AlreadyRequested,
     /// FAILED_PRECONDITION: the operation is done.
@@ -81,7 +83,8 @@ impl Operation {
     /// Counts a request and returns its number, from 1, among those of its method.
     pub fn count(&mut self, call: Call) -> u64 {
         let counter = match call {
-            Call::Get => &mut self.gets,
+            // A list reaches no operation.
+            Call::Get | Call::List => &mut self.gets,
             Call::Cancel => &mut self.cancels,
         };
         *counter = counter.saturating_add(1);
@@ -113,6 +116,11 @@ impl Operation {
                 CancelAnswer::Ok => CancelVerdict::Ok,
                 CancelAnswer::FailedPrecondition => CancelVerdict::AlreadyDone,
             },
+            Phase::Running | Phase::Cancelling
+                if self.script.cancel.effect == CancelEffect::NotCancellable =>
+            {
+                CancelVerdict::NotCancellable
+            }
             Phase::Running | Phase::Cancelling => match (self.cancelled_at, repeated) {
                 (None, _) => {
                     self.cancelled_at = Some(self.latest);
@@ -167,7 +175,7 @@ impl Operation {
             match &self.script.cancel.effect {
                 CancelEffect::Cancels => Some((at, Phase::Cancelled)),
                 CancelEffect::Ends(result) => Some((at, Phase::Ended(result.clone()))),
-                CancelEffect::Ignored => None,
+                CancelEffect::Ignored | CancelEffect::NotCancellable => None,
             }
         });
         [by_itself, by_admin, by_cancel]

@@ -1,22 +1,25 @@
 //! The Operations API: from a request to a reply, over whatever transport.
 //!
-//! In this order: the route (HTML 404), the length of an empty POST (HTML 411), the token (401), the body (400), the
-//! faults, the operation.
+//! In this order: the route (HTML 404), the length of an empty POST (HTML 411), the token (401), the body and the query
+//! (400), the faults, the consumer project (403, 429), the permission (403), the host (400), the operation.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Version, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     call::{Call, Route, route},
+    endpoints::{WrongLocation, location},
     fault::{Fault, FaultAnswer},
     latency::Latency,
     operation::CancelVerdict,
+    query::Query,
     record::{Pending, Record},
     reply::{Abort, Reply},
     rpc_code::RpcCode,
+    rules::Rules,
     store::{Arrival, Store},
     tokens::{TokenCheck, Tokens},
     transport::Handler,
@@ -33,6 +36,8 @@ pub struct OperationsService {
     pub record: Arc<Record>,
     /// Time that every answer takes.
     pub latency: Latency,
+    /// What comes before the operation.
+    pub rules: Arc<Rules>,
 }
 
 impl Handler for OperationsService {
@@ -70,29 +75,39 @@ impl OperationsService {
             );
         };
         let principal = match &token {
-            TokenCheck::Valid { principal, .. } => principal,
+            TokenCheck::Valid { principal, .. } if self.rules.takes_tokens_of(principal) => {
+                principal
+            }
             bad => return delayed(self.latency.of(route.call), unauthenticated(bad, &route)).await,
         };
         if let Some(reply) = body_refusal(request) {
             return reply;
         }
+        let query = match Query::read(route.call, request.uri().query()) {
+            Ok(query) => query,
+            Err(message) => return Reply::error(RpcCode::InvalidArgument, &message, &[]),
+        };
+        let name = self.rules.known(&route.operation);
         let Arrival {
             fault,
             latency: own,
-        } = self.store.arrive(&route.operation, route.call, principal);
+        } = self.store.arrive(&name, route.call, principal);
         // Half of the time before the effect, half after it: a caller that gives up meets both.
         let half = own.unwrap_or(self.latency).of(route.call) / 2;
         pause(half).await;
         let reply = match fault {
-            Some(fault) => self.fault(&route, fault).await,
-            None => self.usual(&route),
+            Some(fault) => self.fault(route.call, &name, fault).await,
+            None => match self.rules.refusal(request, &route, principal) {
+                Some(refusal) => refusal,
+                None => self.usual(&route, &name, &query),
+            },
         };
         delayed(half, reply).await
     }
 
-    async fn fault(&self, route: &Route, fault: Fault) -> Reply {
-        if fault.applied && route.call == Call::Cancel {
-            self.store.cancel(&route.operation);
+    async fn fault(&self, call: Call, name: &str, fault: Fault) -> Reply {
+        if fault.applied && call == Call::Cancel {
+            self.store.cancel(name);
         }
         match fault.answer {
             FaultAnswer::Refuse(refusal) => Reply::refusal(&refusal),
@@ -102,22 +117,18 @@ impl OperationsService {
         }
     }
 
-    fn usual(&self, route: &Route) -> Reply {
-        let not_found = || {
-            Reply::error(
-                RpcCode::NotFound,
-                &format!("Operation with name \"{}\" was not found.", route.operation),
-                &[],
-            )
-        };
+    fn usual(&self, route: &Route, name: &str, query: &Query) -> Reply {
+        let not_found = || self.not_found(&route.operation, name);
         match route.call {
+            Call::List => self.list(name, query),
             Call::Get => self
                 .store
-                .get(&route.operation)
+                .get(name, &self.rules.shown(&route.operation))
                 .map_or_else(not_found, |json| Reply::json(200, &json)),
-            Call::Cancel => match self.store.cancel(&route.operation) {
+            Call::Cancel => match self.store.cancel(name) {
                 CancelVerdict::Ok => Reply::json(200, &json!({})),
                 CancelVerdict::Absent => not_found(),
+                CancelVerdict::NotCancellable => precondition("The operation is not cancellable."),
                 CancelVerdict::AlreadyRequested => {
                     precondition("The operation has already been cancelled.")
                 }
@@ -126,6 +137,58 @@ impl OperationsService {
                 }
             },
         }
+    }
+}
+
+impl OperationsService {
+    fn list(&self, parent: &str, query: &Query) -> Reply {
+        let listing = &self.rules.listing;
+        let request = match listing.read(parent, query) {
+            Ok(request) => request,
+            Err((code, message)) => return Reply::error(code, &message, &[]),
+        };
+        let unreachable = listing.unreachable(parent);
+        if !unreachable.is_empty() && !request.partial {
+            let message = format!(
+                "Some locations cannot be reached: {}.",
+                unreachable.join(", ")
+            );
+            return Reply::error(RpcCode::Unavailable, &message, &[]);
+        }
+        let within_reach = |name: &str| !unreachable.iter().any(|lost| lost == location(name));
+        let shown = |name: &str| self.rules.shown(name);
+        let (operations, more) = self.store.list(parent, &request, within_reach, shown);
+        let mut answer = Map::new();
+        if !operations.is_empty() {
+            answer.insert("operations".into(), operations.into());
+        }
+        if let Some(last) = more {
+            let token = listing.token(&request, &last);
+            answer.insert("nextPageToken".into(), token.into());
+        }
+        if !unreachable.is_empty() {
+            let project = shown(parent.strip_suffix("/locations/-").unwrap_or(parent));
+            let lost = unreachable.iter();
+            let names: Vec<_> = lost
+                .map(|lost| format!("{project}/locations/{lost}"))
+                .collect();
+            answer.insert("unreachable".into(), names.into());
+        }
+        Reply::json(200, &Value::Object(answer))
+    }
+
+    fn not_found(&self, asked: &str, name: &str) -> Reply {
+        if self.rules.wrong_location == WrongLocation::InvalidArgument
+            && self.store.is_elsewhere(name)
+        {
+            let message = format!(
+                "Operation with name \"{asked}\" does not belong to the location {}. Please use the location that it was started in.",
+                location(asked)
+            );
+            return Reply::error(RpcCode::InvalidArgument, &message, &[]);
+        }
+        let message = format!("Operation with name \"{asked}\" was not found.");
+        Reply::error(RpcCode::NotFound, &message, &[])
     }
 }
 
@@ -178,6 +241,7 @@ fn unauthenticated(token: &TokenCheck, route: &Route) -> Reply {
     let method = match route.call {
         Call::Get => "google.longrunning.Operations.GetOperation",
         Call::Cancel => "google.longrunning.Operations.CancelOperation",
+        Call::List => "google.longrunning.Operations.ListOperations",
     };
     let info = json!({
         "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "googleapis.com",

@@ -34,12 +34,14 @@ pub struct RequestRecord {
     pub method: String,
     /// The path as it stood in the request line, without the query.
     pub path: String,
-    /// The query, of requests to the metadata server only (elsewhere it could carry a token).
+    /// The query, of requests to the metadata server and of lists (elsewhere it could carry a token; a list's must not).
     pub query: Option<String>,
     /// The API version in the path, if it is a call of the Operations API.
     pub version: Option<String>,
     /// The operation's name, if it is a call of the Operations API.
     pub operation: Option<String>,
+    /// The parent, if it is a list.
+    pub parent: Option<String>,
     /// Which call it is.
     pub call: Option<Call>,
     /// What it had for authorization.
@@ -146,6 +148,10 @@ impl Record {
         authorization: Authorization,
     ) -> u64 {
         let text = |name: &str| header_text(request.headers(), name);
+        let named = |list: bool| {
+            let route = route.filter(|route| (route.call == Call::List) == list)?;
+            Some(route.operation.clone())
+        };
         let mut requests = self.lock();
         // Drawn under the lock, so that the numbers in one record rise.
         let sequence = self.timeline.next.fetch_add(1, Ordering::SeqCst);
@@ -159,10 +165,11 @@ impl Record {
             query: request
                 .uri()
                 .query()
-                .filter(|_| self.surface == Surface::Metadata)
+                .filter(|query| shows(self.surface, route, query))
                 .map(str::to_owned),
             version: route.map(|route| route.version.clone()),
-            operation: route.map(|route| route.operation.clone()),
+            operation: named(false),
+            parent: named(true),
             call: route.map(|route| route.call),
             authorization,
             user_agent: text(header::USER_AGENT.as_str()),
@@ -228,6 +235,13 @@ impl Record {
         // A panic in a test's predicate must not blind the other tests: the list itself is never half written.
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a query may be shown: tokens can stand in one.
+fn shows(surface: Surface, route: Option<&Route>, query: &str) -> bool {
+    let list = route.is_some_and(|route| route.call == Call::List);
+    let secret = ["access_token", "oauth_token", "key="];
+    surface == Surface::Metadata || (list && !secret.iter().any(|name| query.contains(name)))
 }
 
 fn log(request: &RequestRecord, took: Duration) {

@@ -5,8 +5,17 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    connection_fault::ConnectionFault, credentials::Credentials, duration_text, fault::Fault,
-    latency::Latency, scenario_check, script::Script,
+    connection_fault::ConnectionFault,
+    consumers::Consumer,
+    credentials::Credentials,
+    duration_text,
+    endpoints::{Endpoint, ProjectNames, WrongLocation},
+    fault::Fault,
+    latency::Latency,
+    listing::Lists,
+    permissions::Permission,
+    scenario_check,
+    script::Script,
 };
 
 /// A scenario. Everything has a default; the default knows no operations.
@@ -23,6 +32,20 @@ pub struct Scenario {
     pub credentials: Credentials,
     /// Further bearer tokens that the Operations API takes.
     pub tokens: Vec<AcceptedToken>,
+    /// Whether the API takes the tokens of federated principals (`principal://...`) themselves.
+    pub federated_tokens: FederatedTokens,
+    /// The projects that requests are charged to, by id; without any, nobody asks for one.
+    pub consumers: BTreeMap<String, Consumer>,
+    /// Who may call what; absent means everybody everything.
+    pub permissions: Option<Vec<Permission>>,
+    /// Which host serves which location; hosts that are not among them serve all.
+    pub endpoints: Vec<Endpoint>,
+    /// What a name gets whose operation exists at another location.
+    pub wrong_location: WrongLocation,
+    /// How answers name the project.
+    pub project_names: ProjectNames,
+    /// How lists behave.
+    pub lists: Lists,
     /// Faults of the endpoint as a whole, counted over all operations; they go before those of a script.
     pub faults: Vec<Fault>,
     /// What is wrong with connections to the Operations API, before any request.
@@ -44,6 +67,17 @@ pub enum UnknownOperations {
     NotFound,
     /// An operation with this script, created when it is first asked for.
     Script(Box<Script>),
+}
+
+/// Whether an API takes the tokens of federated principals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FederatedTokens {
+    /// As any other.
+    #[default]
+    Taken,
+    /// 401: only service accounts and users count, so that they must be impersonated.
+    Refused,
 }
 
 /// A bearer token that was not issued here.

@@ -62,6 +62,22 @@ pub(crate) fn scenario(scenario: &Scenario) -> Vec<String> {
     if scenario.credentials.expires_in.subsec_nanos() != 0 {
         complaints.push("credentials.expiresIn: expected whole seconds, such as 3599s".into());
     }
+    for (index, endpoint) in scenario.endpoints.iter().enumerate() {
+        if endpoint.host.is_empty() || endpoint.host.contains(['/', ' ']) {
+            let host = &endpoint.host;
+            complaints.push(format!("endpoints[{index}].host: {host:?} is no host; expected a name such as europe-west1-dialogflow.googleapis.com, or a name and a port"));
+        }
+    }
+    for (index, permission) in scenario.permissions.iter().flatten().enumerate() {
+        if permission.principal.is_empty() {
+            complaints.push(format!(
+                "permissions[{index}].principal: empty; expected a principal, or * for everybody"
+            ));
+        }
+    }
+    if scenario.lists.page_size == 0 || scenario.lists.largest_page == 0 {
+        complaints.push("lists.pageSize, lists.largestPage: 0; expected 1 or more".into());
+    }
     if scenario.record_limit == Some(0) {
         complaints.push("recordLimit: 0; expected 1 or more, or no recordLimit".into());
     }

@@ -142,6 +142,8 @@ pub enum CancelEffect {
     Cancels,
     /// Nothing: the operation goes on as if it had not been asked.
     Ignored,
+    /// Nothing, and while it runs the answer is 400 FAILED_PRECONDITION: not cancellable.
+    NotCancellable,
     /// It ends otherwise, such as completed after all.
     Ends(EndResult),
 }

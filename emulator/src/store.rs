@@ -6,13 +6,13 @@ use std::{
     time::Instant,
 };
 
-use serde::Serialize;
-
 use crate::{
     call::Call,
     fault::Fault,
+    listing::ListRequest,
     operation::{CancelVerdict, Operation, Phase},
-    operation_json::{operation_json, state_name},
+    operation_json::operation_json,
+    operation_view::OperationView,
     scenario::{Scenario, UnknownOperations},
     script::{EndResult, Script},
 };
@@ -31,6 +31,7 @@ struct Inner {
     faults: Vec<Fault>,
     gets: u64,
     cancels: u64,
+    lists: u64,
 }
 
 #[derive(Debug)]
@@ -48,26 +49,6 @@ pub struct Arrival {
     pub latency: Option<crate::latency::Latency>,
 }
 
-/// One operation as the admin API shows it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct OperationView {
-    /// Its name.
-    pub name: String,
-    /// The script's description.
-    pub description: Option<String>,
-    /// `absent`, `running`, `cancelling`, `cancelled` or `ended`.
-    pub phase: &'static str,
-    /// The state in its metadata, if it has metadata.
-    pub state: Option<String>,
-    /// How many GETs reached it, refused ones included.
-    pub gets: u64,
-    /// How many cancels reached it, refused ones included.
-    pub cancels: u64,
-    /// Whether a cancel was accepted.
-    pub cancel_accepted: bool,
-}
-
 impl Store {
     /// The operations of a scenario, all created now.
     pub fn new(scenario: &Scenario) -> Self {
@@ -78,6 +59,7 @@ impl Store {
             faults: scenario.faults.clone(),
             gets: 0,
             cancels: 0,
+            lists: 0,
         };
         for (name, script) in &scenario.operations {
             inner.set(name, script.clone());
@@ -96,7 +78,13 @@ impl Store {
             .iter()
             .find(|fault| fault.meets(call, nth_of_all, Some(principal)))
             .cloned();
-        let Some(entry) = inner.entry(name) else {
+        // A list has a parent, and no operation of its own.
+        let entry = if call == Call::List {
+            None
+        } else {
+            inner.entry(name)
+        };
+        let Some(entry) = entry else {
             return Arrival {
                 fault: of_endpoint,
                 latency: None,
@@ -110,12 +98,71 @@ impl Store {
         }
     }
 
-    /// The answer to a GET; `None` for NOT_FOUND.
-    pub fn get(&self, name: &str) -> Option<serde_json::Value> {
+    /// The answer to a GET, with this name in it; `None` for NOT_FOUND.
+    pub fn get(&self, name: &str, shown: &str) -> Option<serde_json::Value> {
         let mut inner = self.lock();
         let entry = inner.entry(name)?;
         let phase = entry.phase();
-        operation_json(name, entry.operation.script(), &phase)
+        operation_json(shown, entry.operation.script(), &phase)
+    }
+
+    /// The operations right below a parent (`projects/P/locations/-`: in all locations), by name, as a list shows them: from
+    /// the first whose name is above `after`, with this `done`, at most `most` of them. Also the last name, if there are more.
+    pub fn list(
+        &self,
+        parent: &str,
+        request: &ListRequest,
+        within_reach: impl Fn(&str) -> bool,
+        shown: impl Fn(&str) -> String,
+    ) -> (Vec<serde_json::Value>, Option<String>) {
+        let mut inner = self.lock();
+        let below = |name: &str| match parent.strip_suffix("/-") {
+            Some(locations) => name
+                .strip_prefix(locations)
+                .is_some_and(|rest| rest.starts_with('/') && rest.contains("/operations/")),
+            None => name
+                .strip_prefix(parent)
+                .is_some_and(|rest| rest.starts_with("/operations/")),
+        };
+        let mut found: Vec<_> = inner
+            .operations
+            .iter_mut()
+            .filter(|(name, _)| below(name) && within_reach(name))
+            .filter(|(name, _)| request.after.as_ref().is_none_or(|after| *name > after))
+            .collect();
+        found.sort_by(|a, b| a.0.cmp(b.0));
+        let mut listed: Vec<(&String, serde_json::Value)> = Vec::new();
+        for (name, entry) in found {
+            let phase = entry.phase();
+            let Some(json) = operation_json(&shown(name), entry.operation.script(), &phase) else {
+                continue;
+            };
+            let is_done = json.get("done") == Some(&true.into());
+            if request.done.is_some_and(|wanted| wanted != is_done) {
+                continue;
+            }
+            if listed.len() == request.page_size {
+                let last = listed.last().map(|(name, _)| (*name).clone());
+                return (listed.into_iter().map(|(_, json)| json).collect(), last);
+            }
+            listed.push((name, json));
+        }
+        (listed.into_iter().map(|(_, json)| json).collect(), None)
+    }
+
+    /// Whether an operation of this project and id exists at another location.
+    pub fn is_elsewhere(&self, name: &str) -> bool {
+        let identity = |name: &str| {
+            let mut segments = name.split('/');
+            Some((
+                segments.nth(1)?.to_owned(),
+                segments.next_back()?.to_owned(),
+            ))
+        };
+        let wanted = identity(name);
+        self.lock().operations.iter_mut().any(|(other, entry)| {
+            other != name && identity(other) == wanted && entry.phase() != Phase::Absent
+        })
     }
 
     /// Takes a cancel.
@@ -154,7 +201,8 @@ impl Store {
     /// Replaces the faults of the endpoint and counts their requests from 1 again.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         let mut inner = self.lock();
-        (inner.faults, inner.gets, inner.cancels) = (faults, 0, 0);
+        inner.faults = faults;
+        (inner.gets, inner.cancels, inner.lists) = (0, 0, 0);
     }
 
     /// All operations that exist by now, by name.
@@ -163,7 +211,10 @@ impl Store {
             .lock()
             .operations
             .iter_mut()
-            .map(|(name, entry)| entry.view(name))
+            .map(|(name, entry)| {
+                let phase = entry.phase();
+                OperationView::new(name, &entry.operation, &phase)
+            })
             .collect();
         views.sort_by(|a, b| a.name.cmp(&b.name));
         views
@@ -191,6 +242,7 @@ impl Inner {
         let counter = match call {
             Call::Get => &mut self.gets,
             Call::Cancel => &mut self.cancels,
+            Call::List => &mut self.lists,
         };
         *counter += 1;
         *counter
@@ -224,29 +276,5 @@ impl Entry {
 
     fn phase(&mut self) -> Phase {
         self.operation.phase(self.created.elapsed())
-    }
-
-    fn view(&mut self, name: &str) -> OperationView {
-        let phase = self.phase();
-        let script = self.operation.script();
-        let (gets, cancels) = self.operation.asked();
-        OperationView {
-            name: name.to_owned(),
-            description: script.description.clone(),
-            state: script
-                .metadata
-                .as_ref()
-                .map(|metadata| state_name(metadata, &phase).to_owned()),
-            phase: match phase {
-                Phase::Absent => "absent",
-                Phase::Running => "running",
-                Phase::Cancelling => "cancelling",
-                Phase::Cancelled => "cancelled",
-                Phase::Ended(_) => "ended",
-            },
-            gets,
-            cancels,
-            cancel_accepted: self.operation.cancelled_at().is_some(),
-        }
     }
 }

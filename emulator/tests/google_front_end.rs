@@ -13,7 +13,7 @@ async fn an_unknown_path_is_an_html_404() {
     for path in [
         "/",
         "/v1/projects/p/operations/o",
-        "/v2/projects/p/operations",
+        "/v2/projects/p/agents",
         "/v2/projects/p/operations/o:wait",
         "/admin/requests",
     ] {

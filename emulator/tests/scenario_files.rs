@@ -83,6 +83,22 @@ fn what_is_wrong_is_named() {
             "tokens: [{token: a b, principal: x}]".to_owned(),
             ["tokens[0].token", "without spaces"],
         ),
+        (
+            "endpoints: [{host: 'https://x/', locations: []}]".to_owned(),
+            ["endpoints[0].host", "europe-west1-"],
+        ),
+        (
+            "permissions: [{principal: '', calls: [get]}]".to_owned(),
+            ["permissions[0].principal", "everybody"],
+        ),
+        (
+            "lists: {pageSize: 0}".to_owned(),
+            ["lists.pageSize", "1 or more"],
+        ),
+        (
+            "connections: [{answer: reset, from: 0}]".to_owned(),
+            ["connections[0].from", "from 1"],
+        ),
         ("recordLimit: 0".to_owned(), ["recordLimit", "1 or more"]),
         ("unknownOperations: maybe".to_owned(), ["maybe", "notFound"]),
         (script("{ends: {after: 1s}}"), ["result", "missing"]),

@@ -1,0 +1,131 @@
+//! Which host serves which location, and under which names projects go.
+
+use serde::{Deserialize, Serialize};
+
+/// One of the service's hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Endpoint {
+    /// As `Host` or `:authority` has it; without a port it stands for every port.
+    pub host: String,
+    /// The locations that it serves. Names without a location belong to `global`.
+    pub locations: Vec<String>,
+}
+
+/// What a name gets whose operation exists at another location.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum WrongLocation {
+    /// NOT_FOUND
+    #[default]
+    NotFound,
+    /// 400 INVALID_ARGUMENT
+    InvalidArgument,
+}
+
+/// How answers name the project.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ProjectNames {
+    /// As it was asked for.
+    #[default]
+    AsAsked,
+    /// By the identity's project number; the identity's project is then found under both its names.
+    Number,
+}
+
+/// The location in a name or parent; `global` if it has none.
+pub fn location(name: &str) -> &str {
+    let mut segments = name.split('/').skip(2);
+    match (segments.next(), segments.next()) {
+        (Some("locations"), Some(location)) => location,
+        _ => "global",
+    }
+}
+
+/// The sentence for a request to the wrong host; `None` if the host serves the location or is none of those known.
+pub fn wrong_host(endpoints: &[Endpoint], host: Option<&str>, name: &str) -> Option<String> {
+    let host = host?;
+    let without_port = host.rsplit_once(':').map_or(host, |(host, _)| host);
+    let meant = |endpoint: &&Endpoint| {
+        endpoint.host.eq_ignore_ascii_case(host) || endpoint.host.eq_ignore_ascii_case(without_port)
+    };
+    let asked = endpoints.iter().find(meant)?;
+    let location = location(name);
+    let serves = |endpoint: &&Endpoint| endpoint.locations.iter().any(|known| known == location);
+    if location == "-" || serves(&asked) {
+        return None;
+    }
+    let right = match endpoints.iter().find(serves) {
+        Some(endpoint) => endpoint.host.clone(),
+        None if location == "global" => "dialogflow.googleapis.com".to_owned(),
+        None => format!("{location}-dialogflow.googleapis.com"),
+    };
+    Some(format!(
+        "The location {location} of the resource {name} is not served by {without_port}. Please find the correct endpoint for the \
+         location: {right}."
+    ))
+}
+
+/// The name with its project replaced, if it is `from`.
+pub fn in_project(name: &str, from: &str, to: &str) -> Option<String> {
+    let rest = name.strip_prefix("projects/")?.strip_prefix(from)?;
+    (rest.is_empty() || rest.starts_with('/')).then(|| format!("projects/{to}{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(host: &str, location: &str) -> Endpoint {
+        Endpoint {
+            host: host.into(),
+            locations: vec![location.into()],
+        }
+    }
+
+    #[test]
+    fn a_host_serves_its_locations_and_names_the_others_hosts() {
+        let endpoints = [
+            endpoint("global.test", "global"),
+            endpoint("eu.test:81", "eu"),
+        ];
+        let asked = |host: &str, name: &str| wrong_host(&endpoints, Some(host), name);
+        let (plain, eu) = (
+            "projects/p/operations/o",
+            "projects/p/locations/eu/operations/o",
+        );
+        assert_eq!(asked("GLOBAL.test:8080", plain), None);
+        assert_eq!(asked("eu.test:81", eu), None);
+        assert_eq!(asked("elsewhere.test", eu), None);
+        assert_eq!(asked("global.test", "projects/p/locations/-"), None);
+        assert!(
+            asked("global.test", eu)
+                .expect("wrong")
+                .ends_with("eu.test:81.")
+        );
+        assert!(
+            asked("eu.test:81", plain)
+                .expect("wrong")
+                .ends_with("global.test.")
+        );
+        let asia = asked("global.test", "projects/p/locations/asia/operations/o");
+        assert!(
+            asia.expect("wrong")
+                .ends_with("asia-dialogflow.googleapis.com.")
+        );
+    }
+
+    #[test]
+    fn projects_are_replaced_whole() {
+        assert_eq!(
+            in_project("projects/p/operations/o", "p", "7").as_deref(),
+            Some("projects/7/operations/o")
+        );
+        assert_eq!(
+            in_project("projects/p", "p", "7").as_deref(),
+            Some("projects/7")
+        );
+        assert_eq!(in_project("projects/pp/operations/o", "p", "7"), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! What the Operations API looks at before it looks at an operation: the consumer project, the permission, the host; and
+//! under which names it knows things.
+
+use bytes::Bytes;
+use http::{HeaderValue, Request};
+
+use crate::{
+    call::{Route, host},
+    consumers::Consumers,
+    endpoints::{Endpoint, ProjectNames, WrongLocation, in_project, wrong_host},
+    listing::Listing,
+    permissions::{Permission, allowed, denied},
+    reply::Reply,
+    rpc_code::RpcCode,
+    scenario::{FederatedTokens, Scenario},
+};
+
+/// The rules of one emulator.
+#[derive(Debug)]
+pub struct Rules {
+    /// How lists behave.
+    pub listing: Listing,
+    /// What a name gets whose operation is elsewhere.
+    pub wrong_location: WrongLocation,
+    consumers: Consumers,
+    permissions: Option<Vec<Permission>>,
+    endpoints: Vec<Endpoint>,
+    federated_tokens: FederatedTokens,
+    project_names: ProjectNames,
+    project_id: String,
+    project_number: String,
+}
+
+impl Rules {
+    /// Those of a scenario.
+    pub fn new(scenario: &Scenario) -> Self {
+        Self {
+            listing: Listing::new(scenario.lists.clone()),
+            wrong_location: scenario.wrong_location,
+            consumers: Consumers::new(scenario.consumers.clone()),
+            permissions: scenario.permissions.clone(),
+            endpoints: scenario.endpoints.clone(),
+            federated_tokens: scenario.federated_tokens,
+            project_names: scenario.project_names,
+            project_id: scenario.identity.project_id.clone(),
+            project_number: scenario.identity.project_number.clone(),
+        }
+    }
+
+    /// Whether the API takes tokens of this principal at all.
+    pub fn takes_tokens_of(&self, principal: &str) -> bool {
+        self.federated_tokens == FederatedTokens::Taken || !principal.starts_with("principal://")
+    }
+
+    /// The refusal of a request, in the order in which Google's layers come: consumer project, permission, host.
+    pub fn refusal(
+        &self,
+        request: &Request<Bytes>,
+        route: &Route,
+        principal: &str,
+    ) -> Option<Reply> {
+        let named = request
+            .headers()
+            .get("x-goog-user-project")
+            .map(HeaderValue::as_bytes)
+            .map(String::from_utf8_lossy);
+        let resource = &route.operation;
+        self.consumers
+            .refusal(route.call, principal, named.as_deref())
+            .or_else(|| {
+                let permissions = self.permissions.as_ref()?;
+                let known = self.known(resource);
+                let fine = allowed(permissions, principal, route.call, &known);
+                (!fine).then(|| denied(route.call, resource))
+            })
+            .or_else(|| {
+                let message = wrong_host(&self.endpoints, host(request), resource)?;
+                Some(Reply::error(RpcCode::InvalidArgument, &message, &[]))
+            })
+    }
+
+    /// The name under which an operation or parent is kept.
+    pub fn known(&self, name: &str) -> String {
+        self.renamed(name, &self.project_number, &self.project_id)
+    }
+
+    /// The name under which answers show it.
+    pub fn shown(&self, name: &str) -> String {
+        self.renamed(name, &self.project_id, &self.project_number)
+    }
+
+    fn renamed(&self, name: &str, from: &str, to: &str) -> String {
+        let renamed = match self.project_names {
+            ProjectNames::AsAsked => None,
+            ProjectNames::Number => in_project(name, from, to),
+        };
+        renamed.unwrap_or_else(|| name.to_owned())
+    }
+}
