@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     call::Call,
     duration_text,
-    fault::{ErrorInfo, Refusal},
+    fault_answer::{ErrorInfo, Refusal},
     reply::Reply,
     rpc_code::RpcCode,
 };

@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     call::{Call, Route, route},
     endpoints::{WrongLocation, location},
-    fault::{Fault, FaultAnswer},
+    fault::Fault,
+    fault_answer::FaultAnswer,
     latency::Latency,
     operation::CancelVerdict,
     query::Query,
@@ -95,25 +96,48 @@ impl OperationsService {
         // Half of the time before the effect, half after it: a caller that gives up meets both.
         let half = own.unwrap_or(self.latency).of(route.call) / 2;
         pause(half).await;
+        let usual = || match self.rules.refusal(request, &route, principal) {
+            Some(refusal) => refusal,
+            None => self.usual(&route, &name, &query),
+        };
         let reply = match fault {
-            Some(fault) => self.fault(route.call, &name, fault).await,
-            None => match self.rules.refusal(request, &route, principal) {
-                Some(refusal) => refusal,
-                None => self.usual(&route, &name, &query),
-            },
+            Some(fault) => self.fault(route.call, &name, fault, usual).await,
+            None => usual(),
         };
         delayed(half, reply).await
     }
 
-    async fn fault(&self, call: Call, name: &str, fault: Fault) -> Reply {
+    async fn fault(
+        &self,
+        call: Call,
+        name: &str,
+        fault: Fault,
+        usual: impl FnOnce() -> Reply,
+    ) -> Reply {
         if fault.applied && call == Call::Cancel {
             self.store.cancel(name);
         }
         match fault.answer {
             FaultAnswer::Refuse(refusal) => Reply::refusal(&refusal),
             FaultAnswer::Raw(raw) => Reply::raw(&raw),
-            FaultAnswer::Close => Reply::Abort(Abort::Close),
+            FaultAnswer::Deep(deep) => Reply::deep(&self.rules.shown(name), deep.depth),
+            FaultAnswer::Late(duration) => {
+                let reply = usual();
+                delayed(duration, reply).await
+            }
+            FaultAnswer::Drip(drip) => {
+                usual().map_content(|body| body.paced(drip.bytes, drip.every))
+            }
+            FaultAnswer::Truncated(cut) => usual().map_content(|body| body.truncated(cut.after)),
             FaultAnswer::Hang(duration) => delayed(duration, Reply::Abort(Abort::Close)).await,
+            FaultAnswer::Close => Reply::Abort(Abort::Close),
+            FaultAnswer::Reset => Reply::Abort(Abort::Reset),
+            FaultAnswer::BlackHole => Reply::Abort(Abort::BlackHole),
+            FaultAnswer::RefusedStream => Reply::Abort(Abort::RefuseStream),
+            FaultAnswer::GoAway(go_away) => Reply::Abort(Abort::GoAway {
+                code: go_away.code,
+                unprocessed: !fault.applied,
+            }),
         }
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     content::Content,
-    fault::{RawAnswer, Refusal},
+    fault_answer::{RawAnswer, Refusal},
     rpc_code::RpcCode,
 };
 
@@ -52,7 +52,22 @@ impl Reply {
     pub fn json(status: u16, body: &Value) -> Self {
         let mut bytes = serde_json::to_vec_pretty(body).unwrap_or_default();
         bytes.push(b'\n');
-        let mut response = with_status(status, bytes.into());
+        Self::json_bytes(status, bytes.into())
+    }
+
+    /// An operation that is done, with so many objects in one another in its response; written, not built, for no stack
+    /// carries a value that is as deep as this may be.
+    pub fn deep(name: &str, depth: usize) -> Self {
+        let name = Value::from(name);
+        let (open, close) = ("{\"a\":".repeat(depth), "}".repeat(depth));
+        let text = format!(
+            "{{\"name\":{name},\"done\":true,\"response\":{{\"@type\":\"type.googleapis.com/google.protobuf.Struct\",\"value\":{open}1{close}}}}}\n"
+        );
+        Self::json_bytes(200, text.into())
+    }
+
+    fn json_bytes(status: u16, bytes: Bytes) -> Self {
+        let mut response = with_status(status, bytes);
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,

@@ -5,7 +5,8 @@ use http::{HeaderName, HeaderValue};
 use crate::{
     call::operation_name,
     connection_fault::ConnectionFault,
-    fault::{Fault, FaultAnswer, FaultCall, RawAnswer},
+    fault::{Fault, FaultCall},
+    fault_answer::{FaultAnswer, RawAnswer},
     rpc_code::RpcCode,
     scenario::{Scenario, ScenarioError, UnknownOperations},
     script::{CancelEffect, EndResult, Script},
@@ -191,7 +192,28 @@ fn fault(field: &str, fault: &Fault) -> Vec<String> {
             }
         }
         FaultAnswer::Raw(answer) => complaints.extend(raw(&format!("{field}.answer.raw"), answer)),
-        FaultAnswer::Close | FaultAnswer::Hang(_) => {}
+        FaultAnswer::Late(_) | FaultAnswer::Drip(_) | FaultAnswer::Truncated(_)
+            if fault.applied =>
+        {
+            complaints.push(format!(
+                "{field}.applied: late, drip and truncated have the usual effect; expected no applied"
+            ));
+        }
+        FaultAnswer::Drip(drip) if drip.bytes == 0 => {
+            complaints.push(format!(
+                "{field}.answer.drip.bytes: 0 never ends; expected 1 or more"
+            ));
+        }
+        FaultAnswer::Close
+        | FaultAnswer::Hang(_)
+        | FaultAnswer::Reset
+        | FaultAnswer::BlackHole
+        | FaultAnswer::RefusedStream
+        | FaultAnswer::GoAway(_)
+        | FaultAnswer::Late(_)
+        | FaultAnswer::Drip(_)
+        | FaultAnswer::Truncated(_)
+        | FaultAnswer::Deep(_) => {}
     }
     complaints
 }

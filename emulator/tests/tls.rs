@@ -7,32 +7,9 @@ mod support;
 use std::error::Error as _;
 
 use operations_emulator::{Config, ConnectionAnswer, ConnectionFault, Emulator, Scenario, Script};
-use reqwest::{Certificate, Client, ClientBuilder, Version, redirect};
+use reqwest::Version;
 use serde_json::json;
-use support::{NAME, Setup, fetch_token};
-
-fn client(authority: &str) -> ClientBuilder {
-    Client::builder()
-        .no_proxy()
-        .redirect(redirect::Policy::none())
-        .tls_certs_only([Certificate::from_pem(authority.as_bytes()).unwrap()])
-}
-
-async fn start(scenario: Scenario) -> Setup {
-    let plain = support::client();
-    let config = Config {
-        tls: true,
-        ..Config::from(scenario)
-    };
-    let emulator = Emulator::start(config).await.unwrap();
-    let token = fetch_token(&plain, &emulator).await;
-    let client = client(emulator.authority_pem().unwrap()).build().unwrap();
-    Setup {
-        emulator,
-        client,
-        token,
-    }
-}
+use support::{NAME, start_tls, tls_client};
 
 fn one() -> Scenario {
     Scenario::default().with_operation(NAME, Script::default())
@@ -40,14 +17,14 @@ fn one() -> Scenario {
 
 #[tokio::test]
 async fn speaks_http2_to_those_who_can_and_http1_to_the_others() {
-    let mut setup = start(one()).await;
+    let mut setup = start_tls(one()).await;
     assert!(setup.emulator.url().starts_with("https://"));
     let answer = setup.try_get(NAME).await.unwrap();
     assert_eq!(
         (answer.status().as_u16(), answer.version()),
         (200, Version::HTTP_2)
     );
-    setup.client = client(setup.emulator.authority_pem().unwrap())
+    setup.client = tls_client(setup.emulator.authority_pem().unwrap())
         .http1_only()
         .build()
         .unwrap();
@@ -61,7 +38,7 @@ async fn speaks_http2_to_those_who_can_and_http1_to_the_others() {
 
 #[tokio::test]
 async fn google_s_own_names_lead_to_it() {
-    let setup = start(one()).await;
+    let setup = start_tls(one()).await;
     let address = setup
         .emulator
         .url()
@@ -69,7 +46,7 @@ async fn google_s_own_names_lead_to_it() {
         .parse()
         .unwrap();
     let host = "europe-west1-dialogflow.googleapis.com";
-    let client = client(setup.emulator.authority_pem().unwrap())
+    let client = tls_client(setup.emulator.authority_pem().unwrap())
         .resolve(host, address)
         .build()
         .unwrap();
@@ -85,7 +62,7 @@ async fn google_s_own_names_lead_to_it() {
 
 #[tokio::test]
 async fn wrong_certificates_are_shown_as_often_as_told() {
-    let setup = start(one()).await;
+    let setup = start_tls(one()).await;
     for (shown, complaint) in [
         ("expired", "expired"),
         ("otherHost", "not valid for name"),
@@ -100,7 +77,7 @@ async fn wrong_certificates_are_shown_as_often_as_told() {
         assert!(matches!(answer, ConnectionAnswer::Certificate(_)));
         setup.emulator.set_connection_faults(vec![fault]).unwrap();
         // A client of its own: a connection of the round before would be used again.
-        let fresh = client(setup.emulator.authority_pem().unwrap())
+        let fresh = tls_client(setup.emulator.authority_pem().unwrap())
             .build()
             .unwrap();
         let get = || fresh.get(setup.emulator.url()).send();
@@ -125,7 +102,7 @@ async fn wrong_certificates_are_shown_as_often_as_told() {
 
 #[tokio::test]
 async fn a_stranger_s_authority_is_not_taken() {
-    let (one, other) = (start(one()).await, start(Scenario::default()).await);
+    let (one, other) = (start_tls(one()).await, start_tls(Scenario::default()).await);
     let answer = one.client.get(other.emulator.url()).send().await;
     assert!(answer.unwrap_err().is_connect());
 }

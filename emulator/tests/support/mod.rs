@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
-use operations_emulator::{Emulator, Scenario, Script};
-use reqwest::{Client, Response, redirect};
+use operations_emulator::{Config, Emulator, Scenario, Script};
+use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -137,4 +137,31 @@ pub async fn raw(url: &str, request: &str) -> String {
         .await
         .expect("the peer closes in time");
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A client that trusts this authority, without proxies and redirects.
+pub fn tls_client(authority: &str) -> ClientBuilder {
+    Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .tls_certs_only([Certificate::from_pem(authority.as_bytes()).unwrap()])
+}
+
+/// Starts an emulator that speaks TLS, with a client that trusts it.
+pub async fn start_tls(scenario: Scenario) -> Setup {
+    let plain = client();
+    let config = Config {
+        tls: true,
+        ..Config::from(scenario)
+    };
+    let emulator = Emulator::start(config).await.unwrap();
+    let token = fetch_token(&plain, &emulator).await;
+    let client = tls_client(emulator.authority_pem().unwrap())
+        .build()
+        .unwrap();
+    Setup {
+        emulator,
+        client,
+        token,
+    }
 }
