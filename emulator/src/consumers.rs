@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -15,12 +16,13 @@ use crate::{
     fault_answer::{ErrorInfo, Refusal},
     reply::Reply,
     rpc_code::RpcCode,
+    scenario_schema::DurationSchema,
 };
 
 const SERVICE: &str = "dialogflow.googleapis.com";
 
 /// A project that requests are charged to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Consumer {
     /// Its number, which errors name; absent means that they name the project's id.
@@ -35,6 +37,7 @@ pub struct Consumer {
     pub per_minute: PerMinute,
     /// The delay in the `google.rpc.RetryInfo` of these refusals; absent means that they have none.
     #[serde(with = "duration_text::option")]
+    #[schemars(with = "Option<DurationSchema>")]
     pub retry_info: Option<Duration>,
 }
 
@@ -52,7 +55,7 @@ impl Default for Consumer {
 }
 
 /// Requests a minute by method; absent means any number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PerMinute {
     /// Of GETs.

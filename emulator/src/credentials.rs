@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{duration_text, json_web_token::KeySet};
+use crate::{duration_text, json_web_token::KeySet, scenario_schema::DurationSchema};
 
 /// The token services of a scenario. The default believes every well-formed subject token and lets everybody impersonate
 /// everybody; it knows no users and no keys.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Credentials {
     /// The identity providers that STS knows; none means any audience, and no signature is checked.
@@ -21,6 +22,7 @@ pub struct Credentials {
     pub service_accounts: Vec<ServiceAccountKeys>,
     /// Life of the tokens of STS and of the OAuth server.
     #[serde(with = "duration_text")]
+    #[schemars(with = "DurationSchema")]
     pub expires_in: Duration,
 }
 
@@ -37,7 +39,7 @@ impl Default for Credentials {
 }
 
 /// An OIDC provider of a workload identity pool.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Provider {
     /// Its full name, as the parameter `audience` spells it.
@@ -53,7 +55,7 @@ pub struct Provider {
 }
 
 /// Leave to act as a service account (`iam.serviceAccounts.getAccessToken`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MayImpersonate {
     /// Who.
@@ -63,7 +65,7 @@ pub struct MayImpersonate {
 }
 
 /// A person, by the refresh token.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct User {
     /// The refresh token itself.
@@ -81,7 +83,7 @@ impl std::fmt::Debug for User {
 }
 
 /// A service account, and the public halves of its keys.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceAccountKeys {
     /// Its e-mail address.

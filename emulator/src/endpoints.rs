@@ -1,9 +1,10 @@
 //! Which host serves which location, and under which names projects go.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One of the service's hosts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Endpoint {
     /// As `Host` or `:authority` has it; without a port it stands for every port.
@@ -13,7 +14,7 @@ pub struct Endpoint {
 }
 
 /// What a name gets whose operation exists at another location.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum WrongLocation {
     /// NOT_FOUND
@@ -24,7 +25,7 @@ pub enum WrongLocation {
 }
 
 /// How answers name the project.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ProjectNames {
     /// As it was asked for.

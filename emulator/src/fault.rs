@@ -1,5 +1,6 @@
 //! Which requests meet an answer other than the usual one. Plain data and a pure rule.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 
 /// A rule: which requests it meets, and how they are answered. Requests are counted per operation and method, from 1,
 /// after the token was checked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
     /// The method that it meets.
@@ -37,7 +38,7 @@ fn first() -> u64 {
 }
 
 /// Which methods a [`Fault`] meets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum FaultCall {
     /// GET only.

@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{duration_text, rpc_code::RpcCode};
+use crate::{duration_text, rpc_code::RpcCode, scenario_schema::DurationSchema};
 
 /// What the caller gets instead of the usual answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum FaultAnswer {
     /// Google's JSON error.
@@ -19,6 +20,7 @@ pub enum FaultAnswer {
     Close,
     /// No answer for this long; then the connection is closed.
     #[serde(with = "duration_text")]
+    #[schemars(with = "DurationSchema")]
     Hang(Duration),
     /// A TCP reset of the connection, with all streams on it.
     Reset,
@@ -30,6 +32,7 @@ pub enum FaultAnswer {
     GoAway(GoAway),
     /// The usual answer with its usual effect, this much later.
     #[serde(with = "duration_text")]
+    #[schemars(with = "DurationSchema")]
     Late(Duration),
     /// The usual answer, a few bytes at a time.
     Drip(Drip),
@@ -40,7 +43,7 @@ pub enum FaultAnswer {
 }
 
 /// A GOAWAY. Its last stream is 0 (the request may be sent again), or with `applied` the highest that there can be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct GoAway {
     /// The error code of HTTP/2; 0 is NO_ERROR.
@@ -48,7 +51,7 @@ pub struct GoAway {
 }
 
 /// How slowly a body comes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Drip {
     /// How many bytes at a time.
@@ -56,6 +59,7 @@ pub struct Drip {
     pub bytes: usize,
     /// The pause in between.
     #[serde(with = "duration_text")]
+    #[schemars(with = "DurationSchema")]
     pub every: Duration,
 }
 
@@ -64,7 +68,7 @@ fn one_byte() -> usize {
 }
 
 /// Where a body breaks off.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Truncated {
     /// After so many bytes.
@@ -72,7 +76,7 @@ pub struct Truncated {
 }
 
 /// How deep a body is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Deep {
     /// How many objects stand in one another.
@@ -80,7 +84,7 @@ pub struct Deep {
 }
 
 /// A Google JSON error with what may come with it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Refusal {
     /// The code; it decides the HTTP status.
@@ -93,6 +97,7 @@ pub struct Refusal {
     pub error_info: Option<ErrorInfo>,
     /// A `google.rpc.RetryInfo` with this delay.
     #[serde(default, with = "duration_text::option")]
+    #[schemars(with = "Option<DurationSchema>")]
     pub retry_info: Option<Duration>,
     /// The header `Retry-After`: seconds or an HTTP date, as it is.
     #[serde(default)]
@@ -103,7 +108,7 @@ pub struct Refusal {
 }
 
 /// A `google.rpc.ErrorInfo` (google/rpc/error_details.proto).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ErrorInfo {
     /// Such as `SERVICE_DISABLED`.
@@ -121,7 +126,7 @@ fn googleapis() -> String {
 }
 
 /// An HTTP answer as it is, for what is not Google's JSON.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawAnswer {
     /// The HTTP status.

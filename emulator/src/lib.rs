@@ -43,10 +43,14 @@ mod operations_service;
 mod query;
 mod rules;
 mod scenario_check;
+mod scenario_schema;
 mod shared;
 mod sts;
 mod timed_out;
 mod transport;
+
+#[cfg(test)]
+mod contract_tests;
 
 pub use call::Call;
 pub use config::{Addresses, Config, StartError};
@@ -64,6 +68,7 @@ pub use permissions::Permission;
 pub use record::{Answer, Authorization, RequestRecord};
 pub use rpc_code::RpcCode;
 pub use scenario::{FederatedTokens, Identity, Scenario, ScenarioError, UnknownOperations};
+pub use scenario_schema::scenario_schema;
 pub use script::{
     CancelAnswer, CancelBehaviour, CancelEffect, EndResult, Ending, Failure, MetadataScript,
     Response, Script, Vanishing,

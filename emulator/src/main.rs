@@ -9,8 +9,10 @@ use std::{
     time::Duration,
 };
 
-use clap::{Parser, ValueEnum};
-use operations_emulator::{Addresses, Config, Emulator, Latency, Scenario, duration_text};
+use clap::{Parser, Subcommand, ValueEnum};
+use operations_emulator::{
+    Addresses, Config, Emulator, Latency, Scenario, duration_text, scenario_schema,
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
@@ -25,6 +27,8 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Parser)]
 #[command(name = "operations-emulator", version)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Where the Operations API listens; port 0 picks a free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     listen: SocketAddr,
@@ -66,6 +70,12 @@ struct Arguments {
     exit_with_parent: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prints the JSON schema of scenario files, for editors and checks, and ends
+    Schema,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum LogFormat {
     /// Lines for people
@@ -76,6 +86,15 @@ enum LogFormat {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Some(Command::Schema) = arguments.command {
+        return match print_schema() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("operations-emulator: the schema cannot be printed: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -138,6 +157,11 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     tracing::info!(why, "stopping");
     emulator.shutdown().await;
     Ok(())
+}
+
+fn print_schema() -> std::io::Result<()> {
+    let schema = serde_json::to_string_pretty(&scenario_schema())?;
+    writeln!(std::io::stdout().lock(), "{schema}")
 }
 
 fn hint(error: &operations_emulator::StartError, flag: &str) -> String {

@@ -69,6 +69,9 @@ fn metadata_json(metadata: &MetadataScript, phase: &Phase) -> Value {
         json.insert("@type".into(), type_url.clone().into());
     }
     json.extend(metadata.fields.clone());
+    if metadata.padding > 0 {
+        json.insert("padding".into(), "x".repeat(metadata.padding).into());
+    }
     let state = Value::from(state_name(metadata, phase));
     match metadata.state {
         StatePlace::Top => {

@@ -1,12 +1,13 @@
 //! Who may call what. Refused before anything tells whether the operation exists (AIP-211).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{call::Call, reply::Reply, rpc_code::RpcCode};
 
 /// One grant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Permission {
     /// Whose: the principal of a token, or `*` for everybody.

@@ -44,7 +44,7 @@ pub enum RpcCode {
 }
 
 /// Code, number, name, HTTP status.
-const TABLE: [(RpcCode, i32, &str, u16); 16] = [
+pub(crate) const TABLE: [(RpcCode, i32, &str, u16); 16] = [
     (RpcCode::Cancelled, 1, "CANCELLED", 499),
     (RpcCode::Unknown, 2, "UNKNOWN", 500),
     (RpcCode::InvalidArgument, 3, "INVALID_ARGUMENT", 400),

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,11 +16,12 @@ use crate::{
     listing::Lists,
     permissions::Permission,
     scenario_check,
+    scenario_schema::DurationSchema,
     script::Script,
 };
 
 /// A scenario. Everything has a default; the default knows no operations.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Scenario {
     /// What it is for; free text.
@@ -59,7 +61,7 @@ pub struct Scenario {
 }
 
 /// What a name gets that no operation and no template has.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum UnknownOperations {
     /// NOT_FOUND.
@@ -70,7 +72,7 @@ pub enum UnknownOperations {
 }
 
 /// Whether an API takes the tokens of federated principals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum FederatedTokens {
     /// As any other.
@@ -81,7 +83,7 @@ pub enum FederatedTokens {
 }
 
 /// A bearer token that was not issued here.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AcceptedToken {
     /// The token itself.
@@ -99,7 +101,7 @@ impl std::fmt::Debug for AcceptedToken {
 }
 
 /// What the metadata server answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Identity {
     /// E-mail address of the default service account; the principal of the tokens.
@@ -116,9 +118,11 @@ pub struct Identity {
     pub scopes: Vec<String>,
     /// `expires_in` of the tokens.
     #[serde(with = "duration_text")]
+    #[schemars(with = "DurationSchema")]
     pub expires_in: Duration,
     /// How long the API really takes a token; absent means as long as `expires_in` says.
     #[serde(with = "duration_text::option")]
+    #[schemars(with = "Option<DurationSchema>")]
     pub accepted_for: Option<Duration>,
     /// The server is not ready at first, as GKE's is in a pod's first seconds.
     pub not_ready: NotReady,
@@ -141,7 +145,7 @@ impl Default for Identity {
 }
 
 /// How the metadata server fails at first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NotReady {
     /// How many requests fail, counted over all of its paths.

@@ -3,16 +3,20 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{duration_text, fault::Fault, latency::Latency, rpc_code::RpcCode};
+use crate::{
+    duration_text, fault::Fault, latency::Latency, rpc_code::RpcCode,
+    scenario_schema::DurationSchema,
+};
 
 /// The fate of one operation. The default never ends by itself and is cancelled the moment it is asked to.
 ///
 /// All times count from the operation's creation: when the scenario was loaded, the script was set, or, for a template,
 /// the name was first asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Script {
     /// What the fate is for; free text, shown by the admin API.
@@ -21,6 +25,7 @@ pub struct Script {
     pub exists: bool,
     /// NOT_FOUND to everything before that age, as real operations are in their first seconds or minutes.
     #[serde(with = "duration_text::option")]
+    #[schemars(with = "Option<DurationSchema>")]
     pub appears_after: Option<Duration>,
     /// When the operation goes away again; absent means never.
     pub vanishes: Option<Vanishing>,
@@ -56,18 +61,19 @@ impl Default for Script {
 }
 
 /// An end that comes by itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ending {
     /// The age at which it comes; absent means that it was done from the start.
     #[serde(with = "duration_text", default)]
+    #[schemars(with = "DurationSchema")]
     pub after: Duration,
     /// What a GET shows from then on.
     pub result: EndResult,
 }
 
 /// What a GET of a finished operation shows, `done: true` in every case but [`EndResult::Raw`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum EndResult {
     /// A `response`.
@@ -85,7 +91,7 @@ pub enum EndResult {
 }
 
 /// `Operation.response`: an Any.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Response {
     /// `@type`; a type URL.
@@ -105,7 +111,7 @@ impl Default for Response {
 }
 
 /// `Operation.error`: a google.rpc.Status.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Failure {
     /// Its code.
@@ -119,13 +125,14 @@ pub struct Failure {
 }
 
 /// What a cancel does to the operation and what it answers; refusals are [`Fault`]s.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct CancelBehaviour {
     /// What becomes of the operation.
     pub effect: CancelEffect,
     /// Time from the first accepted cancel to its effect.
     #[serde(with = "duration_text")]
+    #[schemars(with = "DurationSchema")]
     pub after: Duration,
     /// What a further cancel of the still running operation answers.
     pub repeated: CancelAnswer,
@@ -134,7 +141,7 @@ pub struct CancelBehaviour {
 }
 
 /// What an accepted cancel leads to.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum CancelEffect {
     /// It ends with `error.code` 1, CANCELLED.
@@ -149,7 +156,7 @@ pub enum CancelEffect {
 }
 
 /// What a cancel that changes nothing any more answers. Google's APIs differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CancelAnswer {
     /// `{}`
@@ -171,22 +178,25 @@ impl Default for CancelBehaviour {
 }
 
 /// When the operation goes away, after which it is NOT_FOUND; the first of the given moments counts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Vanishing {
     /// At this age.
     #[serde(with = "duration_text::option")]
+    #[schemars(with = "Option<DurationSchema>")]
     pub after: Option<Duration>,
     /// This long after the first accepted cancel.
     #[serde(with = "duration_text::option")]
+    #[schemars(with = "Option<DurationSchema>")]
     pub after_cancel: Option<Duration>,
     /// This long after its end.
     #[serde(with = "duration_text::option")]
+    #[schemars(with = "Option<DurationSchema>")]
     pub after_end: Option<Duration>,
 }
 
 /// `Operation.metadata`: an Any with a state that follows the operation's life.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct MetadataScript {
     /// `@type`; absent means that the metadata has none.
@@ -198,10 +208,12 @@ pub struct MetadataScript {
     pub states: StateNames,
     /// Further fields, as they are.
     pub fields: Map<String, Value>,
+    /// So many more bytes, as text in a field `padding`.
+    pub padding: usize,
 }
 
 /// Where the metadata carries the state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum StatePlace {
     /// `metadata.state`
@@ -214,7 +226,7 @@ pub enum StatePlace {
 }
 
 /// The text of `state` in each phase.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct StateNames {
     /// Not done, no cancel taken (or taken and ignored).
