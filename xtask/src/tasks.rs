@@ -1,5 +1,6 @@
 //! The tasks, a file each.
 
+pub(crate) mod bench;
 mod cargo;
 mod cargo_tool;
 pub(crate) mod control_plane;

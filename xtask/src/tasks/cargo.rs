@@ -55,20 +55,30 @@ fn line(command: &Command) -> String {
         .join(" ")
 }
 
-/// The programs of the workspace, built with the dev profile.
+/// The programs of the workspace.
 pub(crate) struct Programs {
     built: Vec<PathBuf>,
 }
 
 impl Programs {
-    /// Builds what is not up to date; cargo's progress goes to standard error.
+    /// Builds what is not up to date with the dev profile; cargo's progress goes to standard error.
     pub(crate) fn build() -> Result<Self> {
+        Self::build_with(&[])
+    }
+
+    /// The same with the release profile.
+    pub(crate) fn build_release() -> Result<Self> {
+        Self::build_with(&["--release"])
+    }
+
+    fn build_with(more: &[&str]) -> Result<Self> {
         let mut command = cargo(&[
             "build",
             "--workspace",
             "--bins",
             "--message-format=json-render-diagnostics",
         ]);
+        command.args(more);
         let output = command
             .stderr(Stdio::inherit())
             .output()

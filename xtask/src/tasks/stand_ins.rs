@@ -2,8 +2,10 @@
 //! controller's Deployment runs as it is, behind that emulator.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -21,31 +23,45 @@ pub(super) const EMULATOR: &str = "operations-emulator";
 /// How long the emulator may take to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
-/// A running emulator, with the operations of `examples/`.
+/// A running emulator.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Emulator {
-    url: String,
-    metadata_address: String,
+    /// The base URL of the Operations API.
+    pub(super) url: String,
+    /// Host and port of the metadata server.
+    pub(super) metadata_address: String,
     /// The base URL of its admin API.
     pub(super) admin_url: String,
 }
 
 impl Emulator {
-    /// Starts it beside the control plane; each of its answers takes `latency`.
+    /// Starts it beside the control plane, with the operations of `examples/`; each of its answers takes `latency`.
     pub(super) fn start(
         control_plane: &ControlPlane,
         programs: &Programs,
         latency: &str,
     ) -> Result<Self> {
         let scenario = cargo::root().join("examples/emulator/scenario.yaml");
+        let latency = format!("--latency={latency}");
+        Self::start_with(control_plane, programs, &scenario, &[latency], &[])
+    }
+
+    /// Starts it beside the control plane with any scenario, and more flags and variables.
+    pub(super) fn start_with(
+        control_plane: &ControlPlane,
+        programs: &Programs,
+        scenario: &Path,
+        more: &[String],
+        variables: &[(&str, &OsStr)],
+    ) -> Result<Self> {
         let announced = control_plane.folder().join("emulator-addresses.json");
-        let arguments = [
+        let mut arguments = vec![
             format!("--scenario={}", scenario.display()),
             format!("--addresses-file={}", announced.display()),
-            format!("--latency={latency}"),
         ];
-        control_plane.run_beside(EMULATOR, programs.path(EMULATOR)?, &arguments, &[])?;
+        arguments.extend_from_slice(more);
+        control_plane.run_beside(EMULATOR, programs.path(EMULATOR)?, &arguments, variables)?;
         control_plane.wait_beside(EMULATOR, READY_LIMIT, || announced.exists())?;
         Ok(serde_json::from_str(&fs::read_to_string(&announced)?)?)
     }

@@ -1,0 +1,90 @@
+//! `bench backlog`: memory with operations that never end, and what they do to a new cancel.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::bare::IN_FLIGHT;
+use super::figures;
+use super::load;
+use super::phases;
+use super::stage::Stage;
+
+/// New cancels a second.
+const RATE: u32 = 20;
+
+/// How long all operations of the backlog may take to be cancelled: each needs three status writes' time.
+fn limit(pending: usize) -> Duration {
+    super::PATIENCE + Duration::from_millis(30) * u32::try_from(pending).unwrap_or(u32::MAX)
+}
+
+/// Measures and prints.
+pub(super) fn measure(stage: &mut Stage, pending: usize, objects: usize) -> Result<()> {
+    stage.start_controller()?;
+    phases::paced(stage, "fast-warm", 40, RATE)?;
+    let without = phases::paced(stage, "fast-without", objects, RATE)?;
+    let idle = stage.metrics()?;
+
+    let begun = Instant::now();
+    let names = (0..pending).map(|n| format!("never-{n}")).collect();
+    let each = |name| phases::create(stage.load.clone(), name);
+    stage
+        .runtime
+        .block_on(load::at_once(names, IN_FLIGHT, each))?;
+    let created = begun.elapsed();
+    // All were cancelled, and nothing but polls is left.
+    let polling = |metrics: &super::stage::Metrics| {
+        metrics.sum("opcancel_pending{state=\"Polling\"}") >= pending as f64
+            && metrics.sum("opcancel_queue_depth{") == 0.0
+    };
+    let full = stage.wait(limit(pending), polling)?;
+    let filled = begun.elapsed();
+
+    let (cpu, second) = (full.cpu(), Instant::now());
+    let with = phases::paced(stage, "fast-with", objects, RATE)?;
+    let last = stage.metrics()?;
+    let busy = (last.cpu() - cpu) / second.elapsed().as_secs_f64();
+
+    println!(
+        "\n{pending} operations that never end: created in {:.0} s, all cancelled and polled after {:.0} s",
+        created.as_secs_f64(),
+        filled.as_secs_f64()
+    );
+    figures::head(&["", "without", "with the backlog"]);
+    println!(
+        "| resident memory, MiB | {:.1} | {:.1} |",
+        idle.resident(),
+        last.resident()
+    );
+    let (none, all) = (without.to_cancel(), with.to_cancel());
+    println!(
+        "| new cancel, p50 ms | {:.2} | {:.2} |",
+        none.p50(),
+        all.p50()
+    );
+    println!(
+        "| new cancel, p99 ms | {:.2} | {:.2} |",
+        none.p99(),
+        all.p99()
+    );
+    println!("| processor, share of one | | {busy:.2} |");
+    figures::head(&["", "measured", "goal", ""]);
+    let memory = full.resident().max(last.resident());
+    figures::judged(
+        "resident memory with the backlog",
+        memory,
+        " MiB",
+        false,
+        32.0,
+    );
+    figures::judged(
+        "p99 of a new cancel, with / without",
+        all.p99() / none.p99(),
+        " x",
+        false,
+        2.0,
+    );
+    without.print("without");
+    with.print("with the backlog");
+    Ok(())
+}

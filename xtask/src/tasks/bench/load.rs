@@ -1,0 +1,233 @@
+//! The load: requests to the API server as a ServiceAccount, over connections that are kept.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Certificate, Client, Method};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::figures::{Micros, Spread, now};
+
+/// Where the objects of a benchmark are; the project of their operations too.
+pub(super) const NAMESPACE: &str = "bench";
+
+/// What the load shows to the emulator.
+pub(super) const TOKEN: &str = "bench";
+
+/// The API of cancellations in [`NAMESPACE`].
+const OBJECTS: &str = "/apis/opcancel.github.io/v1alpha1/namespaces/bench/operationcancellations";
+
+/// A client of the API server. Clones share its connections.
+#[derive(Clone)]
+pub(super) struct Load {
+    client: Client,
+    server: Arc<str>,
+}
+
+impl Load {
+    /// With a ServiceAccount's token; `authorities` in PEM.
+    pub(super) fn new(server: &str, authorities: &[u8], token: &str) -> Result<Self> {
+        // An error means that it is installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))?;
+        bearer.set_sensitive(true);
+        let client = Client::builder()
+            .tls_certs_only(Certificate::from_pem_bundle(authorities)?)
+            .default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
+            // As the controller and kubectl do for single objects.
+            .http1_only()
+            .no_proxy()
+            .user_agent("opcancel-bench")
+            .build()?;
+        Ok(Self {
+            client,
+            server: server.into(),
+        })
+    }
+
+    /// Creates an object for the operation of the same name.
+    pub(super) async fn create(&self, name: &str) -> Result<Value> {
+        let object = json!({
+            "apiVersion": "opcancel.github.io/v1alpha1", "kind": "OperationCancellation",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "spec": {"operationName": operation(name)},
+        });
+        self.send(Method::POST, OBJECTS, "application/json", &object)
+            .await
+    }
+
+    /// Changes a status by a merge patch.
+    pub(super) async fn patch_status(&self, name: &str, status: &Value) -> Result<Value> {
+        let path = format!("{OBJECTS}/{name}/status");
+        let patch = json!({ "status": status });
+        self.send(Method::PATCH, &path, "application/merge-patch+json", &patch)
+            .await
+    }
+
+    /// Replaces a status; the object has the resourceVersion that it is based on.
+    pub(super) async fn put_status(&self, name: &str, object: &Value) -> Result<Value> {
+        let path = format!("{OBJECTS}/{name}/status");
+        self.send(Method::PUT, &path, "application/json", object)
+            .await
+    }
+
+    async fn send(&self, method: Method, path: &str, kind: &str, body: &Value) -> Result<Value> {
+        let request = self
+            .client
+            .request(method.clone(), format!("{}{path}", self.server))
+            .header(CONTENT_TYPE, kind)
+            .body(body.to_string());
+        let answer = request.send().await?;
+        let status = answer.status();
+        let body = answer.bytes().await?;
+        if !status.is_success() {
+            bail!(
+                "{method} {path}: {status}: {}",
+                String::from_utf8_lossy(&body)
+            );
+        }
+        Ok(serde_json::from_slice(&body)?)
+    }
+
+    /// How long the emulator takes to answer a GET of this operation, in milliseconds: the median of 20.
+    pub(super) async fn answer_of_google(&self, url: &str, name: &str) -> Result<f64> {
+        let mut times = Vec::new();
+        for _ in 0..20 {
+            // Not ours, but the one that the scenario knows.
+            let request = self.client.get(format!("{url}/v2/{}", operation(name)));
+            let begun = Instant::now();
+            let answer = request
+                .header(AUTHORIZATION, format!("Bearer {TOKEN}"))
+                .send()
+                .await?;
+            answer.error_for_status()?.bytes().await?;
+            times.push(Micros::try_from(begun.elapsed().as_micros())?);
+        }
+        Ok(Spread::of(times).p50())
+    }
+
+    /// Watches the unfinished objects from now on as the controller does, and notes when each was first seen.
+    pub(super) async fn witness(&self) -> Result<Witness> {
+        let objects = format!("{}{OBJECTS}", self.server);
+        // From now on: without a version it would first show all that there are.
+        let list = self.client.get(format!("{objects}?limit=1")).send().await?;
+        let list: Value = serde_json::from_slice(&list.error_for_status()?.bytes().await?)?;
+        let version = list.pointer("/metadata/resourceVersion");
+        let version = version
+            .and_then(Value::as_str)
+            .context("a list without version")?;
+        let url = format!(
+            "{objects}?watch=true&fieldSelector=status.outcome%3D&resourceVersion={version}"
+        );
+        let mut answer = self.client.get(&url).send().await?.error_for_status()?;
+        let seen = Arc::<Mutex<BTreeMap<String, Micros>>>::default();
+        let noted = seen.clone();
+        let task = tokio::spawn(async move {
+            let mut buffer = Vec::new();
+            while let Ok(Some(chunk)) = answer.chunk().await {
+                let at = now();
+                buffer.extend_from_slice(&chunk);
+                while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = buffer.drain(..=end).collect();
+                    if let Ok(event) = serde_json::from_slice::<WatchEvent>(&line) {
+                        let mut seen = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                        seen.entry(event.object.metadata.name).or_insert(at);
+                    }
+                }
+            }
+        });
+        Ok(Witness { seen, task })
+    }
+}
+
+/// The name of the operation that an object of this name cancels.
+pub(super) fn operation(name: &str) -> String {
+    format!("projects/{NAMESPACE}/locations/europe-west1/operations/{name}")
+}
+
+#[derive(Deserialize)]
+struct WatchEvent {
+    object: Seen,
+}
+
+#[derive(Deserialize)]
+struct Seen {
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
+}
+
+/// A watch beside the controller's own.
+pub(super) struct Witness {
+    seen: Arc<Mutex<BTreeMap<String, Micros>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Witness {
+    /// Ends it: when each object was first seen.
+    pub(super) fn end(self) -> BTreeMap<String, Micros> {
+        self.task.abort();
+        std::mem::take(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Does something once for each of the names, so many a second, however long each takes.
+pub(super) async fn paced<T, F>(
+    names: Vec<String>,
+    per_second: u32,
+    each: impl Fn(String) -> F,
+) -> Result<Vec<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    let mut ticks = interval(Duration::from_secs(1) / per_second.max(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut tasks = JoinSet::new();
+    for name in names {
+        ticks.tick().await;
+        tasks.spawn(each(name));
+    }
+    all(tasks).await
+}
+
+/// Does something once for each item, so many at a time; how long it took from the first to the last.
+pub(super) async fn at_once<I, T, F>(
+    items: Vec<I>,
+    in_flight: usize,
+    each: impl Fn(I) -> F,
+) -> Result<Vec<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    let mut done = Vec::with_capacity(items.len());
+    for item in items {
+        if tasks.len() >= in_flight {
+            let next = tasks.join_next().await.context("no task")?;
+            done.push(next.context("a request's task died")??);
+        }
+        tasks.spawn(each(item));
+    }
+    done.extend(all(tasks).await?);
+    Ok(done)
+}
+
+async fn all<T: Send + 'static>(mut tasks: JoinSet<Result<T>>) -> Result<Vec<T>> {
+    let mut done = Vec::new();
+    while let Some(next) = tasks.join_next().await {
+        done.push(next.context("a request's task died")??);
+    }
+    Ok(done)
+}

@@ -1,0 +1,267 @@
+//! What runs during a benchmark: the control plane, the emulator in Google's place, and the controller as its
+//! ServiceAccount with the rights of `deploy/`, all as processes of their own.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use xtask::control_plane::audit::{self, Request};
+use xtask::control_plane::{ControlPlane, Options};
+use xtask::loopback_http;
+
+use super::load::{Load, NAMESPACE, TOKEN, operation};
+use crate::tasks::cargo::{self, Programs};
+use crate::tasks::interrupt::Interrupt;
+use crate::tasks::stand_ins::{CONTROLLER, EMULATOR, Emulator};
+
+/// How long the controller may take to be ready.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// What runs; dropping it ends it.
+pub(super) struct Stage {
+    pub(super) runtime: Runtime,
+    pub(super) load: Load,
+    control_plane: ControlPlane,
+    emulator: Emulator,
+    controller: PathBuf,
+    admin: Option<SocketAddr>,
+    interrupt: Interrupt,
+}
+
+impl Stage {
+    /// Starts all but the controller.
+    pub(super) fn set(programs: &Programs, interrupt: Interrupt) -> Result<Self> {
+        let control_plane = interrupt.or(ControlPlane::start(Options::default()))?;
+        prepare(&control_plane)?;
+        let scenario = control_plane.folder().join("bench-scenario.json");
+        fs::write(&scenario, self::scenario().to_string())?;
+        // A log line for each request would be work that Google does elsewhere.
+        let quiet = [("RUST_LOG", OsStr::new("warn"))];
+        let emulator = Emulator::start_with(&control_plane, programs, &scenario, &[], &quiet)?;
+        let token = control_plane.service_account_token(NAMESPACE, "load")?;
+        let authorities = fs::read(control_plane.ca_file())?;
+        Ok(Self {
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?,
+            load: Load::new(control_plane.server_url(), &authorities, &token)?,
+            emulator,
+            controller: programs.path(CONTROLLER)?.to_owned(),
+            admin: None,
+            control_plane,
+            interrupt,
+        })
+    }
+
+    /// Starts the controller with its own defaults, and waits until it is ready.
+    pub(super) fn start_controller(&mut self) -> Result<()> {
+        let kubeconfig = self
+            .control_plane
+            .service_account_kubeconfig("opcancel-system", CONTROLLER)?;
+        let arguments = [
+            format!("--kubeconfig={}", kubeconfig.display()),
+            format!("--endpoint-override=dialogflow={}", self.emulator.url),
+            "--admin-address=127.0.0.1:0".to_owned(),
+            "--log-format=json".to_owned(),
+        ];
+        let metadata = OsStr::new(&self.emulator.metadata_address);
+        let variables = [
+            ("GCE_METADATA_HOST", metadata),
+            ("HOME", OsStr::new("/nonexistent")),
+        ];
+        self.control_plane
+            .run_beside(CONTROLLER, &self.controller, &arguments, &variables)?;
+        let log = self.control_plane.log_file(CONTROLLER);
+        let mut admin = None;
+        self.control_plane
+            .wait_beside(CONTROLLER, READY_LIMIT, || {
+                admin = admin.or_else(|| served_at(&fs::read_to_string(&log).ok()?));
+                admin.is_some_and(|admin| loopback_http::get(admin, "/readyz").is_ok())
+            })?;
+        self.admin = admin;
+        Ok(())
+    }
+
+    /// How long the emulator's answers about operations of this name take, in milliseconds.
+    pub(super) fn latency(&self, name: &str) -> Result<f64> {
+        let answer = self.load.answer_of_google(&self.emulator.url, name);
+        self.runtime.block_on(answer)
+    }
+
+    /// What the controller's metrics say now.
+    pub(super) fn metrics(&self) -> Result<Metrics> {
+        let admin = self.admin.context("the controller does not run yet")?;
+        Ok(Metrics(loopback_http::get(admin, "/metrics")?))
+    }
+
+    /// Asks the metrics every quarter of a second until `met`; gives them back.
+    pub(super) fn wait(&self, limit: Duration, met: impl Fn(&Metrics) -> bool) -> Result<Metrics> {
+        let until = Instant::now() + limit;
+        loop {
+            let metrics = self.metrics()?;
+            if met(&metrics) {
+                return Ok(metrics);
+            }
+            self.interrupt.check()?;
+            self.control_plane.check()?;
+            self.control_plane.check_beside(EMULATOR)?;
+            self.control_plane.check_beside(CONTROLLER)?;
+            if Instant::now() > until {
+                bail!("still not done after {limit:?}");
+            }
+            std::thread::sleep(Duration::from_millis(250));
+        }
+    }
+
+    /// The position in the records from which [`Self::calls`] and [`Self::audit`] tell only what is new.
+    pub(super) fn mark(&self) -> Result<Mark> {
+        Ok(Mark {
+            audit: fs::metadata(self.control_plane.audit_log())?.len(),
+            record: self
+                .record(u64::MAX)?
+                .get("next")
+                .and_then(Value::as_u64)
+                .unwrap_or(0),
+        })
+    }
+
+    /// The emulator's record of calls since then.
+    pub(super) fn calls(&self, mark: &Mark) -> Result<Vec<Value>> {
+        let mut record = self.record(mark.record)?;
+        let requests = record.get_mut("requests").map(Value::take);
+        match requests {
+            Some(Value::Array(requests)) => Ok(requests),
+            _ => bail!("the emulator's record has no requests"),
+        }
+    }
+
+    fn record(&self, since: u64) -> Result<Value> {
+        let path = format!("/admin/requests?surface=operations&since={since}");
+        Ok(serde_json::from_str(&loopback_http::get(
+            self.emulator.admin()?,
+            &path,
+        )?)?)
+    }
+
+    /// The API server's audit log since then.
+    pub(super) fn audit(&self, mark: &Mark) -> Result<Vec<Request>> {
+        let mut log = fs::File::open(self.control_plane.audit_log())?;
+        log.seek(SeekFrom::Start(mark.audit))?;
+        let mut text = Vec::new();
+        log.read_to_end(&mut text)?;
+        let tail = self.control_plane.folder().join("audit-tail.log");
+        fs::write(&tail, text)?;
+        audit::requests(&tail)
+    }
+
+    /// The end of the controller's log.
+    pub(super) fn controller_log(&self) -> String {
+        self.control_plane.log_end(CONTROLLER).unwrap_or_default()
+    }
+
+    /// Ends all of it.
+    pub(super) fn end(self) -> Result<()> {
+        self.control_plane.stop()
+    }
+}
+
+/// See [`Stage::mark`].
+pub(super) struct Mark {
+    audit: u64,
+    record: u64,
+}
+
+/// The controller's metrics at one time.
+pub(super) struct Metrics(String);
+
+impl Metrics {
+    /// The sum of all series whose line begins so.
+    pub(super) fn sum(&self, start: &str) -> f64 {
+        let lines = self.0.lines().filter(|line| line.starts_with(start));
+        let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        values.sum()
+    }
+
+    /// Outcomes recorded since its start.
+    pub(super) fn ended(&self) -> f64 {
+        self.sum("opcancel_cancellations_total{")
+    }
+
+    /// Processor time in seconds.
+    pub(super) fn cpu(&self) -> f64 {
+        self.sum("process_cpu_seconds_total ")
+    }
+
+    /// Resident memory in MiB.
+    pub(super) fn resident(&self) -> f64 {
+        self.sum("process_resident_memory_bytes ") / 1_048_576.0
+    }
+}
+
+/// The address in the log line that says where /metrics is served.
+fn served_at(log: &str) -> Option<SocketAddr> {
+    let line = log.lines().find(|line| line.contains("serving /livez"))?;
+    let (_, rest) = line.split_once("127.0.0.1:")?;
+    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)))
+}
+
+/// The CRDs, the controller's rights, the load's, and the grant.
+fn prepare(control_plane: &ControlPlane) -> Result<()> {
+    let files = [
+        "crds",
+        "deploy/base/namespace.yaml",
+        "deploy/base/service-account.yaml",
+        "deploy/base/controller-role.yaml",
+    ];
+    control_plane.apply_files(&files.map(|file| cargo::root().join(file)))?;
+    let established = [
+        "wait",
+        "--for=condition=Established",
+        "crd",
+        "--all",
+        "--timeout=30s",
+    ];
+    control_plane.run_kubectl(&established)?;
+    let meta = |name: &str| json!({"name": name, "namespace": NAMESPACE});
+    let rbac = "rbac.authorization.k8s.io";
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta("load")},
+        {
+            "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": meta("load"),
+            "rules": [{"apiGroups": ["opcancel.github.io"], "verbs": ["get", "list", "watch", "create", "update", "patch"],
+                "resources": ["operationcancellations", "operationcancellations/status"]}],
+        },
+        {
+            "apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": meta("load"),
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "load"},
+            "subjects": [{"kind": "ServiceAccount", "name": "load", "namespace": NAMESPACE}],
+        },
+        {
+            "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant", "metadata": {"name": NAMESPACE},
+            "spec": {"namespaces": [NAMESPACE], "projects": [NAMESPACE], "identities": ["Operator"]},
+        },
+    ]});
+    control_plane.apply_text(&list.to_string())?;
+    Ok(())
+}
+
+/// What becomes of operations, by how their names begin.
+fn scenario() -> Value {
+    json!({
+        "identity": {"email": "opcancel@bench.iam.gserviceaccount.com", "projectId": "bench", "clusterName": "bench"},
+        "tokens": [{"token": TOKEN, "principal": "load"}],
+        "operations": {
+            operation("fast-*"): {},
+            operation("slow-*"): {"latency": "100ms"},
+            operation("never-*"): {"cancel": {"effect": "ignored"}},
+        },
+    })
+}
