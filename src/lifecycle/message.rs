@@ -25,22 +25,41 @@ pub fn cut(mut text: String) -> String {
 /// The grant that would allow it, ready to be applied by any kubectl; what is lacking, if that would be too long.
 pub fn no_grant(object: &ObjectView, spec: &Spec) -> String {
     let (namespace, project, service) = (&object.namespace, &spec.project, &spec.service);
-    let (name, identity) = (grant_name(namespace, spec), spec.identity_kind().name());
+    let identity = spec.identity_kind().name();
     let services = if service == DEFAULT_SERVICE {
         String::new()
     } else {
         format!(r#""services":["{service}"],"#)
     };
     // JSON, because kubectl 1.32 takes whatever begins with a brace for it. Nothing in these names needs an escape.
-    let message = format!(
-        r#"No grant. An admin can apply: {{"apiVersion":"{GROUP}/{VERSION}","kind":"CancellationGrant","metadata":{{"name":"{name}"}},"spec":{{"namespaces":["{namespace}"],"projects":["{project}"],{services}"identities":["{identity}"]}}}}"#
-    );
-    if message.len() <= LONGEST && is_object_name(&name) {
-        return message;
-    }
-    cut(format!(
-        "No CancellationGrant has namespace {namespace}, project {project}, service {service} and identity {identity} together"
-    ))
+    let grant = |name: &str| {
+        format!(
+            r#"{{"apiVersion":"{GROUP}/{VERSION}","kind":"CancellationGrant","metadata":{{"name":"{name}"}},"spec":{{"namespaces":["{namespace}"],"projects":["{project}"],{services}"identities":["{identity}"]}}}}"#
+        )
+    };
+    let name = grant_name(namespace, spec);
+    let short = short_grant_name(namespace, &name);
+    [
+        (name, "No grant. An admin can apply: "),
+        (short, "No grant. Apply: "),
+    ]
+    .into_iter()
+    .filter(|(name, _)| is_object_name(name))
+    .map(|(name, words)| words.to_owned() + &grant(&name))
+    .find(|message| message.len() <= LONGEST)
+    .unwrap_or_else(|| {
+        cut(format!(
+            "No CancellationGrant has namespace {namespace}, project {project}, service {service} and identity {identity} together"
+        ))
+    })
+}
+
+/// The same shorter: the namespace, and a number in place of the rest (FNV-1a, which is the same in every release).
+fn short_grant_name(namespace: &str, name: &str) -> String {
+    let number = name.bytes().fold(0x811c_9dc5_u32, |number, byte| {
+        (number ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    format!("{namespace}.{number:08x}")
 }
 
 /// A name for that grant which one for anything else does not get: to apply it must take nothing away.

@@ -18,7 +18,7 @@ fn grant(namespace: &str, spec: &Spec) -> Option<Value> {
     object.namespace = namespace.to_owned();
     let message = message::no_grant(&object, spec);
     assert!(message.len() <= 256, "{message}");
-    let (_, grant) = message.split_once("can apply: ")?;
+    let (_, grant) = message.split_once("pply: ")?;
     Some(serde_json::from_str(grant).unwrap())
 }
 
@@ -72,6 +72,13 @@ fn the_grant_to_apply_is_json_and_has_a_name_of_its_own() {
         grant("a", &as_tenant).unwrap()["spec"]["identities"],
         json!(["ServiceAccount"])
     );
+    // Names as companies have them.
+    let long = grant(
+        "customer-care-prod",
+        &of_project("acme-contact-center-prod"),
+    )
+    .unwrap();
+    assert_eq!(long["metadata"]["name"], "customer-care-prod.9e111672");
     assert_eq!(
         grant(&"n".repeat(63), &of_project("acme-prod")),
         None,
@@ -81,7 +88,7 @@ fn the_grant_to_apply_is_json_and_has_a_name_of_its_own() {
 
 proptest! {
     #[test]
-    fn a_grant_that_is_shown_can_be_applied(namespace in "[a-z0-9]([a-z0-9-]{0,12}[a-z0-9])?", project in "([a-z0-9][a-z0-9.-]{0,9}:)?[a-z0-9][a-z0-9-]{0,14}") {
+    fn a_grant_that_is_shown_can_be_applied(namespace in "[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", project in "([a-z0-9][a-z0-9.-]{0,9}:)?[a-z0-9][a-z0-9-]{0,28}") {
         let Some(grant) = grant(&namespace, &of_project(&project)) else {
             return Ok(());
         };
