@@ -80,7 +80,7 @@ fn the_gke_example_renders_with_its_own_values() {
     let rendered = platform.rendered();
     assert_eq!(
         rendered.container()["image"],
-        "europe-docker.pkg.dev/blue-tools/images/opcancel-controller:0.1.0"
+        "registry.example.com/blue-tools/images/opcancel-controller:0.1.0"
     );
     let account = "stopper@blue-tools.iam.gserviceaccount.com";
     let environment = rendered.environment();
