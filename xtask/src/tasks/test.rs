@@ -13,10 +13,10 @@ use xtask::go_tool;
 
 use super::{cargo, demo, image};
 
-/// Run everything that must be green: formatting, lints, docs, dependencies, tests, demo.
+/// Run everything that must be green: formatting, lints, docs, dependencies, alerting rules, tests, demo, image.
 ///
-/// The first failure ends it. The first time it takes about 20 minutes on 2 cores: the control plane
-/// and cargo-deny are built then, once for this user.
+/// The first failure ends it. The first time it takes about half an hour on 2 cores: the control plane, Helm and
+/// other tools are built then, once for this user.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Leave out this step; may be given more than once.
