@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use operations_emulator::{Fault, FaultAnswer, FaultCall, RawAnswer, RpcCode, Scenario, Script};
+use operations_emulator::{Fault, FaultCall, RpcCode, Scenario, Script};
 use serde_json::json;
 
-use crate::support::{
-    cluster::{kubectl_as_admin, runtime},
-    world::{PATIENCE, World, manifest, operation},
+use crate::{
+    odd_answers::raw,
+    support::{
+        cluster::{kubectl_as_admin, runtime},
+        world::{PATIENCE, World, manifest, operation},
+    },
 };
 
 #[test]
@@ -95,13 +98,7 @@ fn a_token_is_at_hand_however_long_nothing_is_cancelled() {
 fn no_token_is_shown_anywhere_at_any_log_level() {
     let token_in_body = |token: &str| {
         let body = json!({"error": {"code": 503, "status": "UNAVAILABLE", "message": format!("you sent {token}")}}).to_string();
-        FaultAnswer::Raw(RawAnswer {
-            status: 503,
-            headers: Default::default(),
-            body,
-            body_bytes: None,
-            content_length: None,
-        })
+        raw(503, &body)
     };
     let refused = Fault::refuse(FaultCall::Any, RpcCode::Unauthenticated).times(1);
     let scenario = Scenario::default()

@@ -31,6 +31,16 @@ use kubelet::{Kubelet, Message};
 /// The name of the Node object.
 pub const NODE_NAME: &str = "stand-in";
 
+/// The labels of the Node object, which Pods may select.
+fn labels() -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([
+        ("kubernetes.io/hostname", NODE_NAME),
+        ("kubernetes.io/os", "linux"),
+        // What Pods that want GKE's workload identity select.
+        ("iam.gke.io/gke-metadata-server-enabled", "true"),
+    ])
+}
+
 /// What a node is started with.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -60,7 +70,7 @@ impl Node {
     pub fn start(control_plane: &ControlPlane, options: Options) -> Result<Self> {
         let logs = logs::LogServer::start(control_plane.folder())?;
         let api = Api::new(control_plane);
-        api.register(NODE_NAME, logs.port())?;
+        api.register(logs.port())?;
         let (messages, received) = mpsc::channel();
         let watch = api.watch_pods(messages.clone())?;
         let orders = control_plane.orders()?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use operations_emulator::{Fault, FaultAnswer, FaultCall, RawAnswer, RpcCode, Scenario, Script};
+use operations_emulator::{Fault, FaultAnswer, FaultCall, RpcCode, Scenario, Script};
 use serde_json::json;
 
 use super::{
@@ -10,10 +10,13 @@ use super::{
     Meaning::{Going, Held, Stuck, Working},
     RESUME, SUSPEND,
 };
-use crate::support::{
-    cluster::json_of,
-    object::Object,
-    world::{PROJECT, World, of_operation, operation},
+use crate::{
+    odd_answers::raw,
+    support::{
+        cluster::json_of,
+        object::Object,
+        world::{PROJECT, World, of_operation, operation},
+    },
 };
 
 /// What is seen while an object is under way, waits, is suspended or goes, with a controller running; ends with it stopped.
@@ -43,7 +46,11 @@ pub(super) fn before_the_end(instants: &mut Instants) {
         ("throttled", refuse(RpcCode::ResourceExhausted)),
         (
             "unrecognised",
-            Script::default().with_fault(Fault::new(FaultCall::Cancel, html())),
+            Script::default().with_fault(Fault::new(
+                FaultCall::Cancel,
+                // What a proxy in between may answer.
+                raw(502, "<html>Bad gateway</html>"),
+            )),
         ),
     ]
     .into_iter()
@@ -281,15 +288,4 @@ pub(super) fn before_the_end(instants: &mut Instants) {
     world
         .patch("deleted", &json!({"metadata": {"finalizers": null}}))
         .unwrap();
-}
-
-/// What a proxy in between may answer.
-fn html() -> FaultAnswer {
-    FaultAnswer::Raw(RawAnswer {
-        status: 502,
-        headers: Default::default(),
-        body: "<html>Bad gateway</html>".to_owned(),
-        body_bytes: None,
-        content_length: None,
-    })
 }

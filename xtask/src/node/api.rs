@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::kubelet::Message;
+use super::{NODE_NAME, labels};
 use crate::control_plane::{ControlPlane, Watch, WatchEvent, client};
 
 /// How long the token of a Pod lives, in seconds: longer than any run.
@@ -43,16 +44,11 @@ impl Api {
     }
 
     /// Makes the Node object, ready, whose logs are served on `port`.
-    pub(super) fn register(&self, name: &str, port: u16) -> Result<()> {
+    pub(super) fn register(&self, port: u16) -> Result<()> {
         let node = json!({
             "apiVersion": "v1",
             "kind": "Node",
-            "metadata": {"name": name, "labels": {
-                "kubernetes.io/hostname": name,
-                "kubernetes.io/os": "linux",
-                // What Pods that want GKE's workload identity select.
-                "iam.gke.io/gke-metadata-server-enabled": "true",
-            }},
+            "metadata": {"name": NODE_NAME, "labels": labels()},
         });
         client::fed(
             self.command().args(["apply", "--filename=-"]),
@@ -71,7 +67,7 @@ impl Api {
                 "machineID": "", "osImage": "", "systemUUID": "",
             },
         }});
-        self.patch_status(&["node", name], &status)
+        self.patch_status(&["node", NODE_NAME], &status)
     }
 
     /// Merges `patch` into the status of an object.

@@ -100,7 +100,7 @@ impl Kubelet {
         }
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
         match node {
-            None if !deleted && container::selects(&pod, &labels()) => {
+            None if !deleted && container::selects(&pod, &super::labels()) => {
                 self.tell(&id, self.api.bind(&id, NODE_NAME))
             }
             Some(NODE_NAME) if !deleted => {
@@ -180,16 +180,6 @@ impl Kubelet {
             }
         }
     }
-}
-
-/// The labels of the Node object that Pods may select.
-fn labels() -> BTreeMap<&'static str, &'static str> {
-    BTreeMap::from([
-        ("kubernetes.io/hostname", NODE_NAME),
-        ("kubernetes.io/os", "linux"),
-        // What Pods that want GKE's workload identity select.
-        ("iam.gke.io/gke-metadata-server-enabled", "true"),
-    ])
 }
 
 impl Running {
