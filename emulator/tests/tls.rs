@@ -1,6 +1,6 @@
 //! TLS under the emulator's own authority, with both versions of HTTP on one listener, and the certificates that a client
 //! must not take.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod support;
 
@@ -116,4 +116,31 @@ async fn a_host_that_no_certificate_can_carry_is_refused() {
     };
     let error = Emulator::start(config).await.unwrap_err().to_string();
     assert!(error.contains("TLS"), "{error}");
+}
+
+#[tokio::test]
+async fn the_certificate_does_not_look_self_signed() {
+    let setup = start_tls(one()).await;
+    let client = tls_client(setup.emulator.authority_pem().unwrap())
+        .tls_info(true)
+        .build()
+        .unwrap();
+    let answer = client.get(setup.emulator.url()).send().await.unwrap();
+    let info: &reqwest::tls::TlsInfo = answer.extensions().get().unwrap();
+    let certificate = info.peer_certificate().unwrap();
+    // After each object identifier of a common name (2.5.4.3): the kind of text, its length, the text.
+    let names: Vec<&[u8]> = certificate
+        .windows(3)
+        .enumerate()
+        .filter(|(_, bytes)| *bytes == [0x55, 4, 3])
+        .map(|(at, _)| {
+            let length = usize::from(certificate[at + 4]);
+            &certificate[at + 5..at + 5 + length]
+        })
+        .collect();
+    let [issuer, subject] = names[..] else {
+        panic!("{names:?}")
+    };
+    assert_eq!(subject, b"operations-emulator");
+    assert_ne!(issuer, subject);
 }

@@ -48,7 +48,7 @@ impl Tls {
     /// # Errors
     /// [`TlsError`]
     pub fn new(hosts: &[String]) -> Result<Self, TlsError> {
-        let authority = authority("operations-emulator")?;
+        let authority = authority("the authority of operations-emulator")?;
         let stranger = authority_of_nobody()?;
         let expired = |params: &mut CertificateParams| {
             params.not_before = rcgen::date_time_ymd(2019, 1, 1);
@@ -118,6 +118,7 @@ fn server(
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let mut params = CertificateParams::new(hosts)?;
     params.distinguished_name = rcgen::DistinguishedName::new();
+    // Another name than the authority's: OpenSSL takes a certificate whose issuer has its own name for self-signed.
     params
         .distinguished_name
         .push(DnType::CommonName, "operations-emulator");
