@@ -14,6 +14,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 use crate::{
+    call,
     record::{Authorization, Pending, Record},
     reply::Reply,
     scenario::Identity,
@@ -22,6 +23,15 @@ use crate::{
 };
 
 const FLAVOR: HeaderName = HeaderName::from_static("metadata-flavor");
+/// The directories, with what a list of each shows; a service account's own are beside them.
+const DIRECTORIES: [(&str, &str); 5] = [
+    ("", "instance/\nproject/\nuniverse/\n"),
+    ("instance/", "attributes/\nservice-accounts/\n"),
+    ("instance/attributes/", "cluster-location\ncluster-name\n"),
+    ("project/", "numeric-project-id\nproject-id\n"),
+    ("universe/", "universe-domain\n"),
+];
+
 const GOOGLE: HeaderValue = HeaderValue::from_static("Google");
 
 /// The metadata server of one emulator.
@@ -80,6 +90,9 @@ impl MetadataServer {
             return Reply::html(403, "Requests with X-Forwarded-For are refused.");
         }
         let query = Query::read(request.uri().query().unwrap_or_default());
+        if !path.ends_with('/') && self.is_directory(&format!("{path}/")) {
+            return redirect(request);
+        }
         path.strip_prefix("/computeMetadata/v1/")
             .and_then(|path| self.value(path, &query))
             .unwrap_or_else(|| {
@@ -90,8 +103,23 @@ impl MetadataServer {
             })
     }
 
+    /// Whether there is such a directory; its path ends in a slash.
+    fn is_directory(&self, path: &str) -> bool {
+        let Some(path) = path.strip_prefix("/computeMetadata/v1/") else {
+            return false;
+        };
+        let account = path
+            .strip_prefix("instance/service-accounts/")
+            .map(|rest| rest.trim_end_matches('/'));
+        DIRECTORIES.iter().any(|(directory, _)| *directory == path)
+            || account.is_some_and(|name| ["", "default", &self.identity.email].contains(&name))
+    }
+
     fn value(&self, path: &str, query: &Query) -> Option<Reply> {
         let identity = &self.identity;
+        if let Some((_, list)) = DIRECTORIES.iter().find(|(known, _)| *known == path) {
+            return Some(Reply::text(200, *list));
+        }
         let text = match path {
             "project/project-id" => &identity.project_id,
             "project/numeric-project-id" => &identity.project_number,
@@ -142,6 +170,21 @@ impl MetadataServer {
             }
             _ => return None,
         })
+    }
+}
+
+/// The same with a slash at its end: a directory's path has one.
+fn redirect(request: &Request<Bytes>) -> Reply {
+    let (path, host) = (
+        request.uri().path(),
+        call::host(request).unwrap_or_default(),
+    );
+    let query = request.uri().query();
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    let reply = Reply::text(301, format!("{path}/\n"));
+    match HeaderValue::try_from(format!("http://{host}{path}/{query}")) {
+        Ok(location) => reply.with_header(header::LOCATION, location),
+        Err(_) => reply,
     }
 }
 

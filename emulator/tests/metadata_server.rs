@@ -80,6 +80,38 @@ async fn tells_who_and_where_it_is() {
 }
 
 #[tokio::test]
+async fn directories_have_a_slash_at_their_end() {
+    let setup = start_scenario(Scenario::default()).await;
+    let base = format!(
+        "http://{}/computeMetadata/v1/",
+        setup.emulator.metadata_address()
+    );
+    for (path, list) in [
+        ("", "instance/\nproject/\nuniverse/\n"),
+        ("instance/", "attributes/\nservice-accounts/\n"),
+        ("project/", "numeric-project-id\nproject-id\n"),
+        (
+            "instance/service-accounts/default/",
+            "aliases\nemail\nscopes\ntoken\n",
+        ),
+    ] {
+        let answer = metadata(&setup.client, &setup.emulator, path).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        assert_eq!(answer.text().await.unwrap(), list, "{path}");
+        // How google-auth-library for Node finds out whether there is a metadata server: by instance without a slash.
+        let short = format!("{}?recursive=true", path.trim_end_matches('/'));
+        if !path.is_empty() {
+            let answer = metadata(&setup.client, &setup.emulator, &short).await;
+            assert_eq!(answer.status(), 301, "{short}");
+            assert_eq!(
+                answer.headers()["location"],
+                format!("{base}{path}?recursive=true")
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn refuses_whoever_does_not_say_that_they_mean_it() {
     let setup = start_scenario(Scenario::default()).await;
     let before = setup.emulator.tokens_issued().len();
