@@ -57,6 +57,9 @@ impl CredentialServices {
                 &format!("The requested URL {path} was not found on this server."),
             )
         };
+        if request.method() == Method::GET && iam_credentials::asks_for_locations(path) {
+            return iam_credentials::allowed_locations(self, request);
+        }
         if request.method() != Method::POST {
             return not_found();
         }

@@ -19,18 +19,30 @@ const SCOPES: [&str; 2] = [
     "https://www.googleapis.com/auth/iam",
 ];
 
+/// The names with allowed locations: service accounts, and pools of workloads and of the workforce.
+const WITH_LOCATIONS: [&[&str]; 3] = [
+    &["projects", "-", "serviceAccounts", "*"],
+    &[
+        "projects",
+        "*",
+        "locations",
+        "global",
+        "workloadIdentityPools",
+        "*",
+    ],
+    &["locations", "global", "workforcePools", "*"],
+];
+
 /// The longest life, for organizations that allow it.
 const LONGEST: u64 = 43_200;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// In ProtoJSON `null` is the same as an absent field; google-auth sends it for no delegates.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct Body {
-    #[serde(default)]
-    scope: Vec<String>,
-    #[serde(default)]
+    scope: Option<Vec<String>>,
     lifetime: Option<String>,
-    #[serde(default)]
-    delegates: Vec<String>,
+    delegates: Option<Vec<String>>,
 }
 
 /// The service account that a path names.
@@ -38,6 +50,41 @@ pub(crate) fn account(path: &str) -> Option<&str> {
     path.strip_prefix("/v1/projects/-/serviceAccounts/")?
         .strip_suffix(":generateAccessToken")
         .filter(|account| !account.contains('/'))
+}
+
+/// Whether a path asks for the locations to which a principal is bound: `GET /v1/NAME/allowedLocations`, which google-auth asks
+/// in the background.
+pub(crate) fn asks_for_locations(path: &str) -> bool {
+    let name = path.strip_prefix("/v1/");
+    let Some(name) = name.and_then(|path| path.strip_suffix("/allowedLocations")) else {
+        return false;
+    };
+    WITH_LOCATIONS.iter().any(|form| {
+        let mut given = name.split('/');
+        let fits = form.iter().all(|part| {
+            given
+                .next()
+                .is_some_and(|segment| *part == "*" || *part == segment)
+        });
+        fits && given.next().is_none()
+    })
+}
+
+/// Nobody here is bound to a location. `locations`, which is empty, is left out, as ProtoJSON has it.
+pub(crate) fn allowed_locations(services: &CredentialServices, request: &Request<Bytes>) -> Reply {
+    let authorization = request.headers().get(header::AUTHORIZATION);
+    match services
+        .tokens
+        .check(authorization.map(HeaderValue::as_bytes))
+    {
+        TokenCheck::Valid { .. } => Reply::json(200, &json!({"encodedLocations": "0x0"})),
+        _ => unauthenticated(),
+    }
+}
+
+fn unauthenticated() -> Reply {
+    let message = "Request had invalid authentication credentials.";
+    Reply::error(RpcCode::Unauthenticated, message, &[])
 }
 
 /// Generates a token of the service account for whoever asks.
@@ -54,8 +101,7 @@ pub(crate) fn generate(
         principal, scopes, ..
     } = token
     else {
-        let message = "Request had invalid authentication credentials.";
-        return Reply::error(RpcCode::Unauthenticated, message, &[]);
+        return unauthenticated();
     };
     if !scopes.is_empty() && !scopes.iter().any(|scope| SCOPES.contains(&scope.as_str())) {
         let message = "Request had insufficient authentication scopes.";
@@ -74,11 +120,12 @@ pub(crate) fn generate(
     let Ok(body) = serde_json::from_slice::<Body>(request.body()) else {
         return invalid("Invalid JSON payload received.");
     };
-    if body.scope.is_empty() {
+    let scope = body.scope.unwrap_or_default();
+    if scope.is_empty() {
         return invalid("Scope required.");
     }
     let full = |name: &String| name.starts_with("projects/-/serviceAccounts/");
-    if !body.delegates.iter().all(full) {
+    if !body.delegates.iter().flatten().all(full) {
         return invalid("Invalid form of service account name for delegates.");
     }
     let lifetime = body.lifetime.as_deref().unwrap_or("3600s");
@@ -89,7 +136,7 @@ pub(crate) fn generate(
         return invalid("The access token lifetime must be between 1 and 43200 seconds.");
     };
     let life = Duration::from_secs(seconds);
-    let issued = services.tokens.issue_to(account, body.scope, life);
+    let issued = services.tokens.issue_to(account, scope, life);
     let end = Timestamp::now()
         .checked_add(life)
         .map(|end| end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());

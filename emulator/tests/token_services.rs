@@ -199,6 +199,9 @@ async fn only_who_may_impersonates() {
     assert_eq!(generate(&setup, "nobody", &scope).await.0, 401);
     let own = setup.token.clone();
     assert_eq!(generate(&setup, &own, &scope).await.0, 200);
+    // As google-auth for Python writes it.
+    let null = json!({"scope": ["https://a"], "delegates": null, "lifetime": "3600s"});
+    assert_eq!(generate(&setup, &own, &null).await.0, 200);
     for bad in [
         json!({}),
         json!({"scope": ["https://a"], "lifetime": "43201s"}),
@@ -238,4 +241,28 @@ async fn the_oauth_server_knows_its_users() {
     let (_, answer) = post_form(&setup, "/token", &[("grant_type", "password")]).await;
     assert_eq!(text(&answer, "error"), "unsupported_grant_type");
     assert_eq!(setup.emulator.tokens_issued()[1].principal, "u@example");
+}
+
+#[tokio::test]
+async fn nobody_is_bound_to_a_location() {
+    let setup = start_scenario(Scenario::default()).await;
+    let ask = async |path: &str, token: &str| {
+        let url = format!("{}/v1/{path}", setup.emulator.credentials_url());
+        let answer = setup.client.get(url).bearer_auth(token).send().await;
+        let answer = answer.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("text"))
+    };
+    for name in [
+        &format!("projects/-/serviceAccounts/{EMAIL}"),
+        "projects/1/locations/global/workloadIdentityPools/pool",
+        "locations/global/workforcePools/pool",
+    ] {
+        let path = format!("{name}/allowedLocations");
+        let (status, body) = ask(&path, &setup.token).await;
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!((status, body), (200, json!({"encodedLocations": "0x0"})));
+        assert_eq!(ask(&path, "unknown").await.0, 401);
+        let deeper = format!("{name}/x/allowedLocations");
+        assert_eq!(ask(&deeper, &setup.token).await.0, 404);
+    }
 }
