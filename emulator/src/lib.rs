@@ -26,6 +26,7 @@ pub mod reply;
 pub mod rpc_code;
 pub mod scenario;
 pub mod script;
+pub mod shown;
 pub mod store;
 pub mod tokens;
 

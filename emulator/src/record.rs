@@ -10,12 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, Request, header};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::call::{Call, Route};
+use crate::{
+    call::{self, Call, Route},
+    shown::{self, ShownHeaders},
+};
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,8 +38,16 @@ pub struct RequestRecord {
     pub method: String,
     /// The path as it stood in the request line, without the query.
     pub path: String,
-    /// The query, of requests to the metadata server and of lists (elsewhere it could carry a token; a list's must not).
+    /// The query as it was sent, but for secrets.
     pub query: Option<String>,
+    /// `HTTP/1.1` or `HTTP/2.0`
+    pub http_version: String,
+    /// Whom it was for: `:authority` of HTTP/2, `Host` of HTTP/1.1.
+    pub host: Option<String>,
+    /// All headers, but for secrets; `authorization` with the token's id in place of the token.
+    pub headers: ShownHeaders,
+    /// The body, if it is a form or a JSON object, but for secrets; else its length.
+    pub body: Option<String>,
     /// The API version in the path, if it is a call of the Operations API.
     pub version: Option<String>,
     /// The operation's name, if it is a call of the Operations API.
@@ -141,9 +153,9 @@ impl Record {
     }
 
     /// Adds a request that has just arrived and returns its number.
-    pub fn arrived<B>(
+    pub fn arrived(
         &self,
-        request: &Request<B>,
+        request: &Request<Bytes>,
         route: Option<&Route>,
         authorization: Authorization,
     ) -> u64 {
@@ -162,11 +174,11 @@ impl Record {
             since_start: self.timeline.started.elapsed(),
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
-            query: request
-                .uri()
-                .query()
-                .filter(|query| shows(self.surface, route, query))
-                .map(str::to_owned),
+            query: request.uri().query().map(shown::pairs),
+            http_version: format!("{:?}", request.version()),
+            host: call::host(request).map(str::to_owned),
+            headers: ShownHeaders::of(request.headers(), &authorization),
+            body: shown::body(request),
             version: route.map(|route| route.version.clone()),
             operation: named(false),
             parent: named(true),
@@ -235,13 +247,6 @@ impl Record {
         // A panic in a test's predicate must not blind the other tests: the list itself is never half written.
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether a query may be shown: tokens can stand in one.
-fn shows(surface: Surface, route: Option<&Route>, query: &str) -> bool {
-    let list = route.is_some_and(|route| route.call == Call::List);
-    let secret = ["access_token", "oauth_token", "key="];
-    surface == Surface::Metadata || (list && !secret.iter().any(|name| query.contains(name)))
 }
 
 fn log(request: &RequestRecord, took: Duration) {

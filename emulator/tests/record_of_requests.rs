@@ -11,7 +11,7 @@ use support::{NAME, PATIENCE, start};
 async fn each_request_is_recorded_with_what_it_carried() {
     let setup = start(Script::default()).await;
     let url = format!(
-        "{}/v3beta1/{NAME}:cancel?access_token=hidden",
+        "{}/v3beta1/{NAME}:cancel?access_token=s3cret&alt=json",
         setup.emulator.url()
     );
     let answer = setup
@@ -43,10 +43,22 @@ async fn each_request_is_recorded_with_what_it_carried() {
     assert_eq!(request.request_reason.as_deref(), Some("because"));
     assert_eq!(request.user_project.as_deref(), Some("payer"));
     assert_eq!(request.content_length.as_deref(), Some("0"));
+    assert_eq!(
+        request.query.as_deref(),
+        Some("access_token=(hidden)&alt=json")
+    );
+    assert_eq!(request.http_version, "HTTP/1.1");
+    assert_eq!(
+        request.host.as_deref(),
+        setup.emulator.url().strip_prefix("http://")
+    );
+    assert_eq!(request.headers.get("authorization"), Some("Bearer token-1"));
+    assert_eq!(request.headers.get("user-agent"), Some("opcancel/1"));
+    assert_eq!(request.body, None);
     assert_eq!(request.answer, Answer::Status(200));
     let shown = format!("{requests:?} {}", serde_json::to_string(&requests).unwrap());
     assert!(
-        !shown.contains(&setup.token) && !shown.contains("hidden"),
+        !shown.contains(&setup.token) && !shown.contains("s3cret"),
         "{shown}"
     );
     assert_eq!(setup.emulator.count(NAME, Call::Cancel), 1);
