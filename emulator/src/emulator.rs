@@ -83,6 +83,7 @@ impl Emulator {
         let service = OperationsService {
             store: Arc::clone(&shared.store),
             tokens: Arc::clone(&shared.tokens),
+            accounts: scenario.credentials.service_accounts.clone().into(),
             record: Arc::clone(&shared.requests),
             latency: scenario.latency,
             rules: Arc::new(Rules::new(&scenario)),

@@ -45,6 +45,7 @@ mod query;
 mod rules;
 mod scenario_check;
 mod scenario_schema;
+mod self_signed;
 mod shared;
 mod sts;
 mod timed_out;
