@@ -6,5 +6,6 @@ pub mod deploy_files;
 pub mod go_tool;
 pub mod loopback_http;
 pub mod node;
+pub mod official_clients;
 pub mod promtool;
 pub mod user_cache;

@@ -9,14 +9,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use xtask::control_plane::{ControlPlane, Options, SHARED_VARIABLE};
-use xtask::go_tool;
+use xtask::{go_tool, official_clients};
 
 use super::{cargo, demo, image};
 
+/// Google's clients, which judge the emulator; that of Rust is a workspace of its own.
+const OFFICIAL_CLIENTS: &str = "tests/official_clients";
+
 /// Run everything that must be green: formatting, lints, docs, dependencies, alerting rules, tests, demo, image.
 ///
-/// The first failure ends it. The first time it takes about half an hour on 2 cores: the control plane, Helm and
-/// other tools are built then, once for this user.
+/// The first failure ends it. The first time it takes about half an hour on 2 cores: the control plane, Helm, Google's
+/// official clients and other tools are built or installed then, once for this user.
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Leave out this step; may be given more than once.
@@ -104,14 +107,24 @@ impl Step {
     /// Does it. The control plane that all test binaries share is kept in `shared`.
     fn run(self, shared: &mut Option<ControlPlane>) -> Result<()> {
         match self {
-            Self::Fmt => cargo::run(&mut cargo::cargo(&["fmt", "--all", "--check"])),
-            Self::Clippy => cargo::run(&mut cargo::cargo(&[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "--deny=warnings",
-            ])),
+            Self::Fmt => {
+                cargo::run(&mut cargo::cargo(&["fmt", "--all", "--check"]))?;
+                let judge = cargo::root().join(OFFICIAL_CLIENTS).join("rust/Cargo.toml");
+                let mut fmt = cargo::cargo(&["fmt", "--check", "--manifest-path"]);
+                cargo::run(fmt.arg(judge))
+            }
+            Self::Clippy => {
+                cargo::run(&mut cargo::cargo(&[
+                    "clippy",
+                    "--workspace",
+                    "--all-targets",
+                    "--",
+                    "--deny=warnings",
+                ]))?;
+                let judge = cargo::root().join(OFFICIAL_CLIENTS).join("rust");
+                let mut clippy = official_clients::rust_cargo(&judge, "clippy")?;
+                cargo::run(clippy.args(["--quiet", "--", "--deny=warnings"]))
+            }
             Self::Doc => {
                 let mut doc = cargo::cargo(&["doc", "--no-deps", "--workspace"]);
                 cargo::run(doc.env("RUSTDOCFLAGS", "--deny=warnings"))
@@ -130,6 +143,10 @@ impl Step {
                 for tool in go_tool::ALL {
                     tool.get()?;
                 }
+                let judges = cargo::root().join(OFFICIAL_CLIENTS);
+                official_clients::rust(&judges.join("rust"))?;
+                official_clients::python(&judges.join("python"))?;
+                official_clients::node(&judges.join("node"))?;
                 Ok(())
             }
             Self::Tests => {

@@ -1,0 +1,75 @@
+//! Google's official clients against the emulator: whether they can tell it from Google, and what they send that the
+//! controller does not. `docs/what-is-sent.md` says what was found.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod answers;
+mod cases;
+mod client;
+mod identity;
+mod ours;
+mod request_fields;
+mod sent;
+mod tunnel;
+
+use answers::{complaints, effort};
+use client::Client;
+
+/// Nothing in an answer of the emulator is treated in another way than the library treats Google's.
+fn judge(client: Client) {
+    let run = client.run();
+    let complaints = complaints(client, run);
+    assert!(
+        complaints.is_empty(),
+        "{client:?}:\n{}",
+        complaints.join("\n")
+    );
+    assert_eq!(
+        run.strangers,
+        Vec::<String>::new(),
+        "hosts besides Google's"
+    );
+}
+
+#[test]
+fn the_rust_crates_are_content() {
+    judge(Client::Rust);
+}
+
+#[test]
+fn the_python_client_is_content() {
+    judge(Client::Python);
+}
+
+#[test]
+fn the_discovery_client_is_content() {
+    judge(Client::Discovery);
+}
+
+#[test]
+fn the_node_library_is_content() {
+    judge(Client::Node);
+}
+
+#[test]
+fn they_try_again_as_their_authors_meant_it() {
+    for client in Client::ALL {
+        let effort = effort(client.run());
+        // Requests, and tokens that they carried.
+        let (never, anew, unavailable) = match client {
+            // Tries reads again when they are UNAVAILABLE.
+            Client::Rust => ((1, 1), (1, 1), (2, 1)),
+            // Fetch another token when one is refused, twice.
+            Client::Python | Client::Discovery => ((3, 3), (2, 2), (1, 1)),
+            Client::Node => ((1, 1), (1, 1), (1, 1)),
+        };
+        assert_eq!(effort["never-authenticated"], never, "{client:?}");
+        assert_eq!(effort["authenticated-anew"], anew, "{client:?}");
+        assert_eq!(effort["unavailable-once"], unavailable, "{client:?}");
+        assert!(effort["failed-1"].0 > 1, "{client:?} did not wait");
+    }
+}
