@@ -146,6 +146,26 @@ pub struct RawAnswer {
     pub content_length: Option<u64>,
 }
 
+impl RawAnswer {
+    /// This status and body, with no header of its own and the body's own length.
+    pub fn new(status: u16, body: impl Into<String>) -> Self {
+        Self {
+            status,
+            headers: BTreeMap::new(),
+            body: body.into(),
+            body_bytes: None,
+            content_length: None,
+        }
+    }
+
+    /// The same answer with one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.insert(name.to_owned(), value.to_owned());
+        self
+    }
+}
+
 impl Refusal {
     /// A refusal with a plain message and no details.
     pub fn new(code: RpcCode) -> Self {

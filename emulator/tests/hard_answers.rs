@@ -104,11 +104,8 @@ async fn the_usual_answer_can_break_off() {
 #[tokio::test]
 async fn a_body_can_be_a_gigabyte_and_costs_nothing_that_is_not_read() {
     let huge = RawAnswer {
-        status: 200,
-        headers: [("content-type".to_owned(), "application/json".to_owned())].into(),
-        body: "[0,".into(),
         body_bytes: Some(1_000_000_000),
-        content_length: None,
+        ..RawAnswer::new(200, "[0,").with_header("content-type", "application/json")
     };
     for setup in [
         start(on(FaultCall::Get, FaultAnswer::Raw(huge.clone()))).await,

@@ -14,16 +14,6 @@ use operations_emulator::{
 use serde_json::json;
 use support::{NAME, PATIENCE, raw, rpc_status, start};
 
-fn raw_answer(status: u16, body: &str) -> RawAnswer {
-    RawAnswer {
-        status,
-        headers: BTreeMap::new(),
-        body: body.into(),
-        body_bytes: None,
-        content_length: None,
-    }
-}
-
 fn on_get(answer: FaultAnswer) -> Script {
     Script::default().with_fault(Fault::new(FaultCall::Get, answer))
 }
@@ -100,15 +90,10 @@ async fn faults_of_the_endpoint_meet_every_operation() {
 
 #[tokio::test]
 async fn a_raw_answer_comes_as_it_is() {
-    let headers = BTreeMap::from([
-        ("location".into(), "http://127.0.0.1:1/".into()),
-        ("x-a".into(), "b".into()),
-    ]);
-    let setup = start(on_get(FaultAnswer::Raw(RawAnswer {
-        headers,
-        ..raw_answer(302, "moved")
-    })))
-    .await;
+    let moved = RawAnswer::new(302, "moved")
+        .with_header("location", "http://127.0.0.1:1/")
+        .with_header("x-a", "b");
+    let setup = start(on_get(FaultAnswer::Raw(moved))).await;
     let answer = setup.try_get(NAME).await.unwrap();
     assert_eq!(answer.status(), 302);
     assert_eq!(
@@ -125,7 +110,7 @@ async fn a_raw_answer_comes_as_it_is() {
 async fn an_answer_can_be_oversized() {
     let oversized = RawAnswer {
         body_bytes: Some(3_000_000),
-        ..raw_answer(200, "ab")
+        ..RawAnswer::new(200, "ab")
     };
     let setup = start(on_get(FaultAnswer::Raw(oversized))).await;
     let body = setup.try_get(NAME).await.unwrap().text().await.unwrap();
@@ -137,7 +122,7 @@ async fn an_answer_can_be_oversized() {
 async fn an_answer_can_break_off() {
     let truncated = RawAnswer {
         content_length: Some(100),
-        ..raw_answer(200, "{\"done\": tr")
+        ..RawAnswer::new(200, "{\"done\": tr")
     };
     let setup = start(on_get(FaultAnswer::Raw(truncated))).await;
     let request = format!(

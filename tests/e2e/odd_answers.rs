@@ -1,7 +1,5 @@
 //! Answers that say nothing about the operation, and what `lastError` and the conditions make of them.
 
-use std::collections::BTreeMap;
-
 use operations_emulator::{FaultAnswer, RawAnswer, Refusal, RpcCode};
 use serde_json::json;
 
@@ -14,15 +12,13 @@ pub struct Row {
     pub reason: &'static str,
 }
 
-/// An HTTP answer with this body.
+/// An HTTP answer with this body, which claims to be JSON.
 pub fn raw(status: u16, body: &str) -> FaultAnswer {
-    FaultAnswer::Raw(RawAnswer {
-        status,
-        headers: BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]),
-        body: body.to_owned(),
-        body_bytes: None,
-        content_length: None,
-    })
+    FaultAnswer::Raw(json_claimed(status, body))
+}
+
+fn json_claimed(status: u16, body: &str) -> RawAnswer {
+    RawAnswer::new(status, body).with_header("content-type", "application/json")
 }
 
 /// The answers that say nothing about the operation: retried with back-off.
@@ -42,30 +38,18 @@ pub fn passing() -> Vec<Row> {
         reason,
     };
     let html = "<!DOCTYPE html><title>Error</title><p>That\u{2019}s an error.";
-    let truncated = match raw(503, "{\"error\": {") {
-        FaultAnswer::Raw(answer) => FaultAnswer::Raw(RawAnswer {
-            content_length: Some(500),
-            ..answer
-        }),
-        other => other,
-    };
-    let oversized = match raw(503, "x") {
-        FaultAnswer::Raw(answer) => FaultAnswer::Raw(RawAnswer {
-            body_bytes: Some(2 << 20),
-            ..answer
-        }),
-        other => other,
-    };
-    let redirect = match raw(302, "{}") {
-        FaultAnswer::Raw(mut answer) => {
-            answer.headers.insert(
-                "location".to_owned(),
-                "/v2/projects/acme-prod/operations/elsewhere".to_owned(),
-            );
-            FaultAnswer::Raw(answer)
-        }
-        other => other,
-    };
+    let truncated = FaultAnswer::Raw(RawAnswer {
+        content_length: Some(500),
+        ..json_claimed(503, "{\"error\": {")
+    });
+    let oversized = FaultAnswer::Raw(RawAnswer {
+        body_bytes: Some(2 << 20),
+        ..json_claimed(503, "x")
+    });
+    let redirect = FaultAnswer::Raw(
+        json_claimed(302, "{}")
+            .with_header("location", "/v2/projects/acme-prod/operations/elsewhere"),
+    );
     let error = |status: &str| {
         json!({"error": {"code": 400, "message": "m", "status": status}}).to_string()
     };
