@@ -1,11 +1,12 @@
 //! The admin API: what [`crate::Emulator`] offers in-process, for other processes. No authentication: loopback only.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     Json, Router,
     extract::{Query, State},
     http::StatusCode,
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
@@ -14,9 +15,13 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::{
+    admin_guard::{AdminGuard, guard},
     connection_fault::ConnectionFault,
+    consumers::Consumer,
     duration_text,
     fault::Fault,
+    page,
+    permissions::Permission,
     record::{RequestRecord, Surface},
     scenario::parse_yaml,
     script::{EndResult, Script},
@@ -27,20 +32,28 @@ use crate::{
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Serves the admin API until the emulator stops.
-pub(crate) async fn serve(listener: TcpListener, shared: Shared) {
+pub(crate) async fn serve(listener: TcpListener, admin_guard: AdminGuard, shared: Shared) {
     let stop = shared.stop.clone();
     let router = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
         .route("/admin/requests", get(requests).delete(clear_requests))
         .route(
             "/admin/operations",
             get(operations).put(set_operation).delete(remove_operation),
         )
         .route("/admin/operations/finish", post(finish_operation))
+        .route("/admin/operations/vanish", post(vanish_operation))
+        .route("/admin/permissions", put(set_permissions))
+        .route("/admin/consumers", put(set_consumers))
+        .route("/admin/federated-tokens", put(set_federated_tokens))
+        .route("/admin/latency", put(set_latency))
         .route("/admin/faults", put(set_faults))
         .route("/admin/connections", put(set_connection_faults))
         .route("/admin/tokens", get(tokens))
         .route("/admin/tokens/revoke", post(revoke_tokens))
+        .merge(page::routes())
+        .layer(from_fn_with_state(admin_guard, guard))
+        // Asked by whoever watches over the process, under whatever name.
+        .route("/healthz", get(|| async { "ok\n" }))
         .with_state(shared);
     let served = axum::serve(listener, router)
         .with_graceful_shutdown(stop.cancelled_owned())
@@ -172,6 +185,43 @@ async fn finish_operation(
     Ok(Json(json!({})))
 }
 
+async fn vanish_operation(
+    State(shared): State<Shared>,
+    body: String,
+) -> Result<Json<Value>, Refused> {
+    let Named { name } = read(&body)?;
+    shared.vanish_operation(&name)?;
+    Ok(Json(json!({})))
+}
+
+async fn set_permissions(
+    State(shared): State<Shared>,
+    body: String,
+) -> Result<Json<Value>, Refused> {
+    let permissions: Option<Vec<Permission>> = read(&body)?;
+    shared.set_permissions(permissions)?;
+    Ok(Json(json!({})))
+}
+
+async fn set_consumers(State(shared): State<Shared>, body: String) -> Result<Json<Value>, Refused> {
+    let consumers: BTreeMap<String, Consumer> = read(&body)?;
+    shared.set_consumers(consumers)?;
+    Ok(Json(json!({})))
+}
+
+async fn set_federated_tokens(
+    State(shared): State<Shared>,
+    body: String,
+) -> Result<Json<Value>, Refused> {
+    shared.set_federated_tokens(read(&body)?);
+    Ok(Json(json!({})))
+}
+
+async fn set_latency(State(shared): State<Shared>, body: String) -> Result<Json<Value>, Refused> {
+    shared.set_latency(read(&body)?);
+    Ok(Json(json!({})))
+}
+
 async fn set_faults(State(shared): State<Shared>, body: String) -> Result<Json<Value>, Refused> {
     let faults: Vec<Fault> = read(&body)?;
     shared.set_faults(faults)?;
@@ -215,7 +265,7 @@ impl IntoResponse for Refused {
         let status = match self.0 {
             ChangeError::Wrong(_) => StatusCode::BAD_REQUEST,
             ChangeError::NoOperation(_) => StatusCode::NOT_FOUND,
-            ChangeError::NotRunning(_) => StatusCode::CONFLICT,
+            ChangeError::NotRunning(_) | ChangeError::Absent(_) => StatusCode::CONFLICT,
         };
         (status, Json(json!({"error": self.0.to_string()}))).into_response()
     }

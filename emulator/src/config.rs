@@ -32,6 +32,8 @@ pub struct Config {
     pub tls_hosts: Vec<String>,
     /// Allows addresses that other machines reach. The admin API has no authentication of its own.
     pub allow_non_loopback: bool,
+    /// Further names under which the admin API and the web page are asked, besides localhost and addresses.
+    pub admin_hosts: Vec<String>,
 }
 
 impl Default for Config {
@@ -46,6 +48,7 @@ impl Default for Config {
             tls: false,
             tls_hosts: Vec::new(),
             allow_non_loopback: false,
+            admin_hosts: Vec::new(),
         }
     }
 }

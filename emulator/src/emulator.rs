@@ -1,21 +1,26 @@
 //! A running emulator: its servers, and the door to it from the same process.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     admin,
+    admin_guard::AdminGuard,
     call::Call,
     config::{Addresses, Config, StartError, certificates, listen},
     connection_fault::{ConnectionFault, ConnectionFaults},
+    consumers::Consumer,
     credential_services::CredentialServices,
     fault::Fault,
+    latency::Latency,
     metadata_server::MetadataServer,
     operation_view::OperationView,
     operations_service::OperationsService,
+    permissions::Permission,
     record::{Record, RequestRecord, Surface, Timeline},
-    rules::Rules,
+    rules::{LiveRules, Rules},
+    scenario::FederatedTokens,
     script::{EndResult, Script},
     shared::{ChangeError, Shared},
     store::Store,
@@ -77,6 +82,7 @@ impl Emulator {
                 limit,
             )),
             connections: Arc::new(ConnectionFaults::new(scenario.connections.clone())),
+            rules: Arc::new(LiveRules::new(Rules::new(&scenario))),
             timeline,
             stop: CancellationToken::new(),
         };
@@ -85,8 +91,7 @@ impl Emulator {
             tokens: Arc::clone(&shared.tokens),
             accounts: scenario.credentials.service_accounts.clone().into(),
             record: Arc::clone(&shared.requests),
-            latency: scenario.latency,
-            rules: Arc::new(Rules::new(&scenario)),
+            rules: Arc::clone(&shared.rules),
         };
         let credential_services = CredentialServices {
             credentials: scenario.credentials,
@@ -128,7 +133,8 @@ impl Emulator {
             Arc::new(credential_services),
             shared.stop.clone(),
         ));
-        servers.spawn(admin::serve(admin.0, shared.clone()));
+        let guard = AdminGuard::new(admin.1, allowed, config.admin_hosts);
+        servers.spawn(admin::serve(admin.0, guard, shared.clone()));
         servers.close();
         Ok(Self {
             shared,
@@ -236,6 +242,14 @@ impl Emulator {
         self.shared.finish_operation(name, result)
     }
 
+    /// Takes an operation away: NOT_FOUND from now on, also where a template would make a new one.
+    ///
+    /// # Errors
+    /// [`ChangeError`] if there is none, or if it is absent already.
+    pub fn vanish_operation(&self, name: &str) -> Result<(), ChangeError> {
+        self.shared.vanish_operation(name)
+    }
+
     /// Removes an operation or a template; returns whether there was one.
     pub fn remove_operation(&self, name: &str) -> bool {
         self.shared.store.remove(name)
@@ -252,6 +266,32 @@ impl Emulator {
     /// [`ChangeError::Wrong`] for a fault that makes no sense.
     pub fn set_faults(&self, faults: Vec<Fault>) -> Result<(), ChangeError> {
         self.shared.set_faults(faults)
+    }
+
+    /// Replaces the permissions of the scenario; none: everybody may do everything.
+    ///
+    /// # Errors
+    /// [`ChangeError::Wrong`] for a permission that makes no sense.
+    pub fn set_permissions(&self, permissions: Option<Vec<Permission>>) -> Result<(), ChangeError> {
+        self.shared.set_permissions(permissions)
+    }
+
+    /// Replaces the consumer projects of the scenario; what they used of their quota is forgotten.
+    ///
+    /// # Errors
+    /// [`ChangeError::Wrong`] for a project that makes no sense.
+    pub fn set_consumers(&self, consumers: BTreeMap<String, Consumer>) -> Result<(), ChangeError> {
+        self.shared.set_consumers(consumers)
+    }
+
+    /// Says from now on whether tokens of federated principals are taken.
+    pub fn set_federated_tokens(&self, federated_tokens: FederatedTokens) {
+        self.shared.set_federated_tokens(federated_tokens);
+    }
+
+    /// Says how long answers take from now on, where an operation's script does not.
+    pub fn set_latency(&self, latency: Latency) {
+        self.shared.set_latency(latency);
     }
 
     /// Replaces what is wrong with connections to the Operations API, and counts them from 1 again; none ends it.

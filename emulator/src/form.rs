@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use http::{Request, header};
+use http::{HeaderMap, Request, header};
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
@@ -16,11 +16,16 @@ pub(crate) struct Form(BTreeMap<String, String>);
 impl Form {
     /// Reads a request's body; none if it is no form.
     pub(crate) fn read(request: &Request<Bytes>) -> Option<Self> {
-        let kind = request.headers().get(header::CONTENT_TYPE)?.to_str().ok()?;
+        Self::of(request.headers(), request.body())
+    }
+
+    /// The same of a request in parts.
+    pub(crate) fn of(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
+        let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
         if !kind.starts_with("application/x-www-form-urlencoded") {
             return None;
         }
-        let text = std::str::from_utf8(request.body()).ok()?;
+        let text = std::str::from_utf8(body).ok()?;
         let decode = |part: &str| {
             let spaced = part.replace('+', " ");
             percent_decode_str(&spaced).decode_utf8_lossy().into_owned()

@@ -31,6 +31,7 @@ pub mod store;
 pub mod tokens;
 
 mod admin;
+mod admin_guard;
 mod config;
 mod credential_services;
 mod emulator;
@@ -41,6 +42,7 @@ mod metadata_server;
 mod oauth;
 mod operation_json;
 mod operations_service;
+mod page;
 mod query;
 mod rules;
 mod scenario_check;

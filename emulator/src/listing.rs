@@ -58,7 +58,7 @@ struct Token {
 }
 
 /// Reads the parameters of lists, and makes and checks page tokens.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Listing {
     lists: Lists,
     key: Option<hmac::Key>,

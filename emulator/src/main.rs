@@ -38,7 +38,7 @@ struct Arguments {
     /// Where STS, IAM Credentials and the OAuth server listen
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     credentials_listen: SocketAddr,
-    /// Where the admin API listens
+    /// Where the admin API and the web page listen: open it in a browser
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     admin_listen: SocketAddr,
     /// The scenario, YAML or JSON; without one there are no operations until the admin API sets some
@@ -65,6 +65,9 @@ struct Arguments {
     /// Allows addresses that other machines reach; the admin API has no authentication
     #[arg(long)]
     allow_non_loopback: bool,
+    /// A name under which the admin API and the web page are asked, such as that of a Service; localhost and addresses need none. May be repeated
+    #[arg(long = "admin-host", value_name = "NAME")]
+    admin_hosts: Vec<String>,
     /// Stops when standard input ends, as it does when the process at its other end dies
     #[arg(long)]
     exit_with_parent: bool,
@@ -140,6 +143,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         tls: arguments.tls,
         tls_hosts: arguments.tls_hosts,
         allow_non_loopback: arguments.allow_non_loopback,
+        admin_hosts: arguments.admin_hosts,
     };
     let emulator = Emulator::start(config)
         .await

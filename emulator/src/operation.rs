@@ -17,6 +17,7 @@ pub struct Operation {
     script: Script,
     cancelled_at: Option<Duration>,
     finished: Option<(Duration, EndResult)>,
+    gone: bool,
     latest: Duration,
     gets: u64,
     cancels: u64,
@@ -59,6 +60,7 @@ impl Operation {
             script,
             cancelled_at: None,
             finished: None,
+            gone: false,
             latest: Duration::ZERO,
             gets: 0,
             cancels: 0,
@@ -141,11 +143,18 @@ impl Operation {
         running
     }
 
+    /// Takes it away for good, as an admin asks for: absent from now on. `false` if it was absent already.
+    pub fn vanish(&mut self, age: Duration) -> bool {
+        let there = self.phase(age) != Phase::Absent;
+        self.gone |= there;
+        there
+    }
+
     fn phase_at(&self, age: Duration) -> Phase {
         let appeared =
             self.script.exists && self.script.appears_after.is_none_or(|after| age >= after);
         let end = self.end(age);
-        if !appeared || self.vanished(age, end.as_ref().map(|(at, _)| *at)) {
+        if !appeared || self.gone || self.vanished(age, end.as_ref().map(|(at, _)| *at)) {
             return Phase::Absent;
         }
         match end {

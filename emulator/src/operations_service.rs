@@ -16,13 +16,12 @@ use crate::{
     endpoints::{WrongLocation, location},
     fault::Fault,
     fault_answer::FaultAnswer,
-    latency::Latency,
     operation::CancelVerdict,
     query::Query,
     record::{Pending, Record},
     reply::{Abort, Reply},
     rpc_code::RpcCode,
-    rules::Rules,
+    rules::{LiveRules, Rules},
     self_signed,
     store::{Arrival, Store},
     tokens::{TokenCheck, Tokens},
@@ -40,10 +39,8 @@ pub struct OperationsService {
     pub accounts: Arc<[ServiceAccountKeys]>,
     /// Where requests are recorded.
     pub record: Arc<Record>,
-    /// Time that every answer takes.
-    pub latency: Latency,
-    /// What comes before the operation.
-    pub rules: Arc<Rules>,
+    /// What comes before the operation, and the time that answers take.
+    pub rules: Arc<LiveRules>,
 }
 
 impl Handler for OperationsService {
@@ -83,11 +80,12 @@ impl OperationsService {
                 &format!("The requested URL {path} was not found on this server."),
             );
         };
+        let rules = self.rules.now();
         let principal = match &token {
-            TokenCheck::Valid { principal, .. } if self.rules.takes_tokens_of(principal) => {
-                principal
+            TokenCheck::Valid { principal, .. } if rules.takes_tokens_of(principal) => principal,
+            bad => {
+                return delayed(rules.latency.of(route.call), unauthenticated(bad, &route)).await;
             }
-            bad => return delayed(self.latency.of(route.call), unauthenticated(bad, &route)).await,
         };
         if let Some(reply) = body_refusal(request) {
             return reply;
@@ -96,20 +94,20 @@ impl OperationsService {
             Ok(query) => query,
             Err(message) => return Reply::error(RpcCode::InvalidArgument, &message, &[]),
         };
-        let name = self.rules.known(&route.operation);
+        let name = rules.known(&route.operation);
         let Arrival {
             fault,
             latency: own,
         } = self.store.arrive(&name, route.call, principal);
         // Half of the time before the effect, half after it: a caller that gives up meets both.
-        let half = own.unwrap_or(self.latency).of(route.call) / 2;
+        let half = own.unwrap_or(rules.latency).of(route.call) / 2;
         pause(half).await;
-        let usual = || match self.rules.refusal(request, &route, principal) {
+        let usual = || match rules.refusal(request, &route, principal) {
             Some(refusal) => refusal,
-            None => self.usual(&route, &name, &query),
+            None => self.usual(&rules, &route, &name, &query),
         };
         let reply = match fault {
-            Some(fault) => self.fault(route.call, &name, fault, usual).await,
+            Some(fault) => self.fault(&rules, route.call, &name, fault, usual).await,
             None => usual(),
         };
         delayed(half, reply).await
@@ -117,6 +115,7 @@ impl OperationsService {
 
     async fn fault(
         &self,
+        rules: &Rules,
         call: Call,
         name: &str,
         fault: Fault,
@@ -128,7 +127,7 @@ impl OperationsService {
         match fault.answer {
             FaultAnswer::Refuse(refusal) => Reply::refusal(&refusal),
             FaultAnswer::Raw(raw) => Reply::raw(&raw),
-            FaultAnswer::Deep(deep) => Reply::deep(&self.rules.shown(name), deep.depth),
+            FaultAnswer::Deep(deep) => Reply::deep(&rules.shown(name), deep.depth),
             FaultAnswer::Late(duration) => {
                 let reply = usual();
                 delayed(duration, reply).await
@@ -149,13 +148,13 @@ impl OperationsService {
         }
     }
 
-    fn usual(&self, route: &Route, name: &str, query: &Query) -> Reply {
-        let not_found = || self.not_found(&route.operation, name);
+    fn usual(&self, rules: &Rules, route: &Route, name: &str, query: &Query) -> Reply {
+        let not_found = || self.not_found(rules, &route.operation, name);
         match route.call {
-            Call::List => self.list(name, query),
+            Call::List => self.list(rules, name, query),
             Call::Get => self
                 .store
-                .get(name, &self.rules.shown(&route.operation))
+                .get(name, &rules.shown(&route.operation))
                 .map_or_else(not_found, |json| Reply::json(200, &json)),
             Call::Cancel => match self.store.cancel(name) {
                 CancelVerdict::Ok => Reply::json(200, &json!({})),
@@ -173,8 +172,8 @@ impl OperationsService {
 }
 
 impl OperationsService {
-    fn list(&self, parent: &str, query: &Query) -> Reply {
-        let listing = &self.rules.listing;
+    fn list(&self, rules: &Rules, parent: &str, query: &Query) -> Reply {
+        let listing = &rules.listing;
         let request = match listing.read(parent, query) {
             Ok(request) => request,
             Err((code, message)) => return Reply::error(code, &message, &[]),
@@ -188,7 +187,7 @@ impl OperationsService {
             return Reply::error(RpcCode::Unavailable, &message, &[]);
         }
         let within_reach = |name: &str| !unreachable.iter().any(|lost| lost == location(name));
-        let shown = |name: &str| self.rules.shown(name);
+        let shown = |name: &str| rules.shown(name);
         let (operations, more) = self.store.list(parent, &request, within_reach, shown);
         let mut answer = Map::new();
         if !operations.is_empty() {
@@ -209,10 +208,8 @@ impl OperationsService {
         Reply::json(200, &Value::Object(answer))
     }
 
-    fn not_found(&self, asked: &str, name: &str) -> Reply {
-        if self.rules.wrong_location == WrongLocation::InvalidArgument
-            && self.store.is_elsewhere(name)
-        {
+    fn not_found(&self, rules: &Rules, asked: &str, name: &str) -> Reply {
+        if rules.wrong_location == WrongLocation::InvalidArgument && self.store.is_elsewhere(name) {
             let message = format!(
                 "Operation with name \"{asked}\" does not belong to the location {}. Please use the location that it was started in.",
                 location(asked)

@@ -232,6 +232,11 @@ impl Record {
         self.changed.send_replace(());
     }
 
+    /// Tells when a request has arrived or was answered.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
     /// Waits until `met` says yes to the requests, asked now and after every change.
     pub async fn wait_until(&self, mut met: impl FnMut(&[RequestRecord]) -> bool) {
         let mut changes = self.changed.subscribe();

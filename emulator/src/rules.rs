@@ -1,6 +1,8 @@
 //! What the Operations API looks at before it looks at an operation: the consumer project, the permission, the host; and
 //! under which names it knows things.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use bytes::Bytes;
 use http::{HeaderValue, Request};
 
@@ -8,6 +10,7 @@ use crate::{
     call::{Route, host},
     consumers::Consumers,
     endpoints::{Endpoint, ProjectNames, WrongLocation, in_project, wrong_host},
+    latency::Latency,
     listing::Listing,
     permissions::{Permission, allowed, denied},
     reply::Reply,
@@ -16,16 +19,21 @@ use crate::{
 };
 
 /// The rules of one emulator.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rules {
     /// How lists behave.
     pub listing: Listing,
     /// What a name gets whose operation is elsewhere.
     pub wrong_location: WrongLocation,
-    consumers: Consumers,
-    permissions: Option<Vec<Permission>>,
+    /// Time that every answer takes.
+    pub latency: Latency,
+    /// The projects that requests are charged to, with what they have used.
+    pub consumers: Arc<Consumers>,
+    /// Who may call what; none: everybody everything.
+    pub permissions: Option<Vec<Permission>>,
+    /// Whether tokens of federated principals are taken.
+    pub federated_tokens: FederatedTokens,
     endpoints: Vec<Endpoint>,
-    federated_tokens: FederatedTokens,
     project_names: ProjectNames,
     project_id: String,
     project_number: String,
@@ -37,7 +45,8 @@ impl Rules {
         Self {
             listing: Listing::new(scenario.lists.clone()),
             wrong_location: scenario.wrong_location,
-            consumers: Consumers::new(scenario.consumers.clone()),
+            latency: scenario.latency,
+            consumers: Arc::new(Consumers::new(scenario.consumers.clone())),
             permissions: scenario.permissions.clone(),
             endpoints: scenario.endpoints.clone(),
             federated_tokens: scenario.federated_tokens,
@@ -95,5 +104,27 @@ impl Rules {
             ProjectNames::Number => in_project(name, from, to),
         };
         renamed.unwrap_or_else(|| name.to_owned())
+    }
+}
+
+/// The rules that hold now; an admin may change them while requests are under way, which go on with those that they met.
+#[derive(Debug)]
+pub struct LiveRules(RwLock<Arc<Rules>>);
+
+impl LiveRules {
+    /// These, for now.
+    pub fn new(rules: Rules) -> Self {
+        Self(RwLock::new(Arc::new(rules)))
+    }
+
+    /// Those that hold at this moment.
+    pub fn now(&self) -> Arc<Rules> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes them, in one step.
+    pub fn change(&self, change: impl FnOnce(&mut Rules)) {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut current));
     }
 }

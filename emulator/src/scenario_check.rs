@@ -1,12 +1,16 @@
 //! The rules for scenarios that types cannot express. Pure: a list of sentences, empty if all is well.
 
+use std::collections::BTreeMap;
+
 use http::{HeaderName, HeaderValue};
 
 use crate::{
     call::operation_name,
     connection_fault::ConnectionFault,
+    consumers::Consumer,
     fault::{Fault, FaultCall},
     fault_answer::{FaultAnswer, RawAnswer},
+    permissions::Permission,
     rpc_code::RpcCode,
     scenario::{Scenario, ScenarioError, UnknownOperations},
     script::{CancelEffect, EndResult, Script},
@@ -69,18 +73,62 @@ pub(crate) fn scenario(scenario: &Scenario) -> Vec<String> {
             complaints.push(format!("endpoints[{index}].host: {host:?} is no host; expected a name such as europe-west1-dialogflow.googleapis.com, or a name and a port"));
         }
     }
-    for (index, permission) in scenario.permissions.iter().flatten().enumerate() {
-        if permission.principal.is_empty() {
-            complaints.push(format!(
-                "permissions[{index}].principal: empty; expected a principal, or * for everybody"
-            ));
-        }
+    if let Some(permissions) = &scenario.permissions {
+        complaints.extend(self::permissions(permissions));
     }
+    complaints.extend(consumers(&scenario.consumers));
     if scenario.lists.page_size == 0 || scenario.lists.largest_page == 0 {
         complaints.push("lists.pageSize, lists.largestPage: 0; expected 1 or more".into());
     }
     if scenario.record_limit == Some(0) {
         complaints.push("recordLimit: 0; expected 1 or more, or no recordLimit".into());
+    }
+    complaints
+}
+
+/// What is wrong with the permissions.
+pub(crate) fn permissions(permissions: &[Permission]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (index, permission) in permissions.iter().enumerate() {
+        let field = format!("permissions[{index}]");
+        if permission.principal.is_empty() {
+            complaints.push(format!(
+                "{field}.principal: empty; expected a principal, or * for everybody"
+            ));
+        }
+        if permission.calls.is_empty() {
+            complaints.push(format!(
+                "{field}.calls: none, which allows nothing; expected some of get, list, cancel"
+            ));
+        }
+        if let Some(under) = &permission.under
+            && !under.starts_with("projects/")
+        {
+            complaints.push(format!(
+                "{field}.under: {under:?} is above every operation; expected projects/P or more of a name"
+            ));
+        }
+    }
+    complaints
+}
+
+/// What is wrong with the consumer projects.
+pub(crate) fn consumers(consumers: &BTreeMap<String, Consumer>) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (project, consumer) in consumers {
+        let field = format!("consumers[{project:?}]");
+        if project.is_empty() || project.contains(['/', ' ']) {
+            complaints.push(format!(
+                "{field}: not a project's id; expected one as it stands in projects/P"
+            ));
+        }
+        if let Some(number) = &consumer.number
+            && (number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()))
+        {
+            complaints.push(format!(
+                "{field}.number: {number:?}; expected digits, in quotes"
+            ));
+        }
     }
     complaints
 }

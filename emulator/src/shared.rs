@@ -1,15 +1,19 @@
 //! What the servers of one emulator share, and the changes that come from outside: checked here, whichever door they
 //! came through.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     connection_fault::{ConnectionFault, ConnectionFaults},
+    consumers::{Consumer, Consumers},
     fault::Fault,
+    latency::Latency,
+    permissions::Permission,
     record::{Record, Timeline},
-    scenario::ScenarioError,
+    rules::LiveRules,
+    scenario::{FederatedTokens, ScenarioError},
     scenario_check,
     script::{EndResult, Script},
     store::Store,
@@ -25,6 +29,9 @@ pub enum ChangeError {
     /// No operation of this name has been created.
     #[error("there is no operation {0:?}; it must be in the scenario, set, or asked for once")]
     NoOperation(String),
+    /// The operation is absent already, so it cannot vanish.
+    #[error("the operation {0:?} is absent already")]
+    Absent(String),
     /// The operation does not run, so it cannot be finished.
     #[error("the operation {0:?} is done or absent; a result never changes")]
     NotRunning(String),
@@ -40,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) metadata_requests: Arc<Record>,
     pub(crate) credentials_requests: Arc<Record>,
     pub(crate) connections: Arc<ConnectionFaults>,
+    pub(crate) rules: Arc<LiveRules>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -61,6 +69,44 @@ impl Shared {
             Some(false) => Err(ChangeError::NotRunning(name.to_owned())),
             None => Err(ChangeError::NoOperation(name.to_owned())),
         }
+    }
+
+    pub(crate) fn vanish_operation(&self, name: &str) -> Result<(), ChangeError> {
+        match self.store.vanish(name) {
+            Some(true) => Ok(()),
+            Some(false) => Err(ChangeError::Absent(name.to_owned())),
+            None => Err(ChangeError::NoOperation(name.to_owned())),
+        }
+    }
+
+    pub(crate) fn set_permissions(
+        &self,
+        permissions: Option<Vec<Permission>>,
+    ) -> Result<(), ChangeError> {
+        if let Some(permissions) = &permissions {
+            scenario_check::to_result(scenario_check::permissions(permissions))?;
+        }
+        self.rules.change(|rules| rules.permissions = permissions);
+        Ok(())
+    }
+
+    pub(crate) fn set_consumers(
+        &self,
+        consumers: BTreeMap<String, Consumer>,
+    ) -> Result<(), ChangeError> {
+        scenario_check::to_result(scenario_check::consumers(&consumers))?;
+        let consumers = Arc::new(Consumers::new(consumers));
+        self.rules.change(|rules| rules.consumers = consumers);
+        Ok(())
+    }
+
+    pub(crate) fn set_federated_tokens(&self, federated_tokens: FederatedTokens) {
+        self.rules
+            .change(|rules| rules.federated_tokens = federated_tokens);
+    }
+
+    pub(crate) fn set_latency(&self, latency: Latency) {
+        self.rules.change(|rules| rules.latency = latency);
     }
 
     pub(crate) fn set_faults(&self, faults: Vec<Fault>) -> Result<(), ChangeError> {

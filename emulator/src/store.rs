@@ -1,10 +1,17 @@
 //! All operations by name, with the clock that their ages are read from.
 
+mod overview;
+
+pub use overview::{Order, Overview, Selection};
+
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
+
+use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::{
     call::Call,
@@ -21,6 +28,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Store {
     inner: Mutex<Inner>,
+    changed: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -37,6 +45,7 @@ struct Inner {
 #[derive(Debug)]
 struct Entry {
     created: Instant,
+    last_asked: Option<Timestamp>,
     operation: Operation,
 }
 
@@ -66,6 +75,7 @@ impl Store {
         }
         Self {
             inner: Mutex::new(inner),
+            changed: watch::Sender::new(()),
         }
     }
 
@@ -90,6 +100,7 @@ impl Store {
                 latency: None,
             };
         };
+        entry.last_asked = Some(Timestamp::now());
         let nth = entry.operation.count(call);
         let fault = of_endpoint.or_else(|| entry.operation.fault(call, nth, Some(principal)));
         Arrival {
@@ -178,6 +189,7 @@ impl Store {
     /// Creates an operation now, in place of one of the same name; a name that ends in `*` is a template.
     pub fn set(&self, name: &str, script: Script) {
         self.lock().set(name, script);
+        self.changed.send_replace(());
     }
 
     /// Ends a running operation with this result. `None`: there is none of this name; `Some(false)`: it does not run.
@@ -185,7 +197,22 @@ impl Store {
         let mut inner = self.lock();
         let entry = inner.operations.get_mut(name)?;
         let age = entry.created.elapsed();
-        Some(entry.operation.finish(age, result))
+        let finished = entry.operation.finish(age, result);
+        drop(inner);
+        self.changed.send_replace(());
+        Some(finished)
+    }
+
+    /// Takes an operation away for good: NOT_FOUND from now on, also where a template would make a new one. `None`: there is
+    /// none of this name; `Some(false)`: it is absent already.
+    pub fn vanish(&self, name: &str) -> Option<bool> {
+        let mut inner = self.lock();
+        let entry = inner.operations.get_mut(name)?;
+        let age = entry.created.elapsed();
+        let vanished = entry.operation.vanish(age);
+        drop(inner);
+        self.changed.send_replace(());
+        Some(vanished)
     }
 
     /// Removes an operation or a template; whether there was one.
@@ -195,7 +222,10 @@ impl Store {
         if let Some(prefix) = name.strip_suffix('*') {
             inner.templates.retain(|(template, _)| template != prefix);
         }
-        inner.operations.remove(name).is_some() || inner.templates.len() < before
+        let removed = inner.operations.remove(name).is_some() || inner.templates.len() < before;
+        drop(inner);
+        self.changed.send_replace(());
+        removed
     }
 
     /// Replaces the faults of the endpoint and counts their requests from 1 again.
@@ -211,13 +241,15 @@ impl Store {
             .lock()
             .operations
             .iter_mut()
-            .map(|(name, entry)| {
-                let phase = entry.phase();
-                OperationView::new(name, &entry.operation, &phase)
-            })
+            .map(|(name, entry)| entry.view(name))
             .collect();
         views.sort_by(|a, b| a.name.cmp(&b.name));
         views
+    }
+
+    /// Tells when an admin has changed operations. What clients and time change, it does not tell.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -270,11 +302,17 @@ impl Entry {
     fn new(script: Script) -> Self {
         Self {
             created: Instant::now(),
+            last_asked: None,
             operation: Operation::new(script),
         }
     }
 
     fn phase(&mut self) -> Phase {
         self.operation.phase(self.created.elapsed())
+    }
+
+    fn view(&mut self, name: &str) -> OperationView {
+        let phase = self.phase();
+        OperationView::new(name, &self.operation, &phase, self.last_asked)
     }
 }

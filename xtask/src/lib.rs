@@ -1,6 +1,7 @@
 //! What the project's tasks and its tests share: a real Kubernetes control plane on loopback, a stand-in for a node of it,
 //! the generated files of `deploy/`, programs that are built once, and promtool.
 
+pub mod browser;
 pub mod control_plane;
 pub mod deploy_files;
 pub mod go_tool;
