@@ -174,6 +174,16 @@ pub enum ScenarioError {
     Values(Vec<String>),
 }
 
+impl ScenarioError {
+    /// What is wrong, for something that is no whole scenario.
+    pub(crate) fn complaint(&self) -> String {
+        match self {
+            Self::Shape(text) => format!("it cannot be read: {text}"),
+            Self::Values(texts) => texts.join("; "),
+        }
+    }
+}
+
 impl Scenario {
     /// Reads a scenario from YAML or JSON and checks it.
     ///

@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
     /// The script, fault or name is wrong.
-    #[error(transparent)]
+    #[error("{}", .0.complaint())]
     Wrong(#[from] ScenarioError),
     /// No operation of this name has been created.
     #[error("there is no operation {0:?}; it must be in the scenario, set, or asked for once")]

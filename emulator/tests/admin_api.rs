@@ -38,11 +38,16 @@ async fn sets_shows_finishes_and_removes_operations() {
         setup.get_name(other).await.1["metadata"]["state"],
         "RUNNING"
     );
-    let (_, shown) = send(&setup, "GET", "/admin/operations", "").await;
+    let (_, mut shown) = send(&setup, "GET", "/admin/operations", "").await;
+    let asked = shown["operations"][1]["lastAsked"].take();
+    assert!(
+        asked.as_str().is_some_and(|time| time.ends_with('Z')),
+        "{asked}"
+    );
     assert_eq!(
         shown["operations"][1],
         json!({"name": other, "description": "d", "phase": "running", "state": "RUNNING", "gets": 1, "cancels": 0,
-               "cancelAccepted": false})
+               "cancelAccepted": false, "result": null, "lastAsked": null})
     );
     let finish = json!({"name": other, "result": {"failed": {"code": "ABORTED"}}}).to_string();
     assert_eq!(
@@ -159,4 +164,90 @@ async fn says_that_it_is_alive() {
         ),
         (200, "ok\n")
     );
+}
+
+#[tokio::test]
+async fn what_vanishes_is_not_found_even_if_a_template_knows_it() {
+    let setup = start(Script::default()).await;
+    let body = json!({"name": "projects/t/operations/*"}).to_string();
+    send(&setup, "PUT", "/admin/operations", &body).await;
+    let name = "projects/t/operations/a";
+    assert_eq!(setup.get_name(name).await.0, 200);
+    let vanish = json!({"name": name}).to_string();
+    let ask = async || send(&setup, "POST", "/admin/operations/vanish", &vanish).await;
+    assert_eq!(ask().await.0, 200);
+    assert_eq!(setup.get_name(name).await.0, 404);
+    let (status, answer) = ask().await;
+    assert_eq!(status, 409);
+    assert!(answer["error"].as_str().unwrap().contains("absent already"));
+    let nothing = json!({"name": "projects/t/operations/b"}).to_string();
+    let (status, _) = send(&setup, "POST", "/admin/operations/vanish", &nothing).await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn permissions_consumers_federated_tokens_and_latency_change_while_it_runs() {
+    let setup = start(Script::default()).await;
+    let put = async |path: &str, body: &str| send(&setup, "PUT", path, body).await.0;
+    let reason = async || setup.get().await.1["error"]["details"][0]["reason"].clone();
+    assert_eq!(put("/admin/permissions", "[]").await, 200);
+    assert_eq!(reason().await, "IAM_PERMISSION_DENIED");
+    let reader = r#"[{"principal": "*", "calls": ["get"], "under": "projects/p"}]"#;
+    assert_eq!(put("/admin/permissions", reader).await, 200);
+    assert_eq!((setup.get().await.0, setup.cancel().await.0), (200, 403));
+    assert_eq!(put("/admin/permissions", "null").await, 200);
+    assert_eq!(setup.cancel().await.0, 200);
+
+    assert_eq!(
+        put("/admin/consumers", "emulated-project: {enabled: false}").await,
+        200
+    );
+    assert_eq!(reason().await, "SERVICE_DISABLED");
+    let scarce = r#"{"emulated-project": {"perMinute": {"list": 0, "get": 0}}}"#;
+    assert_eq!(put("/admin/consumers", scarce).await, 200);
+    assert_eq!(setup.get().await.0, 429);
+    assert_eq!(put("/admin/consumers", "{}").await, 200);
+    assert_eq!(setup.get().await.0, 200);
+
+    assert_eq!(put("/admin/federated-tokens", "refused").await, 200);
+    assert_eq!(put("/admin/federated-tokens", "taken").await, 200);
+    let before = std::time::Instant::now();
+    assert_eq!(put("/admin/latency", "get: 300ms").await, 200);
+    assert_eq!(setup.get().await.0, 200);
+    assert!(before.elapsed() >= std::time::Duration::from_millis(300));
+    assert_eq!(put("/admin/latency", "0").await, 200);
+}
+
+#[tokio::test]
+async fn a_wrong_rule_changes_nothing_and_is_named() {
+    let setup = start(Script::default()).await;
+    for (path, body, wanted) in [
+        ("permissions", "[{principal: a, calls: [delete]}]", "delete"),
+        (
+            "permissions",
+            "[{principal: a, calls: []}]",
+            "permissions[0].calls",
+        ),
+        (
+            "permissions",
+            "[{principal: a, calls: [get], under: acme}]",
+            "projects/P",
+        ),
+        ("permissions", "[{principal: a, call: [get]}]", "call"),
+        ("consumers", "{a/b: {}}", "project's id"),
+        ("consumers", "{p: {number: x1}}", "digits"),
+        ("consumers", "{p: {perMinute: {get: many}}}", "many"),
+        ("federated-tokens", "maybe", "refused"),
+        ("latency", "5", "200ms"),
+        ("latency", "{list: 1s}", "list"),
+    ] {
+        let (status, answer) = send(&setup, "PUT", &format!("/admin/{path}"), body).await;
+        let error = answer["error"].as_str().unwrap();
+        assert_eq!(status, 400, "{path} {body}");
+        assert!(
+            error.contains(wanted) && !error.contains("scenario"),
+            "{path} {body}: {error}"
+        );
+    }
+    assert_eq!(setup.get().await.0, 200);
 }

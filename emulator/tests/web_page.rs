@@ -181,7 +181,7 @@ async fn hostile_names_and_messages_are_only_text() {
         true
     );
     browser.click("//tbody//th/a").await;
-    browser.until_shown("What a GET shows").await;
+    browser.arrive("What a GET shows").await;
     assert_eq!(browser.run(harmless).await, true);
     assert_eq!(
         browser
@@ -233,7 +233,7 @@ async fn a_foreign_page_cannot_drive_it() {
         assert!(!read.to_string().contains(NAME), "it read {read}");
         browser.click("//button").await;
         browser
-            .until_shown("a page of another site may not change anything here")
+            .arrive("a page of another site may not change anything here")
             .await;
     }
     let (status, json) = setup.get().await;

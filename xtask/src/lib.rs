@@ -1,5 +1,5 @@
 //! What the project's tasks and its tests share: a real Kubernetes control plane on loopback, a stand-in for a node of it,
-//! the generated files of `deploy/`, programs that are built once, and promtool.
+//! the generated files of `deploy/`, programs that are built once, promtool, and a browser.
 
 pub mod browser;
 pub mod control_plane;

@@ -78,7 +78,7 @@ impl Browser {
         }
         let client = super::support::client();
         let wanted = json!({"capabilities": {"alwaysMatch": {
-            "browserName": "chrome", "goog:chromeOptions": options, "timeouts": {"script": 20_000, "pageLoad": 20_000},
+            "browserName": "chrome", "goog:chromeOptions": options, "timeouts": {"script": 20_000, "pageLoad": 20_000, "implicit": 20_000},
         }}});
         let url = format!("http://127.0.0.1:{port}/session");
         let begun = call(&client, Method::POST, &url, wanted).await;
@@ -135,6 +135,11 @@ impl Browser {
             json!(text)
         ))
         .await;
+    }
+
+    /// Waits until the page that a click leads to shows this text. [`Browser::until`] may still look at the one that it leaves.
+    pub async fn arrive(&self, text: &str) {
+        self.find(&format!("//*[contains(., '{text}')]")).await;
     }
 
     async fn find(&self, xpath: &str) -> String {
