@@ -23,16 +23,19 @@ use tracing_subscriber::EnvFilter;
 /// Google's token services.
 ///
 /// When it is ready it prints one JSON line with its addresses: url, metadataAddress (for GCE_METADATA_HOST), credentialsUrl (for
-/// credential files), adminUrl.
+/// credential files), adminUrl. Open adminUrl in a browser to see the operations live and to end them. Log lines, one for each
+/// request, go to standard error (RUST_LOG=warn silences them).
+///
+/// Try it: operations-emulator --listen 127.0.0.1:8080 --scenario emulator/scenarios/fates.yaml
 #[derive(Debug, Parser)]
 #[command(name = "operations-emulator", version)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Where the Operations API listens; port 0 picks a free one
+    /// Where the Operations API listens: what a client has in place of https://dialogflow.googleapis.com; port 0 picks a free one
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// Where the metadata server listens
+    /// Where GKE's metadata server listens: GCE_METADATA_HOST of Google's libraries
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     metadata_listen: SocketAddr,
     /// Where STS, IAM Credentials and the OAuth server listen

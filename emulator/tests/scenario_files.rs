@@ -101,6 +101,34 @@ fn what_is_wrong_is_named() {
         ),
         ("recordLimit: 0".to_owned(), ["recordLimit", "1 or more"]),
         ("unknownOperations: maybe".to_owned(), ["maybe", "notFound"]),
+        (
+            "recordLimit: many".to_owned(),
+            ["recordLimit: ", "a whole number"],
+        ),
+        ("permissions: {}".to_owned(), ["permissions: ", "a list"]),
+        (
+            script("soon"),
+            ["operations.projects/p/operations/o: ", "an object"],
+        ),
+        (
+            script("{exists: maybe}"),
+            [
+                "operations.projects/p/operations/o.exists: ",
+                "true or false",
+            ],
+        ),
+        (
+            script("{faults: [{answer: {late: 5 minutes}}]}"),
+            ["o.faults[0].answer.late: ", "such as 200ms"],
+        ),
+        (
+            "operations: {projects/p/operations/o: {}, projects/p/operations/o: {}}".to_owned(),
+            ["operations: ", "duplicate mapping key"],
+        ),
+        (
+            "operations: {".to_owned(),
+            ["line 1 column 13", "unclosed bracket"],
+        ),
         (script("{ends: {after: 1s}}"), ["result", "missing"]),
         (
             script("{ends: {result: {failed: {code: OK}}}}"),

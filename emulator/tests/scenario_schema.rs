@@ -71,3 +71,29 @@ fn it_refuses_what_the_emulator_refuses() {
         assert!(!validator.is_valid(&wrong), "{wrong}");
     }
 }
+
+#[test]
+fn the_file_is_the_schema_and_scenarios_name_it_for_editors() {
+    let written = include_str!("../scenario.schema.json");
+    let wanted = format!(
+        "{}\n",
+        serde_json::to_string_pretty(&scenario_schema()).unwrap()
+    );
+    assert!(
+        written == wanted,
+        "stale; run: cargo run -p operations-emulator -- schema > emulator/scenario.schema.json"
+    );
+    for path in scenario_files() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let first = text.lines().next().unwrap_or_default();
+        let named = first
+            .strip_prefix("# yaml-language-server: $schema=")
+            .unwrap_or_default();
+        let schema = path.parent().unwrap().join(named);
+        assert!(
+            schema.ends_with("scenario.schema.json") && schema.is_file(),
+            "{}: {first}",
+            path.display()
+        );
+    }
+}

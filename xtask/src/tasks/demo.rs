@@ -230,6 +230,9 @@ Look further:
   curl http://{admin}/metrics
   curl {emulator}/admin/requests     # all that Google would have been asked
 
+See the operations as Google has them, live, and end one, fail one or let one vanish, in a browser:
+  {emulator}/
+
 Change something:
   kubectl -n contact-center patch opcancel suspended --type=merge -p '{{\"spec\":{{\"suspend\":false}}}}'
   kubectl patch cancellationgrant contact-center --type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/projects/-\",\"value\":\"acme-staging\"}}]'",
