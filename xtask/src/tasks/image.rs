@@ -3,6 +3,7 @@
 mod bill_of_materials;
 mod binary;
 mod buildah;
+mod emulator;
 mod inspection;
 mod layout;
 mod roots;
@@ -94,6 +95,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     compare(one, other)?;
     inspection::check_size(one.layout.bytes, files)?;
     let output = write(one, &inputs)?;
+    emulator::build(&one.folder, &folders, &sources, &buildah, &output)?;
 
     for (name, built) in BUILDS.iter().zip(&built) {
         println!(
@@ -145,6 +147,7 @@ fn build(folder: &Path, all: &[PathBuf], sources: &Sources, buildah: &Buildah) -
     )?;
     let layout = empty(&folder.join("layout"))?;
     let recipe = Recipe {
+        containerfile: "Containerfile",
         context: &context,
         name: &format!("{PROGRAM}:{}", version()),
         version: version(),

@@ -61,12 +61,22 @@ pub(super) fn c_library() -> Result<String> {
 /// Builds the program in the folder `build`, from `source/` in it into `target/`, and returns its path. `builds` are the
 /// folders of all builds: each is given the same flags, so that one can go on with what another compiled.
 pub(super) fn build(folder: &Path, builds: &[PathBuf]) -> Result<PathBuf> {
+    build_program(folder, builds, "opcancel", PROGRAM)
+}
+
+/// The same for any program of the workspace; crates that an earlier one needed too are compiled already.
+pub(super) fn build_program(
+    folder: &Path,
+    builds: &[PathBuf],
+    package: &str,
+    program: &str,
+) -> Result<PathBuf> {
     let target_folder = folder.join(TARGET_FOLDER);
     let target = target()?;
-    let mut build = cargo::cargo(&["build", "--release", "--locked", "--package", "opcancel"]);
+    let mut build = cargo::cargo(&["build", "--release", "--locked", "--package", package]);
     only_with(&mut build, env::vars_os());
     build
-        .args(["--bin", PROGRAM, "--target", &target])
+        .args(["--bin", program, "--target", &target])
         .current_dir(folder.join(SOURCE_FOLDER))
         .env("CARGO_TARGET_DIR", &target_folder)
         .env("CARGO_INCREMENTAL", "0")
@@ -77,7 +87,7 @@ pub(super) fn build(folder: &Path, builds: &[PathBuf]) -> Result<PathBuf> {
         // Nothing in the program tells a date. The commit's would have ring's C, and all above it, compiled again for each.
         .env("SOURCE_DATE_EPOCH", "0");
     cargo::run(&mut build)?;
-    Ok(target_folder.join(target).join("release").join(PROGRAM))
+    Ok(target_folder.join(target).join("release").join(program))
 }
 
 /// What a build takes from the environment: where its tools and crates are, and how it shows its progress. `RUSTUP_TOOLCHAIN`

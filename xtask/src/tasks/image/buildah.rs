@@ -14,7 +14,9 @@ pub(super) struct Buildah(PathBuf);
 
 /// What an image is made of.
 pub(super) struct Recipe<'a> {
-    /// The folder with the files that `Containerfile` copies.
+    /// The recipe, relative to the root of the repository.
+    pub(super) containerfile: &'a str,
+    /// The folder with the files that it copies.
     pub(super) context: &'a Path,
     /// `NAME:VERSION`, without a registry.
     pub(super) name: &'a str,
@@ -94,6 +96,7 @@ impl Buildah {
             command
         };
         let Recipe {
+            containerfile,
             context,
             name,
             version,
@@ -119,7 +122,7 @@ impl Buildah {
             .arg("--signature-policy")
             .arg(&policy)
             .arg("--file")
-            .arg(cargo::root().join("Containerfile"))
+            .arg(cargo::root().join(containerfile))
             .arg(context);
         quietly(&mut build)?;
         let mut push = buildah();

@@ -72,7 +72,35 @@ pub(super) fn run(layout: &Layout, version: &str) -> Result<u64> {
     Ok(bytes)
 }
 
+/// Runs the emulator in its own image: its version, its schema, and a start as the image starts it. Returns the bytes of the files.
+pub(super) fn run_emulator(layout: &Layout, program: &str, version: &str) -> Result<u64> {
+    let root = tempfile::tempdir()?;
+    layout.unpack(root.path())?;
+    let bytes = size(root.path())?;
+    for (arguments, wanted) in [
+        (&["--version"][..], format!("{program} {version}")),
+        (&["schema"], "\"title\": \"Scenario\"".to_owned()),
+        // It ends when its standard input does, which is at once: after it has told its addresses.
+        (
+            &["--exit-with-parent", "--listen=127.0.0.1:0"],
+            "\"adminUrl\"".to_owned(),
+        ),
+    ] {
+        let answer = start_program(root.path(), program, arguments)?;
+        ensure!(
+            answer.status.success() && String::from_utf8_lossy(&answer.stdout).contains(&wanted),
+            "{arguments:?} in the image: {}",
+            told(&answer)
+        );
+    }
+    Ok(bytes)
+}
+
 fn start(root: &Path, arguments: &[&str]) -> Result<Output> {
+    start_program(root, PROGRAM, arguments)
+}
+
+fn start_program(root: &Path, program: &str, arguments: &[&str]) -> Result<Output> {
     let is_root = said(Command::new("id").arg("-u"))?.trim() == "0";
     let mut command = Command::new("unshare");
     command.arg("--mount");
@@ -82,7 +110,7 @@ fn start(root: &Path, arguments: &[&str]) -> Result<Output> {
     command
         .args(["sh", "-c", SCRIPT, "opcancel-image-trial"])
         .arg(root)
-        .arg(format!("/{PROGRAM}"))
+        .arg(format!("/{program}"))
         .args(arguments)
         // Nothing of this machine's environment, as in a pod outside of any cluster.
         .env_clear()
