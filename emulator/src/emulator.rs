@@ -1,6 +1,6 @@
 //! A running emulator: its servers, and the door to it from the same process.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -11,20 +11,13 @@ use crate::{
     admin_guard::AdminGuard,
     call::Call,
     config::{Addresses, Config, StartError, certificates, listen},
-    connection_fault::{ConnectionFault, ConnectionFaults},
-    consumers::Consumer,
+    connection_fault::ConnectionFaults,
     credential_services::CredentialServices,
-    fault::Fault,
-    latency::Latency,
     metadata_server::MetadataServer,
-    operation_view::OperationView,
     operations_service::OperationsService,
-    permissions::Permission,
     record::{Record, RequestRecord, Surface, Timeline},
     rules::{LiveRules, Rules},
-    scenario::FederatedTokens,
-    script::{EndResult, Script},
-    shared::{ChangeError, Shared},
+    shared::Shared,
     store::Store,
     timed_out::TimedOut,
     tokens::{IssuedToken, Tokens},
