@@ -3,8 +3,10 @@
 //! Guarantees: one call is one request; redirects are not followed; nothing is read beyond a cap; every wait is bounded;
 //! every text in an answer is cleaned of the token that was sent. Caveat: a dropped call may still have arrived.
 
+mod observation;
+
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use reqwest::{Certificate, Url};
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -25,6 +27,8 @@ use super::{
     rpc_error::{self, FailedAnswer, read_error, unrecognised},
     token::Token,
 };
+
+pub use observation::{Asked, Asking, Observation, UserProject};
 
 /// Most that is read of one answer, in bytes.
 pub const MAX_ANSWER: usize = 1024 * 1024;
@@ -47,6 +51,9 @@ pub struct ClientConfig {
     pub override_roots: Vec<Certificate>,
     /// Whether `HTTPS_PROXY` and its kin are obeyed. Off unless asked for: a proxy sees who asks for what.
     pub proxy_from_environment: bool,
+    /// Whether TLS connections, too, speak HTTP/1.1 alone: what Google's front end makes of a POST without a length can only
+    /// be seen there.
+    pub http1_only: bool,
 }
 
 impl Default for ClientConfig {
@@ -57,6 +64,7 @@ impl Default for ClientConfig {
             quota_project: None,
             override_roots: Vec::new(),
             proxy_from_environment: false,
+            http1_only: false,
         }
     }
 }
@@ -78,6 +86,8 @@ pub struct OperationsClient {
 /// The whole of an answer.
 struct Answer {
     status: StatusCode,
+    version: Version,
+    content_type: Option<HeaderValue>,
     retry_after: Option<String>,
     body: Bytes,
 }
@@ -102,6 +112,7 @@ impl OperationsClient {
                 user_agent: USER_AGENT,
                 override_roots: config.override_roots,
                 proxy_from_environment: config.proxy_from_environment,
+                http1_only: config.http1_only,
             },
             call_timeout: config.call_timeout,
             quota_project: quota_project.transpose()?,
@@ -119,10 +130,7 @@ impl OperationsClient {
     ) -> GetAnswer {
         let url = get_url(target, name).map_err(unusable)?;
         let answer = self.call(Method::GET, url, target, reason, token).await?;
-        let secrets = [token.secret()];
-        ok_body(&answer, now, &secrets).and_then(|body| {
-            read_operation(body, &secrets).map_err(|e| broken(&answer, &e, &secrets))
-        })
+        read_get(&answer, now, &[token.secret()])
     }
 
     /// `POST {endpoint}/{version}/{name}:cancel`. `Ok` says that the API took the request, not that anything ended. After
@@ -137,9 +145,7 @@ impl OperationsClient {
     ) -> CancelAnswer {
         let url = cancel_url(target, name).map_err(unusable)?;
         let answer = self.call(Method::POST, url, target, reason, token).await?;
-        let secrets = [token.secret()];
-        ok_body(&answer, now, &secrets)
-            .and_then(|body| read_empty(body).map_err(|e| broken(&answer, &e, &secrets)))
+        read_cancel(&answer, now, &[token.secret()])
     }
 
     /// Opens the connections to an endpoint by a request without a token to its root, whose answer does not matter.
@@ -168,12 +174,24 @@ impl OperationsClient {
         reason: &RequestReason,
         token: &Token,
     ) -> Result<Answer, CallError> {
+        let headers = self.headers(&method, reason, Some(token))?;
+        self.send(method, url, target, headers, &[token.secret()])
+            .await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        target: &Target,
+        headers: HeaderMap,
+        secrets: &[&str],
+    ) -> Result<Answer, CallError> {
         let connections = self.connections(&target.endpoint, target.overridden)?;
         let connection = connections
             .pick()
             .ok_or_else(|| network("there is no connection"))?;
-        let headers = self.headers(&method, reason, token)?;
-        let exchange = exchange(&connection, method, url, headers, &target.endpoint, token);
+        let exchange = exchange(&connection, method, url, headers, &target.endpoint, secrets);
         let answer = match tokio::time::timeout(self.call_timeout, exchange).await {
             Ok(answer) => answer,
             Err(_) => Err(self.timed_out(host(&target.endpoint))),
@@ -187,17 +205,19 @@ impl OperationsClient {
         &self,
         method: &Method,
         reason: &RequestReason,
-        token: &Token,
+        token: Option<&Token>,
     ) -> Result<HeaderMap, CallError> {
         let mut headers = HeaderMap::new();
-        let authorization = token.authorization().ok_or_else(|| {
-            rpc_error::error(
-                ErrorKind::Token,
-                None,
-                "the token is no header value".to_owned(),
-            )
-        })?;
-        headers.insert(header::AUTHORIZATION, authorization);
+        if let Some(token) = token {
+            let authorization = token.authorization().ok_or_else(|| {
+                rpc_error::error(
+                    ErrorKind::Token,
+                    None,
+                    "the token is no header value".to_owned(),
+                )
+            })?;
+            headers.insert(header::AUTHORIZATION, authorization);
+        }
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert("x-goog-request-reason", reason.header());
         if let Some(project) = &self.quota_project {
@@ -233,14 +253,14 @@ async fn exchange(
     url: Url,
     headers: HeaderMap,
     endpoint: &str,
-    token: &Token,
+    secrets: &[&str],
 ) -> Result<Answer, CallError> {
-    let failed = |error: reqwest::Error| {
-        network_error::from_reqwest(error, host(endpoint), &[token.secret()])
-    };
+    let failed =
+        |error: reqwest::Error| network_error::from_reqwest(error, host(endpoint), secrets);
     let request = connection.client.request(method, url).headers(headers);
     let mut response = request.send().await.map_err(failed)?;
-    let status = response.status();
+    let (status, version) = (response.status(), response.version());
+    let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
     let retry_after = response
         .headers()
         .get(header::RETRY_AFTER)
@@ -263,9 +283,21 @@ async fn exchange(
     }
     Ok(Answer {
         status,
+        version,
+        content_type,
         retry_after,
         body: body.freeze(),
     })
+}
+
+fn read_get(answer: &Answer, now: SystemTime, secrets: &[&str]) -> GetAnswer {
+    ok_body(answer, now, secrets)
+        .and_then(|body| read_operation(body, secrets).map_err(|e| broken(answer, &e, secrets)))
+}
+
+fn read_cancel(answer: &Answer, now: SystemTime, secrets: &[&str]) -> CancelAnswer {
+    ok_body(answer, now, secrets)
+        .and_then(|body| read_empty(body).map_err(|e| broken(answer, &e, secrets)))
 }
 
 /// The body of a 200; anything else is an error. Google's APIs know no other success for these calls.

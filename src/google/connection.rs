@@ -24,6 +24,8 @@ pub(super) struct ConnectionConfig {
     /// Trusted for administrators' overrides only, beside the system's authorities.
     pub override_roots: Vec<Certificate>,
     pub proxy_from_environment: bool,
+    /// HTTP/1.1 also where the server offers HTTP/2.
+    pub http1_only: bool,
 }
 
 /// One pooled client; with HTTP/2 that is one connection.
@@ -136,6 +138,11 @@ fn build(
     } else {
         builder.no_proxy()
     };
+    let builder = if config.http1_only {
+        builder.http1_only()
+    } else {
+        builder
+    };
     let builder = if endpoint.starts_with("http:") {
         // Plain HTTP is for loopback only and needs no authorities: an image without any must still serve it.
         builder.http1_only().tls_certs_only([])
@@ -163,6 +170,7 @@ mod tests {
             user_agent: "opcancel/test",
             override_roots: Vec::new(),
             proxy_from_environment: false,
+            http1_only: false,
         };
         Connections::new("http://127.0.0.1:9", true, &config).unwrap()
     }

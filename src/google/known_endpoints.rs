@@ -57,6 +57,7 @@ mod tests {
             user_agent: "opcancel/test",
             override_roots: Vec::new(),
             proxy_from_environment: false,
+            http1_only: false,
         };
         let mut known = KnownEndpoints::default();
         let mut ask = |port: usize| {

@@ -110,6 +110,11 @@ pub fn is_location(text: &str) -> bool {
     check_location(text).is_ok()
 }
 
+/// Whether a text is a project's id or number as names spell it.
+pub fn is_project(text: &str) -> bool {
+    check_project(text).is_ok()
+}
+
 fn check_project(project: &str) -> Result<(), InvalidOperationName> {
     check_length("PROJECT", project, MAX_PROJECT)?;
     let (domain, id) = match project.split_once(':') {

@@ -1,0 +1,182 @@
+//! Calls whose whole answer is looked at, for `opcancel-probe`: it shows what a real API answers beside what the rest of
+//! this program takes for granted.
+//!
+//! Guarantees: the connections, headers, limits and cleaning are those of the product's own calls, and answers are read by
+//! the same functions; a request goes nowhere but to its target's endpoint; a path of the caller's own is only ever read.
+
+use http::{HeaderValue, Method, Version, header};
+use reqwest::Url;
+use std::time::SystemTime;
+
+use super::{
+    Answer, OperationsClient, broken, network, ok_body, read_cancel, read_get, rpc_error, unusable,
+};
+use crate::google::{
+    answer::{CallError, CancelAnswer, ErrorKind, GetAnswer},
+    catalogue::Target,
+    clean::clean,
+    operation_name::OperationName,
+    proto_json::Object,
+    request_reason::RequestReason,
+    request_url::{cancel_url, get_url},
+    token::Token,
+};
+
+/// What is read.
+#[derive(Clone, Copy, Debug)]
+pub enum Asked<'a> {
+    /// An operation, as the product does it.
+    Operation(&'a OperationName),
+    /// What stands at this path below the target's endpoint, query included, from its first slash on.
+    Path(&'a str),
+}
+
+/// Who pays for a call (`x-goog-user-project`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserProject<'a> {
+    /// Whoever pays for the product's calls.
+    Usual,
+    /// This project.
+    Named(&'a str),
+}
+
+/// How a call is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// Who asks.
+    pub reason: &'a RequestReason,
+    /// The token; none for a call without one.
+    pub token: Option<&'a Token>,
+    /// Who pays.
+    pub user_project: UserProject<'a>,
+    /// Whether an empty POST says how long it is, as the product's do.
+    pub length: bool,
+}
+
+/// The whole of an answer, with the eyes of the product.
+pub struct Observation {
+    answer: Answer,
+    token: Option<Token>,
+}
+
+impl OperationsClient {
+    /// A GET.
+    ///
+    /// # Errors
+    /// If no answer came, or one that is too long to be read; or if no URL can be made.
+    pub async fn observe_get(
+        &self,
+        target: &Target,
+        asked: Asked<'_>,
+        asking: Asking<'_>,
+    ) -> Result<Observation, CallError> {
+        let url = match asked {
+            Asked::Operation(name) => get_url(target, name).map_err(unusable)?,
+            Asked::Path(path) => below(target, path)?,
+        };
+        self.observe(Method::GET, url, target, asking).await
+    }
+
+    /// A cancel. It really cancels: whoever calls this has somebody's leave.
+    ///
+    /// # Errors
+    /// As [`OperationsClient::observe_get`]; the request may have arrived.
+    pub async fn observe_cancel(
+        &self,
+        target: &Target,
+        name: &OperationName,
+        asking: Asking<'_>,
+    ) -> Result<Observation, CallError> {
+        let url = cancel_url(target, name).map_err(unusable)?;
+        self.observe(Method::POST, url, target, asking).await
+    }
+
+    async fn observe(
+        &self,
+        method: Method,
+        url: Url,
+        target: &Target,
+        asking: Asking<'_>,
+    ) -> Result<Observation, CallError> {
+        let mut headers = self.headers(&method, asking.reason, asking.token)?;
+        if !asking.length {
+            headers.remove(header::CONTENT_LENGTH);
+        }
+        if let UserProject::Named(project) = asking.user_project {
+            let project = HeaderValue::try_from(project).map_err(|_| {
+                let message = "the project is no header value".to_owned();
+                rpc_error::error(ErrorKind::Network, None, message)
+            })?;
+            headers.insert("x-goog-user-project", project);
+        }
+        let secrets: Vec<&str> = asking.token.map(Token::secret).into_iter().collect();
+        let answer = self.send(method, url, target, headers, &secrets).await?;
+        Ok(Observation {
+            answer,
+            token: asking.token.cloned(),
+        })
+    }
+}
+
+/// The URL of a path at the target's endpoint, and nowhere else.
+fn below(target: &Target, path: &str) -> Result<Url, CallError> {
+    let text = format!("{}{path}", target.endpoint);
+    Url::parse(&text)
+        .ok()
+        .filter(|url| path.starts_with('/') && url.as_str() == text)
+        .ok_or_else(|| network(&format!("{} has no path {path}", target.endpoint)))
+}
+
+impl Observation {
+    /// The HTTP status.
+    pub fn http_status(&self) -> u16 {
+        self.answer.status.as_u16()
+    }
+
+    /// The version of HTTP that it came by.
+    pub fn http_version(&self) -> Version {
+        self.answer.version
+    }
+
+    /// The `Content-Type`, cleaned.
+    pub fn content_type(&self) -> Option<String> {
+        let value = self.answer.content_type.as_ref()?;
+        Some(self.clean(&String::from_utf8_lossy(value.as_bytes())))
+    }
+
+    /// What the product would make of it as the answer to a GET. `now` is what a date in `Retry-After` is counted from.
+    pub fn get_answer(&self, now: SystemTime) -> GetAnswer {
+        read_get(&self.answer, now, &self.secrets())
+    }
+
+    /// What the product would make of it as the answer to a cancel.
+    pub fn cancel_answer(&self, now: SystemTime) -> CancelAnswer {
+        read_cancel(&self.answer, now, &self.secrets())
+    }
+
+    /// Whether it is a success with a JSON object, which is all that is known of a list.
+    ///
+    /// # Errors
+    /// As the product would read an error.
+    pub fn object_answer(&self, now: SystemTime) -> Result<(), CallError> {
+        let secrets = self.secrets();
+        let body = ok_body(&self.answer, now, &secrets)?;
+        Object::from_body(body)
+            .map(drop)
+            .map_err(|wrong| broken(&self.answer, &wrong, &secrets))
+    }
+
+    /// The body as a JSON object, if it is one. Its texts are as they came: whoever shows one calls [`Self::clean`].
+    pub fn object(&self) -> Option<Object<'_>> {
+        Object::from_body(&self.answer.body).ok()
+    }
+
+    /// A text of the answer, made safe to show.
+    pub fn clean(&self, text: &str) -> String {
+        clean(text, &self.secrets())
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        self.token.as_ref().map(Token::secret).into_iter().collect()
+    }
+}
