@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::binary::{c_library, only_with, said, target};
+use super::binary::{PROGRAM, c_library, only_with, said, target};
 use crate::tasks::cargo;
 use crate::tasks::cargo_tool::CargoTool;
 
@@ -62,6 +62,7 @@ pub(super) fn write(source: &Path, epoch: &str) -> Result<String> {
         all: tree(source, &target, "normal")?,
     };
     reconcile(&mut bill, &crates)?;
+    leave_out_other_programs(&mut bill)?;
     add_c_library(&mut bill, &c_library()?)?;
     Ok(format!("{bill:#}\n"))
 }
@@ -133,6 +134,24 @@ fn reconcile(bill: &mut Value, crates: &Crates) -> Result<()> {
             on.retain(|name| !left_out.contains(name.as_str().unwrap_or_default()));
         }
     }
+    Ok(())
+}
+
+/// The package has programs that are not in the image.
+///
+/// # Errors
+/// If the image's own is not in the bill.
+fn leave_out_other_programs(bill: &mut Value) -> Result<()> {
+    let package = bill
+        .pointer_mut("/metadata/component")
+        .context("the bill of materials does not say what it is of")?;
+    let targets = array(package, "components")?;
+    let is = |target: &Value, field: &str, text: &str| reference(target, field) == text;
+    targets.retain(|target| !is(target, "type", "application") || is(target, "name", PROGRAM));
+    ensure!(
+        targets.iter().any(|target| is(target, "name", PROGRAM)),
+        "cargo-cyclonedx left out {PROGRAM}"
+    );
     Ok(())
 }
 
@@ -235,6 +254,20 @@ mod tests {
             json!([{"ref": "a", "dependsOn": ["b"]}])
         );
         assert_eq!(count(&bill.to_string()).unwrap(), 1);
+    }
+
+    #[test]
+    fn programs_that_are_not_in_the_image_are_not_in_its_bill() {
+        let target = |kind: &str, name: &str| json!({"type": kind, "name": name});
+        let library = target("library", "opcancel");
+        let programs = [PROGRAM, "opcancel-probe"].map(|name| target("application", name));
+        let bill_of =
+            |targets: &[Value]| json!({"metadata": {"component": {"components": targets}}});
+        let mut bill = bill_of(&[library.clone(), programs[0].clone(), programs[1].clone()]);
+        leave_out_other_programs(&mut bill).unwrap();
+        assert_eq!(bill, bill_of(&[library.clone(), programs[0].clone()]));
+        let error = leave_out_other_programs(&mut bill_of(&[library, programs[1].clone()]));
+        assert!(error.unwrap_err().to_string().contains(PROGRAM));
     }
 
     #[test]
