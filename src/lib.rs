@@ -6,4 +6,5 @@ pub mod controller;
 pub mod duration_text;
 pub mod google;
 pub mod lifecycle;
+pub mod probe;
 pub mod telemetry;

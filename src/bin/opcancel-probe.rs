@@ -1,0 +1,129 @@
+//! `opcancel-probe`: arguments, output, exit codes; everything else is the library's.
+
+use std::{io::Write, path::Path, process::ExitCode};
+
+use clap::Parser;
+use opcancel::{
+    google::{
+        client::ClientConfig,
+        endpoint::EndpointOverrides,
+        identity::{Environment, IdentityConfig, OperatorIdentity},
+        tls,
+        token::FetchObserver,
+    },
+    probe::{
+        arguments::Arguments,
+        fresh,
+        plan::Plan,
+        redact::Redactor,
+        render,
+        run::run,
+        wire::{Identities, Wire},
+    },
+};
+
+/// Wrong arguments; clap's own is the same.
+const USAGE: u8 = 2;
+
+/// Nothing could be learnt.
+const CANNOT_RUN: u8 = 3;
+
+/// What ends the program early: the message and the exit code.
+type Failure = (String, u8);
+
+fn main() -> ExitCode {
+    let ended = Arguments::parse()
+        .check()
+        .map_err(|message| (message, USAGE))
+        .and_then(probe);
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err((message, code)) => {
+            eprintln!("opcancel-probe: {message}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn probe(arguments: Arguments) -> Result<u8, Failure> {
+    let overrides = EndpointOverrides::new(arguments.endpoint_override.iter().cloned());
+    let plan = Plan::new(&arguments, &overrides).map_err(cannot_run)?;
+    if arguments.dry_run {
+        print(&render::plan(&plan, &arguments))?;
+        return Ok(0);
+    }
+    tls::install_provider();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| cannot_run(format!("the runtime cannot be started: {error}")))?;
+    runtime.block_on(async {
+        let mut wire = wire(&arguments)?;
+        let report = run(&arguments, &plan, &mut wire, |row| {
+            if let Some(seen) = &row.seen {
+                eprintln!("{}: {}: {}", row.id, row.verdict.words(), seen.short());
+            }
+        });
+        let report = report.await.map_err(cannot_run)?;
+        let shown = if arguments.redacts() {
+            let redactor = Redactor::new(&arguments, &report, &overrides);
+            redactor.report(&report).map_err(cannot_run)?
+        } else {
+            report.clone()
+        };
+        print(&render::report(&shown, arguments.output))?;
+        Ok(report.exit_code())
+    })
+}
+
+fn wire(arguments: &Arguments) -> Result<Wire, Failure> {
+    let override_roots = match &arguments.ca_file {
+        Some(path) => tls::read_ca_file(&read(path)?).map_err(|e| (e.to_string(), USAGE))?,
+        None => Vec::new(),
+    };
+    let service = arguments.service_row().map_err(|e| (e, USAGE))?;
+    let scope = |scope: Option<&&str>| scope.map(ToString::to_string).into_iter().collect();
+    let usual = identity(arguments, scope(service.scopes.first()))?;
+    let narrow = identity(arguments, scope(service.scopes.last()))?;
+    let config = ClientConfig {
+        quota_project: arguments
+            .quota_project
+            .clone()
+            .or_else(|| usual.quota_project().map(str::to_owned)),
+        override_roots,
+        ..ClientConfig::default()
+    };
+    let run = fresh::uuid().map_err(cannot_run)?;
+    Wire::new(config, Identities { usual, narrow }, run, arguments.pace)
+        .map_err(|error| (error.to_string(), USAGE))
+}
+
+fn identity(arguments: &Arguments, scopes: Vec<String>) -> Result<OperatorIdentity, Failure> {
+    let mut environment = Environment::of_process();
+    if let Some(file) = &arguments.credentials {
+        environment.credentials_file = Some(file.clone());
+    }
+    let config = IdentityConfig {
+        environment,
+        expect_principal: arguments.expect_principal.clone(),
+        scopes,
+        ..IdentityConfig::default()
+    };
+    OperatorIdentity::new(config, FetchObserver::default())
+        .map_err(|error| cannot_run(error.to_string()))
+}
+
+fn cannot_run(message: String) -> Failure {
+    (message, CANNOT_RUN)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| (format!("--ca-file {}: {error}", path.display()), USAGE))
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| cannot_run(format!("the report cannot be printed: {error}")))
+}

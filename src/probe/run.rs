@@ -1,0 +1,220 @@
+//! The rows, one after another.
+
+use std::collections::HashMap;
+
+use tokio::time::Instant;
+
+use super::{
+    arguments::Arguments,
+    form::{Form, fits, words},
+    permit::{MayCancel, NoLeave},
+    plan::{Cancel, MAX_POLLS, Plan, Read, Row, Step, Subject, TokenChoice, Whose, poll_pause},
+    report::{Report, RowReport, Verdict},
+    seen::Seen,
+    wire::Wire,
+};
+use crate::google::{
+    answer::{ErrorKind, GetAnswer, Operation},
+    catalogue::Target,
+    operation_name::OperationName,
+};
+
+/// Tries every row, and tells each as it is known.
+///
+/// # Errors
+/// If the very first request brings no answer: then nothing can be learnt here. What is missing, in words.
+pub async fn run(
+    arguments: &Arguments,
+    plan: &Plan,
+    wire: &mut Wire,
+    mut told: impl FnMut(&RowReport),
+) -> Result<Report, String> {
+    let mut running = Running {
+        arguments,
+        plan,
+        wire,
+        last: HashMap::new(),
+        throttled: false,
+    };
+    let mut rows = Vec::new();
+    for row in &plan.rows {
+        let report = running.row(row).await;
+        let unanswered = report
+            .seen
+            .as_ref()
+            .filter(|seen| seen.http_status.is_none());
+        if let (true, Some(seen)) = (rows.is_empty(), unanswered) {
+            let message = seen.message.clone().unwrap_or_default();
+            return Err(format!("{}: {message}", seen.status));
+        }
+        told(&report);
+        rows.push(report);
+    }
+    Ok(Report {
+        program: concat!("opcancel-probe ", env!("CARGO_PKG_VERSION")).to_owned(),
+        service: arguments.service.clone(),
+        api_version: arguments.api_version.first().cloned().unwrap_or_default(),
+        endpoints: plan.endpoints().into_iter().map(str::to_owned).collect(),
+        credentials: wire.credentials(),
+        principal: wire.principal(),
+        run: wire.run().to_owned(),
+        requests: wire.sent(),
+        rows,
+    })
+}
+
+struct Running<'a> {
+    arguments: &'a Arguments,
+    plan: &'a Plan,
+    wire: &'a mut Wire,
+    /// What the last GET said of an operation there, asked for as the controller would: leave to cancel it there depends
+    /// on it.
+    last: HashMap<(Target, OperationName), GetAnswer>,
+    /// A quota is used up: others need what comes back.
+    throttled: bool,
+}
+
+impl Running<'_> {
+    async fn row(&mut self, row: &Row) -> RowReport {
+        let mut report = RowReport {
+            id: row.id.clone(),
+            title: row.title.to_owned(),
+            request: self.plan.request(row, self.arguments),
+            expected: words(row.expected),
+            ..RowReport::default()
+        };
+        let step = match &row.step {
+            Err(needs) => return not_tried(report, needs),
+            Ok(_) if self.throttled => return not_tried(report, "a quota is used up"),
+            Ok(step) => step,
+        };
+        let (sent, before) = (self.wire.sent(), self.before(step).cloned());
+        let was_done = before.as_ref().is_some_and(|operation| operation.done);
+        if row.expected.contains(&Form::DoneAsBefore) && !was_done {
+            return not_tried(report, "no GET said that it is done");
+        }
+        let seen = match step {
+            Step::Read(read) => self.read(&row.id, read).await,
+            Step::AwaitEnd(read) => match self.runs(read) {
+                true => self.await_end(&row.id, read).await,
+                false => return not_tried(report, "no GET said that it runs"),
+            },
+            Step::Cancel(cancel) => match self.leave(cancel) {
+                Ok(leave) => self.cancel(&row.id, cancel, &leave).await,
+                Err(why) => return not_tried(report, why),
+            },
+        };
+        self.throttled = seen.status == ErrorKind::ResourceExhausted.name();
+        report.requests = self.wire.sent() - sent;
+        report.verdict = if fits(row.expected, &seen, before.as_ref()) {
+            Verdict::AsExpected
+        } else {
+            Verdict::Differs
+        };
+        report.seen = Some(seen);
+        report
+    }
+
+    /// What was known before of the operation that a step reads.
+    fn before(&self, step: &Step) -> Option<&Operation> {
+        let (Step::Read(read) | Step::AwaitEnd(read)) = step else {
+            return None;
+        };
+        self.last(&read.target, operation(read)?)?.as_ref().ok()
+    }
+
+    async fn read(&mut self, id: &str, read: &Read) -> Seen {
+        let observed = self.wire.get(id, read).await;
+        let seen = match (&observed, &read.subject) {
+            (Err(error), _) => Seen::nothing(error),
+            (Ok(observed), Subject::List(_)) => Seen::of_page(observed),
+            (Ok(observed), Subject::Path(_)) => Seen::of_get(observed, None),
+            (Ok(observed), Subject::Operation(name)) => Seen::of_get(observed, Some(name)),
+        };
+        // Only what the controller would have asked is believed: a refusal of a made-up token tells nothing.
+        let as_usual = read.token == TokenChoice::Usual && read.payer.is_none();
+        if let (Some(name), true) = (operation(read), as_usual) {
+            let answer = observed.and_then(|seen| seen.get_answer(std::time::SystemTime::now()));
+            let place = (read.target.clone(), name.clone());
+            self.last.insert(place, answer);
+        }
+        seen
+    }
+
+    fn last(&self, target: &Target, name: &OperationName) -> Option<&GetAnswer> {
+        self.last.get(&(target.clone(), name.clone()))
+    }
+
+    fn runs(&self, read: &Read) -> bool {
+        let last = operation(read).and_then(|name| self.last(&read.target, name));
+        last.is_some_and(|answer| answer.as_ref().is_ok_and(|operation| !operation.done))
+    }
+
+    async fn await_end(&mut self, id: &str, read: &Read) -> Seen {
+        let pause = poll_pause(self.arguments);
+        let until = Instant::now() + self.arguments.wait;
+        let mut seen = self.read(id, read).await;
+        for _ in 1..MAX_POLLS {
+            if !may_still_end(&seen) || Instant::now() >= until {
+                break;
+            }
+            self.wire.rest(pause);
+            seen = self.read(id, read).await;
+        }
+        seen
+    }
+
+    /// Leave for a cancel, and whether it makes sense.
+    fn leave(&self, cancel: &Cancel) -> Result<MayCancel, NoLeave> {
+        let name = self.plan.name(cancel.whose, self.arguments);
+        let last = name.and_then(|name| self.last(&cancel.target, name));
+        let done = |wanted: bool| {
+            last.is_some_and(|answer| answer.as_ref().is_ok_and(|last| last.done == wanted))
+        };
+        match cancel.whose {
+            Whose::Missing => MayCancel::missing(self.arguments, &self.plan.fresh, last),
+            Whose::Forbidden => match &self.plan.forbidden {
+                Some(fresh) => MayCancel::missing(self.arguments, fresh, last),
+                None => Err("needs --forbidden-project PROJECT"),
+            },
+            Whose::Finished => MayCancel::finished(self.arguments, last),
+            Whose::Running if !done(false) => Err("no GET said that it runs"),
+            Whose::Ended if !done(true) => Err("no GET said that it is done"),
+            Whose::Running | Whose::Ended => MayCancel::told(self.arguments),
+        }
+    }
+
+    async fn cancel(&mut self, id: &str, cancel: &Cancel, leave: &MayCancel) -> Seen {
+        let observed = self.wire.cancel(id, leave, &cancel.target, cancel.length);
+        match observed.await {
+            Ok(observed) => Seen::of_cancel(&observed),
+            Err(error) => Seen::nothing(&error),
+        }
+    }
+}
+
+/// Whether it runs, or an error hides it that may pass: the pause is long enough to look again.
+fn may_still_end(seen: &Seen) -> bool {
+    match &seen.answer {
+        Some(Ok(operation)) => !operation.done,
+        Some(Err(kind)) => matches!(
+            kind,
+            ErrorKind::Unavailable | ErrorKind::Internal | ErrorKind::Network | ErrorKind::Timeout
+        ),
+        None => false,
+    }
+}
+
+fn operation(read: &Read) -> Option<&OperationName> {
+    match &read.subject {
+        Subject::Operation(name) => Some(name),
+        Subject::List(_) | Subject::Path(_) => None,
+    }
+}
+
+fn not_tried(report: RowReport, why: &str) -> RowReport {
+    RowReport {
+        why: Some(why.to_owned()),
+        ..report
+    }
+}

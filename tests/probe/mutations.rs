@@ -1,0 +1,117 @@
+//! Each row can fail: with one answer changed, its row differs and no other.
+
+use serde_json::Value;
+
+use crate::{
+    relay::{Relay, answer, refusal},
+    stage::{Stage, as_expected, everything},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_another_makes_its_row_differ_and_no_other() {
+    let json = [everything(), vec!["--output=json".to_owned()]].concat();
+    let stage = Stage::plain(as_expected()).await;
+    let untouched = stage.probe(&json).await;
+    assert_eq!(untouched.code, Some(0), "{untouched:?}");
+    // Whose request each is.
+    let owners: Vec<String> = untouched
+        .rows()
+        .iter()
+        .flat_map(|row| {
+            let count = row["requests"].as_u64().unwrap();
+            (0..count)
+                .map(|_| row["id"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(
+        owners.len(),
+        untouched.rows().len(),
+        "each row has one request here"
+    );
+    for others in [
+        refusal(400, "OUT_OF_RANGE", "told"),
+        answer(
+            200,
+            "application/json",
+            r#"{"name":"projects/q/operations/x","done":"true"}"#,
+        ),
+        answer(302, "text/html", "<html>"),
+    ] {
+        for (number, owner) in owners.iter().enumerate() {
+            let stage = Stage::plain(as_expected()).await;
+            let instead = others.clone();
+            let changed = move |at: usize, _: &str| (at == number).then(|| instead.clone());
+            let relay = Relay::start(stage.emulator.url(), changed).await;
+            let probed = stage.probe_at(&relay.url, &json).await;
+            // A list may have any members.
+            let fits_anyway = others.contains("200")
+                && ["list", "list-filter", "list-partial"].contains(&owner.as_str());
+            let differing = if fits_anyway {
+                vec![]
+            } else {
+                vec![owner.clone()]
+            };
+            assert_eq!(
+                probed.with("differs"),
+                differing,
+                "{owner}: {others}: {probed:?}"
+            );
+            assert_eq!(probed.code, Some(i32::from(!fits_anyway)), "{owner}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_is_a_difference_of_its_row() {
+    let json = vec!["--output=json".to_owned()];
+    let stage = Stage::plain(as_expected()).await;
+    let relay = Relay::start(stage.emulator.url(), |number, _| {
+        (number == 1).then(String::new)
+    })
+    .await;
+    let probed = stage.probe_at(&relay.url, &json).await;
+    assert_eq!(probed.with("differs"), ["version-v2beta1"], "{probed:?}");
+    let row: &Value = &probed.rows()[1];
+    assert_eq!(row["seen"]["status"], "NETWORK", "{row}");
+    assert_eq!(row["requests"], 1, "no row is tried twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_used_up_quota_ends_the_questions() {
+    let stage = Stage::plain(as_expected()).await;
+    let exhausted = refusal(429, "RESOURCE_EXHAUSTED", "Quota exceeded");
+    let relay = Relay::start(stage.emulator.url(), move |number, _| {
+        (number >= 3).then(|| exhausted.clone())
+    })
+    .await;
+    let json = [everything(), vec!["--output=json".to_owned()]].concat();
+    let probed = stage.probe_at(&relay.url, &json).await;
+    assert_eq!(probed.with("differs").len(), 1, "{probed:?}");
+    let rows = probed.rows();
+    let asked: u64 = rows
+        .iter()
+        .map(|row| row["requests"].as_u64().unwrap())
+        .sum();
+    assert_eq!(asked, 4);
+    assert_eq!(rows.last().unwrap()["why"], "a quota is used up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_is_looked_for_again_after_an_error_that_passes() {
+    let stage = Stage::plain(as_expected()).await;
+    let seen = std::sync::atomic::AtomicBool::new(false);
+    let gone = refusal(503, "UNAVAILABLE", "told");
+    let relay = Relay::start(stage.emulator.url(), move |_, head| {
+        let end = head.contains("opcancel-probe/end ");
+        let first = end && !seen.swap(true, std::sync::atomic::Ordering::SeqCst);
+        first.then(|| gone.clone())
+    })
+    .await;
+    let json = [everything(), vec!["--output=json".to_owned()]].concat();
+    let probed = stage.probe_at(&relay.url, &json).await;
+    assert_eq!(probed.code, Some(0), "{probed:?}");
+    let rows = probed.rows();
+    let end = rows.iter().find(|row| row["id"] == "end").unwrap();
+    assert_eq!(end["requests"], 2);
+}

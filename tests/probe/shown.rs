@@ -1,0 +1,164 @@
+//! What the report shows, in every form, and what it never shows.
+
+use operations_emulator::{Authorization, ProjectNames, scenario::AcceptedToken};
+
+use crate::{
+    relay::{Relay, refusal},
+    stage::{
+        FINISHED, FORBIDDEN, LOCATION, PROJECT, RUNNING, Stage, as_expected, everything, flags,
+    },
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_real_tls_everything_is_as_expected() {
+    let stage = Stage::over_tls(as_expected()).await;
+    let probed = stage.probe(&everything()).await;
+    assert_eq!(probed.code, Some(0), "{probed:?}");
+    assert!(
+        probed
+            .out
+            .contains("\n32 as expected, 0 differ, 0 not tried; 32 requests\n"),
+        "{}",
+        probed.out
+    );
+    for line in [
+        "get-missing",
+        "cancel-no-rights",
+        "    ErrorInfo: IAM_PERMISSION_DENIED, dialogflow.googleapis.com, permission=dialogflow.operations.cancel",
+        "    by: HTTP/2.0, application/json; charset=UTF-8",
+        "    by: HTTP/1.1, text/html; charset=UTF-8",
+        "    name: as asked",
+    ] {
+        assert!(
+            probed.out.lines().any(|shown| shown.starts_with(line)),
+            "{line}: {}",
+            probed.out
+        );
+    }
+    // The audit log leads back to each row of this run.
+    let run = probed
+        .out
+        .lines()
+        .find_map(|line| line.strip_prefix("X-Goog-Request-Reason: "))
+        .unwrap();
+    let run = run.rsplit(' ').next().unwrap();
+    for request in stage.emulator.requests() {
+        let reason = request.request_reason.unwrap();
+        assert!(
+            reason.starts_with("opcancel - opcancel-probe/") && reason.ends_with(run),
+            "{reason}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn projects_by_number_are_as_expected_and_told() {
+    let mut scenario = as_expected();
+    scenario.project_names = ProjectNames::Number;
+    scenario.identity.project_id = PROJECT.to_owned();
+    let stage = Stage::plain(scenario).await;
+    let probed = stage
+        .probe(&[everything(), flags(&["--output=json"])].concat())
+        .await;
+    assert_eq!(probed.with("differs"), Vec::<String>::new(), "{probed:?}");
+    let finished = probed
+        .rows()
+        .into_iter()
+        .find(|row| row["id"] == "get-finished")
+        .unwrap();
+    assert_eq!(finished["seen"]["operation"]["name"], "projectNumber");
+    assert_eq!(
+        finished["seen"]["answer"],
+        serde_json::Value::Null,
+        "kept for the judgement only"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_made_up_token_that_is_taken_differs() {
+    let mut scenario = as_expected();
+    scenario.tokens = vec![AcceptedToken {
+        token: "ya29.opcancel-probe-made-this-up".to_owned(),
+        principal: "anybody@example.com".to_owned(),
+    }];
+    let stage = Stage::plain(scenario).await;
+    let probed = stage.probe(&flags(&["--output=json"])).await;
+    assert_eq!(probed.with("differs"), ["made-up-token"], "{probed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_token_is_ever_shown_not_even_an_echo() {
+    let stage = Stage::plain(as_expected()).await;
+    let relay = Relay::start(stage.emulator.url(), |_, head| {
+        Some(refusal(
+            400,
+            "INVALID_ARGUMENT",
+            &format!("what do you mean by {head}?"),
+        ))
+    })
+    .await;
+    for output in ["text", "json", "markdown"] {
+        let probed = stage
+            .probe_at(&relay.url, &flags(&["--output", output]))
+            .await;
+        assert_eq!(probed.code, Some(1), "{probed:?}");
+        let tokens = stage.emulator.tokens_issued();
+        assert!(!tokens.is_empty());
+        for token in tokens {
+            let shown = format!("{}{}", probed.out, probed.err);
+            assert!(!shown.contains(token.secret()), "{shown}");
+            assert!(!shown.contains("made-this-up"), "{shown}");
+        }
+        assert!(probed.out.contains("token removed"), "{}", probed.out);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_into_an_issue_names_nobody() {
+    let stage = Stage::over_tls(as_expected()).await;
+    let probed = stage
+        .probe(&[everything(), flags(&["--output=markdown"])].concat())
+        .await;
+    assert_eq!(probed.code, Some(0), "{probed:?}");
+    let last = |name: &str| name.rsplit('/').next().unwrap().to_owned();
+    let port = stage.emulator.url().rsplit(':').next().unwrap();
+    for hidden in [
+        PROJECT,
+        FORBIDDEN,
+        "123456789012",
+        "999999999999",
+        "iam.gserviceaccount.com",
+        stage.emulator.metadata_address(),
+        &last(FINISHED),
+        &last(RUNNING),
+        port,
+    ] {
+        assert!(!probed.out.contains(hidden), "{hidden}: {}", probed.out);
+    }
+    assert!(
+        probed
+            .out
+            .contains("| get-missing<br>GET https://ENDPOINT/v2/projects/PROJECT/locations/"),
+        "{}",
+        probed.out
+    );
+    assert!(probed.out.contains(LOCATION));
+    let open = stage
+        .probe(&flags(&["--output=markdown", "--redact=false"]))
+        .await;
+    assert!(open.out.contains(PROJECT), "{}", open.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quota_project_goes_with_every_call() {
+    let stage = Stage::plain(as_expected()).await;
+    let probed = stage
+        .probe(&flags(&["--quota-project=acme-prod", "--output=json"]))
+        .await;
+    assert_eq!(probed.code, Some(0), "{probed:?}");
+    for request in stage.emulator.requests() {
+        assert_eq!(request.user_project.as_deref(), Some(PROJECT));
+        let bare = request.authorization == Authorization::Absent;
+        assert_eq!(bare, request.request_reason.unwrap().contains("/no-token "));
+    }
+}

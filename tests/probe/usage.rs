@@ -1,0 +1,141 @@
+//! Wrong arguments, no credentials, no connection: the exit code and the sentence. And a plan, which sends nothing.
+
+use std::process::Command;
+
+use crate::stage::{PROJECT, Stage, as_expected, command, everything, flags, run};
+
+fn closed_port() -> String {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().to_string()
+}
+
+fn for_project(change: impl FnOnce(&mut Command)) -> Command {
+    let mut command = command();
+    command.arg(format!("--project={PROJECT}"));
+    change(&mut command);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_arguments_are_told_and_end_with_2() {
+    for (given, said) in [
+        (&[][..], "--project"),
+        (
+            &["--project=p", "--finished=projects/q/operations/o"],
+            "is not in --project p",
+        ),
+        (
+            &["--project=p", "--cancel=o"],
+            "projects/PROJECT/operations/OPERATION",
+        ),
+        (
+            &["--project=p", "--ca-file=/nonexistent"],
+            "--ca-file /nonexistent: No such file",
+        ),
+        (&["--project=p", "--quota-project=a b"], "--quota-project"),
+        (&["--project=p", "--no-such-flag"], "--no-such-flag"),
+    ] {
+        let mut command = command();
+        command.args(given).env("GCE_METADATA_HOST", "127.0.0.1:9");
+        let probed = run(command).await;
+        assert_eq!(probed.code, Some(2), "{given:?}: {probed:?}");
+        assert!(
+            probed.err.contains(said) && probed.out.is_empty(),
+            "{given:?}: {probed:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_or_a_connection_it_ends_with_3() {
+    let stage = Stage::plain(as_expected()).await;
+    let nobody = closed_port();
+    let missing = stage.folder().join("credentials.json");
+    let wrong = stage.folder().join("wrong.json");
+    std::fs::write(
+        &wrong,
+        r#"{"type": "authorized_user", "client_secret": "hidden"}"#,
+    )
+    .unwrap();
+    let file = |path: &std::path::Path| format!("--credentials={}", path.display());
+    for (what, command, said) in [
+        (
+            "a file that is not there",
+            for_project(|c| {
+                c.arg(file(&missing));
+            }),
+            "cannot be read",
+        ),
+        (
+            "a file that is none",
+            for_project(|c| {
+                c.arg(file(&wrong));
+            }),
+            "wrong.json",
+        ),
+        (
+            "no metadata server",
+            for_project(|c| {
+                c.env("GCE_METADATA_HOST", &nobody);
+            }),
+            "TOKEN: no token from the metadata server",
+        ),
+        (
+            "another identity",
+            for_project(|c| {
+                c.env("GCE_METADATA_HOST", stage.emulator.metadata_address())
+                    .arg("--expect-principal=other@acme-prod.iam.gserviceaccount.com");
+            }),
+            "--expect-principal",
+        ),
+        (
+            "no endpoint",
+            for_project(|c| {
+                c.env("GCE_METADATA_HOST", stage.emulator.metadata_address())
+                    .arg(format!("--endpoint-override=dialogflow=http://{nobody}"));
+            }),
+            "connection refused",
+        ),
+    ] {
+        let probed = run(command).await;
+        assert_eq!(probed.code, Some(3), "{what}: {probed:?}");
+        assert!(probed.err.contains(said), "{what}: {probed:?}");
+        assert!(
+            probed.out.is_empty() && !probed.err.contains("hidden"),
+            "{what}: {probed:?}"
+        );
+    }
+    assert!(stage.emulator.requests().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_sends_nothing_and_names_every_request() {
+    let stage = Stage::plain(as_expected()).await;
+    for plan in ["--dry-run", "--list"] {
+        let probed = stage.probe(&[everything(), flags(&[plan])].concat()).await;
+        assert_eq!(probed.code, Some(0), "{probed:?}");
+        // The end of one operation may take many looks.
+        assert!(
+            probed.out.contains("At most 51 requests, one every 0ns"),
+            "{}",
+            probed.out
+        );
+        assert!(
+            probed.out.contains("It may cancel: projects/acme-prod/locations/europe-west1/operations/7c93e2f1-running; projects/acme-prod/locations/europe-west1/operations/4d1b0a5e-finished, once a GET has said that it is done; random names"),
+            "{}",
+            probed.out
+        );
+        assert_eq!(probed.out.matches("\n    ").count(), 32, "{}", probed.out);
+    }
+    let probed = stage.probe(&flags(&["--dry-run"])).await;
+    assert!(
+        probed.out.contains("It may cancel: nothing.") && !probed.out.contains(": POST"),
+        "{}",
+        probed.out
+    );
+    assert!(stage.emulator.requests().is_empty(), "nothing was sent");
+    assert!(
+        stage.emulator.metadata_requests().is_empty(),
+        "no token was fetched"
+    );
+}
