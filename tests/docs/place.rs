@@ -154,7 +154,11 @@ fn variables(control_plane: &ControlPlane, scratch: &Path) -> Vec<(String, Strin
     fs::write(&cargo, include_str!("cargo.sh")).unwrap();
     fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
     let built = built();
-    for program in ["opcancel-controller", "operations-emulator"] {
+    for program in [
+        "opcancel-controller",
+        "opcancel-probe",
+        "operations-emulator",
+    ] {
         symlink(built.join(program), programs.join(program)).unwrap();
     }
     let own = |name: &str| env::var(name).unwrap_or_default();
