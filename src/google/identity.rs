@@ -130,6 +130,11 @@ impl OperatorIdentity {
         self.quota_project.as_deref()
     }
 
+    /// Whether tokens have the scopes of [`IdentityConfig::scopes`]; a person's have those that the person granted.
+    pub fn takes_scopes(&self) -> bool {
+        self.keeper.credential().takes_scopes()
+    }
+
     /// Where tokens come from, for logs: a kind of file and its path, or the metadata server.
     pub fn source(&self) -> String {
         self.keeper.credential().source()

@@ -94,6 +94,12 @@ impl Running<'_> {
             return not_tried(report, "no GET said that it is done");
         }
         let seen = match step {
+            Step::Read(read) if !self.wire.has(read.token) => {
+                return not_tried(
+                    report,
+                    "a person's credentials have the scopes that the person granted",
+                );
+            }
             Step::Read(read) => self.read(&row.id, read).await,
             Step::AwaitEnd(read) => match self.runs(read) {
                 true => self.await_end(&row.id, read).await,

@@ -87,6 +87,11 @@ impl Wire {
         self.identities.usual.principal()
     }
 
+    /// Whether a token of this kind can be had: of a person's credentials none is narrower than the usual one.
+    pub fn has(&self, token: TokenChoice) -> bool {
+        token != TokenChoice::Narrow || self.identities.narrow.takes_scopes()
+    }
+
     /// Where the tokens come from.
     pub fn credentials(&self) -> String {
         self.identities.usual.source()

@@ -1,6 +1,7 @@
 //! What the report shows, in every form, and what it never shows.
 
 use operations_emulator::{Authorization, ProjectNames, scenario::AcceptedToken};
+use serde_json::json;
 
 use crate::{
     relay::{Relay, refusal},
@@ -160,5 +161,38 @@ async fn the_quota_project_goes_with_every_call() {
         assert_eq!(request.user_project.as_deref(), Some(PROJECT));
         let bare = request.authorization == Authorization::Absent;
         assert_eq!(bare, request.request_reason.unwrap().contains("/no-token "));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_credential_file_is_used_and_its_scopes_are_not_asked_about() {
+    let mut scenario = as_expected();
+    scenario.credentials = serde_json::from_value(json!({
+        "users": [{"refreshToken": "1//0a-refresh", "principal": "somebody@example.com"}],
+    }))
+    .unwrap();
+    let stage = Stage::plain(scenario).await;
+    let file = stage.folder().join("adc.json");
+    let credentials = json!({
+        "type": "authorized_user", "client_id": "an-id", "client_secret": "GOCSPX-a-client-secret",
+        "refresh_token": "1//0a-refresh", "quota_project_id": PROJECT,
+        "token_uri": format!("{}/token", stage.emulator.credentials_url()),
+    });
+    std::fs::write(&file, credentials.to_string()).unwrap();
+    let file = format!("--credentials={}", file.display());
+    let probed = stage
+        .probe(&[everything(), vec![file, "--output=json".to_owned()]].concat())
+        .await;
+    assert_eq!(probed.code, Some(0), "{probed:?}");
+    assert_eq!(probed.with("not tried"), ["narrow-scope"], "{probed:?}");
+    assert!(stage.emulator.metadata_requests().is_empty());
+    let paid = stage.emulator.requests_for(FINISHED);
+    assert!(
+        paid.iter()
+            .all(|request| request.user_project.as_deref() == Some(PROJECT)),
+        "quota_project_id"
+    );
+    for secret in ["1//0a", "GOCSPX"] {
+        assert!(!format!("{probed:?}").contains(secret), "{probed:?}");
     }
 }

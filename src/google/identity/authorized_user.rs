@@ -69,4 +69,8 @@ impl Credential for AuthorizedUser {
     fn source(&self) -> String {
         format!("the authorized_user file {}", self.file)
     }
+
+    fn takes_scopes(&self) -> bool {
+        false
+    }
 }

@@ -31,6 +31,11 @@ pub(super) trait Credential: fmt::Debug + Send + Sync {
     /// Where tokens come from, for logs: a kind of file and its path, or the metadata server.
     fn source(&self) -> String;
 
+    /// Whether tokens have the scopes that were asked for; a person's have those that the person granted.
+    fn takes_scopes(&self) -> bool {
+        true
+    }
+
     /// The sentence for people: whom it asked, what went wrong, what to look at.
     fn explain(&self, why: &str) -> String {
         format!("no token by {}: {why}", self.source())
