@@ -21,6 +21,7 @@ use opcancel::{
         wire::{Identities, Wire},
     },
 };
+use tokio_util::sync::CancellationToken;
 
 /// Wrong arguments; clap's own is the same.
 const USAGE: u8 = 2;
@@ -59,7 +60,15 @@ fn probe(arguments: Arguments) -> Result<u8, Failure> {
         .map_err(|error| cannot_run(format!("the runtime cannot be started: {error}")))?;
     runtime.block_on(async {
         let mut wire = wire(&arguments)?;
-        let report = run(&arguments, &plan, &mut wire, |row| {
+        // What was learnt about an operation that is cancelled by now must not be lost.
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                stopped.cancel();
+            }
+        });
+        let report = run(&arguments, &plan, &mut wire, &stop, |row| {
             if let Some(seen) = &row.seen {
                 eprintln!("{}: {}: {}", row.id, row.verdict.words(), seen.short());
             }
@@ -72,6 +81,9 @@ fn probe(arguments: Arguments) -> Result<u8, Failure> {
             report.clone()
         };
         print(&render::report(&shown, arguments.output))?;
+        if stop.is_cancelled() {
+            return Err(cannot_run("interrupted".to_owned()));
+        }
         Ok(report.exit_code())
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     arguments::Arguments,
@@ -19,7 +20,11 @@ use crate::google::{
     operation_name::OperationName,
 };
 
-/// Tries every row, and tells each as it is known.
+/// Why a row has no answer when `stop` came. Its request may have been sent: the row says how many were.
+const INTERRUPTED: &str = "interrupted";
+
+/// Tries every row, and tells each as it is known. When `stop` is cancelled the row under way is given up, and no other is
+/// tried: what was learnt until then is in the report.
 ///
 /// # Errors
 /// If the very first request brings no answer: then nothing can be learnt here. What is missing, in words.
@@ -27,6 +32,7 @@ pub async fn run(
     arguments: &Arguments,
     plan: &Plan,
     wire: &mut Wire,
+    stop: &CancellationToken,
     mut told: impl FnMut(&RowReport),
 ) -> Result<Report, String> {
     let mut running = Running {
@@ -38,7 +44,15 @@ pub async fn run(
     };
     let mut rows = Vec::new();
     for row in &plan.rows {
-        let report = running.row(row).await;
+        let sent = running.wire.sent();
+        let report = tokio::select! {
+            biased;
+            () = stop.cancelled() => RowReport {
+                requests: running.wire.sent() - sent,
+                ..not_tried(running.blank(row), INTERRUPTED)
+            },
+            report = running.row(row) => report,
+        };
         let unanswered = report
             .seen
             .as_ref()
@@ -75,14 +89,18 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    async fn row(&mut self, row: &Row) -> RowReport {
-        let mut report = RowReport {
+    fn blank(&self, row: &Row) -> RowReport {
+        RowReport {
             id: row.id.clone(),
             title: row.title.to_owned(),
             request: self.plan.request(row, self.arguments),
             expected: words(row.expected),
             ..RowReport::default()
-        };
+        }
+    }
+
+    async fn row(&mut self, row: &Row) -> RowReport {
+        let mut report = self.blank(row);
         let step = match &row.step {
             Err(needs) => return not_tried(report, needs),
             Ok(_) if self.throttled => return not_tried(report, "a quota is used up"),

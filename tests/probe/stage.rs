@@ -84,6 +84,11 @@ impl Stage {
 
     /// Runs it against something in the emulator's place, with the emulator's tokens.
     pub async fn probe_at(&self, url: &str, flags: &[String]) -> Probed {
+        run(self.command(url, flags)).await
+    }
+
+    /// The same, not started yet.
+    pub fn command(&self, url: &str, flags: &[String]) -> Command {
         let port = url.rsplit_once(':').unwrap().1;
         let scheme = url.split_once(':').unwrap().0;
         let mut command = command();
@@ -105,7 +110,7 @@ impl Stage {
         if authority.exists() {
             command.arg(format!("--ca-file={}", authority.display()));
         }
-        run(command).await
+        command
     }
 
     /// The folder of this stage.
@@ -136,7 +141,7 @@ pub struct Probed {
 }
 
 impl Probed {
-    fn new(output: &Output) -> Self {
+    pub fn new(output: &Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         Self {
             code: output.status.code(),
