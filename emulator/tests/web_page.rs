@@ -73,6 +73,10 @@ async fn a_person_sees_operations_live_and_ends_them() {
         (&json["done"], json["response"].is_object()),
         (&true.into(), true)
     );
+    // The next button has its place once this request is shown.
+    browser
+        .until(&row_shows("/v2/projects/p/operations/second", "200"))
+        .await;
 
     browser.click(&button("operations/third", "Vanish")).await;
     browser

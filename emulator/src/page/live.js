@@ -9,8 +9,10 @@ const pause = (time) => new Promise((done) => setTimeout(done, time));
 
 // A button that is pressed must not be exchanged before it is released.
 let pressed = false;
-for (const [event, now] of [["pointerdown", true], ["pointerup", false], ["pointercancel", false]]) {
-  addEventListener(event, () => setTimeout(() => { pressed = now; }), true);
+addEventListener("pointerdown", () => { pressed = true; }, true);
+for (const event of ["pointerup", "pointercancel"]) {
+  // The click comes after it.
+  addEventListener(event, () => setTimeout(() => { pressed = false; }), true);
 }
 
 function exchange(html) {
