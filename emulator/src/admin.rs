@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, time::Duration};
 use axum::{
     Json, Router,
     extract::{Query, State},
-    http::StatusCode,
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{get, post, put},
@@ -262,11 +261,7 @@ impl From<ChangeError> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = match self.0 {
-            ChangeError::Wrong(_) => StatusCode::BAD_REQUEST,
-            ChangeError::NoOperation(_) => StatusCode::NOT_FOUND,
-            ChangeError::NotRunning(_) | ChangeError::Absent(_) => StatusCode::CONFLICT,
-        };
-        (status, Json(json!({"error": self.0.to_string()}))).into_response()
+        let body = Json(json!({"error": self.0.to_string()}));
+        (self.0.http_status(), body).into_response()
     }
 }

@@ -19,11 +19,11 @@ use serde_json::json;
 #[derive(Clone, Debug)]
 pub(crate) struct AdminGuard {
     /// Where it listens.
-    pub(crate) listen: IpAddr,
+    listen: IpAddr,
     /// Whether other machines may reach it: then every address may be its own, as behind a Service or a published port.
-    pub(crate) any_address: bool,
+    any_address: bool,
     /// Further names.
-    pub(crate) hosts: Vec<String>,
+    hosts: Vec<String>,
 }
 
 /// Refuses what comes from a foreign page, and has browsers keep answers to themselves.
@@ -57,6 +57,15 @@ pub(crate) async fn guard(
 }
 
 impl AdminGuard {
+    /// For a server that listens here.
+    pub(crate) fn new(listen: SocketAddr, any_address: bool, hosts: Vec<String>) -> Self {
+        Self {
+            listen: listen.ip(),
+            any_address,
+            hosts,
+        }
+    }
+
     fn refusal(&self, parts: &Parts) -> Option<(StatusCode, String)> {
         let Some(host) = host(parts) else {
             let why = "the request has no Host header that names a host";
@@ -121,17 +130,6 @@ fn is_foreign(headers: &HeaderMap, host: &Authority) -> bool {
         !own.iter()
             .any(|own| origin.as_bytes().eq_ignore_ascii_case(own.as_bytes()))
     })
-}
-
-impl AdminGuard {
-    /// For a server that listens here.
-    pub(crate) fn new(listen: SocketAddr, any_address: bool, hosts: Vec<String>) -> Self {
-        Self {
-            listen: listen.ip(),
-            any_address,
-            hosts,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -115,10 +115,8 @@ async fn operation(
     Query(said): Query<Said>,
 ) -> Response {
     let Some(part) = one::live(&shared, &name) else {
-        return told(
-            StatusCode::NOT_FOUND,
-            &ChangeError::NoOperation(name).to_string(),
-        );
+        let error = ChangeError::NoOperation(name);
+        return told(error.http_status(), &error.to_string());
     };
     let contents = one::contents(&name, &part, &tag(&part));
     html::page(
@@ -233,14 +231,7 @@ async fn change(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
             };
             Redirect::to(&back).into_response()
         }
-        Err(error) => {
-            let status = match error {
-                ChangeError::Wrong(_) => StatusCode::BAD_REQUEST,
-                ChangeError::NoOperation(_) => StatusCode::NOT_FOUND,
-                ChangeError::NotRunning(_) | ChangeError::Absent(_) => StatusCode::CONFLICT,
-            };
-            told(status, &error.to_string())
-        }
+        Err(error) => told(error.http_status(), &error.to_string()),
     }
 }
 

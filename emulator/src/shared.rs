@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -35,6 +36,17 @@ pub enum ChangeError {
     /// The operation does not run, so it cannot be finished.
     #[error("the operation {0:?} is done or absent; a result never changes")]
     NotRunning(String),
+}
+
+impl ChangeError {
+    /// How the admin API and the web page answer it.
+    pub(crate) fn http_status(&self) -> StatusCode {
+        match self {
+            Self::Wrong(_) => StatusCode::BAD_REQUEST,
+            Self::NoOperation(_) => StatusCode::NOT_FOUND,
+            Self::NotRunning(_) | Self::Absent(_) => StatusCode::CONFLICT,
+        }
+    }
 }
 
 /// What all servers of one emulator share.
