@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::user_cache;
+use crate::{debian_packages, user_cache};
 
 /// The environment variables that name the browser and its driver.
 pub const VARIABLES: [&str; 2] = ["OPCANCEL_CHROMIUM", "OPCANCEL_CHROMEDRIVER"];
@@ -86,12 +86,7 @@ fn runs(program: &PathBuf) -> bool {
 }
 
 fn install() -> Result<()> {
-    let id = Command::new("id")
-        .arg("-u")
-        .output()
-        .context("cannot run id")?;
-    let is_root = String::from_utf8_lossy(&id.stdout).trim() == "0";
-    if !is_root || !runs(&PathBuf::from("apt-get")) {
+    if !debian_packages::can_install() {
         bail!(
             "there is no browser for the test of the web page. {}",
             way_out()
@@ -102,23 +97,7 @@ fn install() -> Result<()> {
         PACKAGES.join(" and ")
     );
     let start = Instant::now();
-    let wait = ["-o", "DPkg::Lock::Timeout=300"];
-    let update: &[&str] = &["update", "--quiet=2"];
-    let install = [
-        &["install", "--yes", "--quiet=2", "--no-install-recommends"][..],
-        &PACKAGES,
-    ]
-    .concat();
-    for arguments in [update, &install] {
-        let mut apt = Command::new("apt-get");
-        apt.args(arguments)
-            .args(wait)
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        let status = apt.stdin(Stdio::null()).stdout(Stdio::null()).status();
-        if !status.with_context(way_out)?.success() {
-            bail!("{apt:?} failed. {}", way_out());
-        }
-    }
+    debian_packages::install(&PACKAGES, &way_out())?;
     eprintln!("browser: it is there after {:.0?}", start.elapsed());
     Ok(())
 }

@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use xtask::debian_packages;
 
 use super::binary::said;
 use crate::tasks::cargo;
@@ -35,29 +36,11 @@ impl Buildah {
         }
         let way_out = "Install buildah 1.28 or newer (Debian, Ubuntu: apt-get install buildah; Fedora: dnf install \
                        buildah; without root also: uidmap).";
-        let is_root = said(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-        let has_apt = Command::new("apt-get").arg("--version").output().is_ok();
-        if !is_root || !has_apt {
+        if !debian_packages::can_install() {
             bail!("buildah is not installed, and it makes the image. {way_out}");
         }
         eprintln!("image: buildah is installed with apt-get: about half a minute, once");
-        for arguments in [
-            &["update", "--quiet=2"] as &[_],
-            &[
-                "install",
-                "--yes",
-                "--quiet=2",
-                "--no-install-recommends",
-                "buildah",
-            ],
-        ] {
-            let mut apt = Command::new("apt-get");
-            apt.args(arguments)
-                .env("DEBIAN_FRONTEND", "noninteractive")
-                .stdin(Stdio::null())
-                .stdout(Stdio::null());
-            cargo::run(&mut apt).context(way_out)?;
-        }
+        debian_packages::install(&["buildah"], way_out)?;
         if !own.answers() {
             bail!("buildah does not run, though apt-get installed it. {way_out}");
         }
