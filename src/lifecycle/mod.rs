@@ -22,6 +22,7 @@ mod failure;
 mod final_report;
 mod gate;
 mod get_answer;
+mod merge_patch;
 mod message;
 mod object;
 mod plan;
@@ -33,6 +34,7 @@ mod time;
 
 pub use cancellation::Cancellation;
 pub use event::{Context, Effect, Event, Grant, Lane, Notice, Now, Plan, Settings, WriteAnswer};
+pub use merge_patch::MergePatch;
 pub use object::{MalformedSpec, ObjectView, Spec, TargetView, UnknownTarget};
 pub use plan::step;
 pub use status_write::{StatusWrite, WriteKind};

@@ -8,7 +8,7 @@ use super::{
     backoff,
     cancellation::{CancelState, GetInFlight, LastGet, LastLook, Started},
     gate::{Gate, deadline_at, gate},
-    report::{Report, report},
+    report::report,
     status_write, time,
 };
 use crate::api::{Outcome, Reason};
@@ -63,6 +63,7 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
         return plan;
     }
     let report = report(known, &gate, known.cancel, context);
+    let stalled_at = report.stalled_at;
     if is_settled(known, &gate, context) && status_write::is_due(known, &report) {
         // Nobody is fought at full speed over what the status says.
         let at = known
@@ -72,7 +73,7 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
         if at <= context.now.mono {
             write(
                 known,
-                status_write::progress(known, &report),
+                status_write::progress(known, report),
                 context,
                 &mut plan,
             );
@@ -80,7 +81,7 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
             plan.wake_at = Some(plan.wake_at.map_or(at, |before| before.min(at)));
         }
     }
-    plan.wake_at = [plan.wake_at, next_wake(known, &gate, &report, context)]
+    plan.wake_at = [plan.wake_at, next_wake(known, &gate, stalled_at, context)]
         .into_iter()
         .flatten()
         .min();
@@ -302,12 +303,11 @@ fn is_near(known: &Cancellation, context: &Context<'_>) -> bool {
 fn next_wake(
     known: &Cancellation,
     gate: &Gate,
-    report: &Report,
+    stalled: Option<Duration>,
     context: &Context<'_>,
 ) -> Option<Duration> {
     let now = context.now;
     let get = known.get.in_flight.is_none().then_some(known.get.next_at);
-    let stalled = report.stalled_at;
     let deadline = deadline_at(known, now);
     match gate {
         Gate::Go => [get, next_intent(known, now), deadline, stalled]

@@ -59,7 +59,25 @@ pub fn report(
 /// Everything but the conditions.
 pub(super) fn facts(known: &Cancellation, context: &Context<'_>) -> CancellationStatus {
     let object = &known.object;
-    let mut status = object.status.clone();
+    let stored = &object.status;
+    let mut status = CancellationStatus {
+        observed_generation: stored.observed_generation,
+        outcome: stored.outcome.clone(),
+        target: stored.target.clone(),
+        identity: stored.identity.clone(),
+        start_time: known.started.map(|started| Time(started.stored)),
+        cancel_attempts: stored.cancel_attempts,
+        cancel_request_time: stored.cancel_request_time.clone(),
+        completion_time: stored.completion_time.clone(),
+        operation: known
+            .get
+            .observed
+            .as_ref()
+            .or(stored.operation.as_ref())
+            .cloned(),
+        last_error: known.failure().map(super::failure::Failure::stored),
+        conditions: Vec::new(),
+    };
     if let Ok(spec) = &object.spec {
         if let Ok(target) = &spec.target {
             status.target = Some(target.clone());
@@ -75,9 +93,6 @@ pub(super) fn facts(known: &Cancellation, context: &Context<'_>) -> Cancellation
                 .or_else(|| status.identity.and_then(|identity| identity.principal)),
         });
     }
-    status.start_time = known.started.map(|started| Time(started.stored));
-    status.operation = known.get.observed.clone().or(status.operation);
-    status.last_error = known.failure().map(super::failure::Failure::stored);
     status.observed_generation = Some(
         object
             .generation

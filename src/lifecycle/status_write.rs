@@ -1,8 +1,6 @@
 //! What is written to `/status`, and when a write is worth making.
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use serde_json::{Map, Value, json};
 
 use super::{
     Cancellation, Context, Notice,
@@ -10,10 +8,11 @@ use super::{
     ending::Ending,
     final_report::final_report,
     gate::Gate,
+    merge_patch::MergePatch,
     report::{Report, report},
     time,
 };
-use crate::api::CancellationStatus;
+use crate::api::{CancellationStatus, Condition, Identity, LastError};
 
 /// Why a write is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,8 +47,8 @@ pub struct StatusWrite {
     pub base: String,
     /// `cancelAttempts` afterwards.
     pub attempts: i64,
-    /// The merge patch (RFC 7386).
-    pub patch: Value,
+    /// What is sent.
+    pub patch: MergePatch,
     /// The status afterwards, as far as this release knows it.
     pub status: Box<CancellationStatus>,
     notice: Option<Notice>,
@@ -92,34 +91,71 @@ pub fn outcome(known: &Cancellation, ending: Ending, context: &Context<'_>) -> S
 }
 
 /// The write of anything else.
-pub fn progress(known: &Cancellation, report: &Report) -> StatusWrite {
-    make(known, WriteKind::Progress, report.clone())
+pub fn progress(known: &Cancellation, report: Report) -> StatusWrite {
+    make(known, WriteKind::Progress, report)
 }
 
 /// Whether the stored status says anything else than it should: texts, the last observation and the principal do not count,
 /// because they change without anybody having to know.
 pub fn is_due(known: &Cancellation, report: &Report) -> bool {
-    material(&known.object.status) != material(&report.status)
+    let stored = &known.object.status;
+    // Every field is named, so that a new one cannot be forgotten.
+    let CancellationStatus {
+        observed_generation,
+        outcome,
+        target,
+        identity,
+        start_time,
+        cancel_attempts,
+        cancel_request_time,
+        completion_time,
+        operation: _,
+        last_error,
+        conditions,
+    } = &report.status;
+    let same = *observed_generation == stored.observed_generation
+        && *outcome == stored.outcome
+        && *target == stored.target
+        && both(identity, &stored.identity, is_same_identity)
+        && *start_time == stored.start_time
+        && *cancel_attempts == stored.cancel_attempts
+        && *cancel_request_time == stored.cancel_request_time
+        && *completion_time == stored.completion_time
+        && both(last_error, &stored.last_error, is_same_error)
+        && are_same_conditions(conditions, &stored.conditions);
+    !same
 }
 
-fn material(status: &CancellationStatus) -> CancellationStatus {
-    let mut status = status.clone();
-    status.operation = None;
-    if let Some(identity) = &mut status.identity {
-        identity.principal = None;
+/// Whether neither is there, or both are and are the same.
+fn both<T>(one: &Option<T>, other: &Option<T>, same: impl FnOnce(&T, &T) -> bool) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => same(one, other),
+        (one, other) => one.is_none() && other.is_none(),
     }
-    if let Some(error) = &mut status.last_error {
-        error.message.clear();
-        error.metadata.clear();
-        error.domain = None;
-        error.http_status = None;
-    }
-    for condition in &mut status.conditions {
-        condition.message.clear();
-        condition.last_transition_time = Time(Timestamp::UNIX_EPOCH);
-    }
-    status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
-    status
+}
+
+fn is_same_identity(one: &Identity, other: &Identity) -> bool {
+    one.kind == other.kind && one.name == other.name
+}
+
+fn is_same_error(one: &LastError, other: &LastError) -> bool {
+    one.call == other.call
+        && one.status == other.status
+        && one.reason == other.reason
+        && one.since == other.since
+}
+
+/// In any order; a type is there once (the list is a map).
+fn are_same_conditions(some: &[Condition], others: &[Condition]) -> bool {
+    let is_there = |one: &Condition| {
+        others.iter().any(|other| {
+            one.type_ == other.type_
+                && one.status == other.status
+                && one.reason == other.reason
+                && one.observed_generation == other.observed_generation
+        })
+    };
+    some.len() == others.len() && some.iter().all(is_there)
 }
 
 fn make(known: &Cancellation, kind: WriteKind, report: Report) -> StatusWrite {
@@ -129,59 +165,12 @@ fn make(known: &Cancellation, kind: WriteKind, report: Report) -> StatusWrite {
         _ if known.write.told_stalled => None,
         _ => report.stalled,
     };
-    // A status that cannot be written as JSON does not exist: all keys are strings.
-    let before = serde_json::to_value(&object.status).unwrap_or_default();
-    let after = serde_json::to_value(&report.status).unwrap_or_default();
-    let changes = merge_patch(&before, &after).unwrap_or_else(|| Value::Object(Map::new()));
     StatusWrite {
         kind,
         base: object.resource_version.clone(),
         attempts: report.status.cancel_attempts.unwrap_or(0),
-        patch: json!({
-            "metadata": { "uid": object.uid, "resourceVersion": object.resource_version },
-            "status": changes,
-        }),
+        patch: MergePatch::new(object, &report.status),
         status: Box::new(report.status),
         notice,
-    }
-}
-
-/// The merge patch that makes `after` of `before`; `None` if they are the same.
-fn merge_patch(before: &Value, after: &Value) -> Option<Value> {
-    match (before, after) {
-        (Value::Object(before), Value::Object(after)) => {
-            let removed = before
-                .keys()
-                .filter(|key| !after.contains_key(*key))
-                .map(|key| (key.clone(), Value::Null));
-            let changed = after.iter().filter_map(|(key, value)| {
-                let change = match before.get(key) {
-                    Some(old) => merge_patch(old, value),
-                    None => Some(value.clone()),
-                };
-                change.map(|change| (key.clone(), change))
-            });
-            let patch: Map<String, Value> = removed.chain(changed).collect();
-            (!patch.is_empty()).then_some(Value::Object(patch))
-        }
-        _ if before == after => None,
-        _ => Some(after.clone()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_patch_names_what_changed_and_only_that() {
-        let before = json!({"a": 1, "b": {"c": 2, "d": 3}, "e": [1], "f": 5});
-        let after = json!({"a": 1, "b": {"c": 4}, "e": [1, 2], "g": 6});
-        let patch = merge_patch(&before, &after);
-        assert_eq!(
-            patch,
-            Some(json!({"b": {"c": 4, "d": null}, "e": [1, 2], "f": null, "g": 6}))
-        );
-        assert_eq!(merge_patch(&before, &before), None);
     }
 }

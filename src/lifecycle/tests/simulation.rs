@@ -322,7 +322,7 @@ impl Simulation {
         }
         let before = self.stored.status.clone();
         let mut status = serde_json::to_value(&before).unwrap();
-        merge(&mut status, &write.patch["status"]);
+        merge(&mut status, &write.patch.value()["status"]);
         let after: CancellationStatus = serde_json::from_value(status).unwrap();
         self.check_write(&before, &after, write);
         if after.start_time != before.start_time {
