@@ -27,7 +27,9 @@ use super::{
     grants::Grants,
     journal,
     lanes::Lanes,
+    object_view,
     objects::{Entry, Id, Objects},
+    raw_object::RawObject,
     status_writer::{StatusWriter, WriteQueue},
     watches::Sighting,
 };
@@ -142,7 +144,7 @@ impl Dispatcher {
 
     fn sighted(&mut self, sighting: Sighting) {
         match sighting {
-            Sighting::Seen(object) => self.seen(object),
+            Sighting::Seen(object) => self.seen(*object),
             Sighting::Gone(uid) => {
                 if let Some(id) = self.objects.id(&uid) {
                     self.gone(id);
@@ -156,19 +158,37 @@ impl Dispatcher {
         }
     }
 
-    fn seen(&mut self, object: Box<ObjectView>) {
-        match self.objects.id(&object.uid) {
-            Some(id) => self.step(id, Event::Seen(object)),
+    /// An object that is known as it is, such as the echo of our own write, is not even read.
+    fn seen(&mut self, object: RawObject) {
+        let Some(uid) = &object.metadata.uid else {
+            return;
+        };
+        let id = self.objects.id(uid);
+        if id.is_some_and(|id| self.is_known(id, object.metadata.resource_version.as_deref())) {
+            return;
+        }
+        let Some(object) = object_view::read(object, &self.calls.overrides) else {
+            return;
+        };
+        match id {
+            Some(id) => self.step(id, Event::Seen(Box::new(object))),
             None => {
                 let uid = object.uid.clone();
                 let entry = Entry::new(
-                    Cancellation::new(*object, self.calls.clock.now()),
+                    Cancellation::new(object, self.calls.clock.now()),
                     self.metrics.clone(),
                 );
                 let id = self.objects.insert(uid, entry);
                 self.step(id, Event::Woken);
             }
         }
+    }
+
+    /// Whether an object is known at this version, or not followed any more.
+    fn is_known(&mut self, id: Id, version: Option<&str>) -> bool {
+        self.objects
+            .active(id)
+            .is_none_or(|entry| Some(entry.known.object().resource_version.as_str()) == version)
     }
 
     /// The watch does not show it any more: it is finished or gone. If a write of ours is under way, that may be why, and its
@@ -213,6 +233,7 @@ impl Dispatcher {
             from,
             event,
             refused,
+            complaint,
         } = answer;
         let is_api = match &from {
             From::Lane(lane, owner) => {
@@ -233,6 +254,10 @@ impl Dispatcher {
         entry.unanswered = entry.unanswered.saturating_sub(1);
         if is_api {
             entry.api_requests = entry.api_requests.saturating_sub(1);
+        }
+        if let (Some(why), From::Api(Some(kind))) = (complaint, &from) {
+            let span = journal::span(entry.known.object());
+            span.in_scope(|| journal::write_complained(*kind, &why));
         }
         entry.refused = refused.or_else(|| entry.refused.take());
         match &event {

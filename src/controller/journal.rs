@@ -1,11 +1,11 @@
 //! What the log says of an object. At INFO its life in at most four lines: the first cancel request's answer, that it was
 //! taken in the end, that it stalled, how it ended. At DEBUG every call and every status write, with result and duration.
 
-use tracing::Span;
+use tracing::{Span, level_filters::LevelFilter};
 
 use crate::{
     google::answer::CancelAnswer,
-    lifecycle::{Notice, ObjectView},
+    lifecycle::{Notice, ObjectView, WriteKind},
 };
 
 /// What every line about an object carries: which one, of which operation, and the number of the last cancel request that
@@ -22,6 +22,20 @@ pub fn span(object: &ObjectView) -> Span {
         operation = target.map_or("", |target| target.operation.as_str()),
         attempt = object.status.cancel_attempts.unwrap_or(0),
     )
+}
+
+/// The span of a call or a write: none unless something below INFO is logged, because all that such a task says is. To make
+/// a span costs more than to decide what the task is for.
+pub fn task_span(object: &ObjectView) -> Span {
+    if LevelFilter::current() < LevelFilter::DEBUG {
+        return Span::none();
+    }
+    span(object)
+}
+
+/// A write went wrong in a way that people should know. To be called in the object's span.
+pub fn write_complained(kind: WriteKind, why: &str) {
+    tracing::warn!(write = kind.name(), "{why}");
 }
 
 /// A cancel request was answered. To be called in the object's span.

@@ -24,6 +24,7 @@ pub mod lanes;
 pub mod object_view;
 pub mod objects;
 pub mod preflight;
+pub mod raw_object;
 pub mod standing;
 pub mod status_writer;
 mod turns;
@@ -170,7 +171,6 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         watching.spawn(watches.clone().cancellations(
             cancellations.clone(),
             namespace,
-            config.overrides.clone(),
             sender.clone(),
             unlisted.clone(),
             CANCELLATIONS,

@@ -5,9 +5,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use kube::core::DynamicObject;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
+use super::raw_object::RawObject;
 use crate::{
     api::{AcceptedOutcome, CancellationStatus, Condition, DEFAULT_DEADLINE_SECONDS, Reason},
     google::{
@@ -23,8 +23,9 @@ use crate::{
 const DEADLINES: std::ops::RangeInclusive<i64> = 10..=2_592_000;
 
 /// Reads an object; `None` if it lacks what every stored object has (uid, namespace, name, creation).
-pub fn read(object: DynamicObject, overrides: &EndpointOverrides) -> Option<ObjectView> {
+pub fn read(object: RawObject, overrides: &EndpointOverrides) -> Option<ObjectView> {
     let metadata = object.metadata;
+    let spec = object.spec.and_then(|spec| parse(&spec));
     Some(ObjectView {
         uid: metadata.uid?,
         namespace: metadata.namespace?,
@@ -33,8 +34,8 @@ pub fn read(object: DynamicObject, overrides: &EndpointOverrides) -> Option<Obje
         generation: metadata.generation.unwrap_or(0),
         created: metadata.creation_timestamp?.0,
         deleting: metadata.deletion_timestamp.is_some(),
-        spec: read_spec(object.data.get("spec"), overrides),
-        status: read_status(object.data.get("status")),
+        spec: read_spec(spec.as_ref(), overrides),
+        status: read_status(object.status.as_deref()),
     })
 }
 
@@ -153,13 +154,26 @@ fn malformed(message: &str) -> MalformedSpec {
     }
 }
 
+/// Any JSON; none only if it is nested too deeply, which is as good as absent.
+fn parse(json: &RawValue) -> Option<Value> {
+    serde_json::from_str(json.get()).ok()
+}
+
 /// The status as a whole, else whatever of it can be read.
-fn read_status(status: Option<&Value>) -> CancellationStatus {
-    let Some(status @ Value::Object(fields)) = status else {
+fn read_status(status: Option<&RawValue>) -> CancellationStatus {
+    let Some(status) = status else {
         return CancellationStatus::default();
     };
-    let mut read =
-        serde_json::from_value(status.clone()).unwrap_or_else(|_| read_piecemeal(fields));
+    // A list would be taken for the fields in their order.
+    let whole = status
+        .get()
+        .starts_with('{')
+        .then(|| serde_json::from_str(status.get()).ok())
+        .flatten();
+    let mut read = whole.unwrap_or_else(|| match parse(status) {
+        Some(Value::Object(fields)) => read_piecemeal(&fields),
+        _ => CancellationStatus::default(),
+    });
     // The watch's selector takes an empty outcome for none.
     read.outcome = read.outcome.filter(|outcome| !outcome.is_empty());
     read

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use kube::{
     Api, Client,
     api::{Patch, PatchParams, ValidationDirective},
-    core::{ApiResource, DynamicObject},
+    core::ApiResource,
 };
 use tokio::time::timeout;
 
-use super::{calls::milliseconds, kube_error, object_view, turns::Turns};
+use super::{calls::milliseconds, kube_error, object_view, raw_object::RawObject, turns::Turns};
 use crate::{
     google::endpoint::EndpointOverrides,
-    lifecycle::{Event, ObjectView, StatusWrite, WriteAnswer, WriteKind},
+    lifecycle::{Event, ObjectView, StatusWrite, WriteAnswer},
 };
 
 /// Limit for one request.
@@ -43,6 +43,15 @@ pub struct ObjectId {
     pub uid: String,
 }
 
+/// What came of a write.
+#[derive(Debug)]
+pub struct Answered {
+    /// For the life cycle.
+    pub answer: WriteAnswer,
+    /// For people, if it went wrong in a way that they should know.
+    pub complaint: Option<String>,
+}
+
 /// What was found instead of the object that was asked for.
 enum NotRead {
     Gone,
@@ -60,19 +69,19 @@ impl StatusWriter {
     }
 
     /// Writes, and finds out how the object looks now if somebody else wrote first. To be called in the object's span.
-    pub async fn write(&self, id: &ObjectId, write: &StatusWrite) -> WriteAnswer {
+    pub async fn write(&self, id: &ObjectId, write: &StatusWrite) -> Answered {
         let begun = Instant::now();
-        let answer = self.try_to_write(id, write).await;
+        let answered = self.try_to_write(id, write).await;
         tracing::debug!(
             write = write.kind.name(),
-            result = answer.name(),
+            result = answered.answer.name(),
             milliseconds = milliseconds(begun.elapsed()),
             "the status was sent to the API server"
         );
-        answer
+        answered
     }
 
-    async fn try_to_write(&self, id: &ObjectId, write: &StatusWrite) -> WriteAnswer {
+    async fn try_to_write(&self, id: &ObjectId, write: &StatusWrite) -> Answered {
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             field_validation: Some(ValidationDirective::Strict),
@@ -83,25 +92,24 @@ impl StatusWriter {
         let answer =
             match timeout(REQUEST_TIMEOUT, api.patch_status(&id.name, &params, &patch)).await {
                 Ok(answer) => answer,
-                Err(_) => return unsure(write.kind, "no answer in time"),
+                Err(_) => return unsure("no answer in time"),
             };
         match answer {
             Ok(object) => match object_view::read(object, &self.overrides) {
-                Some(view) => WriteAnswer::Written(Box::new(view)),
-                None => unsure(write.kind, "the answer is not the object"),
+                Some(view) => WriteAnswer::Written(Box::new(view)).into(),
+                None => unsure("the answer is not the object"),
             },
             Err(error) => match kube_error::code(&error) {
-                Some(409) => self.conflict(id, write.kind).await,
-                _ if kube_error::is_gone(&error, &id.name) => WriteAnswer::Gone,
-                Some(_) => {
-                    let why = kube_error::describe(&error);
-                    tracing::warn!(
-                        write = write.kind.name(),
-                        "the API server does not take the status, tried again later: {why}"
-                    );
-                    WriteAnswer::Failed
-                }
-                None => unsure(write.kind, &kube_error::describe(&error)),
+                Some(409) => self.conflict(id).await,
+                _ if kube_error::is_gone(&error, &id.name) => WriteAnswer::Gone.into(),
+                Some(_) => Answered {
+                    answer: WriteAnswer::Failed,
+                    complaint: Some(format!(
+                        "the API server does not take the status, tried again later: {}",
+                        kube_error::describe(&error)
+                    )),
+                },
+                None => unsure(&kube_error::describe(&error)),
             },
         }
     }
@@ -115,11 +123,11 @@ impl StatusWriter {
         }
     }
 
-    async fn conflict(&self, id: &ObjectId, kind: WriteKind) -> WriteAnswer {
+    async fn conflict(&self, id: &ObjectId) -> Answered {
         match self.read(id).await {
-            Ok(view) => WriteAnswer::Conflict(Box::new(view)),
-            Err(NotRead::Gone) => WriteAnswer::Gone,
-            Err(NotRead::Unknown) => unsure(kind, "lost a race, and the object cannot be read"),
+            Ok(view) => WriteAnswer::Conflict(Box::new(view)).into(),
+            Err(NotRead::Gone) => WriteAnswer::Gone.into(),
+            Err(NotRead::Unknown) => unsure("lost a race, and the object cannot be read"),
         }
     }
 
@@ -141,18 +149,29 @@ impl StatusWriter {
         }
     }
 
-    fn api(&self, namespace: &str) -> Api<DynamicObject> {
+    fn api(&self, namespace: &str) -> Api<RawObject> {
         Api::namespaced_with(self.client.clone(), namespace, &self.resource)
     }
 }
 
 /// Nobody knows what came of a write.
-fn unsure(kind: WriteKind, why: &str) -> WriteAnswer {
-    tracing::warn!(
-        write = kind.name(),
-        "whether the status was written is not known, it is read again: {why}"
-    );
-    WriteAnswer::Unsure
+fn unsure(why: &str) -> Answered {
+    Answered {
+        answer: WriteAnswer::Unsure,
+        complaint: Some(format!(
+            "whether the status was written is not known, it is read again: {why}"
+        )),
+    }
+}
+
+impl From<WriteAnswer> for Answered {
+    /// Nothing to complain of.
+    fn from(answer: WriteAnswer) -> Self {
+        Self {
+            answer,
+            complaint: None,
+        }
+    }
 }
 
 /// The requests that wait for their turn at the API server: at most one of each object, which bounds it.

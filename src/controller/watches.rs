@@ -13,20 +13,18 @@ use std::{
 
 use kube::{
     Api, Client,
-    core::{ApiResource, DynamicObject},
+    core::ApiResource,
     runtime::watcher::{self, Event},
 };
 use tokio::sync::{mpsc, watch};
 
 use super::{
     grants::{GrantBook, Grants},
-    object_view,
+    raw_object::RawObject,
     watching::Watching,
 };
 use crate::{
     api::CancellationGrantSpec,
-    google::endpoint::EndpointOverrides,
-    lifecycle::ObjectView,
     telemetry::{health::Health, metrics::Metrics},
 };
 
@@ -41,7 +39,7 @@ const UNFINISHED: &str = "status.outcome=";
 #[derive(Debug)]
 pub enum Sighting {
     /// An unfinished object, new or changed.
-    Seen(Box<ObjectView>),
+    Seen(Box<RawObject>),
     /// The object with this uid is finished or gone.
     Gone(String),
     /// A full list was read: of this namespace, or of all, no other objects are unfinished.
@@ -71,12 +69,11 @@ impl Watches {
         self,
         resource: ApiResource,
         namespace: Option<String>,
-        overrides: EndpointOverrides,
         sightings: mpsc::Sender<Sighting>,
         unlisted: Arc<AtomicUsize>,
         step: &'static str,
     ) {
-        let api: Api<DynamicObject> = match &namespace {
+        let api: Api<RawObject> = match &namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
         };
@@ -94,9 +91,9 @@ impl Watches {
                 }
                 Event::InitApply(object) => {
                     listed.extend(object.metadata.uid.clone());
-                    read(object, &overrides)
+                    Some(seen(object))
                 }
-                Event::Apply(object) => read(object, &overrides),
+                Event::Apply(object) => Some(seen(object)),
                 Event::InitDone => Some(Sighting::Listed {
                     namespace: namespace.clone(),
                     uids: std::mem::take(&mut listed),
@@ -126,7 +123,7 @@ impl Watches {
         changed: watch::Sender<u64>,
         step: &'static str,
     ) {
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let api: Api<RawObject> = Api::all_with(self.client.clone(), &resource);
         let config = watcher::Config::default().timeout(WATCH_SECONDS);
         let mut watching = Watching::new(&self, api, config, "cancellationgrants", step);
         let mut known: HashMap<String, CancellationGrantSpec> = HashMap::new();
@@ -154,22 +151,18 @@ impl Watches {
     }
 }
 
-fn read(object: DynamicObject, overrides: &EndpointOverrides) -> Option<Sighting> {
-    object_view::read(object, overrides).map(|view| Sighting::Seen(Box::new(view)))
+fn seen(object: RawObject) -> Sighting {
+    Sighting::Seen(Box::new(object))
 }
 
 /// A grant that is being deleted, or cannot be read, grants nothing.
-fn apply(grants: &mut HashMap<String, CancellationGrantSpec>, object: DynamicObject) {
+fn apply(grants: &mut HashMap<String, CancellationGrantSpec>, object: RawObject) {
     let name = object.metadata.name.unwrap_or_default();
     grants.remove(&name);
     if object.metadata.deletion_timestamp.is_some() {
         return;
     }
-    match object
-        .data
-        .get("spec")
-        .map(|spec| serde_json::from_value(spec.clone()))
-    {
+    match object.spec.map(|spec| serde_json::from_str(spec.get())) {
         Some(Ok(spec)) => {
             grants.insert(name, spec);
         }

@@ -9,7 +9,6 @@ use std::{sync::Arc, time::Duration};
 use futures::{StreamExt, future::Either, stream::BoxStream};
 use kube::{
     Api,
-    core::DynamicObject,
     runtime::watcher::{self, Event, watcher},
 };
 use tokio::time::{Instant, sleep, sleep_until};
@@ -17,6 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::{
     complaint::Complaint,
     kube_error::{self, APPLY_CRDS},
+    raw_object::RawObject,
     watches::Watches,
 };
 use crate::telemetry::{health::Health, metrics::Metrics};
@@ -35,7 +35,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub(super) struct Watching {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
-    api: Api<DynamicObject>,
+    api: Api<RawObject>,
     config: watcher::Config,
     resource: &'static str,
     step: &'static str,
@@ -46,7 +46,7 @@ pub(super) struct Watching {
 }
 
 struct Current {
-    stream: BoxStream<'static, watcher::Result<Event<DynamicObject>>>,
+    stream: BoxStream<'static, watcher::Result<Event<RawObject>>>,
     until: Instant,
 }
 
@@ -54,7 +54,7 @@ impl Watching {
     /// Begins nothing yet. Until `step` of the readiness is done, it says what keeps the watch from working.
     pub fn new(
         watches: &Watches,
-        api: Api<DynamicObject>,
+        api: Api<RawObject>,
         config: watcher::Config,
         resource: &'static str,
         step: &'static str,
@@ -74,7 +74,7 @@ impl Watching {
     }
 
     /// The next event, however long it takes.
-    pub async fn next(&mut self) -> Event<DynamicObject> {
+    pub async fn next(&mut self) -> Event<RawObject> {
         loop {
             let current = self.current.get_or_insert_with(|| Current {
                 stream: watcher(self.api.clone(), self.config.clone()).boxed(),

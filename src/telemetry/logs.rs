@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::{FilterExt, filter_fn},
+    filter::{FilterExt, LevelFilter, filter_fn},
     fmt::format::JsonFields,
     layer::SubscriberExt,
     util::SubscriberInitExt,
@@ -42,7 +42,8 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), String> {
     let filter = EnvFilter::builder()
         .parse(&directives)
         .map_err(|error| format!("{name}: {directives:?} is no log filter ({error}); expected a level such as info or debug"))?;
-    let filter = filter.and(filter_fn(harmless));
+    // With a hint of its own, so that the other's is not lost: what is below it costs nothing then.
+    let filter = filter.and(filter_fn(harmless).with_max_level_hint(LevelFilter::TRACE));
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false);

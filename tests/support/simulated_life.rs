@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use kube::core::DynamicObject;
 use opcancel::{
-    controller::object_view,
+    controller::{object_view, raw_object::RawObject},
     google::{
         answer::{CancelAnswer, GetAnswer},
         endpoint::EndpointOverrides,
@@ -64,7 +63,7 @@ impl SimulatedLife {
                         Effect::Get { .. } => Some(Event::GetAnswered((self.get)())),
                         Effect::Cancel { .. } => Some(Event::CancelAnswered((self.cancel)())),
                         Effect::Write(write) => {
-                            let stored = patch_status(namespace, name, &write.patch);
+                            let stored = patch_status(namespace, name, &write.patch.value());
                             let view = Box::new(self.view(&stored));
                             Some(Event::WriteAnswered(WriteAnswer::Written(view)))
                         }
@@ -82,7 +81,7 @@ impl SimulatedLife {
     }
 
     fn view(&self, object: &Value) -> ObjectView {
-        let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
+        let object: RawObject = serde_json::from_value(object.clone()).unwrap();
         let mut view = object_view::read(object, &EndpointOverrides::default()).unwrap();
         (self.read_as)(&mut view);
         view

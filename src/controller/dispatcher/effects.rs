@@ -41,6 +41,8 @@ pub(super) struct Answer {
     pub from: From,
     pub event: Event,
     pub refused: Option<Token>,
+    /// What people should know of a write.
+    pub complaint: Option<String>,
 }
 
 impl Dispatcher {
@@ -158,7 +160,7 @@ impl Dispatcher {
                 continue;
             };
             entry.unrecorded_cancel |= cancel;
-            let span = journal::span(entry.known.object());
+            let span = journal::task_span(entry.known.object());
             let calls = self.calls.clone();
             let make = async move {
                 let answer = lanes::make(&calls, &call.address, call.what).await;
@@ -167,6 +169,7 @@ impl Dispatcher {
                     from: From::Lane(lane, owner),
                     event: answer.event,
                     refused: answer.refused,
+                    complaint: None,
                 }
             };
             self.tasks.spawn(make.instrument(span));
@@ -176,21 +179,23 @@ impl Dispatcher {
                 self.requests.done();
                 continue;
             };
-            let span = journal::span(entry.known.object());
+            let span = journal::task_span(entry.known.object());
             let writer = self.writer.clone();
             let make = async move {
                 let kind = request.write.as_ref().map(|write| write.kind);
-                let event = match request.write {
+                let (event, complaint) = match request.write {
                     Some(write) => {
-                        Event::WriteAnswered(writer.write(&request.object, &write).await)
+                        let answered = writer.write(&request.object, &write).await;
+                        (Event::WriteAnswered(answered.answer), answered.complaint)
                     }
-                    None => writer.reread(&request.object).await,
+                    None => (writer.reread(&request.object).await, None),
                 };
                 Answer {
                     id: request.id,
                     from: From::Api(kind),
                     event,
                     refused: None,
+                    complaint,
                 }
             };
             self.tasks.spawn(make.instrument(span));

@@ -1,0 +1,141 @@
+//! An object as the API server sends it, read no further than it has to be.
+//!
+//! Most of what it sends is of no use here: `metadata.managedFields` alone is larger than the rest and is skipped, and spec and
+//! status stay text until somebody needs them, which for the echo of this process's own write is never.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::{
+    Resource,
+    core::{ApiResource, DynamicResourceScope},
+};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// See the module. Which resource it is of tells the [`ApiResource`] that it is asked for with.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RawObject {
+    /// Of it, what [`Identity`] has.
+    #[serde(deserialize_with = "identity")]
+    pub metadata: ObjectMeta,
+    /// JSON.
+    pub spec: Option<Box<RawValue>>,
+    /// JSON.
+    pub status: Option<Box<RawValue>>,
+}
+
+/// The part of `metadata` that is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Identity {
+    uid: Option<String>,
+    namespace: Option<String>,
+    name: Option<String>,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+    creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<Time>,
+}
+
+fn identity<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
+    let read = Identity::deserialize(from)?;
+    Ok(ObjectMeta {
+        uid: read.uid,
+        namespace: read.namespace,
+        name: read.name,
+        resource_version: read.resource_version,
+        generation: read.generation,
+        creation_timestamp: read.creation_timestamp,
+        deletion_timestamp: read.deletion_timestamp,
+        ..ObjectMeta::default()
+    })
+}
+
+impl Resource for RawObject {
+    type DynamicType = ApiResource;
+    type Scope = DynamicResourceScope;
+
+    fn kind(resource: &ApiResource) -> Cow<'_, str> {
+        resource.kind.as_str().into()
+    }
+
+    fn group(resource: &ApiResource) -> Cow<'_, str> {
+        resource.group.as_str().into()
+    }
+
+    fn version(resource: &ApiResource) -> Cow<'_, str> {
+        resource.version.as_str().into()
+    }
+
+    fn plural(resource: &ApiResource) -> Cow<'_, str> {
+        resource.plural.as_str().into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::{WatchEvent, object::ObjectList};
+
+    use super::*;
+
+    const OBJECT: &str = r#"{"apiVersion": "opcancel.github.io/v1alpha1", "kind": "OperationCancellation",
+        "metadata": {"name": "stop", "namespace": "team", "uid": "u", "resourceVersion": "7", "generation": 2,
+            "creationTimestamp": "2026-01-02T03:04:05Z", "labels": {"a": "b"},
+            "managedFields": [{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}]},
+        "spec": {"operationName": "projects/p/operations/o"}, "status": null}"#;
+
+    fn check(object: &RawObject) {
+        let metadata = &object.metadata;
+        assert_eq!(
+            (
+                metadata.uid.as_deref(),
+                metadata.name.as_deref(),
+                metadata.namespace.as_deref(),
+                metadata.resource_version.as_deref(),
+                metadata.generation,
+                metadata.creation_timestamp.is_some(),
+                metadata.deletion_timestamp.is_some(),
+            ),
+            (
+                Some("u"),
+                Some("stop"),
+                Some("team"),
+                Some("7"),
+                Some(2),
+                true,
+                false
+            )
+        );
+        assert_eq!((&metadata.labels, &metadata.managed_fields), (&None, &None));
+        let spec = object.spec.as_ref().map(|spec| spec.get());
+        assert_eq!(
+            spec,
+            Some(r#"{"operationName": "projects/p/operations/o"}"#)
+        );
+        assert!(object.status.is_none());
+    }
+
+    #[test]
+    fn events_lists_and_answers_are_read_alike() {
+        check(&serde_json::from_str(OBJECT).unwrap());
+        let event = format!(r#"{{"type": "MODIFIED", "object": {OBJECT}}}"#);
+        let WatchEvent::Modified(object) = serde_json::from_str(&event).unwrap() else {
+            panic!("{event}");
+        };
+        check(&object);
+        let list = format!(
+            r#"{{"kind": "List", "apiVersion": "v1", "metadata": {{"resourceVersion": "9"}}, "items": [{OBJECT}]}}"#
+        );
+        let list: ObjectList<RawObject> = serde_json::from_str(&list).unwrap();
+        check(&list.items[0]);
+    }
+}
