@@ -8,14 +8,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     arguments::Arguments,
     form::{Form, fits, words},
-    permit::{MayCancel, NoLeave},
+    permit::{MayCancel, NoLeave, Said},
     plan::{Cancel, MAX_POLLS, Plan, Read, Row, Step, Subject, TokenChoice, Whose, poll_pause},
     report::{Report, RowReport, Verdict},
-    seen::Seen,
+    seen::{NameForm, Seen},
     wire::Wire,
 };
 use crate::google::{
-    answer::{ErrorKind, GetAnswer, Operation},
+    answer::{ErrorKind, Operation},
     catalogue::Target,
     operation_name::OperationName,
 };
@@ -83,7 +83,7 @@ struct Running<'a> {
     wire: &'a mut Wire,
     /// What the last GET said of an operation there, asked for as the controller would: leave to cancel it there depends
     /// on it.
-    last: HashMap<(Target, OperationName), GetAnswer>,
+    last: HashMap<(Target, OperationName), Said>,
     /// A quota is used up: others need what comes back.
     throttled: bool,
 }
@@ -144,7 +144,7 @@ impl Running<'_> {
         let (Step::Read(read) | Step::AwaitEnd(read)) = step else {
             return None;
         };
-        self.last(&read.target, operation(read)?)?.as_ref().ok()
+        self.last(&read.target, operation(read)?)?.operation()
     }
 
     async fn read(&mut self, id: &str, read: &Read) -> Seen {
@@ -159,19 +159,20 @@ impl Running<'_> {
         let as_usual = read.token == TokenChoice::Usual && read.payer.is_none();
         if let (Some(name), true) = (operation(read), as_usual) {
             let answer = observed.and_then(|seen| seen.get_answer(std::time::SystemTime::now()));
+            let about = seen.operation.as_ref().map_or(NameForm::Other, |o| o.name);
             let place = (read.target.clone(), name.clone());
-            self.last.insert(place, answer);
+            self.last.insert(place, Said::new(answer, about));
         }
         seen
     }
 
-    fn last(&self, target: &Target, name: &OperationName) -> Option<&GetAnswer> {
+    fn last(&self, target: &Target, name: &OperationName) -> Option<&Said> {
         self.last.get(&(target.clone(), name.clone()))
     }
 
     fn runs(&self, read: &Read) -> bool {
         let last = operation(read).and_then(|name| self.last(&read.target, name));
-        last.is_some_and(|answer| answer.as_ref().is_ok_and(|operation| !operation.done))
+        last.is_some_and(|said| said.done(false))
     }
 
     async fn await_end(&mut self, id: &str, read: &Read) -> Seen {
@@ -192,9 +193,7 @@ impl Running<'_> {
     fn leave(&self, cancel: &Cancel) -> Result<MayCancel, NoLeave> {
         let name = self.plan.name(cancel.whose, self.arguments);
         let last = name.and_then(|name| self.last(&cancel.target, name));
-        let done = |wanted: bool| {
-            last.is_some_and(|answer| answer.as_ref().is_ok_and(|last| last.done == wanted))
-        };
+        let done = |wanted: bool| last.is_some_and(|said| said.done(wanted));
         match cancel.whose {
             Whose::Missing => MayCancel::missing(self.arguments, &self.plan.fresh, last),
             Whose::Forbidden => match &self.plan.forbidden {

@@ -81,18 +81,18 @@ fn name_form(name: Option<&str>, asked: Option<&OperationName>) -> NameForm {
     let (Some(name), Some(asked)) = (name.and_then(|n| OperationName::parse(n).ok()), asked) else {
         return NameForm::Other;
     };
-    if name.operation() != asked.operation() {
+    let project = match (number(asked.project()), number(name.project())) {
+        _ if name.project() == asked.project() => NameForm::AsAsked,
+        (false, true) => NameForm::ProjectNumber,
+        (true, false) => NameForm::ProjectId,
+        _ => NameForm::Other,
+    };
+    if name.operation() != asked.operation() || project == NameForm::Other {
         NameForm::Other
     } else if name.location() != asked.location() {
         NameForm::ElsewhereInAnswer
-    } else if name.project() == asked.project() {
-        NameForm::AsAsked
-    } else if number(name.project()) {
-        NameForm::ProjectNumber
-    } else if number(asked.project()) {
-        NameForm::ProjectId
     } else {
-        NameForm::Other
+        project
     }
 }
 
@@ -126,6 +126,16 @@ mod tests {
             (
                 "projects/p/operations/o",
                 "projects/q/operations/o",
+                NameForm::Other,
+            ),
+            (
+                "projects/p/operations/o",
+                "projects/q/locations/global/operations/o",
+                NameForm::Other,
+            ),
+            (
+                "projects/12/operations/o",
+                "projects/13/operations/o",
                 NameForm::Other,
             ),
             (
