@@ -7,4 +7,5 @@ pub mod duration_text;
 pub mod google;
 pub mod lifecycle;
 pub mod probe;
+pub mod stop_signals;
 pub mod telemetry;

@@ -15,14 +15,13 @@ use opcancel::{
         token::FetchObserver,
     },
     lifecycle::Settings,
+    stop_signals::stop_on_signals,
     telemetry::{
         admin,
         logs::{self, LogFormat},
         metrics::Metrics,
     },
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse().check() {
@@ -139,31 +138,4 @@ async fn run(arguments: Arguments) -> Result<(), String> {
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("--ca-file {}: {error}", path.display()))
-}
-
-/// Cancelled at the first SIGTERM or SIGINT; a second one ends the process at once.
-fn stop_on_signals() -> Result<CancellationToken, String> {
-    let listen = |kind: SignalKind| {
-        signal(kind).map_err(|error| format!("signals cannot be watched: {error}"))
-    };
-    let (mut terminate, mut interrupt) = (
-        listen(SignalKind::terminate())?,
-        listen(SignalKind::interrupt())?,
-    );
-    let stop = CancellationToken::new();
-    let cancelled = stop.clone();
-    tokio::spawn(async move {
-        next(&mut terminate, &mut interrupt).await;
-        cancelled.cancel();
-        next(&mut terminate, &mut interrupt).await;
-        std::process::exit(130);
-    });
-    Ok(stop)
-}
-
-async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }

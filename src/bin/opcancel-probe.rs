@@ -20,8 +20,8 @@ use opcancel::{
         run::run,
         wire::{Identities, Wire},
     },
+    stop_signals::stop_on_signals,
 };
-use tokio_util::sync::CancellationToken;
 
 /// Wrong arguments; clap's own is the same.
 const USAGE: u8 = 2;
@@ -61,13 +61,7 @@ fn probe(arguments: Arguments) -> Result<u8, Failure> {
     runtime.block_on(async {
         let mut wire = wire(&arguments)?;
         // What was learnt about an operation that is cancelled by now must not be lost.
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                stopped.cancel();
-            }
-        });
+        let stop = stop_on_signals().map_err(cannot_run)?;
         let report = run(&arguments, &plan, &mut wire, &stop, |row| {
             if let Some(seen) = &row.seen {
                 eprintln!("{}: {}: {}", row.id, row.verdict.words(), seen.short());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::seen::{NameForm, Seen};
+use super::seen::Seen;
 use crate::google::answer::{ErrorKind, Operation};
 
 /// The form of an answer.
@@ -85,13 +85,8 @@ pub fn words(expected: Expectation) -> String {
 
 impl Form {
     fn fits(&self, seen: &Seen, before: Option<&Operation>) -> bool {
-        // Any other form of the name would mean that the answer is about something else.
-        let ours = seen
-            .operation
-            .as_ref()
-            .is_some_and(|operation| operation.name != NameForm::Other);
         let operation = match &seen.answer {
-            Some(Ok(operation)) if ours => Some(operation),
+            Some(Ok(operation)) if seen.is_about_what_was_asked() => Some(operation),
             _ => None,
         };
         match self {
@@ -162,7 +157,10 @@ impl fmt::Display for Form {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::seen::OperationSeen, *};
+    use super::{
+        super::seen::{NameForm, OperationSeen},
+        *,
+    };
     use crate::google::answer::OperationError;
 
     fn refused(http: u16, status: &str, reason: Option<&str>, permission: Option<&str>) -> Seen {

@@ -10,6 +10,7 @@
 //! `opcancel - opcancel-probe/ROW RUN`.
 
 pub mod arguments;
+pub mod end;
 pub mod form;
 pub mod fresh;
 pub mod permit;

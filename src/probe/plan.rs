@@ -1,7 +1,5 @@
 //! What will be sent: every request is known before the first leaves, and their number is bounded.
 
-use std::time::Duration;
-
 use super::{arguments::Arguments, form::Expectation, fresh::Fresh, rows};
 use crate::google::{
     catalogue::Target, endpoint::EndpointOverrides, operation_name::OperationName,
@@ -231,9 +229,4 @@ impl Read {
             .unwrap_or_default();
         format!("{request}{token}{payer}")
     }
-}
-
-/// The pause between two looks for the end.
-pub fn poll_pause(arguments: &Arguments) -> Duration {
-    (arguments.wait / MAX_POLLS).max(arguments.pace)
 }

@@ -7,18 +7,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     arguments::Arguments,
+    end::Looks,
     form::{Form, fits, words},
     permit::{MayCancel, NoLeave, Said},
-    plan::{Cancel, MAX_POLLS, Plan, Read, Row, Step, Subject, TokenChoice, Whose, poll_pause},
+    plan::{Cancel, Plan, Read, Row, Step, Subject, TokenChoice, Whose},
     report::{Report, RowReport, Verdict},
     seen::{NameForm, Seen},
     wire::Wire,
 };
-use crate::google::{
-    answer::{ErrorKind, Operation},
-    catalogue::Target,
-    operation_name::OperationName,
-};
+use crate::google::{answer::Operation, catalogue::Target, operation_name::OperationName};
 
 /// Why a row has no answer when `stop` came. Its request may have been sent: the row says how many were.
 const INTERRUPTED: &str = "interrupted";
@@ -128,7 +125,7 @@ impl Running<'_> {
                 Err(why) => return not_tried(report, why),
             },
         };
-        self.throttled = seen.status == ErrorKind::ResourceExhausted.name();
+        self.throttled = seen.is_throttled();
         report.requests = self.wire.sent() - sent;
         report.verdict = if fits(row.expected, &seen, before.as_ref()) {
             Verdict::AsExpected
@@ -176,17 +173,14 @@ impl Running<'_> {
     }
 
     async fn await_end(&mut self, id: &str, read: &Read) -> Seen {
-        let pause = poll_pause(self.arguments);
-        let until = Instant::now() + self.arguments.wait;
-        let mut seen = self.read(id, read).await;
-        for _ in 1..MAX_POLLS {
-            if !may_still_end(&seen) || Instant::now() >= until {
-                break;
+        let mut looks = Looks::new(self.arguments.wait, Instant::now());
+        loop {
+            let seen = self.read(id, read).await;
+            match looks.next(&seen, Instant::now()) {
+                Some(at) => self.wire.rest_until(at),
+                None => return seen,
             }
-            self.wire.rest(pause);
-            seen = self.read(id, read).await;
         }
-        seen
     }
 
     /// Leave for a cancel, and whether it makes sense.
@@ -213,18 +207,6 @@ impl Running<'_> {
             Ok(observed) => Seen::of_cancel(&observed),
             Err(error) => Seen::nothing(&error),
         }
-    }
-}
-
-/// Whether it runs, or an error hides it that may pass: the pause is long enough to look again.
-fn may_still_end(seen: &Seen) -> bool {
-    match &seen.answer {
-        Some(Ok(operation)) => !operation.done,
-        Some(Err(kind)) => matches!(
-            kind,
-            ErrorKind::Unavailable | ErrorKind::Internal | ErrorKind::Network | ErrorKind::Timeout
-        ),
-        None => false,
     }
 }
 

@@ -175,6 +175,17 @@ impl Seen {
         format!("{http} {}", words.join(" "))
     }
 
+    /// Whether a quota is used up, in whatever form that is told.
+    pub fn is_throttled(&self) -> bool {
+        self.http_status == Some(429) || self.status == ErrorKind::ResourceExhausted.name()
+    }
+
+    /// Whether it is an operation, and the one that was asked about.
+    pub fn is_about_what_was_asked(&self) -> bool {
+        let operation = self.operation.as_ref();
+        operation.is_some_and(|operation| operation.name != NameForm::Other)
+    }
+
     /// Whether it is a page for people.
     pub fn is_html(&self) -> bool {
         let html = |text: &String| text.starts_with("text/html");

@@ -150,9 +150,9 @@ impl Wire {
         client.observe_cancel(target, leave.name(), asking).await
     }
 
-    /// The next request leaves no sooner than this from now.
-    pub fn rest(&mut self, pause: Duration) {
-        self.free_from = self.free_from.max(Instant::now() + pause);
+    /// The next request leaves no sooner than this.
+    pub fn rest_until(&mut self, at: Instant) {
+        self.free_from = self.free_from.max(at);
     }
 
     async fn wait_for_the_turn(&mut self) {

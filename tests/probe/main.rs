@@ -2,6 +2,7 @@
 //! nothing that it was not told to.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod end;
 mod leave;
 mod mutations;
 mod relay;

@@ -1,16 +1,10 @@
 //! What is cancelled is what the flags name: over all of them, and over operations in every state.
 
-use std::{
-    collections::BTreeSet,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::collections::BTreeSet;
 
-use operations_emulator::{
-    Answer, Call, EndResult, RequestRecord, Scenario, Script, UnknownOperations,
-};
+use operations_emulator::{Answer, Call, Scenario, Script, UnknownOperations};
 
-use crate::stage::{FINISHED, FORBIDDEN, LOCATION, Probed, RUNNING, Stage, done, flags, scenario};
+use crate::stage::{FINISHED, FORBIDDEN, LOCATION, RUNNING, Stage, done, flags, scenario};
 
 /// Every combination of the flags that may lead to a cancel.
 fn combinations() -> Vec<Vec<&'static str>> {
@@ -159,80 +153,6 @@ async fn a_finished_operation_that_runs_is_left_alone() {
             .iter()
             .all(|request| request.method == "GET")
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_end_that_does_not_come_is_waited_for_no_longer_than_told() {
-    let stage = Stage::plain(scenario(done(), Script::ignores_cancel())).await;
-    let all = [
-        flag("cancel"),
-        "--output=json".to_owned(),
-        "--wait=100ms".to_owned(),
-    ];
-    let probed = stage.probe(&all).await;
-    assert_eq!(probed.with("differs"), ["end"], "{probed:?}");
-    let rows = probed.rows();
-    let end = rows.iter().find(|row| row["id"] == "end").unwrap();
-    assert!(
-        (2..=20).contains(&end["requests"].as_u64().unwrap()),
-        "{end}"
-    );
-    assert_eq!(
-        stage.emulator.count(RUNNING, Call::Cancel),
-        2,
-        "not again: it did not end"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_end_that_is_no_cancellation_is_shown() {
-    let running = Script::cancel_ends_as(EndResult::completed(), Duration::ZERO);
-    let stage = Stage::plain(scenario(done(), running)).await;
-    let probed = stage
-        .probe(&[flag("cancel"), "--output=json".to_owned()])
-        .await;
-    assert_eq!(probed.with("differs"), ["end"], "{probed:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_interruption_loses_nothing_that_was_learnt() {
-    let stage = Stage::plain(scenario(done(), Script::ignores_cancel())).await;
-    let all = [
-        flag("cancel"),
-        "--output=json".to_owned(),
-        "--wait=10m".to_owned(),
-    ];
-    let mut command = stage.command(stage.emulator.url(), &all);
-    let child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let id = child.id().to_string();
-    let waits = |requests: &[RequestRecord]| {
-        let ends = requests
-            .iter()
-            .filter_map(|request| request.request_reason.as_ref());
-        ends.filter(|reason| reason.contains("/end ")).count() == 1
-    };
-    stage
-        .emulator
-        .wait_for(waits, Duration::from_secs(20))
-        .await
-        .unwrap();
-    let killed = Command::new("kill").args(["-INT", &id]).status().unwrap();
-    assert!(killed.success());
-    let output = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
-    let probed = Probed::new(&output.await.unwrap());
-    assert_eq!(probed.code, Some(3), "{probed:?}");
-    let rows = probed.rows();
-    let row = |id: &str| rows.iter().find(|row| row["id"] == id).unwrap().clone();
-    assert_eq!(row("cancel-running")["verdict"], "as expected");
-    assert_eq!(
-        (row("end")["why"].as_str(), row("end")["requests"].as_u64()),
-        (Some("interrupted"), Some(1))
-    );
-    assert_eq!(row("cancel-ended")["requests"], 0);
 }
 
 /// One file of the probe holds the client, so one function can send a cancel, and that one wants leave.
