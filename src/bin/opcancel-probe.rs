@@ -69,7 +69,7 @@ fn probe(arguments: Arguments) -> Result<u8, Failure> {
         });
         let report = report.await.map_err(cannot_run)?;
         let shown = if arguments.redacts() {
-            let redactor = Redactor::new(&arguments, &report, &overrides);
+            let redactor = Redactor::new(&arguments, &plan, &report, &overrides);
             redactor.report(&report).map_err(cannot_run)?
         } else {
             report.clone()

@@ -132,11 +132,22 @@ impl Plan {
         self.rows.iter().map(Row::requests).sum()
     }
 
+    fn targets(&self) -> impl Iterator<Item = &Target> {
+        let steps = self.rows.iter().filter_map(|row| row.step.as_ref().ok());
+        steps.map(Step::target)
+    }
+
+    /// The endpoints that are another's than the catalogue's.
+    pub fn overridden(&self) -> impl Iterator<Item = &str> {
+        let overridden = self.targets().filter(|target| target.overridden);
+        overridden.map(|target| target.endpoint.as_str())
+    }
+
     /// The endpoints to which they are sent, each once.
     pub fn endpoints(&self) -> Vec<&str> {
-        let targets = self.rows.iter().filter_map(|row| row.step.as_ref().ok());
-        let mut endpoints: Vec<_> = targets
-            .map(|step| step.target().endpoint.as_str())
+        let mut endpoints: Vec<_> = self
+            .targets()
+            .map(|target| target.endpoint.as_str())
             .collect();
         endpoints.sort_unstable();
         endpoints.dedup();

@@ -1,15 +1,15 @@
 //! Placeholders for what a stranger need not read: projects, principals, operations, private hosts.
 
+mod words;
+
 use serde_json::Value;
 
-use super::{arguments::Arguments, report::Report};
-use crate::google::endpoint::EndpointOverrides;
+use super::{arguments::Arguments, plan::Plan, report::Report};
+use crate::google::{endpoint::EndpointOverrides, operation_name::OperationName};
+use words::{consumer, replace_word, without_numbers, without_principals, without_projects};
 
 /// Members of the report that are the probe's own words.
 const OWN_WORDS: [&str; 5] = ["id", "title", "expected", "verdict", "status"];
-
-/// So many digits in a row are taken for a project's number.
-const NUMBER_DIGITS: usize = 6;
 
 /// What is replaced, and by what.
 #[derive(Clone, Debug)]
@@ -19,25 +19,38 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// For these arguments, with what they override and who asks.
-    pub fn new(arguments: &Arguments, report: &Report, overrides: &EndpointOverrides) -> Self {
-        let operation = |name: &Option<crate::google::operation_name::OperationName>| {
-            name.as_ref().map(|name| name.operation().to_owned())
-        };
+    /// For these arguments, with what was overridden, who asked, who paid, and whom the answers named.
+    pub fn new(
+        arguments: &Arguments,
+        plan: &Plan,
+        report: &Report,
+        overrides: &EndpointOverrides,
+    ) -> Self {
+        let operation =
+            |name: &Option<OperationName>| name.as_ref().map(|name| name.operation().to_owned());
         let mut names = vec![
             (Some(arguments.project.clone()), "PROJECT"),
             (arguments.forbidden_project.clone(), "FORBIDDEN-PROJECT"),
-            (arguments.quota_project.clone(), "QUOTA-PROJECT"),
+            (report.quota_project.clone(), "QUOTA-PROJECT"),
             (operation(&arguments.finished), "FINISHED"),
             (operation(&arguments.cancel), "CANCELLED"),
             (report.principal.clone(), "PRINCIPAL"),
             (Some(report.credentials.clone()), "CREDENTIALS"),
         ];
-        for location in [None, arguments.location.as_deref()] {
-            // Only an override can lead to a host that is not Google's own.
-            let service = crate::google::catalogue::service(&arguments.service);
-            let endpoint = service.and_then(|row| overrides.endpoint(row.name, location));
-            names.push((endpoint.map(|url| without_scheme(&url)), "ENDPOINT"));
+        // Only an override can lead to a host that is not Google's own.
+        for endpoint in plan.overridden().chain(overrides.fixed_endpoints()) {
+            let place = endpoint
+                .split_once("://")
+                .map_or(endpoint, |(_, place)| place);
+            let host = match place.rsplit_once(':') {
+                Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+                _ => place,
+            };
+            names.extend([place, host].map(|name| (Some(name.to_owned()), "ENDPOINT")));
+        }
+        let seen = report.rows.iter().filter_map(|row| row.seen.as_ref());
+        for paying in seen.filter_map(|seen| seen.metadata.get("consumer")) {
+            names.push((Some(consumer(paying).to_owned()), "OTHER-PROJECT"));
         }
         let mut all: Vec<(String, &'static str)> = Vec::new();
         for (name, placeholder) in names {
@@ -83,87 +96,46 @@ impl Redactor {
             .fold(text.to_owned(), |text, (name, placeholder)| {
                 replace_word(&text, name, placeholder)
             });
-        without_numbers(&without_principals(&named))
+        without_numbers(&without_projects(&without_principals(&named)))
     }
-}
-
-fn without_scheme(url: &str) -> String {
-    url.split_once("://")
-        .map_or(url, |(_, host)| host)
-        .to_owned()
-}
-
-/// Replaces a name where it is not a part of a longer word.
-fn replace_word(text: &str, name: &str, placeholder: &str) -> String {
-    let in_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let mut replaced = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(name) {
-        let (before, found) = rest.split_at(at);
-        let after = found.get(name.len()..).unwrap_or_default();
-        let alone = !before.ends_with(in_word) && !after.starts_with(in_word);
-        replaced.push_str(before);
-        replaced.push_str(if alone { placeholder } else { name });
-        rest = after;
-    }
-    replaced + rest
-}
-
-/// Replaces e-mail addresses and `principal://` names.
-fn without_principals(text: &str) -> String {
-    let of_word = |c: char| {
-        !c.is_whitespace() && !matches!(c, '"' | '\'' | '(' | ')' | ',' | '`' | '<' | '>')
-    };
-    let mut replaced = String::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let start = rest.find(of_word).unwrap_or(rest.len());
-        let (between, word_on) = rest.split_at(start);
-        let end = word_on.find(|c| !of_word(c)).unwrap_or(word_on.len());
-        let (word, after) = word_on.split_at(end);
-        let principal =
-            word.contains('@') || word.contains("principal://") || word.contains("principalSet://");
-        replaced.push_str(between);
-        replaced.push_str(if principal { "PRINCIPAL" } else { word });
-        rest = after;
-    }
-    replaced
-}
-
-/// Replaces what may be a project's number. Digits within a word (a random name) stay.
-fn without_numbers(text: &str) -> String {
-    let of_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let mut replaced = String::new();
-    for piece in text.split_inclusive(|c| !of_word(c)) {
-        let body = piece.trim_end_matches(|c| !of_word(c));
-        let separator = piece.get(body.len()..).unwrap_or_default();
-        let number = body.len() >= NUMBER_DIGITS && body.bytes().all(|b| b.is_ascii_digit());
-        replaced.push_str(if number { "NUMBER" } else { body });
-        replaced.push_str(separator);
-    }
-    replaced
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::arguments::tests::parse, *};
+    use super::{
+        super::{arguments::tests::parse, report::RowReport, seen::Seen},
+        *,
+    };
 
     fn redactor() -> Redactor {
         let arguments = parse(&[
             "--project=ex.com:acme",
             "--forbidden-project=acme-2",
-            "--quota-project=payer",
             "--finished=projects/ex.com:acme/operations/done-1",
             "--cancel=projects/ex.com:acme/operations/run-1",
-        ]);
-        let overriding = "dialogflow=https://dialogflow.private.example:8443".parse();
-        let overrides = EndpointOverrides::new([overriding.unwrap()]);
+        ])
+        .unwrap();
+        let overrides = [
+            "dialogflow=https://dialogflow.private.example:8443",
+            "dialogflow/eu=https://[::1]:8443",
+        ];
+        let overrides = EndpointOverrides::new(overrides.map(|text| text.parse().unwrap()));
+        let refused = Seen {
+            metadata: [("consumer".to_owned(), "projects/folder".to_owned())].into(),
+            ..Seen::default()
+        };
         let report = Report {
             principal: Some("opcancel@acme-2.iam.gserviceaccount.com".to_owned()),
             credentials: "external_account file /home/bob/c.json".to_owned(),
+            quota_project: Some("payer".to_owned()),
+            rows: vec![RowReport {
+                seen: Some(refused),
+                ..RowReport::default()
+            }],
             ..Report::default()
         };
-        Redactor::new(&arguments.unwrap(), &report, &overrides)
+        let plan = Plan::new(&arguments, &overrides).unwrap();
+        Redactor::new(&arguments, &plan, &report, &overrides)
     }
 
     #[test]
@@ -199,6 +171,16 @@ mod tests {
             ("opcancel@acme-2.iam.gserviceaccount.com", "PRINCIPAL"),
             ("acme-20 payers x-acme-2", "acme-20 payers x-acme-2"),
             ("payer", "QUOTA-PROJECT"),
+            (
+                "folder pays for projects/folder, not for folders",
+                "OTHER-PROJECT pays for projects/OTHER-PROJECT, not for folders",
+            ),
+            (
+                "the certificate is not for dialogflow.private.example",
+                "the certificate is not for ENDPOINT",
+            ),
+            ("GET https://[::1]:8443/v2/x", "GET https://ENDPOINT/v2/x"),
+            ("@type, details", "@type, details"),
             ("external_account file /home/bob/c.json", "CREDENTIALS"),
             ("größer als", "größer als"),
         ] {
@@ -208,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_probes_own_words_stay() {
-        let row = super::super::report::RowReport {
+        let row = RowReport {
             id: "payer".to_owned(),
             request: Some("payer".to_owned()),
             ..Default::default()

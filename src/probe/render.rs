@@ -122,7 +122,7 @@ fn markdown(report: &Report) -> String {
 }
 
 fn head_lines(report: &Report) -> Vec<String> {
-    vec![
+    let mut lines = vec![
         format!(
             "{}, {} {}",
             report.program, report.service, report.api_version
@@ -137,7 +137,10 @@ fn head_lines(report: &Report) -> Vec<String> {
             "X-Goog-Request-Reason: opcancel - opcancel-probe/ROW {}",
             report.run
         ),
-    ]
+    ];
+    let paid = report.quota_project.as_ref();
+    lines.extend(paid.map(|project| format!("x-goog-user-project: {project}")));
+    lines
 }
 
 fn short(row: &RowReport) -> String {

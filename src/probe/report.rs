@@ -20,6 +20,8 @@ pub struct Report {
     pub credentials: String,
     /// Who asked, as far as known.
     pub principal: Option<String>,
+    /// Who paid, where no row says otherwise; none if nothing said who.
+    pub quota_project: Option<String>,
     /// This run's name in the audit log.
     pub run: String,
     /// How many requests were sent.

@@ -68,6 +68,7 @@ pub async fn run(
         endpoints: plan.endpoints().into_iter().map(str::to_owned).collect(),
         credentials: wire.credentials(),
         principal: wire.principal(),
+        quota_project: wire.quota_project().map(str::to_owned),
         run: wire.run().to_owned(),
         requests: wire.sent(),
         rows,

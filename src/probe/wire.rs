@@ -40,6 +40,7 @@ pub struct Wire {
     /// Speaks HTTP/1.1, where a missing length can be seen.
     http1: OperationsClient,
     identities: Identities,
+    quota_project: Option<String>,
     run: String,
     pace: Duration,
     free_from: Instant,
@@ -62,6 +63,7 @@ impl Wire {
             ..config.clone()
         };
         Ok(Self {
+            quota_project: config.quota_project.clone(),
             client: OperationsClient::new(config)?,
             http1: OperationsClient::new(http1)?,
             identities,
@@ -85,6 +87,11 @@ impl Wire {
     /// Google's name for who asks, as far as known.
     pub fn principal(&self) -> Option<String> {
         self.identities.usual.principal()
+    }
+
+    /// Who pays, where a read does not say otherwise (`x-goog-user-project`).
+    pub fn quota_project(&self) -> Option<&str> {
+        self.quota_project.as_deref()
     }
 
     /// Whether a token of this kind can be had: of a person's credentials none is narrower than the usual one.

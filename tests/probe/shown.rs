@@ -1,12 +1,13 @@
 //! What the report shows, in every form, and what it never shows.
 
-use operations_emulator::{Authorization, ProjectNames, scenario::AcceptedToken};
+use operations_emulator::{Authorization, ProjectNames, Script, scenario::AcceptedToken};
 use serde_json::json;
 
 use crate::{
-    relay::{Relay, refusal},
+    relay::{Relay, answer, refusal},
     stage::{
-        FINISHED, FORBIDDEN, LOCATION, PROJECT, RUNNING, Stage, as_expected, everything, flags,
+        FINISHED, FORBIDDEN, LOCATION, PROJECT, RUNNING, Stage, as_expected, done, everything,
+        flags, scenario,
     },
 };
 
@@ -116,7 +117,10 @@ async fn no_token_is_ever_shown_not_even_an_echo() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_goes_into_an_issue_names_nobody() {
-    let stage = Stage::over_tls(as_expected()).await;
+    let mut finished = done();
+    finished.metadata =
+        serde_json::from_value(json!({"type": "type.example/acme.Metadata"})).unwrap();
+    let stage = Stage::over_tls(scenario(finished, Script::default())).await;
     let probed = stage
         .probe(&[everything(), flags(&["--output=markdown"])].concat())
         .await;
@@ -144,10 +148,80 @@ async fn what_goes_into_an_issue_names_nobody() {
         probed.out
     );
     assert!(probed.out.contains(LOCATION));
+    // What is hidden is not more than that.
+    assert!(
+        probed.out.contains("members of metadata: &#64;type"),
+        "{}",
+        probed.out
+    );
     let open = stage
         .probe(&flags(&["--output=markdown", "--redact=false"]))
         .await;
     assert!(open.out.contains(PROJECT), "{}", open.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_into_an_issue_does_not_name_who_pays() {
+    const PAYER: &str = "acme-billing";
+    let mut scenario = as_expected();
+    scenario.credentials = serde_json::from_value(json!({
+        "users": [{"refreshToken": "1//0a-refresh", "principal": "somebody@example.com"}],
+    }))
+    .unwrap();
+    let stage = Stage::plain(scenario).await;
+    let file = person(&stage, PAYER);
+    // Nobody knows the payer here: each answer is a refusal of it, but the first and one that tells of two others.
+    let others = answer(
+        403,
+        "application/json",
+        &json!({"error": {
+            "code": 403, "status": "PERMISSION_DENIED",
+            "message": "Quota of acme-folder, seen from projects/acme-elsewhere/locations/eu and project 'acmequoted'.",
+            "details": [{
+                "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "TOLD", "domain": "googleapis.com",
+                "metadata": {"consumer": "projects/acme-folder"},
+            }],
+        }})
+        .to_string(),
+    );
+    let missing = refusal(404, "NOT_FOUND", "told");
+    let relay = Relay::start(stage.emulator.url(), move |number, _| match number {
+        0 => Some(missing.clone()),
+        1 => Some(others.clone()),
+        _ => None,
+    })
+    .await;
+    let probed = stage
+        .probe_at(&relay.url, &[file, "--output=markdown".to_owned()])
+        .await;
+    assert_eq!(probed.code, Some(1), "{probed:?}");
+    assert!(
+        probed
+            .out
+            .contains("\n- x-goog-user-project: QUOTA-PROJECT\n"),
+        "{}",
+        probed.out
+    );
+    assert!(probed.out.contains("USER\\_PROJECT\\_DENIED"));
+    for hidden in [PAYER, "acme-folder", "acme-elsewhere", "acmequoted"] {
+        assert!(!probed.out.contains(hidden), "{hidden}: {}", probed.out);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_into_an_issue_names_no_override_that_was_called() {
+    let stage = Stage::plain(as_expected()).await;
+    // The named operation is at another location than the rest.
+    let all = [
+        format!("--finished={FINISHED}"),
+        "--output=markdown".to_owned(),
+    ];
+    let probed = stage.probe(&all).await;
+    assert_eq!(probed.code, Some(0), "{probed:?}");
+    let (_, port) = stage.emulator.url().rsplit_once(':').unwrap();
+    for hidden in ["127.0.0.1", "localhost", port] {
+        assert!(!probed.out.contains(hidden), "{hidden}: {}", probed.out);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,14 +246,7 @@ async fn a_persons_credential_file_is_used_and_its_scopes_are_not_asked_about() 
     }))
     .unwrap();
     let stage = Stage::plain(scenario).await;
-    let file = stage.folder().join("adc.json");
-    let credentials = json!({
-        "type": "authorized_user", "client_id": "an-id", "client_secret": "GOCSPX-a-client-secret",
-        "refresh_token": "1//0a-refresh", "quota_project_id": PROJECT,
-        "token_uri": format!("{}/token", stage.emulator.credentials_url()),
-    });
-    std::fs::write(&file, credentials.to_string()).unwrap();
-    let file = format!("--credentials={}", file.display());
+    let file = person(&stage, PROJECT);
     let probed = stage
         .probe(&[everything(), vec![file, "--output=json".to_owned()]].concat())
         .await;
@@ -195,4 +262,16 @@ async fn a_persons_credential_file_is_used_and_its_scopes_are_not_asked_about() 
     for secret in ["1//0a", "GOCSPX"] {
         assert!(!format!("{probed:?}").contains(secret), "{probed:?}");
     }
+}
+
+/// The flag for a person's credentials, whose calls this project pays for.
+fn person(stage: &Stage, payer: &str) -> String {
+    let file = stage.folder().join("adc.json");
+    let credentials = json!({
+        "type": "authorized_user", "client_id": "an-id", "client_secret": "GOCSPX-a-client-secret",
+        "refresh_token": "1//0a-refresh", "quota_project_id": payer,
+        "token_uri": format!("{}/token", stage.emulator.credentials_url()),
+    });
+    std::fs::write(&file, credentials.to_string()).unwrap();
+    format!("--credentials={}", file.display())
 }
