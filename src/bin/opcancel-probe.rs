@@ -17,6 +17,7 @@ use opcancel::{
         plan::Plan,
         redact::Redactor,
         render,
+        report::UNANSWERED,
         run::run,
         wire::{Identities, Wire},
     },
@@ -25,9 +26,6 @@ use opcancel::{
 
 /// Wrong arguments; clap's own is the same.
 const USAGE: u8 = 2;
-
-/// Nothing could be learnt.
-const CANNOT_RUN: u8 = 3;
 
 /// What ends the program early: the message and the exit code.
 type Failure = (String, u8);
@@ -120,7 +118,7 @@ fn identity(arguments: &Arguments, scopes: Vec<String>) -> Result<OperatorIdenti
 }
 
 fn cannot_run(message: String) -> Failure {
-    (message, CANNOT_RUN)
+    (message, UNANSWERED)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -19,8 +19,8 @@ Without --cancel, --cancel-finished and --cancel-missing only GETs are sent. --d
 Credentials are found as the controller finds them: --credentials, GOOGLE_APPLICATION_CREDENTIALS, gcloud's \
 application-default credentials, the metadata server.
 
-Exit codes: 0 everything as expected, 1 something differs, 2 wrong arguments, 3 it could not run (no token, no connection), or was \
-interrupted; what was seen until then is printed.";
+Exit codes: 0 everything as expected, 1 something differs, 2 wrong arguments, 3 not everything could be asked (no token, no \
+connection, the API is not enabled), or it was interrupted; what was seen until then is printed.";
 
 /// Asks a real project's API what opcancel takes for granted, and prints a table: row, expected, seen, verdict
 #[derive(Clone, Debug, Parser)]

@@ -21,4 +21,5 @@ pub mod report;
 pub mod rows;
 pub mod run;
 pub mod seen;
+pub mod set_up;
 pub mod wire;

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::seen::Seen;
 
+/// Exit code of a run that could not ask everything.
+pub const UNANSWERED: u8 = 3;
+
 /// A whole run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -58,9 +61,12 @@ pub enum Verdict {
     /// The answer has one of the forms that are expected.
     #[serde(rename = "as expected")]
     AsExpected,
-    /// It has none of them, or there was none.
+    /// It has none of them.
     #[serde(rename = "differs")]
     Differs,
+    /// There was none: a matter of the network or of tokens, which says nothing about the API.
+    #[serde(rename = "no answer")]
+    NoAnswer,
     /// Nobody asked.
     #[default]
     #[serde(rename = "not tried")]
@@ -73,6 +79,7 @@ impl Verdict {
         match self {
             Self::AsExpected => "as expected",
             Self::Differs => "differs",
+            Self::NoAnswer => "no answer",
             Self::NotTried => "not tried",
         }
     }
@@ -85,17 +92,22 @@ impl Report {
         with.count()
     }
 
-    /// The exit code: 0 if nothing differs, else 1.
+    /// The exit code: 1 if something differs, else 3 if something had no answer, else 0.
     pub fn exit_code(&self) -> u8 {
-        u8::from(self.count(Verdict::Differs) > 0)
+        match (self.count(Verdict::Differs), self.count(Verdict::NoAnswer)) {
+            (0, 0) => 0,
+            (0, _) => UNANSWERED,
+            _ => 1,
+        }
     }
 
     /// The last line.
     pub fn summary(&self) -> String {
         format!(
-            "{} as expected, {} differ, {} not tried; {} requests",
+            "{} as expected, {} differ, {} without an answer, {} not tried; {} requests",
             self.count(Verdict::AsExpected),
             self.count(Verdict::Differs),
+            self.count(Verdict::NoAnswer),
             self.count(Verdict::NotTried),
             self.requests
         )

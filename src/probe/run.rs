@@ -13,6 +13,7 @@ use super::{
     plan::{Cancel, Plan, Read, Row, Step, Subject, TokenChoice, Whose},
     report::{Report, RowReport, Verdict},
     seen::{NameForm, Seen},
+    set_up,
     wire::Wire,
 };
 use crate::google::{answer::Operation, catalogue::Target, operation_name::OperationName};
@@ -24,7 +25,7 @@ const INTERRUPTED: &str = "interrupted";
 /// tried: what was learnt until then is in the report.
 ///
 /// # Errors
-/// If the very first request brings no answer: then nothing can be learnt here. What is missing, in words.
+/// If the very first request brings no answer, or one that says that nobody can ask from here: what is to be mended, in words.
 pub async fn run(
     arguments: &Arguments,
     plan: &Plan,
@@ -50,13 +51,9 @@ pub async fn run(
             },
             report = running.row(row) => report,
         };
-        let unanswered = report
-            .seen
-            .as_ref()
-            .filter(|seen| seen.http_status.is_none());
-        if let (true, Some(seen)) = (rows.is_empty(), unanswered) {
-            let message = seen.message.clone().unwrap_or_default();
-            return Err(format!("{}: {message}", seen.status));
+        let first = report.seen.as_ref().filter(|_| rows.is_empty());
+        if let Some(why) = first.and_then(|seen| set_up::wrong(seen, &arguments.service)) {
+            return Err(why);
         }
         told(&report);
         rows.push(report);
@@ -128,7 +125,9 @@ impl Running<'_> {
         };
         self.throttled = seen.is_throttled();
         report.requests = self.wire.sent() - sent;
-        report.verdict = if fits(row.expected, &seen, before.as_ref()) {
+        report.verdict = if seen.http_status.is_none() {
+            Verdict::NoAnswer
+        } else if fits(row.expected, &seen, before.as_ref()) {
             Verdict::AsExpected
         } else {
             Verdict::Differs

@@ -65,7 +65,7 @@ async fn an_answer_that_is_another_makes_its_row_differ_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_breaks_is_a_difference_of_its_row() {
+async fn a_connection_that_breaks_is_no_answer_and_no_difference() {
     let json = vec!["--output=json".to_owned()];
     let stage = Stage::plain(as_expected()).await;
     let relay = Relay::start(stage.emulator.url(), |number, _| {
@@ -73,7 +73,9 @@ async fn a_connection_that_breaks_is_a_difference_of_its_row() {
     })
     .await;
     let probed = stage.probe_at(&relay.url, &json).await;
-    assert_eq!(probed.with("differs"), ["version-v2beta1"], "{probed:?}");
+    assert_eq!(probed.with("no answer"), ["version-v2beta1"], "{probed:?}");
+    assert_eq!(probed.with("differs"), Vec::<String>::new(), "{probed:?}");
+    assert_eq!(probed.code, Some(3), "not everything could be asked");
     let row: &Value = &probed.rows()[1];
     assert_eq!(row["seen"]["status"], "NETWORK", "{row}");
     assert_eq!(row["requests"], 1, "no row is tried twice");

@@ -2,7 +2,10 @@
 
 use std::process::Command;
 
-use crate::stage::{PROJECT, Stage, as_expected, command, everything, flags, run};
+use crate::{
+    relay::{Relay, answer},
+    stage::{PROJECT, Stage, as_expected, command, everything, flags, run},
+};
 
 fn closed_port() -> String {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -138,4 +141,45 @@ async fn a_plan_sends_nothing_and_names_every_request() {
         stage.emulator.metadata_requests().is_empty(),
         "no token was fetched"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_up_that_lets_nobody_ask_is_told_and_ends_with_3() {
+    for (http, status, reason, said) in [
+        (
+            403,
+            "PERMISSION_DENIED",
+            "SERVICE_DISABLED",
+            "enable the dialogflow API in projects/123456789012",
+        ),
+        (
+            403,
+            "PERMISSION_DENIED",
+            "USER_PROJECT_DENIED",
+            "roles/serviceusage.serviceUsageConsumer",
+        ),
+        (
+            401,
+            "UNAUTHENTICATED",
+            "ACCESS_TOKEN_EXPIRED",
+            "gcloud auth application-default login",
+        ),
+    ] {
+        let refusal = serde_json::json!({"error": {
+            "code": http, "status": status, "message": "said by the server",
+            "details": [{
+                "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "googleapis.com",
+                "metadata": {"consumer": "projects/123456789012"},
+            }],
+        }});
+        let stage = Stage::plain(as_expected()).await;
+        let instead = answer(http, "application/json", &refusal.to_string());
+        let relay = Relay::start(stage.emulator.url(), move |_, _| Some(instead.clone())).await;
+        let probed = stage.probe_at(&relay.url, &everything()).await;
+        assert_eq!(probed.code, Some(3), "{reason}: {probed:?}");
+        for said in [said, reason, "said by the server"] {
+            assert!(probed.err.contains(said), "{said}: {probed:?}");
+        }
+        assert!(probed.out.is_empty(), "{probed:?}");
+    }
 }
