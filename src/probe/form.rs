@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::seen::Seen;
+use super::seen::{PageSeen, Seen};
 use crate::google::answer::{ErrorKind, Operation};
 
 /// The form of an answer.
@@ -107,7 +107,7 @@ impl Form {
                         .as_ref()
                         .is_some_and(|error| error.code == 1)
             }),
-            Self::Page => seen.page.is_some(),
+            Self::Page => seen.page.as_ref().is_some_and(PageSeen::is_list),
         }
     }
 }
@@ -226,6 +226,32 @@ mod tests {
         page.content_type = Some("text/html; charset=UTF-8".to_owned());
         assert!(fits(&[Form::Html(404)], &page, None));
         assert!(!fits(&[Form::Html(411)], &page, None));
+    }
+
+    #[test]
+    fn a_list_has_the_members_of_one() {
+        for (keys, operations, good) in [
+            (&[][..], Some(0), true),
+            (
+                &["operations", "nextPageToken", "unreachable"],
+                Some(1),
+                true,
+            ),
+            (&["operations"], None, false),
+            (&["operations", "done"], Some(0), false),
+        ] {
+            let seen = Seen {
+                status: "OK".to_owned(),
+                http_status: Some(200),
+                page: Some(PageSeen {
+                    keys: keys.iter().map(ToString::to_string).collect(),
+                    operations,
+                }),
+                ..Seen::default()
+            };
+            assert_eq!(fits(&[Form::Page], &seen, None), good, "{seen:?}");
+            assert_eq!(seen.short() == "200 a list", good, "{seen:?}");
+        }
     }
 
     #[test]

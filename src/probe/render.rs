@@ -208,7 +208,11 @@ fn details(seen: &Seen) -> Vec<String> {
     }
     if let Some(page) = &seen.page {
         add("members", page.keys.join(", "));
-        add("operations", page.operations.to_string());
+        let operations = page.operations.map(|count| count.to_string());
+        add(
+            "operations",
+            operations.unwrap_or_else(|| "no list".to_owned()),
+        );
     }
     lines
 }

@@ -1,6 +1,7 @@
 //! The rows. Each is a question that the design or the emulator answers from documents or by guessing; what they take for
 //! granted is what is expected here.
 
+mod lists;
 mod operations;
 mod rights;
 
@@ -11,16 +12,14 @@ use super::{
     plan::{Cancel, Read, Row, Step, Subject, TokenChoice, Whose},
 };
 use crate::google::{
-    answer::ErrorKind::{InvalidArgument, NotFound, Unauthenticated, Unimplemented},
+    answer::ErrorKind::{InvalidArgument, NotFound, Unauthenticated},
     catalogue::{Target, resolve},
     endpoint::EndpointOverrides,
     operation_name::OperationName,
 };
 
 const NOT_FOUND: Expectation = &[error(404, NotFound)];
-const BAD: Expectation = &[error(400, InvalidArgument)];
 const BAD_OR_NOT_FOUND: Expectation = &[error(400, InvalidArgument), error(404, NotFound)];
-const LIST: Expectation = &[Form::Page];
 
 /// A location that Google does not have.
 const NOWHERE: &str = "opcancel-nowhere1";
@@ -185,51 +184,6 @@ impl Rows<'_> {
         ] {
             let step = read.map(Step::Read).ok_or(NEEDS_LOCATION);
             self.add(id, title, BAD_OR_NOT_FOUND, step);
-        }
-        Ok(())
-    }
-
-    fn lists(&mut self, fresh: &Fresh) -> Result<(), String> {
-        const PARTIAL: Expectation = &[Form::Page, error(501, Unimplemented)];
-        let here = parent(&self.arguments.project, self.arguments.location.as_deref());
-        let everywhere = parent(&self.arguments.project, Some("-"));
-        for (id, title, expected, parent, query) in [
-            ("list", "a list", LIST, &here, "pageSize=1"),
-            (
-                "list-filter",
-                "a list of what is done",
-                LIST,
-                &here,
-                "pageSize=1&filter=done%3Dtrue",
-            ),
-            (
-                "list-bad-filter",
-                "a filter that means nothing",
-                BAD,
-                &here,
-                "filter=opcancelProbe%3D1",
-            ),
-            (
-                "list-bad-token",
-                "a page token that nobody issued",
-                BAD,
-                &here,
-                "pageToken=opcancel-probe",
-            ),
-            (
-                "list-partial",
-                "a list over all locations, some of which may be missing",
-                PARTIAL,
-                &everywhere,
-                "pageSize=1&returnPartialSuccess=true",
-            ),
-        ] {
-            let path = format!("/{}/{parent}/operations?{query}", self.version);
-            let read = Read {
-                subject: Subject::List(path),
-                ..self.get(fresh.name())?
-            };
-            self.add(id, title, expected, Ok(Step::Read(read)));
         }
         Ok(())
     }

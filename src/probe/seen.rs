@@ -64,8 +64,19 @@ pub struct Seen {
 pub struct PageSeen {
     /// The names of its members.
     pub keys: Vec<String>,
-    /// How many operations it has.
-    pub operations: usize,
+    /// How many operations it has; none if that member is no list of objects.
+    pub operations: Option<usize>,
+}
+
+/// What a list may have, by google/longrunning/operations.proto.
+const MEMBERS_OF_A_LIST: [&str; 3] = ["operations", "nextPageToken", "unreachable"];
+
+impl PageSeen {
+    /// Whether it is one: any JSON object could else pass for an empty list.
+    pub fn is_list(&self) -> bool {
+        let known = |key: &String| MEMBERS_OF_A_LIST.contains(&key.as_str());
+        self.operations.is_some() && self.keys.iter().all(known)
+    }
 }
 
 impl Seen {
@@ -100,7 +111,7 @@ impl Seen {
             Ok(()) => Self {
                 page: observed.object().map(|page| PageSeen {
                     keys: keys(observed, &page),
-                    operations: page.objects("operations").map_or(0, |list| list.len()),
+                    operations: page.objects("operations").ok().map(|list| list.len()),
                 }),
                 ..Self::ok(observed)
             },
@@ -156,8 +167,13 @@ impl Seen {
                 (true, Some(code)) => format!("{http} done, error.code {code}"),
             };
         }
-        if self.page.is_some() {
-            return format!("{http} a list");
+        if let Some(page) = &self.page {
+            let what = if page.is_list() {
+                "a list"
+            } else {
+                "JSON that is no list"
+            };
+            return format!("{http} {what}");
         }
         if self.status == "OK" {
             return format!("{http} {{}}");

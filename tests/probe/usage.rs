@@ -129,6 +129,12 @@ async fn a_plan_sends_nothing_and_names_every_request() {
             probed.out
         );
         assert_eq!(probed.out.matches("\n    ").count(), 32, "{}", probed.out);
+        // All locations are a question to no location's host.
+        assert!(
+            probed.out.contains("\nlist-partial: GET http://localhost:"),
+            "{}",
+            probed.out
+        );
     }
     let probed = stage.probe(&flags(&["--dry-run"])).await;
     assert!(
