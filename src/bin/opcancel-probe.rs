@@ -5,6 +5,7 @@ use std::{io::Write, path::Path, process::ExitCode};
 use clap::Parser;
 use opcancel::{
     google::{
+        catalogue::Service,
         client::ClientConfig,
         endpoint::EndpointOverrides,
         identity::{Environment, IdentityConfig, OperatorIdentity},
@@ -47,11 +48,18 @@ fn main() -> ExitCode {
 fn probe(arguments: Arguments) -> Result<u8, Failure> {
     let overrides = EndpointOverrides::new(arguments.endpoint_override.iter().cloned());
     let plan = Plan::new(&arguments, &overrides).map_err(cannot_run)?;
+    tls::install_provider();
     if arguments.dry_run {
-        print(&render::plan(&plan, &arguments))?;
+        let payer = match &arguments.quota_project {
+            Some(project) => Ok(Some(project.clone())),
+            // Reads at most a file; a plan can also be made where there are no credentials.
+            None => usual_identity(&arguments)
+                .map(|identity| identity.quota_project().map(str::to_owned))
+                .map_err(|(message, _)| message),
+        };
+        print(&render::plan(&plan, &arguments, payer))?;
         return Ok(0);
     }
-    tls::install_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -85,10 +93,8 @@ fn wire(arguments: &Arguments) -> Result<Wire, Failure> {
         Some(path) => tls::read_ca_file(&read(path)?).map_err(|e| (e.to_string(), USAGE))?,
         None => Vec::new(),
     };
-    let service = arguments.service_row().map_err(|e| (e, USAGE))?;
-    let scope = |scope: Option<&&str>| scope.map(ToString::to_string).into_iter().collect();
-    let usual = identity(arguments, scope(service.scopes.first()))?;
-    let narrow = identity(arguments, scope(service.scopes.last()))?;
+    let usual = usual_identity(arguments)?;
+    let narrow = identity(arguments, |service| service.scopes.last())?;
     let config = ClientConfig {
         quota_project: arguments
             .quota_project
@@ -102,7 +108,16 @@ fn wire(arguments: &Arguments) -> Result<Wire, Failure> {
         .map_err(|error| (error.to_string(), USAGE))
 }
 
-fn identity(arguments: &Arguments, scopes: Vec<String>) -> Result<OperatorIdentity, Failure> {
+/// As the controller would have it.
+fn usual_identity(arguments: &Arguments) -> Result<OperatorIdentity, Failure> {
+    identity(arguments, |service| service.scopes.first())
+}
+
+fn identity(
+    arguments: &Arguments,
+    scope: fn(&Service) -> Option<&&'static str>,
+) -> Result<OperatorIdentity, Failure> {
+    let service = arguments.service_row().map_err(|e| (e, USAGE))?;
     let mut environment = Environment::of_process();
     if let Some(file) = &arguments.credentials {
         environment.credentials_file = Some(file.clone());
@@ -110,7 +125,10 @@ fn identity(arguments: &Arguments, scopes: Vec<String>) -> Result<OperatorIdenti
     let config = IdentityConfig {
         environment,
         expect_principal: arguments.expect_principal.clone(),
-        scopes,
+        scopes: scope(service)
+            .map(ToString::to_string)
+            .into_iter()
+            .collect(),
         ..IdentityConfig::default()
     };
     OperatorIdentity::new(config, FetchObserver::default())

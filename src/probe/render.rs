@@ -17,8 +17,8 @@ pub fn report(report: &Report, output: Output) -> String {
     }
 }
 
-/// What would be sent.
-pub fn plan(plan: &Plan, arguments: &Arguments) -> String {
+/// What would be sent. `payer` is whom `x-goog-user-project` names, or why that is not known.
+pub fn plan(plan: &Plan, arguments: &Arguments, payer: Result<Option<String>, String>) -> String {
     let mut lines: Vec<String> = Vec::new();
     for row in &plan.rows {
         let what = match &row.step {
@@ -45,6 +45,15 @@ pub fn plan(plan: &Plan, arguments: &Arguments) -> String {
         arguments.pace,
         plan.endpoints().join(", ")
     ));
+    lines.push(match payer {
+        Ok(Some(project)) => {
+            format!("x-goog-user-project: {project}, but where a row says otherwise.")
+        }
+        Ok(None) => "No x-goog-user-project is sent, but where a row says so.".to_owned(),
+        Err(why) => {
+            format!("x-goog-user-project: not known, as there are no credentials here: {why}")
+        }
+    });
     lines.push(format!("It may cancel: {cancels}."));
     lines.push("Nothing was sent, and no token was fetched.".to_owned());
     lines.join("\n") + "\n"

@@ -150,6 +150,44 @@ async fn a_plan_sends_nothing_and_names_every_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_who_pays() {
+    let stage = Stage::plain(as_expected()).await;
+    let file = stage.folder().join("adc.json");
+    let credentials = serde_json::json!({
+        "type": "authorized_user", "client_id": "an-id", "client_secret": "a-secret",
+        "refresh_token": "a-token", "quota_project_id": "of-the-file",
+    });
+    std::fs::write(&file, credentials.to_string()).unwrap();
+    let of_file = format!("--credentials={}", file.display());
+    let nowhere = format!(
+        "--credentials={}",
+        stage.folder().join("none.json").display()
+    );
+    for (given, said) in [
+        (
+            vec![],
+            "\nNo x-goog-user-project is sent, but where a row says so.\n",
+        ),
+        (
+            vec![of_file.clone()],
+            "\nx-goog-user-project: of-the-file, but where a row says otherwise.\n",
+        ),
+        (
+            vec![of_file, "--quota-project=told".to_owned()],
+            "\nx-goog-user-project: told, but where a row says otherwise.\n",
+        ),
+        (
+            vec![nowhere],
+            "\nx-goog-user-project: not known, as there are no credentials here: ",
+        ),
+    ] {
+        let probed = stage.probe(&[flags(&["--dry-run"]), given].concat()).await;
+        assert_eq!(probed.code, Some(0), "{probed:?}");
+        assert!(probed.out.contains(said), "{said}: {}", probed.out);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_set_up_that_lets_nobody_ask_is_told_and_ends_with_3() {
     for (http, status, reason, said) in [
         (
