@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::{arguments::Arguments, plan::Plan, report::Report};
 use crate::google::{endpoint::EndpointOverrides, operation_name::OperationName};
-use words::{consumer, replace_word, without_numbers, without_principals, without_projects};
+use words::{
+    consumer, replace_cut, replace_word, without_numbers, without_principals, without_projects,
+};
 
 /// Members of the report that are the probe's own words.
 const OWN_WORDS: [&str; 5] = ["id", "title", "expected", "verdict", "status"];
@@ -94,7 +96,7 @@ impl Redactor {
             .names
             .iter()
             .fold(text.to_owned(), |text, (name, placeholder)| {
-                replace_word(&text, name, placeholder)
+                replace_cut(&replace_word(&text, name, placeholder), name, placeholder)
             });
         without_numbers(&without_projects(&without_principals(&named)))
     }

@@ -42,6 +42,24 @@ pub fn replace_word(text: &str, name: &str, placeholder: &str) -> String {
     replaced + rest
 }
 
+/// Fewer characters of a name tell nothing.
+const TELLING: usize = 4;
+
+/// Replaces the beginning of a name with which a text ends that was cut.
+pub fn replace_cut(text: &str, name: &str, placeholder: &str) -> String {
+    let in_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let cut = text.strip_suffix('…').and_then(|kept| {
+        let lengths = (TELLING..name.len()).rev();
+        let beginnings = lengths.filter_map(|length| name.get(..length));
+        let mut befores = beginnings.filter_map(|beginning| kept.strip_suffix(beginning));
+        befores.find(|before| !before.ends_with(in_word))
+    });
+    cut.map_or_else(
+        || text.to_owned(),
+        |before| format!("{before}{placeholder}…"),
+    )
+}
+
 /// Replaces what stands where a project stands: `projects/X`, `project 'X'`.
 pub fn without_projects(text: &str) -> String {
     let named = BEFORE_PROJECTS
@@ -161,6 +179,24 @@ mod tests {
             ("projects/", "projects/"),
         ] {
             assert_eq!(without_projects(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_cut_is_known_by_its_beginning() {
+        let name = "dialogflow.private.example:8443";
+        for (text, shown) in [
+            ("not served by dialogflow.priv…", "not served by ENDPOINT…"),
+            (
+                "https://dialogflow.private.example:844…",
+                "https://ENDPOINT…",
+            ),
+            ("dialogflow.priv", "dialogflow.priv"),
+            ("by dia…", "by dia…"),
+            ("x-dialogflow.priv…", "x-dialogflow.priv…"),
+            ("nothing of it…", "nothing of it…"),
+        ] {
+            assert_eq!(replace_cut(text, name, "ENDPOINT"), shown);
         }
     }
 
