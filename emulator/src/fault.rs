@@ -26,7 +26,7 @@ pub struct Fault {
     /// Meets only callers whose token belongs to this principal (an e-mail address, as the token's issuer knows it).
     #[serde(default)]
     pub principal: Option<String>,
-    /// `true`: the cancel takes effect all the same, only its answer is this one.
+    /// `true`: the cancel takes effect all the same, if the caller may cancel; only its answer is this one.
     #[serde(default)]
     pub applied: bool,
     /// The answer.

@@ -102,12 +102,20 @@ impl OperationsService {
         // Half of the time before the effect, half after it: a caller that gives up meets both.
         let half = own.unwrap_or(rules.latency).of(route.call) / 2;
         pause(half).await;
-        let usual = || match rules.refusal(request, &route, principal) {
-            Some(refusal) => refusal,
-            None => self.usual(&rules, &route, &name, &query),
-        };
+        let refusal = || rules.refusal(request, &route, principal);
+        let usual = || refusal().unwrap_or_else(|| self.usual(&rules, &route, &name, &query));
         let reply = match fault {
-            Some(fault) => self.fault(&rules, route.call, &name, fault, usual).await,
+            Some(fault) => {
+                // Whatever the caller is told: what it may not do has no effect.
+                if route.call != Call::List && rules.forbidden(request, &route, principal).is_none()
+                {
+                    self.store.begin(&name);
+                }
+                if fault.applied && route.call == Call::Cancel && refusal().is_none() {
+                    self.store.cancel(&name);
+                }
+                self.fault(&rules, &name, fault, usual).await
+            }
             None => usual(),
         };
         delayed(half, reply).await
@@ -116,14 +124,10 @@ impl OperationsService {
     async fn fault(
         &self,
         rules: &Rules,
-        call: Call,
         name: &str,
         fault: Fault,
         usual: impl FnOnce() -> Reply,
     ) -> Reply {
-        if fault.applied && call == Call::Cancel {
-            self.store.cancel(name);
-        }
         match fault.answer {
             FaultAnswer::Refuse(refusal) => Reply::refusal(&refusal),
             FaultAnswer::Raw(raw) => Reply::raw(&raw),

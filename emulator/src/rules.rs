@@ -61,7 +61,8 @@ impl Rules {
         self.federated_tokens == FederatedTokens::Taken || !principal.starts_with("principal://")
     }
 
-    /// The refusal of a request, in the order in which Google's layers come: consumer project, permission, host.
+    /// The refusal of a request, in the order in which Google's layers come: consumer project, permission, host. It counts
+    /// against a quota.
     pub fn refusal(
         &self,
         request: &Request<Bytes>,
@@ -73,19 +74,26 @@ impl Rules {
             .get("x-goog-user-project")
             .map(HeaderValue::as_bytes)
             .map(String::from_utf8_lossy);
-        let resource = &route.operation;
         self.consumers
             .refusal(route.call, principal, named.as_deref())
-            .or_else(|| {
-                let permissions = self.permissions.as_ref()?;
-                let known = self.known(resource);
-                let fine = allowed(permissions, principal, route.call, &known);
-                (!fine).then(|| denied(route.call, resource))
-            })
-            .or_else(|| {
-                let message = wrong_host(&self.endpoints, host(request), resource)?;
-                Some(Reply::error(RpcCode::InvalidArgument, &message, &[]))
-            })
+            .or_else(|| self.forbidden(request, route, principal))
+    }
+
+    /// The part of it that counts nothing: permission and host.
+    pub fn forbidden(
+        &self,
+        request: &Request<Bytes>,
+        route: &Route,
+        principal: &str,
+    ) -> Option<Reply> {
+        let resource = &route.operation;
+        if let Some(permissions) = &self.permissions
+            && !allowed(permissions, principal, route.call, &self.known(resource))
+        {
+            return Some(denied(route.call, resource));
+        }
+        let message = wrong_host(&self.endpoints, host(request), resource)?;
+        Some(Reply::error(RpcCode::InvalidArgument, &message, &[]))
     }
 
     /// The name under which an operation or parent is kept.

@@ -15,7 +15,7 @@ use crate::{
 /// The fate of one operation. The default never ends by itself and is cancelled the moment it is asked to.
 ///
 /// All times count from the operation's creation: when the scenario was loaded, the script was set, or, for a template,
-/// the name was first asked for.
+/// somebody who may first asked for the name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Script {

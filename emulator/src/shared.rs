@@ -28,7 +28,9 @@ pub enum ChangeError {
     #[error("{}", .0.complaint())]
     Wrong(#[from] ScenarioError),
     /// No operation of this name has been created.
-    #[error("there is no operation {0:?}; it must be in the scenario, set, or asked for once")]
+    #[error(
+        "there is no operation {0:?}; it must be in the scenario, set, or asked for once by somebody who may"
+    )]
     NoOperation(String),
     /// The operation is absent already, so it cannot vanish.
     #[error("the operation {0:?} is absent already")]

@@ -1,14 +1,12 @@
 //! All operations by name, with the clock that their ages are read from.
 
+mod entries;
 mod overview;
 
+use entries::Entries;
 pub use overview::{Order, Overview, Selection};
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -17,36 +15,18 @@ use crate::{
     call::Call,
     fault::Fault,
     listing::ListRequest,
-    operation::{CancelVerdict, Operation, Phase},
+    operation::{CancelVerdict, Phase},
     operation_json::operation_json,
     operation_view::OperationView,
-    scenario::{Scenario, UnknownOperations},
+    scenario::Scenario,
     script::{EndResult, Script},
 };
 
 /// All operations, templates and faults of the endpoint.
 #[derive(Debug)]
 pub struct Store {
-    inner: Mutex<Inner>,
+    inner: Mutex<Entries>,
     changed: watch::Sender<()>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    operations: HashMap<String, Entry>,
-    templates: Vec<(String, Script)>,
-    unknown: UnknownOperations,
-    faults: Vec<Fault>,
-    gets: u64,
-    cancels: u64,
-    lists: u64,
-}
-
-#[derive(Debug)]
-struct Entry {
-    created: Instant,
-    last_asked: Option<Timestamp>,
-    operation: Operation,
 }
 
 /// What one request met, decided at its arrival.
@@ -61,25 +41,14 @@ pub struct Arrival {
 impl Store {
     /// The operations of a scenario, all created now.
     pub fn new(scenario: &Scenario) -> Self {
-        let mut inner = Inner {
-            operations: HashMap::new(),
-            templates: Vec::new(),
-            unknown: scenario.unknown_operations.clone(),
-            faults: scenario.faults.clone(),
-            gets: 0,
-            cancels: 0,
-            lists: 0,
-        };
-        for (name, script) in &scenario.operations {
-            inner.set(name, script.clone());
-        }
         Self {
-            inner: Mutex::new(inner),
+            inner: Mutex::new(Entries::new(scenario)),
             changed: watch::Sender::new(()),
         }
     }
 
-    /// Counts a request and says what it meets.
+    /// Counts a request and says what it meets. It makes no operation of a template yet: that is for a caller who may ask,
+    /// with [`Store::begin`], [`Store::get`] or [`Store::cancel`].
     pub fn arrive(&self, name: &str, call: Call, principal: &str) -> Arrival {
         let mut inner = self.lock();
         let nth_of_all = inner.count(call);
@@ -92,7 +61,7 @@ impl Store {
         let entry = if call == Call::List {
             None
         } else {
-            inner.entry(name)
+            inner.asked(name)
         };
         let Some(entry) = entry else {
             return Arrival {
@@ -107,6 +76,11 @@ impl Store {
             fault,
             latency: entry.operation.script().latency,
         }
+    }
+
+    /// Makes the operation of this name, if there is none yet and a template for it.
+    pub fn begin(&self, name: &str) {
+        self.lock().entry(name);
     }
 
     /// The answer to a GET, with this name in it; `None` for NOT_FOUND.
@@ -182,7 +156,7 @@ impl Store {
         let Some(entry) = inner.entry(name) else {
             return CancelVerdict::Absent;
         };
-        let age = entry.created.elapsed();
+        let age = entry.age();
         entry.operation.cancel(age)
     }
 
@@ -196,7 +170,7 @@ impl Store {
     pub fn finish(&self, name: &str, result: EndResult) -> Option<bool> {
         let mut inner = self.lock();
         let entry = inner.operations.get_mut(name)?;
-        let age = entry.created.elapsed();
+        let age = entry.age();
         let finished = entry.operation.finish(age, result);
         drop(inner);
         self.changed.send_replace(());
@@ -208,7 +182,7 @@ impl Store {
     pub fn vanish(&self, name: &str) -> Option<bool> {
         let mut inner = self.lock();
         let entry = inner.operations.get_mut(name)?;
-        let age = entry.created.elapsed();
+        let age = entry.age();
         let vanished = entry.operation.vanish(age);
         drop(inner);
         self.changed.send_replace(());
@@ -217,22 +191,14 @@ impl Store {
 
     /// Removes an operation or a template; whether there was one.
     pub fn remove(&self, name: &str) -> bool {
-        let mut inner = self.lock();
-        let before = inner.templates.len();
-        if let Some(prefix) = name.strip_suffix('*') {
-            inner.templates.retain(|(template, _)| template != prefix);
-        }
-        let removed = inner.operations.remove(name).is_some() || inner.templates.len() < before;
-        drop(inner);
+        let removed = self.lock().remove(name);
         self.changed.send_replace(());
         removed
     }
 
     /// Replaces the faults of the endpoint and counts their requests from 1 again.
     pub fn set_faults(&self, faults: Vec<Fault>) {
-        let mut inner = self.lock();
-        inner.faults = faults;
-        (inner.gets, inner.cancels, inner.lists) = (0, 0, 0);
+        self.lock().set_faults(faults);
     }
 
     /// All operations that exist by now, by name.
@@ -252,67 +218,7 @@ impl Store {
         self.changed.subscribe()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Inner {
-    fn set(&mut self, name: &str, script: Script) {
-        if let Some(prefix) = name.strip_suffix('*') {
-            self.templates.retain(|(template, _)| template != prefix);
-            self.templates.push((prefix.to_owned(), script));
-            // The longest prefix says most about a name.
-            self.templates
-                .sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        } else {
-            self.operations.insert(name.to_owned(), Entry::new(script));
-        }
-    }
-
-    fn count(&mut self, call: Call) -> u64 {
-        let counter = match call {
-            Call::Get => &mut self.gets,
-            Call::Cancel => &mut self.cancels,
-            Call::List => &mut self.lists,
-        };
-        *counter += 1;
-        *counter
-    }
-
-    /// The operation of this name, made from a template if there is none yet.
-    fn entry(&mut self, name: &str) -> Option<&mut Entry> {
-        if !self.operations.contains_key(name) {
-            let template = self
-                .templates
-                .iter()
-                .find(|(prefix, _)| name.starts_with(prefix.as_str()));
-            let script = match (template, &self.unknown) {
-                (Some((_, script)), _) => script.clone(),
-                (None, UnknownOperations::Script(script)) => (**script).clone(),
-                (None, UnknownOperations::NotFound) => return None,
-            };
-            self.operations.insert(name.to_owned(), Entry::new(script));
-        }
-        self.operations.get_mut(name)
-    }
-}
-
-impl Entry {
-    fn new(script: Script) -> Self {
-        Self {
-            created: Instant::now(),
-            last_asked: None,
-            operation: Operation::new(script),
-        }
-    }
-
-    fn phase(&mut self) -> Phase {
-        self.operation.phase(self.created.elapsed())
-    }
-
-    fn view(&mut self, name: &str) -> OperationView {
-        let phase = self.phase();
-        OperationView::new(name, &self.operation, &phase, self.last_asked)
     }
 }
