@@ -75,11 +75,15 @@ pub struct Truncated {
     pub after: u64,
 }
 
+/// Most objects that may stand in one another.
+pub(crate) const DEEPEST: usize = 1_000_000;
+
 /// How deep a body is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Deep {
-    /// How many objects stand in one another.
+    /// How many objects stand in one another; at most a million, which are six megabytes.
+    #[schemars(range(max = DEEPEST))]
     pub depth: usize,
 }
 

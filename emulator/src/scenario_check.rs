@@ -9,11 +9,11 @@ use crate::{
     connection_fault::ConnectionFault,
     consumers::Consumer,
     fault::{Fault, FaultCall},
-    fault_answer::{FaultAnswer, RawAnswer},
+    fault_answer::{DEEPEST, FaultAnswer, RawAnswer},
     permissions::Permission,
     rpc_code::RpcCode,
     scenario::{Scenario, ScenarioError, UnknownOperations},
-    script::{CancelEffect, EndResult, Script},
+    script::{CancelEffect, EndResult, MOST_PADDING, Script},
 };
 
 /// `Ok` for no complaints.
@@ -166,6 +166,14 @@ fn script(field: &str, script: &Script) -> Vec<String> {
             "{field}.vanishes: says no moment; expected after, afterCancel or afterEnd"
         ));
     }
+    if let Some(metadata) = &script.metadata
+        && metadata.padding > MOST_PADDING
+    {
+        let bytes = metadata.padding;
+        complaints.push(format!(
+            "{field}.metadata.padding: {bytes} bytes; expected at most {MOST_PADDING}. For a larger answer: raw with bodyBytes"
+        ));
+    }
     if let Some(ending) = &script.ends {
         complaints.extend(result(&format!("{field}.ends.result"), &ending.result));
     }
@@ -250,6 +258,12 @@ fn fault(field: &str, fault: &Fault) -> Vec<String> {
         FaultAnswer::Drip(drip) if drip.bytes == 0 => {
             complaints.push(format!(
                 "{field}.answer.drip.bytes: 0 never ends; expected 1 or more"
+            ));
+        }
+        FaultAnswer::Deep(deep) if deep.depth > DEEPEST => {
+            complaints.push(format!(
+                "{field}.answer.deep.depth: {}; expected at most {DEEPEST}",
+                deep.depth
             ));
         }
         FaultAnswer::Close

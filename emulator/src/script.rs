@@ -195,6 +195,9 @@ pub struct Vanishing {
     pub after_end: Option<Duration>,
 }
 
+/// Most bytes that [`MetadataScript::padding`] may add.
+pub(crate) const MOST_PADDING: usize = 16 * 1024 * 1024;
+
 /// `Operation.metadata`: an Any with a state that follows the operation's life.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -208,7 +211,9 @@ pub struct MetadataScript {
     pub states: StateNames,
     /// Further fields, as they are.
     pub fields: Map<String, Value>,
-    /// So many more bytes, as text in a field `padding`.
+    /// So many more bytes, as text in a field `padding`; at most 16 MiB, since every answer and every list has them in
+    /// memory.
+    #[schemars(range(max = MOST_PADDING))]
     pub padding: usize,
 }
 

@@ -172,6 +172,14 @@ fn what_is_wrong_is_named() {
             ["contentLength", "(3)"],
         ),
         (script("{faults: [{on: get}]}"), ["answer", "missing"]),
+        (
+            script("{metadata: {padding: 999999999999999}}"),
+            ["o\"].metadata.padding", "16777216"],
+        ),
+        (
+            script("{faults: [{answer: {deep: {depth: 999999999999999}}}]}"),
+            ["o\"].faults[0].answer.deep.depth", "1000000"],
+        ),
     ] {
         let message = Scenario::parse(&text).expect_err(&text).to_string();
         for part in wanted {
