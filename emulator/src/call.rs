@@ -47,21 +47,18 @@ pub fn route(method: &Method, path: &str) -> Option<Route> {
         },
         None => return None,
     };
-    if let (&Method::GET, None, Some(parent)) = (method, verb, name.strip_suffix("/operations")) {
-        return Some(Route {
-            version: version.to_owned(),
-            operation: parent_name(parent)?,
-            call: Call::List,
-        });
-    }
-    let call = match (method, verb) {
-        (&Method::GET, None) => Call::Get,
-        (&Method::POST, Some("cancel")) => Call::Cancel,
+    let (call, operation) = match (method, verb) {
+        // An operation's own id may be `operations`: the two bindings differ in the number of segments.
+        (&Method::GET, None) => match name.strip_suffix("/operations").and_then(parent_name) {
+            Some(parent) => (Call::List, parent),
+            None => (Call::Get, operation_name(name)?),
+        },
+        (&Method::POST, Some("cancel")) => (Call::Cancel, operation_name(name)?),
         _ => return None,
     };
     Some(Route {
         version: version.to_owned(),
-        operation: operation_name(name)?,
+        operation,
         call,
     })
 }
@@ -111,6 +108,8 @@ pub fn host<B>(request: &Request<B>) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
     use super::*;
 
     #[test]
@@ -141,6 +140,40 @@ mod tests {
         ] {
             let got = route(&Method::GET, &format!("/v3/{parent}/operations")).expect(parent);
             assert_eq!((got.operation.as_str(), got.call), (parent, Call::List));
+        }
+    }
+
+    #[test]
+    fn every_name_that_a_scenario_may_have_can_be_asked_for() {
+        // As google/api/http.proto has it: all but these stand encoded.
+        const PLAIN: AsciiSet = NON_ALPHANUMERIC
+            .remove(b'-')
+            .remove(b'_')
+            .remove(b'.')
+            .remove(b'~');
+        for name in [
+            "projects/p/operations/o",
+            "projects/p/operations/operations",
+            "projects/p/locations/l/operations/operations",
+            "projects/operations/operations/operations",
+            "projects/p/locations/operations/operations/o",
+            "projects/p/operations/x:cancel",
+            "projects/a:b/operations/\u{e4} ?#&+",
+        ] {
+            let wrong = crate::scenario_check::operation(name, &crate::Script::default());
+            assert!(wrong.is_empty(), "{wrong:?}");
+            let segments = name
+                .split('/')
+                .map(|segment| utf8_percent_encode(segment, &PLAIN).to_string());
+            let encoded = segments.collect::<Vec<_>>().join("/");
+            for (method, verb, call) in [
+                (Method::GET, "", Call::Get),
+                (Method::POST, ":cancel", Call::Cancel),
+            ] {
+                let got = route(&method, &format!("/v2/{encoded}{verb}"));
+                let got = got.map(|route| (route.operation, route.call));
+                assert_eq!(got, Some((name.to_owned(), call)), "{encoded}{verb}");
+            }
         }
     }
 
