@@ -4,17 +4,25 @@ use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{Query, State},
+    extract::{DefaultBodyLimit, State},
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{get, post, put},
 };
+use http::{StatusCode, header};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin_guard::{AdminGuard, guard},
+    admin_refusal::{Asked, BODY_LIMIT, Given, not_so, nothing_here, refusal},
     connection_fault::ConnectionFault,
     consumers::Consumer,
     duration_text,
@@ -22,9 +30,10 @@ use crate::{
     page,
     permissions::Permission,
     record::{RequestRecord, Surface},
-    scenario::parse_yaml,
+    scenario::{ScenarioError, parse_yaml},
     script::{EndResult, Script},
     shared::{ChangeError, Shared},
+    transport,
 };
 
 /// Longest time that a request may wait for others.
@@ -33,7 +42,29 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Serves the admin API until the emulator stops.
 pub(crate) async fn serve(listener: TcpListener, admin_guard: AdminGuard, shared: Shared) {
     let stop = shared.stop.clone();
-    let router = Router::new()
+    let service = TowerToHyperService::new(router(admin_guard, shared));
+    let until = stop.clone();
+    transport::accept(listener, until, |stream| {
+        connection(stream, service.clone(), stop.clone())
+    })
+    .await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    service: TowerToHyperService<Router>,
+    stop: CancellationToken,
+) {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().header_read_timeout(None);
+    let connection = server.serve_connection(TokioIo::new(stream), service);
+    if let Some(Err(error)) = transport::until_stopped(connection, stop).await {
+        tracing::debug!(%error, "a connection to the admin address ended");
+    }
+}
+
+fn router(admin_guard: AdminGuard, shared: Shared) -> Router {
+    Router::new()
         .route("/admin/requests", get(requests).delete(clear_requests))
         .route(
             "/admin/operations",
@@ -49,17 +80,15 @@ pub(crate) async fn serve(listener: TcpListener, admin_guard: AdminGuard, shared
         .route("/admin/connections", put(set_connection_faults))
         .route("/admin/tokens", get(tokens))
         .route("/admin/tokens/revoke", post(revoke_tokens))
+        .route("/admin/authority", get(authority))
         .merge(page::routes())
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(not_so)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn_with_state(admin_guard, guard))
         // Asked by whoever watches over the process, under whatever name.
         .route("/healthz", get(|| async { "ok\n" }))
-        .with_state(shared);
-    let served = axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await;
-    if let Err(error) = served {
-        tracing::warn!(%error, "the admin API ended");
-    }
+        .with_state(shared)
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,7 +114,7 @@ enum SurfaceName {
     Credentials,
 }
 
-async fn requests(State(shared): State<Shared>, Query(query): Query<RequestsQuery>) -> Json<Value> {
+async fn requests(State(shared): State<Shared>, Asked(query): Asked<RequestsQuery>) -> Json<Value> {
     let record = match query.surface.map_or(Surface::Operations, Surface::from) {
         Surface::Operations => &shared.requests,
         Surface::Metadata => &shared.metadata_requests,
@@ -145,7 +174,10 @@ struct SetOperation {
     script: Script,
 }
 
-async fn set_operation(State(shared): State<Shared>, body: String) -> Result<Json<Value>, Refused> {
+async fn set_operation(
+    State(shared): State<Shared>,
+    Given(body): Given,
+) -> Result<Json<Value>, Refused> {
     let SetOperation { name, script } = read(&body)?;
     shared.set_operation(&name, script)?;
     Ok(Json(json!({})))
@@ -159,7 +191,7 @@ struct Named {
 
 async fn remove_operation(
     State(shared): State<Shared>,
-    Query(Named { name }): Query<Named>,
+    Asked(Named { name }): Asked<Named>,
 ) -> Result<Json<Value>, Refused> {
     if shared.store.remove(&name) {
         Ok(Json(json!({})))
@@ -177,7 +209,7 @@ struct Finish {
 
 async fn finish_operation(
     State(shared): State<Shared>,
-    body: String,
+    Given(body): Given,
 ) -> Result<Json<Value>, Refused> {
     let Finish { name, result } = read(&body)?;
     shared.finish_operation(&name, result)?;
@@ -186,7 +218,7 @@ async fn finish_operation(
 
 async fn vanish_operation(
     State(shared): State<Shared>,
-    body: String,
+    Given(body): Given,
 ) -> Result<Json<Value>, Refused> {
     let Named { name } = read(&body)?;
     shared.vanish_operation(&name)?;
@@ -195,14 +227,17 @@ async fn vanish_operation(
 
 async fn set_permissions(
     State(shared): State<Shared>,
-    body: String,
+    Given(body): Given,
 ) -> Result<Json<Value>, Refused> {
     let permissions: Option<Vec<Permission>> = read(&body)?;
     shared.set_permissions(permissions)?;
     Ok(Json(json!({})))
 }
 
-async fn set_consumers(State(shared): State<Shared>, body: String) -> Result<Json<Value>, Refused> {
+async fn set_consumers(
+    State(shared): State<Shared>,
+    Given(body): Given,
+) -> Result<Json<Value>, Refused> {
     let consumers: BTreeMap<String, Consumer> = read(&body)?;
     shared.set_consumers(consumers)?;
     Ok(Json(json!({})))
@@ -210,18 +245,24 @@ async fn set_consumers(State(shared): State<Shared>, body: String) -> Result<Jso
 
 async fn set_federated_tokens(
     State(shared): State<Shared>,
-    body: String,
+    Given(body): Given,
 ) -> Result<Json<Value>, Refused> {
     shared.set_federated_tokens(read(&body)?);
     Ok(Json(json!({})))
 }
 
-async fn set_latency(State(shared): State<Shared>, body: String) -> Result<Json<Value>, Refused> {
+async fn set_latency(
+    State(shared): State<Shared>,
+    Given(body): Given,
+) -> Result<Json<Value>, Refused> {
     shared.set_latency(read(&body)?);
     Ok(Json(json!({})))
 }
 
-async fn set_faults(State(shared): State<Shared>, body: String) -> Result<Json<Value>, Refused> {
+async fn set_faults(
+    State(shared): State<Shared>,
+    Given(body): Given,
+) -> Result<Json<Value>, Refused> {
     let faults: Vec<Fault> = read(&body)?;
     shared.set_faults(faults)?;
     Ok(Json(json!({})))
@@ -229,7 +270,7 @@ async fn set_faults(State(shared): State<Shared>, body: String) -> Result<Json<V
 
 async fn set_connection_faults(
     State(shared): State<Shared>,
-    body: String,
+    Given(body): Given,
 ) -> Result<Json<Value>, Refused> {
     let faults: Vec<ConnectionFault> = read(&body)?;
     shared.set_connection_faults(faults)?;
@@ -245,9 +286,22 @@ async fn revoke_tokens(State(shared): State<Shared>) -> Json<Value> {
     Json(json!({}))
 }
 
+/// The certificate of the emulator's authority, for those who cannot reach its file: PEM.
+async fn authority(State(shared): State<Shared>) -> Response {
+    match shared.authority {
+        Some(pem) => ([(header::CONTENT_TYPE, "application/x-pem-file")], pem).into_response(),
+        None => {
+            let why = "the emulator speaks no TLS; it does with --tls";
+            refusal("/admin/authority", StatusCode::NOT_FOUND, why)
+        }
+    }
+}
+
 /// JSON or YAML: the same reader as for scenarios, whose errors name the line and the field.
-fn read<T: DeserializeOwned>(body: &str) -> Result<T, ChangeError> {
-    Ok(parse_yaml(body)?)
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ChangeError> {
+    let text = std::str::from_utf8(body)
+        .map_err(|error| ScenarioError::Shape(format!("it is not UTF-8: {error}")))?;
+    Ok(parse_yaml(text)?)
 }
 
 /// A change that was refused, as JSON with a sentence in `error`.
@@ -261,7 +315,6 @@ impl From<ChangeError> for Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let body = Json(json!({"error": self.0.to_string()}));
-        (self.0.http_status(), body).into_response()
+        refusal("/admin/", self.0.http_status(), &self.0.to_string())
     }
 }

@@ -5,15 +5,15 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::{
-    Json,
     extract::{Request, State},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts, uri::Authority,
 };
-use serde_json::json;
+
+use crate::admin_refusal::refusal;
 
 /// Which names and addresses the admin address answers to.
 #[derive(Clone, Debug)]
@@ -36,13 +36,18 @@ pub(crate) async fn guard(
     let mut response = match guard.refusal(&parts) {
         Some((status, why)) => {
             tracing::warn!(%status, method = %parts.method, path = parts.uri.path(), why, "refused on the admin address");
-            if parts.uri.path().starts_with("/admin/") {
-                (status, Json(json!({"error": why}))).into_response()
-            } else {
-                (status, format!("{why}\n")).into_response()
-            }
+            refusal(parts.uri.path(), status, &why)
         }
-        None => next.run(Request::from_parts(parts, body)).await,
+        None => {
+            let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+            let response = next.run(Request::from_parts(parts, body)).await;
+            // Who reads the log wants to know why the world changed; looking at it is not told, the page does it all the time.
+            if !method.is_safe() {
+                let status = response.status().as_u16();
+                tracing::info!(%method, path, status, "asked for by the admin address");
+            }
+            response
+        }
     };
     let headers = response.headers_mut();
     headers.insert(

@@ -11,7 +11,7 @@ use crate::{
     credentials::Credentials,
     form::{Form, oauth_error},
     iam_credentials, oauth,
-    record::{Pending, Record},
+    record::Record,
     reply::Reply,
     sts,
     tokens::Tokens,
@@ -34,15 +34,14 @@ pub struct CredentialServices {
 }
 
 impl Handler for Arc<CredentialServices> {
-    async fn handle(&self, request: Request<Bytes>) -> Reply {
+    async fn handle(&self, request: Request<Bytes>, refused: Option<Reply>) -> Reply {
         let authorization = request.headers().get(header::AUTHORIZATION);
         let shown = self
             .tokens
             .check(authorization.map(HeaderValue::as_bytes))
             .shown();
-        let sequence = self.record.arrived(&request, None, shown);
-        let pending = Pending::new(&self.record, sequence);
-        let reply = self.answer(&request);
+        let pending = self.record.arrived(&request, None, shown);
+        let reply = refused.unwrap_or_else(|| self.answer(&request));
         pending.answered(reply.status());
         reply
     }

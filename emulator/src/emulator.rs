@@ -79,6 +79,7 @@ impl Emulator {
             connections: Arc::new(ConnectionFaults::new(scenario.connections.clone())),
             rules: Arc::new(LiveRules::new(Rules::new(&scenario))),
             timeline,
+            authority: tls.as_deref().map(|tls| tls.authority_pem().to_owned()),
             stop: CancellationToken::new(),
         };
         let service = OperationsService {

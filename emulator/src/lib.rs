@@ -32,6 +32,7 @@ pub mod tokens;
 
 mod admin;
 mod admin_guard;
+mod admin_refusal;
 mod config;
 mod credential_services;
 mod emulator;

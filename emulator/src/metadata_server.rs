@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     call,
-    record::{Authorization, Pending, Record},
+    record::{Authorization, Record},
     reply::Reply,
     scenario::Identity,
     tokens::Tokens,
@@ -47,14 +47,14 @@ pub struct MetadataServer {
 }
 
 impl Handler for Arc<MetadataServer> {
-    async fn handle(&self, request: Request<Bytes>) -> Reply {
+    async fn handle(&self, request: Request<Bytes>, refused: Option<Reply>) -> Reply {
         let authorization = match request.headers().contains_key(header::AUTHORIZATION) {
             true => Authorization::Unknown,
             false => Authorization::Absent,
         };
-        let sequence = self.record.arrived(&request, None, authorization);
-        let pending = Pending::new(&self.record, sequence);
-        let reply = self.answer(&request).with_header(FLAVOR, GOOGLE);
+        let pending = self.record.arrived(&request, None, authorization);
+        let reply = refused.unwrap_or_else(|| self.answer(&request));
+        let reply = reply.with_header(FLAVOR, GOOGLE);
         pending.answered(reply.status());
         reply
     }

@@ -18,7 +18,7 @@ use crate::{
     fault_answer::FaultAnswer,
     operation::CancelVerdict,
     query::Query,
-    record::{Pending, Record},
+    record::Record,
     reply::{Abort, Reply},
     rpc_code::RpcCode,
     rules::{LiveRules, Rules},
@@ -44,7 +44,7 @@ pub struct OperationsService {
 }
 
 impl Handler for OperationsService {
-    async fn handle(&self, request: Request<Bytes>) -> Reply {
+    async fn handle(&self, request: Request<Bytes>, refused: Option<Reply>) -> Reply {
         let route = route(request.method(), request.uri().path());
         let authorization = request.headers().get(header::AUTHORIZATION);
         let token = match self.tokens.check(authorization.map(HeaderValue::as_bytes)) {
@@ -55,9 +55,11 @@ impl Handler for OperationsService {
             known => known,
         };
         let shown = token.shown();
-        let sequence = self.record.arrived(&request, route.as_ref(), shown);
-        let pending = Pending::new(&self.record, sequence);
-        let reply = self.answer(&request, route, token).await;
+        let pending = self.record.arrived(&request, route.as_ref(), shown);
+        let reply = match refused {
+            Some(refused) => refused,
+            None => self.answer(&request, route, token).await,
+        };
         pending.answered(reply.status());
         reply
     }

@@ -13,16 +13,16 @@ use std::{
 
 use axum::{
     Router,
-    extract::{Query, State},
+    extract::State,
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
 use self::html::answer;
 use crate::{
+    admin_refusal::{Asked, Given},
     form::Form,
     record::RequestRecord,
     rpc_code::RpcCode,
@@ -95,8 +95,8 @@ struct Named {
 
 async fn index(
     State(shared): State<Shared>,
-    Query(selection): Query<Selection>,
-    Query(said): Query<Said>,
+    Asked(selection): Asked<Selection>,
+    Asked(said): Asked<Said>,
 ) -> Response {
     let part = list::live(&shared, &selection);
     let contents = list::contents(&selection, &part, &tag(&part));
@@ -111,8 +111,8 @@ async fn index(
 
 async fn operation(
     State(shared): State<Shared>,
-    Query(Named { name }): Query<Named>,
-    Query(said): Query<Said>,
+    Asked(Named { name }): Asked<Named>,
+    Asked(said): Asked<Said>,
 ) -> Response {
     let Some(part) = one::live(&shared, &name) else {
         let error = ChangeError::NoOperation(name);
@@ -130,7 +130,7 @@ async fn operation(
 
 async fn live_index(
     State(shared): State<Shared>,
-    Query(selection): Query<Selection>,
+    Asked(selection): Asked<Selection>,
     headers: HeaderMap,
 ) -> Response {
     changed(&shared, &headers, || list::live(&shared, &selection)).await
@@ -138,7 +138,7 @@ async fn live_index(
 
 async fn live_operation(
     State(shared): State<Shared>,
-    Query(Named { name }): Query<Named>,
+    Asked(Named { name }): Asked<Named>,
     headers: HeaderMap,
 ) -> Response {
     let gone = "<p>There is no such operation any more.</p>";
@@ -183,7 +183,7 @@ fn tag(part: &str) -> String {
 }
 
 /// A form of the page: `name`, what to `do` with the operation, and where to go on.
-async fn change(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+async fn change(State(shared): State<Shared>, headers: HeaderMap, Given(body): Given) -> Response {
     let Some(form) = Form::of(&headers, &body) else {
         return told(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -235,7 +235,8 @@ async fn change(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
     }
 }
 
-fn told(status: StatusCode, sentence: &str) -> Response {
+/// A page that says why nothing was done.
+pub(crate) fn told(status: StatusCode, sentence: &str) -> Response {
     let back = r#"<nav><a href="/">All operations</a></nav>"#;
     html::page(status, "Not done", Some(sentence), back, true)
 }

@@ -16,6 +16,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
+mod pending;
+
+pub use pending::Pending;
+
 use crate::{
     call::{self, Call, Route},
     shown::{self, ShownHeaders},
@@ -152,23 +156,20 @@ impl Record {
         }
     }
 
-    /// Adds a request that has just arrived and returns its number.
+    /// Adds a request that has just arrived; what is returned waits for its answer.
     pub fn arrived(
         &self,
         request: &Request<Bytes>,
         route: Option<&Route>,
         authorization: Authorization,
-    ) -> u64 {
+    ) -> Pending<'_> {
         let text = |name: &str| header_text(request.headers(), name);
         let named = |list: bool| {
             let route = route.filter(|route| (route.call == Call::List) == list)?;
             Some(route.operation.clone())
         };
-        let mut requests = self.lock();
-        // Drawn under the lock, so that the numbers in one record rise.
-        let sequence = self.timeline.next.fetch_add(1, Ordering::SeqCst);
-        requests.push_back(RequestRecord {
-            sequence,
+        let mut record = RequestRecord {
+            sequence: 0,
             surface: self.surface,
             received: Timestamp::now(),
             since_start: self.timeline.started.elapsed(),
@@ -189,36 +190,29 @@ impl Record {
             user_project: text("x-goog-user-project"),
             content_length: text(header::CONTENT_LENGTH.as_str()),
             answer: Answer::Pending,
-        });
+        };
+        let mut requests = self.lock();
+        // Drawn under the lock, so that the numbers in one record rise.
+        record.sequence = self.timeline.next.fetch_add(1, Ordering::SeqCst);
+        let pending = Pending::new(self, &record);
+        requests.push_back(record);
         if requests.len() > self.limit {
             requests.pop_front();
         }
         drop(requests);
         self.changed.send_replace(());
-        sequence
+        pending
     }
 
-    /// Notes how a request was answered and writes its log line; without effect if it is no longer kept.
-    pub fn answered(&self, sequence: u64, answer: Answer) {
+    /// Notes how a request was answered; without effect if it is no longer kept.
+    fn answered(&self, sequence: u64, answer: Answer) {
         let mut requests = self.lock();
         let found = requests.binary_search_by_key(&sequence, |request| request.sequence);
-        let mut to_log = None;
         if let Some(request) = found.ok().and_then(|index| requests.get_mut(index)) {
             request.answer = answer;
-            to_log = tracing::enabled!(tracing::Level::INFO).then(|| request.clone());
         }
         drop(requests);
         self.changed.send_replace(());
-        // Not under the lock: a slow reader of the log must not slow the answers.
-        if let Some(request) = to_log {
-            log(
-                &request,
-                self.timeline
-                    .started
-                    .elapsed()
-                    .saturating_sub(request.since_start),
-            );
-        }
     }
 
     /// Calls `read` with all requests that are kept, oldest first.
@@ -251,49 +245,6 @@ impl Record {
     fn lock(&self) -> MutexGuard<'_, VecDeque<RequestRecord>> {
         // A panic in a test's predicate must not blind the other tests: the list itself is never half written.
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn log(request: &RequestRecord, took: Duration) {
-    let Answer::Status(status) = request.answer else {
-        tracing::info!(
-            sequence = request.sequence, surface = ?request.surface, method = request.method, path = request.path,
-            authorization = ?request.authorization, user_agent = request.user_agent, took = ?took,
-            "request: {:?}", request.answer
-        );
-        return;
-    };
-    tracing::info!(
-        sequence = request.sequence, surface = ?request.surface, method = request.method, path = request.path,
-        authorization = ?request.authorization, user_agent = request.user_agent, took = ?took,
-        status, "request"
-    );
-}
-
-/// Notes `Abandoned` unless told how the request was answered: a caller that goes away drops the handler.
-pub(crate) struct Pending<'a> {
-    record: &'a Record,
-    sequence: u64,
-    answer: Answer,
-}
-
-impl<'a> Pending<'a> {
-    pub(crate) fn new(record: &'a Record, sequence: u64) -> Self {
-        Self {
-            record,
-            sequence,
-            answer: Answer::Abandoned,
-        }
-    }
-
-    pub(crate) fn answered(mut self, status: Option<u16>) {
-        self.answer = status.map_or(Answer::Closed, Answer::Status);
-    }
-}
-
-impl Drop for Pending<'_> {
-    fn drop(&mut self) {
-        self.record.answered(self.sequence, self.answer);
     }
 }
 

@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) credentials_requests: Arc<Record>,
     pub(crate) connections: Arc<ConnectionFaults>,
     pub(crate) rules: Arc<LiveRules>,
+    /// The certificate of the authority, PEM, if there is TLS.
+    pub(crate) authority: Option<String>,
     pub(crate) stop: CancellationToken,
 }
 

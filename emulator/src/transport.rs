@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
+    server::{conn::auto, graceful::GracefulConnection},
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -39,8 +39,13 @@ const STOP_GRACE: Duration = Duration::from_millis(500);
 
 /// What answers requests, whatever carried them.
 pub trait Handler: Clone + Send + Sync + 'static {
-    /// Decides what a request gets.
-    fn handle(&self, request: Request<Bytes>) -> impl Future<Output = Reply> + Send;
+    /// Decides what a request gets, and records both. What the transport refuses by itself comes with its refusal, and without
+    /// its body: it is only recorded.
+    fn handle(
+        &self,
+        request: Request<Bytes>,
+        refused: Option<Reply>,
+    ) -> impl Future<Output = Reply> + Send;
 }
 
 /// How the connections of a listener are.
@@ -59,6 +64,22 @@ pub async fn serve<H: Handler>(
     handler: H,
     stop: CancellationToken,
 ) {
+    let until = stop.clone();
+    accept(listener, until, |stream| {
+        // In the order of their arrival, so that a count means what it says.
+        let fault = connections.faults.next();
+        let tls = connections.tls.clone();
+        connection(stream, tls, fault, handler.clone(), stop.clone())
+    })
+    .await;
+}
+
+/// Has each connection served in a task of its own until `stop`; returns when all of them are closed.
+pub(crate) async fn accept<F: Future<Output = ()> + Send + 'static>(
+    listener: TcpListener,
+    stop: CancellationToken,
+    serve: impl Fn(TcpStream) -> F,
+) {
     let tasks = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -67,11 +88,11 @@ pub async fn serve<H: Handler>(
         };
         match accepted {
             Ok((stream, _)) => {
-                // In the order of their arrival, so that a count means what it says.
-                let fault = connections.faults.next();
-                let tls = connections.tls.clone();
-                let (handler, stop) = (handler.clone(), stop.clone());
-                tasks.spawn(connection(stream, tls, fault, handler, stop));
+                // Answers are small; without this they wait for the peer's delayed ACK.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY was refused");
+                }
+                tasks.spawn(serve(stream));
             }
             // Out of file descriptors, or a connection that was gone at once: the listener itself lives on.
             Err(error) => {
@@ -85,6 +106,21 @@ pub async fn serve<H: Handler>(
     tasks.wait().await;
 }
 
+/// Serves a connection until its end or `stop`, after which what is under way has [`STOP_GRACE`]; none: it was cut off.
+pub(crate) async fn until_stopped<C: GracefulConnection>(
+    connection: C,
+    stop: CancellationToken,
+) -> Option<C::Output> {
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(STOP_GRACE, connection).await.ok()
+        }
+    }
+}
+
 async fn connection<H: Handler>(
     stream: TcpStream,
     tls: Option<Arc<Tls>>,
@@ -92,9 +128,8 @@ async fn connection<H: Handler>(
     handler: H,
     stop: CancellationToken,
 ) {
-    // Answers are small; without this they wait for the peer's delayed ACK.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY was refused");
+    if let Some(answer) = fault {
+        tracing::info!(?answer, "a connection met a fault of the scenario");
     }
     let certificate = match fault {
         None => Certificate::default(),
@@ -137,18 +172,8 @@ async fn serve_stream<H: Handler>(stream: Stream, handler: H, stop: Cancellation
     let orders = Arc::new(Orders::default());
     let wire = Wire::new(stream, Arc::clone(&orders));
     let service = service_fn(move |request| respond(handler.clone(), Arc::clone(&orders), request));
-    let mut connection = std::pin::pin!(server.serve_connection(TokioIo::new(wire), service));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            match tokio::time::timeout(STOP_GRACE, connection.as_mut()).await {
-                Ok(ended) => ended,
-                Err(_) => return,
-            }
-        }
-    };
-    if let Err(error) = ended {
+    let connection = server.serve_connection(TokioIo::new(wire), service);
+    if let Some(Err(error)) = until_stopped(connection, stop).await {
         // Closing without an answer and truncated bodies end here too: they are what the scenario asked for.
         tracing::debug!(%error, "connection ended");
     }
@@ -168,17 +193,16 @@ async fn respond<H: Handler>(
 ) -> Result<Response<Sent>, Failure> {
     let (parts, body) = request.into_parts();
     let version = parts.version;
-    let reply = match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(body) => {
-            handler
-                .handle(Request::from_parts(parts, body.to_bytes()))
-                .await
-        }
+    let (body, refused) = match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(body) => (body.to_bytes(), None),
         Err(error) if error.is::<LengthLimitError>() => {
-            Reply::html(413, "The request is too large.")
+            let refused = Reply::html(413, "The request is too large.");
+            (Bytes::new(), Some(refused))
         }
         Err(_) => return Err(Closed.into()),
     };
+    let request = Request::from_parts(parts, body);
+    let reply = handler.handle(request, refused).await;
     match reply {
         Reply::Answer(response) => {
             let claimed = response.body().claimed_length();

@@ -118,6 +118,69 @@ async fn the_oldest_go_first_and_all_can_be_forgotten() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_too_large_is_recorded_with_its_refusal() {
+    let setup = start(Script::default()).await;
+    let large = "x".repeat(70_000);
+    let urls = [
+        setup.emulator.url().to_owned(),
+        format!("http://{}", setup.emulator.metadata_address()),
+        setup.emulator.credentials_url().to_owned(),
+    ];
+    for url in urls {
+        let answer = setup
+            .client
+            .post(format!("{url}/v2/{NAME}:cancel"))
+            .bearer_auth(&setup.token)
+            .body(large.clone());
+        assert_eq!(answer.send().await.unwrap().status(), 413);
+    }
+    let [request] = &setup.emulator.requests_for(NAME)[..] else {
+        panic!("{:?}", setup.emulator.requests())
+    };
+    assert_eq!(request.answer, Answer::Status(413));
+    assert_eq!(request.content_length.as_deref(), Some("70000"));
+    let known = Authorization::Token("token-1".into());
+    assert_eq!(
+        (request.call, &request.authorization),
+        (Some(Call::Cancel), &known)
+    );
+    for requests in [
+        setup.emulator.metadata_requests(),
+        setup.emulator.credentials_requests(),
+    ] {
+        let last = requests.last().unwrap();
+        assert_eq!(
+            (last.method.as_str(), last.answer),
+            ("POST", Answer::Status(413))
+        );
+    }
+    assert_eq!(setup.get().await.1.get("done"), None, "it had no effect");
+}
+
+#[tokio::test]
+async fn shutdown_does_not_wait_for_the_rest_of_a_request() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let setup = start(Script::default()).await;
+    let admin = setup.emulator.admin_url().to_owned();
+    let address = admin.trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: local")
+        .await
+        .unwrap();
+    // Connections are taken in their order: once this one is answered, the other is taken too.
+    let health = setup.client.get(format!("{admin}/healthz")).send();
+    assert_eq!(health.await.unwrap().status(), 200);
+    tokio::time::timeout(PATIENCE, setup.emulator.shutdown())
+        .await
+        .expect("ends in spite of the half request");
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+    // A reset is as good.
+    assert!(closed.is_ok(), "the connection is closed too");
+}
+
+#[tokio::test]
 async fn shutdown_frees_the_ports_and_cuts_what_hangs() {
     use operations_emulator::{Fault, FaultAnswer, FaultCall};
     let hang = Fault::new(FaultCall::Get, FaultAnswer::Hang(Duration::from_secs(3600)));

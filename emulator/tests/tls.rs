@@ -144,3 +144,20 @@ async fn the_certificate_does_not_look_self_signed() {
     assert_eq!(subject, b"operations-emulator");
     assert_ne!(issuer, subject);
 }
+
+#[tokio::test]
+async fn the_admin_address_hands_out_the_authority_if_there_is_one() {
+    let setup = start_tls(one()).await;
+    let get = |setup: &support::Setup| {
+        let url = format!("{}/admin/authority", setup.emulator.admin_url());
+        support::client().get(url).send()
+    };
+    let answer = get(&setup).await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "application/x-pem-file");
+    let pem = answer.text().await.unwrap();
+    assert_eq!(Some(pem.as_str()), setup.emulator.authority_pem());
+    let plain = support::start_scenario(one()).await;
+    let (status, json) = support::json(get(&plain).await.unwrap()).await;
+    assert_eq!(status, 404);
+    assert!(json["error"].as_str().unwrap().contains("--tls"), "{json}");
+}
