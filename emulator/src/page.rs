@@ -105,7 +105,7 @@ async fn index(
         "Operations",
         said.sentence(),
         &contents,
-        false,
+        Some(&list::address("/", &selection, "")),
     )
 }
 
@@ -124,7 +124,7 @@ async fn operation(
         "Operation",
         said.sentence(),
         &contents,
-        true,
+        Some(&format!("/operation?name={}", list::encoded(&name))),
     )
 }
 
@@ -238,7 +238,7 @@ async fn change(State(shared): State<Shared>, headers: HeaderMap, Given(body): G
 /// A page that says why nothing was done.
 pub(crate) fn told(status: StatusCode, sentence: &str) -> Response {
     let back = r#"<nav><a href="/">All operations</a></nav>"#;
-    html::page(status, "Not done", Some(sentence), back, true)
+    html::page(status, "Not done", Some(sentence), back, None)
 }
 
 /// The latest requests, latest first: all, or those of one operation.

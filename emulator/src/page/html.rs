@@ -57,19 +57,21 @@ fn is_hidden(character: char) -> bool {
         || matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// A whole page with these contents. Without JavaScript it is loaded again every ten seconds, unless one types in it.
+/// A whole page with these contents. Without JavaScript a link refreshes it from `again`: nothing reloads under a person who
+/// types, and what was said is said once.
 pub(super) fn page(
     status: StatusCode,
     title: &str,
     said: Option<&str>,
     contents: &str,
-    typed_in: bool,
+    again: Option<&str>,
 ) -> Response {
-    let again = if typed_in {
-        ""
-    } else {
-        r#"<noscript><meta http-equiv="refresh" content="10"></noscript>"#
-    };
+    let again = again.map_or_else(String::new, |address| {
+        format!(
+            r#"<noscript><p><a href="{}">Refresh</a></p></noscript>"#,
+            Text(address)
+        )
+    });
     let html = format!(
         r#"<!DOCTYPE html>
 <html lang="en">
@@ -80,7 +82,6 @@ pub(super) fn page(
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="/page.css">
-{again}
 <script src="/page.js" defer></script>
 </head>
 <body>
@@ -88,6 +89,7 @@ pub(super) fn page(
 <main>
 <p id="said" role="status">{said}</p>
 <p id="lost" role="status" hidden>The emulator does not answer; trying again.</p>
+{again}
 {contents}
 </main>
 </body>

@@ -1,5 +1,5 @@
 // Shows what changes without a reload, and sends the buttons' forms in the background. The server writes all HTML; without
-// this script the page reloads itself, and the forms are ordinary ones.
+// this script the page has a link to refresh it, and the forms are ordinary ones.
 "use strict";
 const live = document.getElementById("live");
 const said = document.getElementById("said");
@@ -7,21 +7,38 @@ const lost = document.getElementById("lost");
 
 const pause = (time) => new Promise((done) => setTimeout(done, time));
 
-// A button that is pressed must not be exchanged before it is released.
+// What is pressed, by the mouse or the space bar, must not be exchanged before it is let go: only then comes the click.
 let pressed = false;
-addEventListener("pointerdown", () => { pressed = true; }, true);
-for (const event of ["pointerup", "pointercancel"]) {
-  // The click comes after it.
-  addEventListener(event, () => setTimeout(() => { pressed = false; }), true);
+let limit;
+
+function press(longest) {
+  pressed = true;
+  clearTimeout(limit);
+  if (longest) limit = setTimeout(release, longest);
 }
+
+function release() {
+  pressed = false;
+  clearTimeout(limit);
+}
+
+// Menus, and whatever takes the pointer away, may swallow the release: two seconds are a long click.
+addEventListener("pointerdown", (event) => { if (event.button === 0) press(2000); }, true);
+addEventListener("keydown", (event) => { if (event.key === " ") press(); }, true);
+for (const event of ["pointerup", "pointercancel", "keyup"]) {
+  // The click comes after it.
+  addEventListener(event, () => setTimeout(release), true);
+}
+for (const event of ["contextmenu", "dragend", "blur"]) addEventListener(event, release);
 
 function exchange(html) {
   const focused = live.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   live.innerHTML = html;
   if (focused) {
-    for (const element of live.querySelectorAll("[data-key]")) {
-      if (element.dataset.key === focused) element.focus({ preventScroll: true });
-    }
+    const known = (key) => [...live.querySelectorAll("[data-key]")].find((element) => element.dataset.key === key);
+    // A button that has had its effect is gone: its row is where the person was.
+    const again = known(focused) ?? known(focused.replace(/^\w+ /, "look "));
+    again?.focus({ preventScroll: true });
   }
 }
 

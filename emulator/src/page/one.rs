@@ -92,7 +92,11 @@ pub(super) fn live(shared: &Shared, name: &str) -> Option<String> {
         Some(json) => {
             let cut: String = json.chars().take(LONGEST_JSON).collect();
             let more = if cut.len() < json.len() { "\n…" } else { "" };
-            let _ = writeln!(html, "<pre tabindex=\"0\">{}{more}</pre>", Text(&cut));
+            let _ = writeln!(
+                html,
+                "<pre tabindex=\"0\" data-key=\"shown\">{}{more}</pre>",
+                Text(&cut)
+            );
         }
     }
     list::requests(&mut html, &latest(shared, Some(name)));

@@ -170,6 +170,27 @@ impl Browser {
             .await;
     }
 
+    /// Presses the mouse's button of this number on what the XPath finds (0: left, 2: right) and holds it.
+    pub async fn press(&self, xpath: &str, button: u8) {
+        let element = self.find(xpath).await;
+        self.act(json!([{"type": "pointer", "id": "mouse", "actions": [
+            {"type": "pointerMove", "origin": {ELEMENT: element}, "x": 0, "y": 0},
+            {"type": "pointerDown", "button": button},
+        ]}]))
+        .await;
+    }
+
+    /// Presses a key down, or lets it go.
+    pub async fn key(&self, key: &str, down: bool) {
+        let kind = if down { "keyDown" } else { "keyUp" };
+        self.act(json!([{"type": "key", "id": "keys", "actions": [{"type": kind, "value": key}]}]))
+            .await;
+    }
+
+    async fn act(&self, actions: Value) {
+        self.post("actions", json!({"actions": actions})).await;
+    }
+
     /// The text of what the XPath finds.
     pub async fn text(&self, xpath: &str) -> String {
         let element = self.find(xpath).await;
