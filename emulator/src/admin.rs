@@ -1,6 +1,8 @@
 //! The admin API: what [`crate::Emulator`] offers in-process, for other processes. No authentication: loopback only.
 
-use std::{collections::BTreeMap, time::Duration};
+mod requests;
+
+use std::collections::BTreeMap;
 
 use axum::{
     Json, Router,
@@ -25,19 +27,14 @@ use crate::{
     admin_refusal::{Asked, BODY_LIMIT, Given, not_so, nothing_here, refusal},
     connection_fault::ConnectionFault,
     consumers::Consumer,
-    duration_text,
     fault::Fault,
     page,
     permissions::Permission,
-    record::{RequestRecord, Surface},
     scenario::{ScenarioError, parse_yaml},
     script::{EndResult, Script},
     shared::{ChangeError, Shared},
     transport,
 };
-
-/// Longest time that a request may wait for others.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Serves the admin API until the emulator stops.
 pub(crate) async fn serve(listener: TcpListener, admin_guard: AdminGuard, shared: Shared) {
@@ -65,7 +62,10 @@ async fn connection(
 
 fn router(admin_guard: AdminGuard, shared: Shared) -> Router {
     Router::new()
-        .route("/admin/requests", get(requests).delete(clear_requests))
+        .route(
+            "/admin/requests",
+            get(requests::show).delete(clear_requests),
+        )
         .route(
             "/admin/operations",
             get(operations).put(set_operation).delete(remove_operation),
@@ -89,72 +89,6 @@ fn router(admin_guard: AdminGuard, shared: Shared) -> Router {
         // Asked by whoever watches over the process, under whatever name.
         .route("/healthz", get(|| async { "ok\n" }))
         .with_state(shared)
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RequestsQuery {
-    /// Only those that name this operation.
-    operation: Option<String>,
-    /// `operations` (the default), `metadata` or `credentials`.
-    surface: Option<SurfaceName>,
-    /// Only those of this number and above.
-    #[serde(default)]
-    since: u64,
-    /// How long to wait until there is one.
-    #[serde(default, with = "duration_text::option")]
-    wait: Option<Duration>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum SurfaceName {
-    Operations,
-    Metadata,
-    Credentials,
-}
-
-async fn requests(State(shared): State<Shared>, Asked(query): Asked<RequestsQuery>) -> Json<Value> {
-    let record = match query.surface.map_or(Surface::Operations, Surface::from) {
-        Surface::Operations => &shared.requests,
-        Surface::Metadata => &shared.metadata_requests,
-        Surface::Credentials => &shared.credentials_requests,
-    };
-    let asked_for = |request: &&RequestRecord| {
-        request.sequence >= query.since
-            && query
-                .operation
-                .as_ref()
-                .is_none_or(|name| request.operation.as_ref() == Some(name))
-    };
-    if let Some(wait) = query.wait {
-        // Met, timed out or stopping: what there is is the answer.
-        tokio::select! {
-            () = record.wait_until(|requests| requests.iter().any(|request| asked_for(&request))) => {}
-            () = tokio::time::sleep(wait.min(LONGEST_WAIT)) => {}
-            () = shared.stop.cancelled() => {}
-        }
-    }
-    // Read first: what arrives in between is then shown twice rather than never.
-    let next = shared.timeline.next_sequence();
-    let found = record.with(|requests| {
-        requests
-            .iter()
-            .filter(asked_for)
-            .cloned()
-            .collect::<Vec<_>>()
-    });
-    Json(json!({"requests": found, "next": next}))
-}
-
-impl From<SurfaceName> for Surface {
-    fn from(name: SurfaceName) -> Self {
-        match name {
-            SurfaceName::Operations => Self::Operations,
-            SurfaceName::Metadata => Self::Metadata,
-            SurfaceName::Credentials => Self::Credentials,
-        }
-    }
 }
 
 async fn clear_requests(State(shared): State<Shared>) -> Json<Value> {

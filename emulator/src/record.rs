@@ -1,6 +1,10 @@
 //! What was asked: every request in the order of its arrival, with what it carried and how it was answered.
 //! Tokens stand in here by their id only.
 
+mod pending;
+
+pub use pending::Pending;
+
 use std::{
     collections::VecDeque,
     sync::{
@@ -15,10 +19,6 @@ use http::{HeaderMap, Request, header};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
-
-mod pending;
-
-pub use pending::Pending;
 
 use crate::{
     call::{self, Call, Route},
