@@ -73,3 +73,18 @@ fn they_try_again_as_their_authors_meant_it() {
         assert!(effort["failed-1"].0 > 1, "{client:?} did not wait");
     }
 }
+
+#[test]
+fn whoever_is_led_to_the_metadata_server_is_told_both_variables() {
+    for page in [
+        include_str!("../../docs/emulator.md"),
+        include_str!("../../emulator/README.md"),
+    ] {
+        // google-auth asks at the second one whether there is a metadata server at all.
+        let count = |name: &str| page.matches(name).count();
+        let (host, ip) = (count("GCE_METADATA_HOST"), count("GCE_METADATA_IP"));
+        // The sample of a Rust test needs no Python.
+        let rust = page.matches("GCE_METADATA_HOST = ").count();
+        assert!(ip > 0 && ip >= host - rust, "{host} and {ip}");
+    }
+}
