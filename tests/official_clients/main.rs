@@ -16,8 +16,12 @@ mod request_fields;
 mod sent;
 mod tunnel;
 
+use std::collections::BTreeSet;
+
 use answers::{complaints, effort};
+use cases::cases;
 use client::Client;
+use operations_emulator::Call;
 
 /// Nothing in an answer of the emulator is treated in another way than the library treats Google's.
 fn judge(client: Client) {
@@ -33,6 +37,48 @@ fn judge(client: Client) {
         Vec::<String>::new(),
         "hosts besides Google's"
     );
+    let (asked, wanted) = (asked(client), wanted(client));
+    let besides: Vec<_> = asked.difference(&wanted).collect();
+    let missing: Vec<_> = wanted.difference(&asked).collect();
+    assert!(
+        besides.is_empty() && missing.is_empty(),
+        "{client:?} asked besides {besides:#?} and not {missing:#?}"
+    );
+}
+
+/// A host, a version, a call and the operation's or parent's name.
+type Question = [String; 4];
+
+/// What was to be asked: each case in its version of the API, and nothing besides.
+fn wanted(client: Client) -> BTreeSet<Question> {
+    let cases = cases(client.other_version()).into_iter();
+    let question = cases.map(|case| {
+        let call = if case.call == "wait" {
+            "get"
+        } else {
+            case.call
+        };
+        [case.host, case.version, call, case.name].map(str::to_owned)
+    });
+    question.collect()
+}
+
+/// What the emulator was asked.
+fn asked(client: Client) -> BTreeSet<Question> {
+    let requests = client.run().requests.iter();
+    let question = requests.map(|request| {
+        let call = match request.call {
+            Some(Call::Get) => "get",
+            Some(Call::Cancel) => "cancel",
+            Some(Call::List) => "list",
+            None => panic!("no call of the API: {request:?}"),
+        };
+        let name = request.operation.as_ref().or(request.parent.as_ref());
+        let [host, version, name] = [&request.host, &request.version, &name.cloned()]
+            .map(|text| text.clone().unwrap_or_default());
+        [host, version, call.to_owned(), name]
+    });
+    question.collect()
 }
 
 #[test]
