@@ -129,6 +129,10 @@ async fn it_works_without_javascript() {
     browser.click(&button("operations/other", "Vanish")).await;
     browser.arrive("The operation has vanished").await;
     assert_eq!(setup.get_name(other).await.0, 404);
+    browser.click("//a[.='Refresh']").await;
+    browser
+        .find("//p[@id='said' and not(text())]/following::tbody/tr[1]")
+        .await;
     assert_eq!(setup.get().await.0, 200);
     browser.end().await;
 }

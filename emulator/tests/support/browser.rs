@@ -142,7 +142,8 @@ impl Browser {
         self.find(&format!("//*[contains(., '{text}')]")).await;
     }
 
-    async fn find(&self, xpath: &str) -> String {
+    /// Waits for what the XPath finds.
+    pub async fn find(&self, xpath: &str) -> String {
         let found = self
             .post("element", json!({"using": "xpath", "value": xpath}))
             .await;
