@@ -20,8 +20,8 @@ operations:
   projects/p/operations/quick: {}
 ";
 
-/// The program, with its addresses.
-async fn start(folder: &tempfile::TempDir) -> (Child, Value) {
+/// The program, with the URLs of the Operations API and of the admin API.
+async fn start(folder: &tempfile::TempDir) -> (Child, String, String) {
     let file = folder.path().join("scenario.yaml");
     std::fs::write(&file, SCENARIO).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_operations-emulator"))
@@ -37,7 +37,9 @@ async fn start(folder: &tempfile::TempDir) -> (Child, Value) {
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let told = tokio::time::timeout(PATIENCE, out.read_line(&mut line)).await;
     told.expect("ready in time").unwrap();
-    (child, serde_json::from_str(&line).unwrap())
+    let addresses: Value = serde_json::from_str(&line).unwrap();
+    let address = |key: &str| addresses[key].as_str().unwrap().to_owned();
+    (child, address("url"), address("adminUrl"))
 }
 
 /// Ends it and returns its log.
@@ -53,11 +55,7 @@ async fn log(mut child: Child) -> Vec<Value> {
 #[tokio::test]
 async fn every_request_has_its_line_whatever_is_kept_of_it() {
     let folder = tempfile::tempdir().unwrap();
-    let (child, addresses) = start(&folder).await;
-    let (url, admin) = (
-        addresses["url"].as_str().unwrap(),
-        addresses["adminUrl"].as_str().unwrap(),
-    );
+    let (child, url, admin) = start(&folder).await;
     let client = support::client();
     let get = |name: &str| client.get(format!("{url}/v2/projects/p/operations/{name}"));
     for forget in [false, true] {
@@ -111,11 +109,7 @@ async fn every_request_has_its_line_whatever_is_kept_of_it() {
 #[tokio::test]
 async fn connections_that_meet_a_fault_and_changes_by_the_admin_address_have_a_line() {
     let folder = tempfile::tempdir().unwrap();
-    let (child, addresses) = start(&folder).await;
-    let (url, admin) = (
-        addresses["url"].as_str().unwrap(),
-        addresses["adminUrl"].as_str().unwrap(),
-    );
+    let (child, url, admin) = start(&folder).await;
     let client = support::client();
     let faults = client.put(format!("{admin}/admin/connections"));
     let faults = faults.body("[{times: 1, answer: reset}]").send().await;
