@@ -2,6 +2,7 @@
 //! when the process that started it is killed.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -55,6 +56,24 @@ impl ControlPlane {
     /// When it has.
     pub fn check_beside(&self, name: &str) -> Result<()> {
         self.supervisor()?.check(name)
+    }
+
+    /// The processor time that the running program `name` has used, all its threads together; also of `kube-apiserver` and
+    /// `etcd`. In steps of 10 ms (proc(5)).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn processor_time(&self, name: &str) -> Result<Duration> {
+        let used = || {
+            let id = fs::read_to_string(self.folder().join(format!("{name}.pid"))).ok()?;
+            let line = fs::read_to_string(format!("/proc/{}/stat", id.trim())).ok()?;
+            // The second field is the program's name in parentheses, with whatever stands in it.
+            let (_, fields) = line.rsplit_once(')')?;
+            let mut fields = fields.split_whitespace().skip(11);
+            let mut ticks = || fields.next()?.parse::<u64>().ok();
+            Some(Duration::from_millis((ticks()? + ticks()?) * 10))
+        };
+        used().with_context(|| format!("{name} does not run"))
     }
 
     /// The file with what the program `name` prints. It goes with the control plane's folder.

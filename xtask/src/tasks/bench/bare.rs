@@ -15,6 +15,15 @@ use super::load::{self, Load, NAMESPACE};
 /// Status writes that the API server gets at once: as many as the controller allows itself.
 pub(super) const IN_FLIGHT: usize = 16;
 
+/// How a status is written.
+#[derive(Clone, Copy)]
+pub(super) enum Verb {
+    /// What the goals are counted in.
+    Put,
+    /// A merge patch: what the controller uses, so that what it does not know stays.
+    Patch,
+}
+
 /// Objects to write to.
 pub(super) struct Bare {
     load: Load,
@@ -57,8 +66,9 @@ impl Bare {
         Ok(Spread::of(load::paced(names, per_second, patch).await?))
     }
 
-    /// How many PUTs of `/status` a second are answered, with [`IN_FLIGHT`] under way, each to an object of its own.
-    pub(super) async fn put_rate(&self, count: usize) -> Result<f64> {
+    /// How many writes of `/status` a second are answered, with [`IN_FLIGHT`] under way, each to an object of its own. Each
+    /// names the version that it changes.
+    pub(super) async fn rate(&self, verb: Verb, count: usize) -> Result<f64> {
         let rounds = count.div_ceil(IN_FLIGHT);
         let writers = self.names.iter().take(IN_FLIGHT).cloned().collect();
         let first_attempt = self
@@ -79,7 +89,11 @@ impl Bare {
                         "metadata": {"name": name, "namespace": NAMESPACE, "resourceVersion": version},
                         "status": status(&name, attempt),
                     });
-                    version = self::version(&load.put_status(&name, &object).await?)?;
+                    let answer = match verb {
+                        Verb::Put => load.put_status(&name, &object).await?,
+                        Verb::Patch => load.patch_object_status(&name, &object).await?,
+                    };
+                    version = self::version(&answer)?;
                 }
                 Ok((begun, Instant::now()))
             }

@@ -13,6 +13,11 @@ pub(super) fn now() -> Micros {
     Timestamp::now().as_microsecond()
 }
 
+/// As seconds.
+pub(super) fn seconds(micros: Micros) -> f64 {
+    micros as f64 / 1e6
+}
+
 /// Times of one kind, sorted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spread(Vec<Micros>);

@@ -65,9 +65,14 @@ impl Load {
 
     /// Changes a status by a merge patch.
     pub(super) async fn patch_status(&self, name: &str, status: &Value) -> Result<Value> {
+        self.patch_object_status(name, &json!({ "status": status }))
+            .await
+    }
+
+    /// The same, of the object that is written.
+    pub(super) async fn patch_object_status(&self, name: &str, object: &Value) -> Result<Value> {
         let path = format!("{OBJECTS}/{name}/status");
-        let patch = json!({ "status": status });
-        self.send(Method::PATCH, &path, "application/merge-patch+json", &patch)
+        self.send(Method::PATCH, &path, "application/merge-patch+json", object)
             .await
     }
 

@@ -89,10 +89,11 @@ impl Lives {
         ends?.into_iter().max()
     }
 
-    /// How many were recorded as ended after that time.
-    pub(super) fn ended_after(&self, at: Micros) -> usize {
-        let ends = self.0.values().filter_map(|life| life.ended);
-        ends.filter(|end| *end > at).count()
+    /// How many intents and outcomes were stored after that time.
+    pub(super) fn writes_after(&self, at: Micros) -> usize {
+        let lives = self.0.values();
+        let writes = lives.flat_map(|life| [life.intent_answered, life.ended]);
+        writes.flatten().filter(|written| *written > at).count()
     }
 
     /// Prints the parts, whose sum is the whole for each object (not for the quantiles).

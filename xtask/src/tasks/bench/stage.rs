@@ -100,6 +100,18 @@ impl Stage {
         Ok(Metrics(loopback_http::get(admin, "/metrics")?))
     }
 
+    /// The processor time that each program has used so far.
+    pub(super) fn processor(&self) -> Result<Processor> {
+        let used =
+            |name| Ok::<_, anyhow::Error>(self.control_plane.processor_time(name)?.as_secs_f64());
+        Ok(Processor {
+            api_server: used("kube-apiserver")?,
+            etcd: used("etcd")?,
+            emulator: used(EMULATOR)?,
+            controller: used(CONTROLLER)?,
+        })
+    }
+
     /// Asks the metrics every quarter of a second until `met`; gives them back.
     pub(super) fn wait(&self, limit: Duration, met: impl Fn(&Metrics) -> bool) -> Result<Metrics> {
         let until = Instant::now() + limit;
@@ -168,6 +180,26 @@ impl Stage {
     /// Ends all of it.
     pub(super) fn end(self) -> Result<()> {
         self.control_plane.stop()
+    }
+}
+
+/// Processor time of the programs that run, in seconds.
+pub(super) struct Processor {
+    pub(super) api_server: f64,
+    pub(super) etcd: f64,
+    pub(super) emulator: f64,
+    pub(super) controller: f64,
+}
+
+impl Processor {
+    /// What was used since then.
+    pub(super) fn since(&self, then: &Self) -> Self {
+        Self {
+            api_server: self.api_server - then.api_server,
+            etcd: self.etcd - then.etcd,
+            emulator: self.emulator - then.emulator,
+            controller: self.controller - then.controller,
+        }
     }
 }
 
