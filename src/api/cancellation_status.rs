@@ -180,7 +180,7 @@ pub struct LastError {
 }
 
 /// Which call a [`LastError`] speaks of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Call {
     /// GET of the operation.
     Get,

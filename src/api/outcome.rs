@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// How it ended. Recorded once in `status.outcome`, never changed afterwards.
 ///
 /// Stored as a string with a pattern and not as an enum: an older CRD must not refuse a newer outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Outcome {
     /// A GET said done with `error.code` 1 (CANCELLED): the server stopped the work.
     Cancelled,

@@ -1,9 +1,11 @@
 //! The reasons of conditions: static names that tools and runbooks may rely on.
 
+use serde::{Deserialize, Serialize};
+
 /// Why a condition has its status. The outcomes' own names serve as reasons on `Finished` besides these.
 ///
 /// The README lists the same names with what to do about each; a test compares the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
     /// No CancellationGrant allows this namespace, project, service and identity. Ends when a grant appears.
     NoGrant,

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{clock::Clock, fair_queue::Owner, grants::GrantBook};
+use super::{clock::Clock, grants::GrantBook};
 use crate::{
     api::IdentityKind,
     google::{
@@ -19,7 +19,7 @@ use crate::{
         throttle::{Caller, Gates, Share},
         token::{Token, TokenSource},
     },
-    lifecycle::{Event, ObjectView, TargetView},
+    lifecycle::{Event, ObjectView, Spec, TargetView},
     telemetry::metrics::Metrics,
 };
 
@@ -89,23 +89,15 @@ impl Calls {
     /// # Errors
     /// If the object has no readable spec or no known target.
     pub fn address(&self, object: &ObjectView) -> Result<Address, CallError> {
-        let unreadable = || {
-            rpc_error::error(
-                ErrorKind::Network,
-                None,
-                "the object names nothing to call".to_owned(),
-            )
-        };
-        let spec = object.spec.as_ref().map_err(|_| unreadable())?;
-        let target = spec.target.as_ref().map_err(|_| unreadable())?;
-        let operation = OperationName::parse(&full_name(target)).map_err(|_| unreadable())?;
+        let (spec, target) = readable(object)?;
+        let operation = OperationName::parse(&full_name(target)).map_err(|_| nothing_to_call())?;
         let target = catalogue::resolve(
             &target.service,
             Some(&target.version),
             &operation,
             &self.overrides,
         )
-        .map_err(|_| unreadable())?;
+        .map_err(|_| nothing_to_call())?;
         Ok(Address {
             namespace: object.namespace.clone(),
             identity: spec.identity_kind(),
@@ -113,6 +105,15 @@ impl Calls {
             target,
             reason: RequestReason::new(&self.cluster, &object.namespace, &object.name, &object.uid),
         })
+    }
+
+    /// Whose turn a call for an object takes: of its namespace, and of the endpoint.
+    ///
+    /// # Errors
+    /// As [`Calls::address`].
+    pub fn owner(object: &ObjectView) -> Result<(&str, &str), CallError> {
+        let (_, target) = readable(object)?;
+        Ok((&object.namespace, &target.endpoint))
     }
 
     /// Asks about the operation.
@@ -273,16 +274,6 @@ impl Calls {
     }
 }
 
-impl Address {
-    /// Whose turn a call for it takes.
-    pub fn owner(&self) -> Owner {
-        Owner {
-            namespace: self.namespace.as_str().into(),
-            endpoint: self.target.endpoint.as_str().into(),
-        }
-    }
-}
-
 /// The call's name in logs and metrics, one of [`crate::telemetry::series::METHODS`].
 const fn method(share: Share) -> &'static str {
     match share {
@@ -294,6 +285,20 @@ const fn method(share: Share) -> &'static str {
 /// As logs have durations.
 pub fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn readable(object: &ObjectView) -> Result<(&Spec, &TargetView), CallError> {
+    let spec = object.spec.as_ref().map_err(|_| nothing_to_call())?;
+    let target = spec.target.as_ref().map_err(|_| nothing_to_call())?;
+    Ok((spec, target))
+}
+
+fn nothing_to_call() -> CallError {
+    rpc_error::error(
+        ErrorKind::Network,
+        None,
+        "the object names nothing to call".to_owned(),
+    )
 }
 
 /// The operation's name, put together again from its parts.

@@ -19,22 +19,21 @@ use tokio_util::{sync::CancellationToken, time::DelayQueue};
 
 use self::{
     drain::DRAIN_LIMIT,
-    effects::{Answer, ApiRequest, From},
+    effects::{Answer, ApiTurn, From},
 };
 use super::{
     calls::Calls,
     events::Events,
-    grants::Grants,
     journal,
     lanes::Lanes,
     object_view,
-    objects::{Entry, Id, Objects},
+    objects::{Id, Objects, grant_of},
     raw_object::RawObject,
     status_writer::{StatusWriter, WriteQueue},
     watches::Sighting,
 };
 use crate::{
-    lifecycle::{self, Cancellation, Context, Event, Grant, ObjectView, Settings, WriteAnswer},
+    lifecycle::{self, Cancellation, Context, Event, ObjectView, Settings, WriteAnswer},
     telemetry::{health::Health, metrics::Metrics},
 };
 
@@ -61,7 +60,7 @@ pub struct Dispatcher {
     objects: Objects,
     timers: DelayQueue<Id>,
     lanes: Lanes,
-    requests: WriteQueue<ApiRequest>,
+    requests: WriteQueue<ApiTurn>,
     tasks: JoinSet<Answer>,
     /// Once nothing new may begin: until when it waits for what is under way.
     drain_until: Option<Instant>,
@@ -160,11 +159,15 @@ impl Dispatcher {
 
     /// An object that is known as it is, such as the echo of our own write, is not even read.
     fn seen(&mut self, object: RawObject) {
-        let Some(uid) = &object.metadata.uid else {
+        let metadata = &object.metadata;
+        let Some(uid) = &metadata.uid else {
             return;
         };
         let id = self.objects.id(uid);
-        if id.is_some_and(|id| self.is_known(id, object.metadata.resource_version.as_deref())) {
+        if id.is_some_and(|id| {
+            self.objects
+                .is_known_at(id, metadata.resource_version.as_deref())
+        }) {
             return;
         }
         let Some(object) = object_view::read(object, &self.calls.overrides) else {
@@ -173,29 +176,18 @@ impl Dispatcher {
         match id {
             Some(id) => self.step(id, Event::Seen(Box::new(object))),
             None => {
-                let uid = object.uid.clone();
-                let entry = Entry::new(
-                    Cancellation::new(object, self.calls.clock.now()),
-                    self.metrics.clone(),
-                );
-                let id = self.objects.insert(uid, entry);
+                let known = Cancellation::new(object, self.calls.clock.now());
+                let id = self.objects.insert(known, self.metrics.clone());
                 self.step(id, Event::Woken);
             }
         }
-    }
-
-    /// Whether an object is known at this version, or not followed any more.
-    fn is_known(&mut self, id: Id, version: Option<&str>) -> bool {
-        self.objects
-            .active(id)
-            .is_none_or(|entry| Some(entry.known.object().resource_version.as_str()) == version)
     }
 
     /// The watch does not show it any more: it is finished or gone. If a write of ours is under way, that may be why, and its
     /// answer still counts.
     fn gone(&mut self, id: Id) {
         match self.objects.active(id) {
-            Some(entry) if entry.api_requests > 0 => entry.leaving = true,
+            Some(entry) if entry.kept.api_requests > 0 => entry.kept.leaving = true,
             Some(_) => {
                 self.step(id, Event::Gone);
                 self.objects.remove(id);
@@ -210,19 +202,14 @@ impl Dispatcher {
         let Some(entry) = self.objects.active(id) else {
             return;
         };
-        entry.timer = None;
+        entry.kept.timer = None;
         self.step(id, Event::Woken);
     }
 
     /// Steps those for which the grants now say something else.
     fn grants_changed(&mut self) {
         let grants = self.calls.grants.now();
-        let changed = self
-            .objects
-            .all_active()
-            .filter(|(_, entry)| grant_of(&grants, entry.known.object()) != entry.grant);
-        let changed: Vec<_> = changed.map(|(id, _)| id).collect();
-        for id in changed {
+        for id in self.objects.regranted(&grants) {
             self.step(id, Event::Woken);
         }
     }
@@ -251,24 +238,25 @@ impl Dispatcher {
         let Some(entry) = self.objects.active(id) else {
             return;
         };
-        entry.unanswered = entry.unanswered.saturating_sub(1);
+        let kept = entry.kept;
+        kept.unanswered = kept.unanswered.saturating_sub(1);
         if is_api {
-            entry.api_requests = entry.api_requests.saturating_sub(1);
+            kept.api_requests = kept.api_requests.saturating_sub(1);
         }
         if let (Some(why), From::Api(Some(kind))) = (complaint, &from) {
             let span = journal::span(entry.known.object());
             span.in_scope(|| journal::write_complained(*kind, &why));
         }
-        entry.refused = refused.or_else(|| entry.refused.take());
+        kept.refused = refused.or_else(|| kept.refused.take());
         match &event {
             Event::WriteAnswered(WriteAnswer::Written(_)) | Event::CancelWithheld => {
-                entry.unrecorded_cancel = false
+                kept.unrecorded_cancel = false
             }
             Event::CancelAnswered(answer) => {
                 let object = entry.known.object();
                 journal::span(object).in_scope(|| journal::cancel_answered(object, answer));
                 if answer.is_ok() {
-                    entry.standing.accepted(object);
+                    kept.standing.accepted(object);
                 }
             }
             _ => {}
@@ -277,11 +265,10 @@ impl Dispatcher {
         if self
             .objects
             .active(id)
-            .is_some_and(|entry| entry.leaving && entry.api_requests == 0)
+            .is_some_and(|entry| entry.kept.leaving && entry.kept.api_requests == 0)
         {
             self.objects
                 .finish(id)
-                .and_then(|entry| entry.timer)
                 .map(|timer| self.timers.try_remove(&timer));
             self.objects.remove(id);
         }
@@ -293,19 +280,21 @@ impl Dispatcher {
         let grants = self.calls.grants.now();
         while let Some(event) = events.pop_front() {
             let principal = self.calls.tokens.principal();
+            let may_write = matches!(event, Event::WriteTurn) || self.requests.is_free();
             let Some(entry) = self.objects.active(id) else {
                 return;
             };
-            entry.grant = grant_of(&grants, entry.known.object());
+            entry.kept.grant = grant_of(&grants, entry.known.object());
             let context = Context {
                 now: self.calls.clock.now(),
                 jitter: fastrand::f64(),
                 settings: &self.settings,
-                grant: entry.grant,
+                grant: entry.kept.grant,
                 principal: principal.as_deref(),
+                may_write,
             };
-            let plan = lifecycle::step(&mut entry.known, event, &context);
-            entry.standing.note(entry.known.object());
+            let plan = lifecycle::step(entry.known, event, &context);
+            entry.kept.standing.note(entry.known.object());
             self.set_timer(id, plan.wake_at);
             for effect in plan.effects {
                 events.extend(self.perform(id, effect));
@@ -317,7 +306,7 @@ impl Dispatcher {
         let Some(entry) = self.objects.active(id) else {
             return;
         };
-        let before = entry.timer.take();
+        let before = entry.kept.timer.take();
         match (before, wake_at) {
             (Some(key), None) => {
                 self.timers.try_remove(&key);
@@ -325,7 +314,7 @@ impl Dispatcher {
             (before, Some(at)) => {
                 let at = at.min(self.calls.clock.mono().saturating_add(LONGEST_TIMER));
                 let at = self.calls.clock.instant(at);
-                entry.timer = Some(match before {
+                entry.kept.timer = Some(match before {
                     Some(key) => {
                         self.timers.reset_at(&key, at);
                         key
@@ -335,21 +324,5 @@ impl Dispatcher {
             }
             (None, None) => {}
         }
-    }
-}
-
-fn grant_of(grants: &Grants, object: &ObjectView) -> Grant {
-    let allowed = object.spec.as_ref().is_ok_and(|spec| {
-        grants.allows(
-            &object.namespace,
-            &spec.project,
-            &spec.service,
-            spec.identity_kind(),
-        )
-    });
-    if allowed {
-        Grant::Granted
-    } else {
-        Grant::NotGranted
     }
 }

@@ -53,18 +53,18 @@ impl<T> FairQueue<T> {
     }
 
     /// One more call waits.
-    pub fn push(&mut self, owner: Owner, call: T) {
+    pub fn push(&mut self, namespace: &str, endpoint: &str, call: T) {
         self.waiting_count += 1;
-        let endpoints = self.waiting.entry(owner.namespace.clone()).or_default();
-        if endpoints.is_empty() {
-            self.turns.push_back(owner.namespace);
-        }
-        match endpoints
-            .iter_mut()
-            .find(|(endpoint, _)| *endpoint == owner.endpoint)
-        {
+        let Some(endpoints) = self.waiting.get_mut(namespace) else {
+            let namespace: Arc<str> = namespace.into();
+            self.turns.push_back(namespace.clone());
+            let first = (endpoint.into(), VecDeque::from([call]));
+            self.waiting.insert(namespace, VecDeque::from([first]));
+            return;
+        };
+        match endpoints.iter_mut().find(|(of, _)| **of == *endpoint) {
             Some((_, calls)) => calls.push_back(call),
-            None => endpoints.push_back((owner.endpoint, VecDeque::from([call]))),
+            None => endpoints.push_back((endpoint.into(), VecDeque::from([call]))),
         }
     }
 
@@ -192,10 +192,10 @@ mod tests {
     fn namespaces_take_turns() {
         let mut queue = FairQueue::new(100);
         for call in 0..10 {
-            queue.push(owner("a", "e"), call);
+            queue.push("a", "e", call);
         }
-        queue.push(owner("b", "e"), 100);
-        queue.push(owner("c", "e"), 200);
+        queue.push("b", "e", 100);
+        queue.push("c", "e", 200);
         assert_eq!(queue.waiting(), 12);
         assert_eq!(take_all(&mut queue)[..4], [0, 100, 200, 1]);
         assert_eq!(queue.waiting(), 0);
@@ -205,11 +205,11 @@ mod tests {
     fn a_dead_endpoint_leaves_workers_for_others() {
         let mut queue = FairQueue::new(8);
         for call in 0..100 {
-            queue.push(owner("a", "dead"), call);
+            queue.push("a", "dead", call);
         }
         assert_eq!(take_all(&mut queue).len(), 4);
-        queue.push(owner("a", "alive"), 1000);
-        queue.push(owner("b", "alive"), 2000);
+        queue.push("a", "alive", 1000);
+        queue.push("b", "alive", 2000);
         // The namespace `a` has its half already; `b` does not wait for it.
         assert_eq!(take_all(&mut queue), [2000]);
         for _ in 0..2 {
@@ -224,8 +224,8 @@ mod tests {
     #[test]
     fn a_single_worker_serves_everybody() {
         let mut queue = FairQueue::new(0);
-        queue.push(owner("a", "e"), 1);
-        queue.push(owner("b", "f"), 2);
+        queue.push("a", "e", 1);
+        queue.push("b", "f", 2);
         assert_eq!(take_all(&mut queue), [1]);
         queue.done(&owner("a", "e"));
         assert_eq!(take_all(&mut queue), [2]);
@@ -244,7 +244,7 @@ mod tests {
         fn every_call_is_served_once(calls in proptest::collection::vec((0u8..4, 0u8..3), 0..200), workers in 1usize..9) {
             let mut queue = FairQueue::new(workers);
             for (call, (namespace, endpoint)) in calls.iter().enumerate() {
-                queue.push(owner(&format!("n{namespace}"), &format!("e{endpoint}")), call);
+                queue.push(&format!("n{namespace}"), &format!("e{endpoint}"), call);
             }
             prop_assert_eq!(queue.waiting(), calls.len());
             let mut under_way: VecDeque<Owner> = VecDeque::new();

@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use crate::api::{CancellationGrantSpec, IdentityKind};
+use crate::{
+    api::{CancellationGrantSpec, IdentityKind},
+    lifecycle::Grant,
+};
 
 /// The entry that stands for all.
 const ALL: &str = "*";
@@ -67,6 +70,21 @@ impl Grants {
                 || (row.all_projects && identity == IdentityKind::ServiceAccount);
             project_allowed && row.services.contains(service) && row.identities.contains(&identity)
         })
+    }
+
+    /// The same as the life cycle has it.
+    pub fn grant(
+        &self,
+        namespace: &str,
+        project: &str,
+        service: &str,
+        identity: IdentityKind,
+    ) -> Grant {
+        if self.allows(namespace, project, service, identity) {
+            Grant::Granted
+        } else {
+            Grant::NotGranted
+        }
     }
 }
 

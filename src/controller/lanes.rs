@@ -3,22 +3,21 @@
 //! Cancel requests and first looks each have workers of their own, so that neither waits behind a backlog of polls, and a
 //! cancel not behind first looks that hang.
 
-use std::sync::Arc;
-
 use super::{
     calls::{Address, CallAnswer, Calls},
     fair_queue::{FairQueue, Owner},
     objects::Id,
 };
-use crate::lifecycle::Lane;
+use crate::{
+    google::answer::CallError,
+    lifecycle::{Event, Lane},
+};
 
-/// One call that waits, or is under way.
-#[derive(Debug)]
+/// One call that waits. Where it goes is found out when its turn comes: many may wait.
+#[derive(Clone, Copy, Debug)]
 pub struct Call {
     /// For which object.
     pub id: Id,
-    /// Where it goes.
-    pub address: Arc<Address>,
     /// What is asked.
     pub what: What,
 }
@@ -33,6 +32,16 @@ pub enum What {
     },
     /// To cancel it.
     Cancel,
+}
+
+impl What {
+    /// What it comes to if nothing can be called.
+    pub const fn failed(self, error: CallError) -> Event {
+        match self {
+            Self::Get { .. } => Event::GetAnswered(Err(error)),
+            Self::Cancel => Event::CancelAnswered(Err(error)),
+        }
+    }
 }
 
 /// Which lane a call is in.
@@ -65,9 +74,8 @@ impl Lanes {
     }
 
     /// One more call waits.
-    pub fn push(&mut self, lane: Name, call: Call) {
-        let owner = call.address.owner();
-        self.lane(lane).push(owner, call);
+    pub fn push(&mut self, lane: Name, namespace: &str, endpoint: &str, call: Call) {
+        self.lane(lane).push(namespace, endpoint, call);
     }
 
     /// The next call that may begin.

@@ -1,28 +1,50 @@
 //! The cancellations that this process knows, each with what the dispatcher keeps beside the life cycle's own knowledge.
+//!
+//! Most of them only wait. Those at which nobody looked for the longest are kept in their compact form, and are whole again as
+//! soon as somebody asks for them.
+
+mod asks;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
 use jiff::Timestamp;
 use tokio_util::time::delay_queue;
 
-use super::standing::Standing;
+use self::asks::{AllAsks, Asks};
+use super::{grants::Grants, standing::Standing};
 use crate::{
     google::token::Token,
-    lifecycle::{Cancellation, Grant},
+    lifecycle::{Cancellation, Grant, ObjectView, Packed, Packer},
     telemetry::{metrics::Metrics, series::WaitsFor},
 };
 
 /// Stands for one object in this process, and never for another: late answers to a forgotten one reach nobody.
 pub type Id = u64;
 
+/// So many objects stay whole: making them small would cost time and save nothing that matters. In a program for tests nearly
+/// none, so that whatever is tested with two objects is tested with compact forms.
+const WHOLE: usize = if cfg!(debug_assertions) { 1 } else { 512 };
+
+/// How many objects are looked at to find one to make small: those in use just now, or with a write under way, stay whole.
+const TRIES: usize = 16;
+
 /// One unfinished object.
 #[derive(Debug)]
-pub struct Entry {
+pub struct Entry<'a> {
     /// What is known of it.
-    pub known: Cancellation,
+    pub known: &'a mut Cancellation,
+    /// What is kept beside that.
+    pub kept: &'a mut Kept,
+}
+
+/// What the dispatcher keeps of an object.
+#[derive(Debug)]
+pub struct Kept {
     /// When it is to be woken.
     pub timer: Option<delay_queue::Key>,
     /// What the grants said at the last step.
@@ -30,9 +52,9 @@ pub struct Entry {
     /// The last token that Google did not accept.
     pub refused: Option<Token>,
     /// Effects that wait or are under way, not answered yet.
-    pub unanswered: usize,
-    /// Those of them that are requests to the API server.
-    pub api_requests: usize,
+    pub unanswered: u32,
+    /// Those of them that are requests to the API server, and not just a write's place in the queue.
+    pub api_requests: u32,
     /// A cancel request was sent, and what came of it is not stored yet.
     pub unrecorded_cancel: bool,
     /// The watch says that it is finished or gone, but a write's answer is still to come.
@@ -43,13 +65,29 @@ pub struct Entry {
 
 /// An object in the table.
 #[derive(Debug)]
-pub enum Slot {
+enum Slot {
     /// Under way.
-    Active(Box<Entry>),
+    Live(Box<Live>),
     /// Nothing is left to do. Kept until the watch says so too, because it may still show it as it was before.
-    Over {
-        /// Its namespace.
-        namespace: String,
+    Over { uid: Box<str>, namespace: Box<str> },
+}
+
+#[derive(Debug)]
+struct Live {
+    known: Known,
+    created: Timestamp,
+    /// Somebody looked at it since it was last considered for a compact form.
+    looked_at: bool,
+    kept: Kept,
+}
+
+#[derive(Debug)]
+enum Known {
+    Whole(Box<Cancellation>),
+    Small {
+        packed: Packed,
+        asks: Arc<Asks>,
+        version: Option<u64>,
     },
 }
 
@@ -57,24 +95,46 @@ pub enum Slot {
 #[derive(Debug, Default)]
 pub struct Objects {
     slots: HashMap<Id, Slot>,
-    by_uid: HashMap<String, Id>,
-    uid_of: HashMap<Id, String>,
+    by_uid: HashMap<Box<str>, Id>,
     last: Id,
+    /// Each whole one once, in the order in which they are considered for a compact form; also some that are gone.
+    whole: VecDeque<Id>,
+    packer: Packer,
+    asks: AllAsks,
 }
 
-impl Entry {
-    /// One that was just seen.
-    pub fn new(known: Cancellation, metrics: Arc<Metrics>) -> Self {
+impl Live {
+    fn new(known: Cancellation, metrics: Arc<Metrics>) -> Self {
+        let object = known.object();
         Self {
-            standing: Standing::new(known.object(), metrics),
-            known,
-            timer: None,
-            grant: Grant::NotGranted,
-            refused: None,
-            unanswered: 0,
-            api_requests: 0,
-            unrecorded_cancel: false,
-            leaving: false,
+            created: object.created,
+            looked_at: true,
+            kept: Kept {
+                timer: None,
+                grant: Grant::NotGranted,
+                refused: None,
+                unanswered: 0,
+                api_requests: 0,
+                unrecorded_cancel: false,
+                leaving: false,
+                standing: Standing::new(object, metrics),
+            },
+            known: Known::Whole(Box::new(known)),
+        }
+    }
+
+    fn is_in(&self, namespace: &str) -> bool {
+        namespace
+            == match &self.known {
+                Known::Whole(known) => &known.object().namespace,
+                Known::Small { asks, .. } => &asks.namespace,
+            }
+    }
+
+    fn grant(&self, grants: &Grants) -> Grant {
+        match &self.known {
+            Known::Whole(known) => grant_of(grants, known.object()),
+            Known::Small { asks, .. } => asks.grant(grants),
         }
     }
 }
@@ -85,83 +145,180 @@ impl Objects {
         self.by_uid.get(uid).copied()
     }
 
-    /// An object that is under way.
-    pub fn active(&mut self, id: Id) -> Option<&mut Entry> {
-        match self.slots.get_mut(&id) {
-            Some(Slot::Active(entry)) => Some(entry),
-            _ => None,
+    /// Whether an object is known at this version, or not followed any more: then seeing it tells nothing. Our own writes are
+    /// seen so, and all objects in a full list.
+    pub fn is_known_at(&self, id: Id, version: Option<&str>) -> bool {
+        let Some(Slot::Live(live)) = self.slots.get(&id) else {
+            return true;
+        };
+        match &live.known {
+            Known::Whole(known) => Some(known.object().resource_version.as_str()) == version,
+            Known::Small { version: own, .. } => {
+                own.is_some() && *own == version.and_then(|version| version.parse().ok())
+            }
         }
+    }
+
+    /// An object that is under way.
+    pub fn active(&mut self, id: Id) -> Option<Entry<'_>> {
+        if let Slot::Live(live) = self.slots.get(&id)?
+            && let Known::Small { packed, .. } = &live.known
+        {
+            let Some(known) = packed.unpack() else {
+                // Not possible; the next full list shows it as new.
+                tracing::error!("an object was lost in memory, it is read again");
+                self.forget(id);
+                return None;
+            };
+            self.make_room();
+            self.whole.push_back(id);
+            if let Some(Slot::Live(live)) = self.slots.get_mut(&id) {
+                live.known = Known::Whole(Box::new(known));
+            }
+        }
+        let Some(Slot::Live(live)) = self.slots.get_mut(&id) else {
+            return None;
+        };
+        live.looked_at = true;
+        let Known::Whole(known) = &mut live.known else {
+            return None;
+        };
+        Some(Entry {
+            known,
+            kept: &mut live.kept,
+        })
     }
 
     /// Takes in a new one.
-    pub fn insert(&mut self, uid: String, entry: Entry) -> Id {
+    pub fn insert(&mut self, known: Cancellation, metrics: Arc<Metrics>) -> Id {
+        self.make_room();
         self.last += 1;
-        self.slots.insert(self.last, Slot::Active(Box::new(entry)));
-        self.by_uid.insert(uid.clone(), self.last);
-        self.uid_of.insert(self.last, uid);
+        let uid = known.object().uid.as_str().into();
+        let live = Box::new(Live::new(known, metrics));
+        self.slots.insert(self.last, Slot::Live(live));
+        self.by_uid.insert(uid, self.last);
+        self.whole.push_back(self.last);
         self.last
     }
 
-    /// Nothing is left to do for it: what was known of it is given back, and only its place is kept.
-    pub fn finish(&mut self, id: Id) -> Option<Box<Entry>> {
-        let slot = self.slots.get_mut(&id)?;
-        let Slot::Active(entry) = slot else {
-            return None;
-        };
+    /// Before one more is whole: the one that nobody looked at for the longest becomes small.
+    fn make_room(&mut self) {
+        for _ in 0..TRIES {
+            if self.whole.len() < WHOLE {
+                return;
+            }
+            let Some(id) = self.whole.pop_front() else {
+                return;
+            };
+            let Some(Slot::Live(live)) = self.slots.get_mut(&id) else {
+                continue;
+            };
+            let Known::Whole(known) = &live.known else {
+                continue;
+            };
+            let small = if std::mem::take(&mut live.looked_at) {
+                None
+            } else {
+                // One without a readable spec has its outcome in a moment.
+                Asks::of(known.object()).zip(self.packer.pack(known))
+            };
+            match small {
+                Some((asks, packed)) => {
+                    live.known = Known::Small {
+                        version: known.object().version_number(),
+                        asks: self.asks.share(asks),
+                        packed,
+                    };
+                }
+                None => self.whole.push_back(id),
+            }
+        }
+    }
+
+    /// Nothing is left to do for it: only its place is kept. Gives back its timer.
+    pub fn finish(&mut self, id: Id) -> Option<delay_queue::Key> {
+        let entry = self.active(id)?;
+        let timer = entry.kept.timer.take();
+        let object = entry.known.object();
         let over = Slot::Over {
-            namespace: entry.known.object().namespace.clone(),
+            uid: object.uid.as_str().into(),
+            namespace: object.namespace.as_str().into(),
         };
-        let Slot::Active(entry) = std::mem::replace(slot, over) else {
-            return None;
-        };
-        Some(entry)
+        self.slots.insert(id, over);
+        timer
     }
 
     /// It left the watch: not even its place is kept.
-    pub fn remove(&mut self, id: Id) -> Option<Box<Entry>> {
-        if let Some(uid) = self.uid_of.remove(&id) {
+    pub fn remove(&mut self, id: Id) {
+        self.finish(id);
+        if let Some(Slot::Over { uid, .. }) = self.slots.remove(&id) {
             self.by_uid.remove(&uid);
         }
-        match self.slots.remove(&id)? {
-            Slot::Active(entry) => Some(entry),
-            Slot::Over { .. } => None,
-        }
+    }
+
+    fn forget(&mut self, id: Id) {
+        self.slots.remove(&id);
+        self.by_uid.retain(|_, known| *known != id);
     }
 
     /// Every object of a namespace, or of all, whose uid is not in a full list.
     pub fn not_listed(&self, namespace: Option<&str>, uids: &HashSet<String>) -> Vec<Id> {
-        let of_scope = |slot: &Slot| match slot {
-            Slot::Active(entry) => {
-                namespace.is_none_or(|namespace| namespace == entry.known.object().namespace)
-            }
-            Slot::Over { namespace: own } => namespace.is_none_or(|namespace| namespace == own),
+        let of_scope = |slot: &Slot| {
+            namespace.is_none_or(|namespace| match slot {
+                Slot::Live(live) => live.is_in(namespace),
+                Slot::Over { namespace: own, .. } => namespace == &**own,
+            })
         };
         let not_listed = self
             .by_uid
             .iter()
-            .filter(|(uid, _)| !uids.contains(*uid))
+            .filter(|(uid, _)| !uids.contains(&***uid))
             .map(|(_, id)| *id);
         not_listed
             .filter(|id| self.slots.get(id).is_some_and(of_scope))
             .collect()
     }
 
-    /// Everything that is under way.
-    pub fn all_active(&self) -> impl Iterator<Item = (Id, &Entry)> {
-        self.slots.iter().filter_map(|(id, slot)| match slot {
-            Slot::Active(entry) => Some((*id, entry.as_ref())),
-            Slot::Over { .. } => None,
-        })
+    /// What is kept of each that is under way.
+    pub fn all_kept(&self) -> impl Iterator<Item = &Kept> {
+        self.live().map(|(_, live)| &live.kept)
+    }
+
+    /// Those for which the grants now say something else than at their last step.
+    pub fn regranted(&self, grants: &Grants) -> Vec<Id> {
+        let changed = self
+            .live()
+            .filter(|(_, live)| live.grant(grants) != live.kept.grant);
+        changed.map(|(id, _)| id).collect()
     }
 
     /// When the oldest that is under way was created, by what it waits for. Looks at each of them.
     pub fn oldest(&self) -> BTreeMap<WaitsFor, Timestamp> {
         let mut oldest = BTreeMap::new();
-        for (_, entry) in self.all_active() {
-            let created = entry.known.object().created;
-            let before = oldest.entry(entry.standing.waits_for()).or_insert(created);
-            *before = created.min(*before);
+        for (_, live) in self.live() {
+            let waits_for = live.kept.standing.waits_for();
+            let before = oldest.entry(waits_for).or_insert(live.created);
+            *before = live.created.min(*before);
         }
         oldest
     }
+
+    fn live(&self) -> impl Iterator<Item = (Id, &Live)> {
+        self.slots.iter().filter_map(|(id, slot)| match slot {
+            Slot::Live(live) => Some((*id, live.as_ref())),
+            Slot::Over { .. } => None,
+        })
+    }
+}
+
+/// What the grants say of an object. Nothing is granted to what cannot be read.
+pub fn grant_of(grants: &Grants, object: &ObjectView) -> Grant {
+    object.spec.as_ref().map_or(Grant::NotGranted, |spec| {
+        grants.grant(
+            &object.namespace,
+            &spec.project,
+            &spec.service,
+            spec.identity_kind(),
+        )
+    })
 }

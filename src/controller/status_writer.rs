@@ -208,14 +208,22 @@ impl<T> WriteQueue<T> {
         queue.push(namespace, request);
     }
 
-    /// The next request that may be sent; [`WriteQueue::done`] has to be told when it was answered.
+    /// Whether a request may be sent that did not wait for its turn.
+    pub const fn is_free(&self) -> bool {
+        self.under_way < Self::AT_ONCE && self.urgent.count() == 0 && self.others.count() == 0
+    }
+
+    /// Whose turn it is, if a request may be sent now. Only [`WriteQueue::begin`] makes one of it.
     pub fn take(&mut self) -> Option<T> {
         if self.under_way >= Self::AT_ONCE {
             return None;
         }
-        let next = self.urgent.pop().or_else(|| self.others.pop())?;
+        self.urgent.pop().or_else(|| self.others.pop())
+    }
+
+    /// A request is sent; [`WriteQueue::done`] has to be told when it was answered.
+    pub const fn begin(&mut self) {
         self.under_way += 1;
-        Some(next)
     }
 
     /// How many requests wait, by the queue's name in metrics.
@@ -239,14 +247,20 @@ mod tests {
     #[test]
     fn sixteen_at_once_and_the_urgent_ones_first() {
         let mut queue = WriteQueue::default();
+        assert!(queue.is_free());
         for request in 0..20 {
             queue.push(request >= 15, "team", request);
         }
-        let first: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
+        assert!(!queue.is_free(), "nobody goes ahead of those who wait");
+        let first: Vec<_> =
+            std::iter::from_fn(|| queue.take().inspect(|_| queue.begin())).collect();
         assert_eq!(first.len(), 16);
         assert_eq!(first[..6], [15, 16, 17, 18, 19, 0]);
         queue.done();
-        assert_eq!(queue.take(), Some(11));
+        // Whoever has nothing to send any more costs nobody a place.
+        assert_eq!((queue.take(), queue.take()), (Some(11), Some(12)));
+        queue.begin();
         assert_eq!(queue.take(), None);
+        assert_eq!(queue.waiting(), [("urgent_write", 0), ("other_write", 2)]);
     }
 }

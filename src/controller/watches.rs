@@ -32,6 +32,9 @@ use crate::{
 /// connection is taken for dead.
 const WATCH_SECONDS: u32 = 60;
 
+/// A page of a list is held in memory as a whole.
+const PAGE: u32 = 100;
+
 /// The objects that are not finished: the watch says DELETED when an outcome is recorded.
 const UNFINISHED: &str = "status.outcome=";
 
@@ -79,6 +82,7 @@ impl Watches {
         };
         let config = watcher::Config::default()
             .fields(UNFINISHED)
+            .page_size(PAGE)
             .timeout(WATCH_SECONDS);
         let mut watching = Watching::new(&self, api, config, "operationcancellations", step);
         let mut listed = HashSet::new();

@@ -5,6 +5,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 /// What `GET /{version}/{name}` told.
 pub type GetAnswer = Result<Operation, CallError>;
 
@@ -41,7 +43,7 @@ pub struct OperationError {
 }
 
 /// A call that brought no result. It says which call's error it is by where it stands, not by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallError {
     /// What kind of failure it is; decides what happens next.
     pub kind: ErrorKind,
@@ -60,7 +62,7 @@ pub struct CallError {
 }
 
 /// The google.rpc codes, and what is not one of Google's answers. Names and numbers: google/rpc/code.proto.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ErrorKind {
     /// 1
     Cancelled,

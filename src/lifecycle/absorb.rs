@@ -13,6 +13,10 @@ pub fn absorb(known: &mut Cancellation, event: Event, context: &Context<'_>) -> 
     let now = context.now;
     match event {
         Event::Woken => Vec::new(),
+        Event::WriteTurn => {
+            known.write.queued = false;
+            Vec::new()
+        }
         Event::Seen(object) => {
             seen(known, object, now);
             lost_notice(known).into_iter().collect()
@@ -58,6 +62,7 @@ pub fn absorb(known: &mut Cancellation, event: Event, context: &Context<'_>) -> 
         Event::CancelAnswered(answer) => cancel_answer::absorb(known, answer, context),
         Event::CancelHeld(until) => {
             known.write.in_flight = None;
+            known.write.queued = false;
             known.post.next_at = spread(until, context);
             known.post.held = true;
             adopt_what_was_seen_meanwhile(known, now);

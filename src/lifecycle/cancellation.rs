@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Effect, Now, ObjectView, WriteKind, backoff,
@@ -15,10 +16,11 @@ use crate::api::{Call, ConditionStatus, ConditionType, ObservedOperation, Reason
 
 /// Everything that is known of one OperationCancellation. What is not in `object` may be lost at any time: the object alone is
 /// enough to go on (I6).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Cancellation {
     pub(super) object: ObjectView,
     /// An object seen while a write of ours was under way: it may or may not contain that write.
+    #[serde(skip)]
     pub(super) seen_meanwhile: Option<Box<ObjectView>>,
     /// Since when the clock of the deadline runs.
     pub(super) started: Option<Started>,
@@ -37,7 +39,7 @@ pub struct Cancellation {
 }
 
 /// What the object is allowed to do. A change of it makes what GETs said before worthless.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Mode {
     /// No call at all.
     Waiting,
@@ -48,7 +50,7 @@ pub(super) enum Mode {
 }
 
 /// When the object was first both granted and not suspended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Started {
     /// As stored.
     pub stored: Timestamp,
@@ -57,7 +59,7 @@ pub(super) struct Started {
 }
 
 /// What is known of the operation from GETs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct GetState {
     pub in_flight: Option<GetInFlight>,
     /// No GET before this time.
@@ -76,14 +78,14 @@ pub(super) struct GetState {
     pub looked_at: Option<i64>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct GetInFlight {
     /// It began before the last cancel request was answered: what it says of a running operation may be out of date.
     pub stale: bool,
 }
 
 /// The last answer to GET, as far as the next step depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum LastGet {
     /// Not done.
     Running,
@@ -100,7 +102,7 @@ pub(super) enum LastGet {
 }
 
 /// How far the cancel request got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum CancelState {
     /// No intent is recorded. Exits: Intended, or an ending.
     NotSent,
@@ -125,7 +127,7 @@ pub(super) enum CancelState {
 }
 
 /// What is remembered of cancel requests.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct PostState {
     /// No new intent before this time.
     pub next_at: Duration,
@@ -147,9 +149,12 @@ pub(super) struct PostState {
 }
 
 /// What is remembered of status writes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct WriteState {
+    #[serde(skip)]
     pub in_flight: Option<WriteInFlight>,
+    /// A write was announced and waits for its turn; only then is it made, of what is known by then.
+    pub queued: bool,
     /// No write before this time.
     pub not_before: Duration,
     pub conflicts: u32,
@@ -162,6 +167,7 @@ pub(super) struct WriteState {
     /// People were told that it is stalled.
     pub told_stalled: bool,
     /// What people hear of a write of which nobody knows whether it is stored, if it is.
+    #[serde(skip)]
     pub lost_notice: Option<Notice>,
     /// A write's fate is not known: read before anything else.
     pub must_reread: bool,
@@ -180,7 +186,7 @@ pub(super) struct WriteInFlight {
 }
 
 /// The look at the operation after the deadline has passed.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct LastLook {
     pub tries: u32,
     pub next_at: Duration,

@@ -1,12 +1,14 @@
 //! How it ended, once that is decided.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{api::Outcome, google::answer::Operation};
 
 /// The google.rpc code of an operation that was cancelled (google/longrunning/operations.proto, CancelOperation).
 const CANCELLED: i32 = 1;
 
 /// An outcome that is decided and still has to be recorded, or is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
     /// Which.
     pub outcome: Outcome,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{ObjectView, StatusWrite};
+use super::{ObjectView, StatusWrite, WriteKind};
 use crate::{
     api::Outcome,
     google::answer::{CancelAnswer, GetAnswer},
@@ -32,6 +32,8 @@ pub struct Context<'a> {
     pub grant: Grant,
     /// Google's name for the identity that asks, as far as known.
     pub principal: Option<&'a str>,
+    /// Whether a write would be sent at once. If not, it is announced, and made when its turn comes.
+    pub may_write: bool,
 }
 
 /// Whether a CancellationGrant allows this namespace this project, service and identity.
@@ -84,12 +86,14 @@ pub enum Event {
     GetHeld(Duration),
     /// The answer to [`Effect::Cancel`].
     CancelAnswered(CancelAnswer),
-    /// [`Effect::Write`] of an intent was not carried out: a used-up quota holds the request back until then (monotonic).
+    /// [`Effect::Write`] or [`Effect::QueueWrite`] of an intent was not carried out: a used-up quota holds the request back until then (monotonic).
     CancelHeld(Duration),
     /// The call was not made, because the grant was gone when its turn came.
     GetWithheld,
     /// The request was not sent, because the grant was gone when its turn came.
     CancelWithheld,
+    /// The answer to [`Effect::QueueWrite`]: what is to be written, if anything still is, may be.
+    WriteTurn,
     /// The answer to [`Effect::Write`].
     WriteAnswered(WriteAnswer),
 }
@@ -143,6 +147,9 @@ pub enum Effect {
     },
     /// Write the status.
     Write(Box<StatusWrite>),
+    /// Others write now: a write of this kind waits for its turn. It is made only then, so that nothing of it has to be kept
+    /// until then, and so that it says what is known by then, which may even be a write of another kind.
+    QueueWrite(WriteKind),
     /// POST `:cancel`; the intent for it is recorded.
     Cancel {
         /// The recorded `cancelAttempts`.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::{Deserialize, Serialize};
 
 use super::backoff;
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// A failed call and since when it has failed in this way.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     /// Which call: Token if the call was never made.
     pub call: Call,
@@ -23,7 +24,7 @@ pub struct Failure {
 }
 
 /// How one call, GET or cancel, failed since its last success.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Failures {
     /// The last one.
     pub last: Option<Failure>,

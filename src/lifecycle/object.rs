@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::api::{AcceptedOutcome, CancellationStatus, IdentityKind, Outcome, Reason};
 
 /// An object as the API server showed it at one resource version.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ObjectView {
     /// `metadata.uid`: another uid is another object.
     pub uid: String,
@@ -31,7 +32,7 @@ pub struct ObjectView {
 
 impl ObjectView {
     /// The resource version as a number, for telling older from newer (KEP-5504); `None` if it is not one.
-    pub(super) fn version_number(&self) -> Option<u64> {
+    pub fn version_number(&self) -> Option<u64> {
         self.resource_version.parse().ok()
     }
 
@@ -42,14 +43,14 @@ impl ObjectView {
 }
 
 /// A spec that no release could make a request of; only an older CRD lets one through.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MalformedSpec {
     /// Which field, what is wrong with it, and what would be right.
     pub message: String,
 }
 
 /// A spec that was read and checked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
     /// The service's name in the catalogue, as the spec has it.
     pub service: String,
@@ -89,7 +90,7 @@ impl Spec {
 pub type TargetView = crate::api::Target;
 
 /// This controller may be older than the CRD: it waits instead of judging.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownTarget {
     /// UnknownService or UnknownVersion.
     pub reason: Reason,

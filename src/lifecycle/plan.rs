@@ -9,7 +9,8 @@ use super::{
     cancellation::{CancelState, GetInFlight, LastGet, LastLook, Started},
     gate::{Gate, deadline_at, gate},
     report::report,
-    status_write, time,
+    status_write::{self, WriteKind},
+    time,
 };
 use crate::api::{Outcome, Reason};
 
@@ -45,8 +46,8 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
     };
     // What only a rule says is not kept: its cause may be gone before it is written.
     if let Some(ending) = known.ending.or(by_rule) {
-        let outcome = status_write::outcome(known, ending, context);
-        write(known, outcome, context, &mut plan);
+        let outcome = |known: &_| status_write::outcome(known, ending, context);
+        write(known, WriteKind::Outcome, outcome, context, &mut plan);
         return plan;
     }
     match &gate {
@@ -55,11 +56,12 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
         Gate::Suspended => look(known, context.now, &mut plan),
         Gate::End(_) | Gate::Stall(..) | Gate::NotGranted => {}
     }
-    if plan
-        .effects
-        .iter()
-        .any(|effect| matches!(effect, Effect::Write(_) | Effect::Cancel { .. }))
-    {
+    if plan.effects.iter().any(|effect| {
+        matches!(
+            effect,
+            Effect::Write(_) | Effect::QueueWrite(_) | Effect::Cancel { .. }
+        )
+    }) {
         return plan;
     }
     let report = report(known, &gate, known.cancel, context);
@@ -71,12 +73,8 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
             .last_progress
             .saturating_add(backoff::after_conflict(known.write.progress_in_a_row));
         if at <= context.now.mono {
-            write(
-                known,
-                status_write::progress(known, report),
-                context,
-                &mut plan,
-            );
+            let progress = |known: &_| status_write::progress(known, report);
+            write(known, WriteKind::Progress, progress, context, &mut plan);
         } else {
             plan.wake_at = Some(plan.wake_at.map_or(at, |before| before.min(at)));
         }
@@ -88,9 +86,9 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
     plan
 }
 
-/// Whether a write is under way, or has to be read back first: then nothing else is decided.
+/// Whether a write is under way or waits for its turn, or has to be read back first: then nothing else is decided.
 fn waits_for_the_api_server(known: &mut Cancellation, now: Now, plan: &mut Plan) -> bool {
-    if known.write.in_flight.is_some() || known.write.rereading {
+    if known.write.in_flight.is_some() || known.write.queued || known.write.rereading {
         return true;
     }
     if !known.write.must_reread {
@@ -164,8 +162,8 @@ fn act(known: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
         return;
     }
     if may_intend(known, now) {
-        let intent = status_write::intent(known, context);
-        if write(known, intent, context, plan) {
+        let intent = |known: &_| status_write::intent(known, context);
+        if write(known, WriteKind::Intent, intent, context, plan) {
             return;
         }
     }
@@ -249,10 +247,11 @@ fn look_for_the_last_time(known: &mut Cancellation, now: Now, plan: &mut Plan) {
     }
 }
 
-/// Announces a write, or waits until one is allowed. Whether it was announced.
+/// Makes a write or announces it, or waits until one is allowed. Whether it was made or announced.
 fn write(
     known: &mut Cancellation,
-    write: StatusWrite,
+    kind: WriteKind,
+    make: impl FnOnce(&Cancellation) -> StatusWrite,
     context: &Context<'_>,
     plan: &mut Plan,
 ) -> bool {
@@ -260,6 +259,12 @@ fn write(
         plan.wake_at = Some(known.write.not_before);
         return false;
     }
+    if !context.may_write {
+        known.write.queued = true;
+        plan.effects.push(Effect::QueueWrite(kind));
+        return true;
+    }
+    let write = make(known);
     known.write.in_flight = Some(write.in_flight());
     plan.effects.push(Effect::Write(Box::new(write)));
     true

@@ -55,6 +55,7 @@ impl SimulatedLife {
                     settings: &settings,
                     grant: self.grant,
                     principal: None,
+                    may_write: true,
                 };
                 let plan = step(&mut known, events.remove(0), &context);
                 wake_at = plan.wake_at;
@@ -67,6 +68,8 @@ impl SimulatedLife {
                             let view = Box::new(self.view(&stored));
                             Some(Event::WriteAnswered(WriteAnswer::Written(view)))
                         }
+                        // Nobody else writes.
+                        Effect::QueueWrite(_) => Some(Event::WriteTurn),
                         Effect::Reread => Some(Event::Reread(Some(Box::new(read())))),
                         Effect::DropToken | Effect::Publish(_) | Effect::Forget => None,
                     });

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Dispatcher;
 use crate::{
-    controller::objects::Entry,
+    controller::objects::Kept,
     lifecycle::{Effect, WriteKind},
 };
 
@@ -25,24 +25,28 @@ impl Dispatcher {
 
     pub(super) fn is_drained(&self) -> bool {
         let limit = self.drain_until.unwrap_or_else(Instant::now);
-        let pending = |entry: &Entry| {
-            let soon = entry
+        let pending = |kept: &Kept| {
+            let soon = kept
                 .timer
                 .as_ref()
                 .is_some_and(|timer| self.timers.deadline(timer) <= limit);
-            entry.api_requests > 0 || (entry.unrecorded_cancel && (entry.unanswered > 0 || soon))
+            kept.api_requests > 0 || (kept.unrecorded_cancel && (kept.unanswered > 0 || soon))
         };
-        self.lanes.cancels_under_way() == 0
-            && !self.objects.all_active().any(|(_, entry)| pending(entry))
+        self.lanes.cancels_under_way() == 0 && !self.objects.all_kept().any(pending)
     }
 }
 
 /// Whether an effect begins something that the next process can do as well.
-pub(super) fn can_wait(effect: &Effect, entry: &Entry) -> bool {
+pub(super) fn can_wait(effect: &Effect, kept: &Kept) -> bool {
     match effect {
         Effect::Cancel { .. } => true,
-        Effect::Write(write) => write.kind == WriteKind::Intent || !entry.unrecorded_cancel,
-        Effect::Get { .. } | Effect::Reread => !entry.unrecorded_cancel,
+        Effect::Write(write) => is_intent(write.kind) || !kept.unrecorded_cancel,
+        Effect::QueueWrite(kind) => is_intent(*kind) || !kept.unrecorded_cancel,
+        Effect::Get { .. } | Effect::Reread => !kept.unrecorded_cancel,
         Effect::DropToken | Effect::Publish(_) | Effect::Forget => false,
     }
+}
+
+const fn is_intent(kind: WriteKind) -> bool {
+    matches!(kind, WriteKind::Intent)
 }

@@ -1,12 +1,13 @@
 //! What the life cycle wants done: queued, begun when there is a worker, and answered exactly once.
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::Instrument;
 
 use super::{Dispatcher, drain::can_wait};
 use crate::{
     controller::{
+        calls::Calls,
         fair_queue::Owner,
         journal,
         lanes::{self, Call, Name, What},
@@ -18,13 +19,13 @@ use crate::{
     lifecycle::{Effect, Event, Notice, ObjectView, StatusWrite, WriteKind},
 };
 
-/// A request to the API server.
-#[derive(Debug)]
-pub(super) struct ApiRequest {
-    id: Id,
-    object: ObjectId,
-    /// None: read the object.
-    write: Option<Box<StatusWrite>>,
+/// What waits for its turn at the API server. Nothing is made before, so that it costs next to nothing to wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ApiTurn {
+    /// To write.
+    Write(Id),
+    /// To read the object.
+    Reread(Id),
 }
 
 /// Whose turn ended.
@@ -50,7 +51,7 @@ impl Dispatcher {
     pub(super) fn perform(&mut self, id: Id, effect: Effect) -> Option<Event> {
         let draining = self.drain_until.is_some();
         let entry = self.objects.active(id)?;
-        if draining && can_wait(&effect, entry) {
+        if draining && can_wait(&effect, entry.kept) {
             return None;
         }
         match effect {
@@ -65,13 +66,17 @@ impl Dispatcher {
                 },
             ),
             Effect::Cancel { .. } => self.call(id, Name::Cancel, What::Cancel),
-            Effect::Write(write) => self.write(id, write),
+            Effect::Write(write) => self.write(id, *write),
+            Effect::QueueWrite(kind) => self.queue_write(id, kind),
             Effect::Reread => {
-                self.request(id, None);
+                entry.kept.unanswered += 1;
+                entry.kept.api_requests += 1;
+                let namespace = &entry.known.object().namespace;
+                self.requests.push(true, namespace, ApiTurn::Reread(id));
                 None
             }
             Effect::DropToken => {
-                if let Some(token) = entry.refused.take() {
+                if let Some(token) = entry.kept.refused.take() {
                     self.calls.tokens.refused(&token);
                 }
                 None
@@ -88,8 +93,8 @@ impl Dispatcher {
                 None
             }
             Effect::Forget => {
-                let leaving = entry.leaving;
-                let timer = self.objects.finish(id).and_then(|entry| entry.timer);
+                let leaving = entry.kept.leaving;
+                let timer = self.objects.finish(id);
                 timer.map(|timer| self.timers.try_remove(&timer));
                 if leaving {
                     self.objects.remove(id);
@@ -101,105 +106,134 @@ impl Dispatcher {
 
     fn call(&mut self, id: Id, lane: Name, what: What) -> Option<Event> {
         let entry = self.objects.active(id)?;
-        match self.calls.address(entry.known.object()) {
-            Ok(address) => {
-                entry.unanswered += 1;
-                self.lanes.push(
-                    lane,
-                    Call {
-                        id,
-                        address: Arc::new(address),
-                        what,
-                    },
-                );
+        match Calls::owner(entry.known.object()) {
+            Ok((namespace, endpoint)) => {
+                entry.kept.unanswered += 1;
+                self.lanes
+                    .push(lane, namespace, endpoint, Call { id, what });
                 None
             }
-            Err(error) if what == What::Cancel => Some(Event::CancelAnswered(Err(error))),
-            Err(error) => Some(Event::GetAnswered(Err(error))),
+            Err(error) => Some(what.failed(error)),
         }
     }
 
-    /// An intent is not recorded while a quota would hold its request back.
-    fn write(&mut self, id: Id, write: Box<StatusWrite>) -> Option<Event> {
-        if write.kind == WriteKind::Intent {
-            let entry = self.objects.active(id)?;
-            let address = self.calls.address(entry.known.object()).ok();
-            if let Some(until) = address.and_then(|address| self.calls.cancel_held_until(&address))
-            {
-                return Some(Event::CancelHeld(until));
-            }
+    fn write(&mut self, id: Id, write: StatusWrite) -> Option<Event> {
+        if let Some(until) = self.held_back(id, write.kind) {
+            return Some(Event::CancelHeld(until));
         }
-        self.request(id, Some(write));
+        let entry = self.objects.active(id)?;
+        entry.kept.unanswered += 1;
+        entry.kept.api_requests += 1;
+        self.send(id, Some(write));
         None
     }
 
-    fn request(&mut self, id: Id, write: Option<Box<StatusWrite>>) {
-        let Some(entry) = self.objects.active(id) else {
-            return;
-        };
-        entry.unanswered += 1;
-        entry.api_requests += 1;
-        let object = object_id(entry.known.object());
-        let urgent = write
-            .as_ref()
-            .is_none_or(|write| write.kind != WriteKind::Progress);
-        let namespace = object.namespace.clone();
-        self.requests
-            .push(urgent, &namespace, ApiRequest { id, object, write });
+    fn queue_write(&mut self, id: Id, kind: WriteKind) -> Option<Event> {
+        if let Some(until) = self.held_back(id, kind) {
+            return Some(Event::CancelHeld(until));
+        }
+        let entry = self.objects.active(id)?;
+        entry.kept.unanswered += 1;
+        let namespace = &entry.known.object().namespace;
+        let urgent = kind != WriteKind::Progress;
+        self.requests.push(urgent, namespace, ApiTurn::Write(id));
+        None
+    }
+
+    /// An intent is not recorded while a quota would hold its request back: until when.
+    fn held_back(&mut self, id: Id, kind: WriteKind) -> Option<Duration> {
+        if kind != WriteKind::Intent {
+            return None;
+        }
+        let entry = self.objects.active(id)?;
+        let address = self.calls.address(entry.known.object()).ok()?;
+        self.calls.cancel_held_until(&address)
     }
 
     /// Begins what waits, as far as there are workers.
     pub(super) fn hand_out(&mut self) {
-        while let Some((lane, owner, call)) = self.lanes.take() {
-            let cancel = call.what == What::Cancel;
-            let draining = self.drain_until.is_some();
-            let wanted = |entry: &&mut Entry| !draining || (!cancel && entry.unrecorded_cancel);
-            let Some(entry) = self.objects.active(call.id).filter(wanted) else {
-                // Gone in the meantime, or the process is ending.
-                self.lanes.done(lane, &owner);
-                continue;
-            };
-            entry.unrecorded_cancel |= cancel;
-            let span = journal::task_span(entry.known.object());
-            let calls = self.calls.clone();
-            let make = async move {
-                let answer = lanes::make(&calls, &call.address, call.what).await;
-                Answer {
-                    id: call.id,
-                    from: From::Lane(lane, owner),
-                    event: answer.event,
-                    refused: answer.refused,
-                    complaint: None,
-                }
-            };
-            self.tasks.spawn(make.instrument(span));
-        }
-        while let Some(request) = self.requests.take() {
-            let Some(entry) = self.objects.active(request.id) else {
-                self.requests.done();
-                continue;
-            };
-            let span = journal::task_span(entry.known.object());
-            let writer = self.writer.clone();
-            let make = async move {
-                let kind = request.write.as_ref().map(|write| write.kind);
-                let (event, complaint) = match request.write {
-                    Some(write) => {
-                        let answered = writer.write(&request.object, &write).await;
-                        (Event::WriteAnswered(answered.answer), answered.complaint)
+        while let Some(turn) = self.requests.take() {
+            match turn {
+                ApiTurn::Write(id) => {
+                    if let Some(entry) = self.objects.active(id) {
+                        entry.kept.unanswered = entry.kept.unanswered.saturating_sub(1);
+                        self.step(id, Event::WriteTurn);
                     }
-                    None => (writer.reread(&request.object).await, None),
-                };
-                Answer {
-                    id: request.id,
-                    from: From::Api(kind),
-                    event,
-                    refused: None,
-                    complaint,
                 }
-            };
-            self.tasks.spawn(make.instrument(span));
+                ApiTurn::Reread(id) => self.send(id, None),
+            }
         }
+        while let Some((lane, owner, call)) = self.lanes.take() {
+            self.begin(lane, owner, call);
+        }
+    }
+
+    fn begin(&mut self, lane: Name, owner: Owner, call: Call) {
+        let Call { id, what } = call;
+        let cancel = what == What::Cancel;
+        let draining = self.drain_until.is_some();
+        let wanted = |entry: &Entry<'_>| !draining || (!cancel && entry.kept.unrecorded_cancel);
+        let Some(entry) = self.objects.active(id).filter(wanted) else {
+            // Gone in the meantime, or the process is ending.
+            self.lanes.done(lane, &owner);
+            return;
+        };
+        let from = From::Lane(lane, owner);
+        let address = match self.calls.address(entry.known.object()) {
+            Ok(address) => address,
+            Err(error) => {
+                return self.answered(Answer {
+                    id,
+                    from,
+                    event: what.failed(error),
+                    refused: None,
+                    complaint: None,
+                });
+            }
+        };
+        entry.kept.unrecorded_cancel |= cancel;
+        let span = journal::task_span(entry.known.object());
+        let calls = self.calls.clone();
+        let make = async move {
+            let answer = lanes::make(&calls, &address, what).await;
+            Answer {
+                id,
+                from,
+                event: answer.event,
+                refused: answer.refused,
+                complaint: None,
+            }
+        };
+        self.tasks.spawn(make.instrument(span));
+    }
+
+    /// Sends a write, or reads the object.
+    fn send(&mut self, id: Id, write: Option<StatusWrite>) {
+        let Some(entry) = self.objects.active(id) else {
+            return;
+        };
+        let object = object_id(entry.known.object());
+        let span = journal::task_span(entry.known.object());
+        let writer = self.writer.clone();
+        let make = async move {
+            let kind = write.as_ref().map(|write| write.kind);
+            let (event, complaint) = match write {
+                Some(write) => {
+                    let answered = writer.write(&object, &write).await;
+                    (Event::WriteAnswered(answered.answer), answered.complaint)
+                }
+                None => (writer.reread(&object).await, None),
+            };
+            Answer {
+                id,
+                from: From::Api(kind),
+                event,
+                refused: None,
+                complaint,
+            }
+        };
+        self.requests.begin();
+        self.tasks.spawn(make.instrument(span));
     }
 }
 

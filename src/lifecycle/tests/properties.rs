@@ -65,6 +65,7 @@ proptest! {
         cancels in prop::collection::vec(cancel_answer(), 1..12),
         deeds in prop::collection::vec(deed(), 0..20),
         jitter in 0.0f64..1.0,
+        turns_take in prop::option::of(0u64..9000),
     ) {
         let last_get = gets.last().cloned().unwrap_or_else(running);
         let mut sim = Simulation::of(
@@ -73,6 +74,7 @@ proptest! {
             move |n| cancels[(n - 1) % cancels.len()].clone(),
         );
         sim.jitter = jitter;
+        sim.turns_take = turns_take.map(Duration::from_millis);
         // The golden ratio's multiples spread evenly.
         sim.jitter_step = 0.618_033_988_75;
         for deed in deeds {
@@ -87,6 +89,7 @@ proptest! {
         sim.run_for(Duration::from_secs(3 * 86_400));
         prop_assert!(sim.outcome().is_some(), "{:#?}", sim.stored.status);
         prop_assert!(sim.forgotten);
+        prop_assert!(sim.rested > 0);
         prop_assert!(sim.posts.len() as i64 <= sim.stored.status.cancel_attempts.unwrap_or(0));
     }
 

@@ -10,13 +10,16 @@ use crate::{
     api::{AcceptedOutcome, CancellationStatus, Outcome},
     google::answer::{CallError, CancelAnswer, ErrorKind, GetAnswer, Operation, OperationError},
     lifecycle::{
-        Cancellation, Context, Effect, Event, Grant, Notice, Now, ObjectView, Settings, Spec,
-        StatusWrite, TargetView, WriteAnswer, WriteKind, step,
+        Cancellation, Context, Effect, Event, Grant, Notice, Now, ObjectView, Packer, Settings,
+        Spec, StatusWrite, TargetView, WriteAnswer, WriteKind, step,
     },
 };
 
 /// The wall clock when a simulation starts: not a full minute, so that nothing depends on it.
 pub const START: i64 = 1_700_000_013;
+
+/// After so many steps its compact form is not asked for at each of them: a life may have thousands.
+const ALWAYS_RESTS: usize = 64;
 
 pub type GetScript = Box<dyn FnMut(usize, Duration) -> GetAnswer>;
 pub type CancelScript = Box<dyn FnMut(usize) -> CancelAnswer>;
@@ -42,6 +45,8 @@ pub struct Simulation {
     pub get_latency: Duration,
     pub cancel_latency: Duration,
     pub write_latency: Duration,
+    /// How long each write waits for its turn; none waits for one unless this is set.
+    pub turns_take: Option<Duration>,
     pub get_script: GetScript,
     pub cancel_script: CancelScript,
     /// Answers to the next writes instead of carrying them out; `true`: carried out all the same.
@@ -57,6 +62,10 @@ pub struct Simulation {
     /// When the stored start time was written.
     pub started_at: Option<Duration>,
     pub forgotten: bool,
+    packer: Packer,
+    steps: usize,
+    /// How often its compact form stood in for it.
+    pub rested: usize,
 }
 
 pub fn spec() -> Spec {
@@ -167,6 +176,7 @@ impl Simulation {
             get_latency: Duration::from_millis(20),
             cancel_latency: Duration::from_millis(20),
             write_latency: Duration::from_millis(5),
+            turns_take: None,
             get_script: Box::new(get),
             cancel_script: Box::new(cancel),
             write_faults: Vec::new(),
@@ -179,6 +189,9 @@ impl Simulation {
             seen_done: None,
             started_at: None,
             forgotten: false,
+            packer: Packer::default(),
+            steps: 0,
+            rested: 0,
         }
     }
 
@@ -225,8 +238,10 @@ impl Simulation {
             settings: &self.settings,
             grant: self.grant,
             principal: Some("opcancel@acme.iam.gserviceaccount.com"),
+            may_write: self.turns_take.is_none() || matches!(event, Event::WriteTurn),
         };
         let plan = step(&mut self.known, event, &context);
+        self.rest();
         self.wake = plan.wake_at;
         assert!(
             plan.wake_at.is_none_or(|at| at > self.now),
@@ -235,6 +250,21 @@ impl Simulation {
         for effect in plan.effects {
             self.carry_out(effect);
         }
+    }
+
+    /// Goes on with what its compact form says, which is the same: at first at each step, in a long life now and then.
+    fn rest(&mut self) {
+        self.steps += 1;
+        if self.steps > ALWAYS_RESTS && !self.steps.is_multiple_of(ALWAYS_RESTS) {
+            return;
+        }
+        let Some(packed) = self.packer.pack(&self.known) else {
+            return;
+        };
+        let known = packed.unpack().expect("a compact form can be read");
+        assert_eq!(format!("{known:?}"), format!("{:?}", self.known));
+        self.known = known;
+        self.rested += 1;
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -276,11 +306,17 @@ impl Simulation {
                     Event::CancelAnswered(answer),
                 ));
             }
+            Effect::QueueWrite(kind) => {
+                let waits = |(_, event): &(_, Event)| matches!(event, Event::WriteTurn);
+                assert!(!self.queue.iter().any(waits), "it has a place already");
+                if self.is_held(kind) {
+                    return;
+                }
+                let at = self.now + self.turns_take.expect("nobody else writes");
+                self.queue.push((at, Event::WriteTurn));
+            }
             Effect::Write(write) => {
-                if write.kind == WriteKind::Intent
-                    && let Some(until) = self.hold_next_intent_until.take()
-                {
-                    self.queue.push((self.now, Event::CancelHeld(until)));
+                if self.is_held(write.kind) {
                     return;
                 }
                 let at = self.now + self.write_latency;
@@ -313,6 +349,18 @@ impl Simulation {
             }
             Effect::Forget => self.forgotten = true,
         }
+    }
+
+    /// Whether a used-up quota holds an intent back.
+    fn is_held(&mut self, kind: WriteKind) -> bool {
+        if kind != WriteKind::Intent {
+            return false;
+        }
+        let Some(until) = self.hold_next_intent_until.take() else {
+            return false;
+        };
+        self.queue.push((self.now, Event::CancelHeld(until)));
+        true
     }
 
     /// The API server's side of a write: a compare-and-set, and the rules that hold for what is stored.

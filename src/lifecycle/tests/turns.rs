@@ -1,0 +1,75 @@
+//! Writes that wait for their turn at the API server: what is written is decided when it comes.
+
+use std::time::Duration;
+
+use super::simulation::{Simulation, done, error, running};
+use crate::{
+    api::Outcome,
+    google::answer::ErrorKind,
+    lifecycle::{
+        Grant,
+        WriteKind::{Intent, Outcome as End, Progress},
+    },
+};
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn an_end_that_is_seen_while_the_intent_waits_costs_no_request() {
+    // The look is still under way when the observe budget is used up.
+    let mut sim = Simulation::new(|_, _| done(0), |_| Ok(()));
+    sim.get_latency = s(1);
+    sim.turns_take = Some(s(5));
+    assert_eq!(sim.run(), Some(Outcome::Completed));
+    assert_eq!(
+        (sim.kinds().as_slice(), sim.posts.len()),
+        ([End].as_slice(), 0)
+    );
+}
+
+#[test]
+fn a_life_is_the_same_only_later() {
+    let mut sim = Simulation::cancellable(s(30));
+    sim.turns_take = Some(s(2));
+    assert_eq!(sim.run(), Some(Outcome::Cancelled));
+    assert_eq!(sim.kinds(), [Intent, Progress, End]);
+    assert_eq!(sim.posts.len(), 1);
+}
+
+#[test]
+fn what_was_revoked_or_suspended_before_the_turn_is_not_announced() {
+    let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
+    sim.turns_take = Some(s(5));
+    sim.run_for(s(1));
+    sim.set_grant(Grant::NotGranted);
+    sim.run_for(s(100));
+    assert_eq!((sim.kinds().contains(&Intent), sim.posts.len()), (false, 0));
+    assert_eq!(sim.condition("Authorized"), "False/NoGrant");
+
+    let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
+    sim.turns_take = Some(s(5));
+    sim.run_for(s(1));
+    sim.edit(|spec| spec.suspend = true);
+    sim.run_for(s(100));
+    assert_eq!((sim.kinds().contains(&Intent), sim.posts.len()), (false, 0));
+    assert_eq!(sim.condition("CancelRequested"), "False/Suspended");
+}
+
+#[test]
+fn a_failure_that_passes_before_its_turn_is_not_written() {
+    let mut sim = Simulation::new(
+        |n, _| match n {
+            1 => Err(error(ErrorKind::NotFound)),
+            _ => running(),
+        },
+        |_| Ok(()),
+    );
+    sim.get_latency = Duration::from_millis(100);
+    sim.turns_take = Some(s(5));
+    sim.run_for(s(20));
+    // The first turn was asked for by the failure; by then nothing is known of it, or only what holds the cancel back.
+    assert_eq!(sim.posts.len(), 1);
+    assert!(sim.stored.status.last_error.is_none());
+}
