@@ -33,7 +33,7 @@ use super::{
     watches::Sighting,
 };
 use crate::{
-    lifecycle::{self, Cancellation, Context, Event, ObjectView, Settings, WriteAnswer},
+    lifecycle::{self, Cancellation, Context, Event, Settings, WriteAnswer},
     telemetry::{health::Health, metrics::Metrics},
 };
 
