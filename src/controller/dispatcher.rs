@@ -9,13 +9,12 @@ mod effects;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use futures::StreamExt;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
-use tokio_util::{sync::CancellationToken, time::DelayQueue};
+use tokio_util::sync::CancellationToken;
 
 use self::{
     drain::DRAIN_LIMIT,
@@ -30,6 +29,7 @@ use super::{
     objects::{Id, Objects, grant_of},
     raw_object::RawObject,
     status_writer::{StatusWriter, WriteQueue},
+    timers::Timers,
     watches::Sighting,
 };
 use crate::{
@@ -37,7 +37,7 @@ use crate::{
     telemetry::{health::Health, metrics::Metrics},
 };
 
-/// Timers are set no further ahead than this: a step that comes early changes nothing.
+/// Timers are set no further ahead than this, so that no clock's range matters: a step that comes early changes nothing.
 const LONGEST_TIMER: Duration = Duration::from_secs(3600);
 
 /// How often `/livez` learns that this task comes round.
@@ -58,7 +58,7 @@ pub struct Dispatcher {
     /// Liveness.
     pub health: Arc<Health>,
     objects: Objects,
-    timers: DelayQueue<Id>,
+    timers: Timers,
     lanes: Lanes,
     requests: WriteQueue<ApiTurn>,
     tasks: JoinSet<Answer>,
@@ -84,7 +84,7 @@ impl Dispatcher {
             settings,
             health,
             objects: Objects::default(),
-            timers: DelayQueue::new(),
+            timers: Timers::default(),
             lanes: Lanes::new(workers),
             requests: WriteQueue::default(),
             tasks: JoinSet::new(),
@@ -113,6 +113,7 @@ impl Dispatcher {
             }
             let draining = self.drain_until.is_some();
             let limit = self.drain_until.unwrap_or_else(Instant::now);
+            let next = self.timers.next().map(|at| self.calls.clock.instant(at));
             tokio::select! {
                 () = stop.cancelled(), if !draining => self.drain(),
                 () = sleep_until(limit), if draining => {
@@ -124,7 +125,7 @@ impl Dispatcher {
                     Ok(answer) => self.answered(answer),
                     Err(error) => return Err(format!("a call's task died: {error}")),
                 },
-                Some(expired) = self.timers.next(), if !self.timers.is_empty() => self.timer_expired(expired.into_inner()),
+                () = sleep_until(next.unwrap_or(limit)), if next.is_some() => self.timer_expired(),
                 Ok(()) = grants_changed.changed(), if !draining => self.grants_changed(),
                 _ = beat.tick() => {
                     self.health.beat();
@@ -198,7 +199,10 @@ impl Dispatcher {
         }
     }
 
-    fn timer_expired(&mut self, id: Id) {
+    fn timer_expired(&mut self) {
+        let Some(id) = self.timers.take_due(self.calls.clock.mono()) else {
+            return;
+        };
         let Some(entry) = self.objects.active(id) else {
             return;
         };
@@ -267,11 +271,15 @@ impl Dispatcher {
             .active(id)
             .is_some_and(|entry| entry.kept.leaving && entry.kept.api_requests == 0)
         {
-            self.objects
-                .finish(id)
-                .map(|timer| self.timers.try_remove(&timer));
+            self.finish(id);
             self.objects.remove(id);
         }
+    }
+
+    /// Nothing is left to do for it.
+    fn finish(&mut self, id: Id) {
+        let timer = self.objects.finish(id);
+        self.timers.set(id, timer, None);
     }
 
     /// Lets the life cycle decide, and does what it says.
@@ -303,26 +311,11 @@ impl Dispatcher {
     }
 
     fn set_timer(&mut self, id: Id, wake_at: Option<Duration>) {
-        let Some(entry) = self.objects.active(id) else {
-            return;
-        };
-        let before = entry.kept.timer.take();
-        match (before, wake_at) {
-            (Some(key), None) => {
-                self.timers.try_remove(&key);
-            }
-            (before, Some(at)) => {
-                let at = at.min(self.calls.clock.mono().saturating_add(LONGEST_TIMER));
-                let at = self.calls.clock.instant(at);
-                entry.kept.timer = Some(match before {
-                    Some(key) => {
-                        self.timers.reset_at(&key, at);
-                        key
-                    }
-                    None => self.timers.insert_at(id, at),
-                });
-            }
-            (None, None) => {}
+        let furthest = self.calls.clock.mono().saturating_add(LONGEST_TIMER);
+        if let Some(entry) = self.objects.active(id) {
+            let at = wake_at.map(|at| at.min(furthest));
+            let timer = &mut entry.kept.timer;
+            *timer = self.timers.set(id, *timer, at);
         }
     }
 }

@@ -27,6 +27,7 @@ pub mod preflight;
 pub mod raw_object;
 pub mod standing;
 pub mod status_writer;
+pub mod timers;
 mod turns;
 pub mod warm_up;
 pub mod watches;

@@ -13,10 +13,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio_util::time::delay_queue;
 
 use self::asks::{AllAsks, Asks};
-use super::{grants::Grants, standing::Standing};
+use super::{grants::Grants, standing::Standing, timers::Wake};
 use crate::{
     google::token::Token,
     lifecycle::{Cancellation, Grant, ObjectView, Packed, Packer},
@@ -28,7 +27,7 @@ pub type Id = u64;
 
 /// So many objects stay whole: making them small would cost time and save nothing that matters. In a program for tests nearly
 /// none, so that whatever is tested with two objects is tested with compact forms.
-const WHOLE: usize = if cfg!(debug_assertions) { 1 } else { 512 };
+const WHOLE: usize = if cfg!(debug_assertions) { 1 } else { 256 };
 
 /// How many objects are looked at to find one to make small: those in use just now, or with a write under way, stay whole.
 const TRIES: usize = 16;
@@ -46,7 +45,7 @@ pub struct Entry<'a> {
 #[derive(Debug)]
 pub struct Kept {
     /// When it is to be woken.
-    pub timer: Option<delay_queue::Key>,
+    pub timer: Option<Wake>,
     /// What the grants said at the last step.
     pub grant: Grant,
     /// The last token that Google did not accept.
@@ -69,7 +68,13 @@ enum Slot {
     /// Under way.
     Live(Box<Live>),
     /// Nothing is left to do. Kept until the watch says so too, because it may still show it as it was before.
-    Over { uid: Box<str>, namespace: Box<str> },
+    Over(Box<Over>),
+}
+
+#[derive(Debug)]
+struct Over {
+    uid: String,
+    namespace: String,
 }
 
 #[derive(Debug)]
@@ -236,23 +241,23 @@ impl Objects {
     }
 
     /// Nothing is left to do for it: only its place is kept. Gives back its timer.
-    pub fn finish(&mut self, id: Id) -> Option<delay_queue::Key> {
+    pub fn finish(&mut self, id: Id) -> Option<Wake> {
         let entry = self.active(id)?;
         let timer = entry.kept.timer.take();
         let object = entry.known.object();
-        let over = Slot::Over {
-            uid: object.uid.as_str().into(),
-            namespace: object.namespace.as_str().into(),
-        };
-        self.slots.insert(id, over);
+        let over = Box::new(Over {
+            uid: object.uid.clone(),
+            namespace: object.namespace.clone(),
+        });
+        self.slots.insert(id, Slot::Over(over));
         timer
     }
 
     /// It left the watch: not even its place is kept.
     pub fn remove(&mut self, id: Id) {
         self.finish(id);
-        if let Some(Slot::Over { uid, .. }) = self.slots.remove(&id) {
-            self.by_uid.remove(&uid);
+        if let Some(Slot::Over(over)) = self.slots.remove(&id) {
+            self.by_uid.remove(over.uid.as_str());
         }
     }
 
@@ -266,7 +271,7 @@ impl Objects {
         let of_scope = |slot: &Slot| {
             namespace.is_none_or(|namespace| match slot {
                 Slot::Live(live) => live.is_in(namespace),
-                Slot::Over { namespace: own, .. } => namespace == &**own,
+                Slot::Over(over) => namespace == over.namespace,
             })
         };
         let not_listed = self
@@ -306,7 +311,7 @@ impl Objects {
     fn live(&self) -> impl Iterator<Item = (Id, &Live)> {
         self.slots.iter().filter_map(|(id, slot)| match slot {
             Slot::Live(live) => Some((*id, live.as_ref())),
-            Slot::Over { .. } => None,
+            Slot::Over(_) => None,
         })
     }
 }

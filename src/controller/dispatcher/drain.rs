@@ -29,7 +29,7 @@ impl Dispatcher {
             let soon = kept
                 .timer
                 .as_ref()
-                .is_some_and(|timer| self.timers.deadline(timer) <= limit);
+                .is_some_and(|timer| self.calls.clock.instant(timer.time()) <= limit);
             kept.api_requests > 0 || (kept.unrecorded_cancel && (kept.unanswered > 0 || soon))
         };
         self.lanes.cancels_under_way() == 0 && !self.objects.all_kept().any(pending)

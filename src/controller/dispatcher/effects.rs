@@ -94,8 +94,7 @@ impl Dispatcher {
             }
             Effect::Forget => {
                 let leaving = entry.kept.leaving;
-                let timer = self.objects.finish(id);
-                timer.map(|timer| self.timers.try_remove(&timer));
+                self.finish(id);
                 if leaving {
                     self.objects.remove(id);
                 }
