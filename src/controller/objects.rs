@@ -169,7 +169,7 @@ impl Objects {
         if let Slot::Live(live) = self.slots.get(&id)?
             && let Known::Small { packed, .. } = &live.known
         {
-            let Some(known) = packed.unpack() else {
+            let Some(known) = self.packer.unpack(packed) else {
                 // Not possible; the next full list shows it as new.
                 tracing::error!("an object was lost in memory, it is read again");
                 self.forget(id);

@@ -19,10 +19,11 @@ const LEAST_USE: usize = 128;
 /// The bytes of earlier objects that others are compared with: about three of them.
 const LIKE_BYTES: usize = 8192;
 
-/// All that is known of an object; [`Packed::unpack`] gives it back as it was.
+/// All that is known of an object; [`Packer::unpack`] gives it back as it was.
 #[derive(Clone, Debug)]
 pub struct Packed {
     bytes: Box<[u8]>,
+    json_length: usize,
     like: Arc<[u8]>,
 }
 
@@ -33,6 +34,10 @@ pub struct Packer {
     like: Arc<[u8]>,
     /// How many were packed with it.
     used: usize,
+    /// The JSON and the compact form that were made last: room for the next. What is kept for long is never cut from what was
+    /// allocated for a moment, which would leave a hole of several kilobytes beside each object.
+    json: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 impl Default for Packer {
@@ -40,6 +45,8 @@ impl Default for Packer {
         Self {
             like: Arc::default(),
             used: LEAST_USE,
+            json: Vec::new(),
+            bytes: Vec::new(),
         }
     }
 }
@@ -53,39 +60,46 @@ impl Packer {
         if passing || !has_whole_seconds(known) {
             return None;
         }
+        self.json.clear();
         // All of it can be written as JSON; if ever not, it just stays as it is.
-        let json = serde_json::to_vec(known).ok()?;
-        let mut bytes = self.compress(&json);
-        if bytes.len() > UNLIKE && self.used >= LEAST_USE {
-            self.learn(&json);
-            bytes = self.compress(&json);
+        serde_json::to_writer(&mut self.json, known).ok()?;
+        let mut length = self.compress()?;
+        if length > UNLIKE && self.used >= LEAST_USE {
+            self.learn();
+            length = self.compress()?;
         }
         self.used = self.used.saturating_add(1);
         Some(Packed {
-            bytes: bytes.into_boxed_slice(),
+            bytes: self.bytes.get(..length)?.into(),
+            json_length: self.json.len(),
             like: self.like.clone(),
         })
     }
 
-    fn compress(&self, json: &[u8]) -> Vec<u8> {
-        block::compress_prepend_size_with_dict(json, &self.like)
+    /// What was packed, by whichever packer. `None` would be a fault of this module.
+    pub fn unpack(&mut self, packed: &Packed) -> Option<Cancellation> {
+        self.json.resize(packed.json_length, 0);
+        let length =
+            block::decompress_into_with_dict(&packed.bytes, &mut self.json, &packed.like).ok()?;
+        serde_json::from_slice(self.json.get(..length)?).ok()
     }
 
-    fn learn(&mut self, json: &[u8]) {
-        let earlier = self.like.iter().chain(json);
-        let too_many = (self.like.len() + json.len()).saturating_sub(LIKE_BYTES);
+    /// Makes the compact form of the JSON; its length.
+    fn compress(&mut self) -> Option<usize> {
+        let most = block::get_maximum_output_size(self.json.len());
+        self.bytes.resize(most, 0);
+        block::compress_into_with_dict(&self.json, &mut self.bytes, &self.like).ok()
+    }
+
+    fn learn(&mut self) {
+        let earlier = self.like.iter().chain(&self.json);
+        let too_many = (self.like.len() + self.json.len()).saturating_sub(LIKE_BYTES);
         self.like = earlier.skip(too_many).copied().collect();
         self.used = 0;
     }
 }
 
 impl Packed {
-    /// What was packed. `None` would be a fault of this module.
-    pub fn unpack(&self) -> Option<Cancellation> {
-        let json = block::decompress_size_prepended_with_dict(&self.bytes, &self.like).ok()?;
-        serde_json::from_slice(&json).ok()
-    }
-
     /// Its length in bytes, without what it shares with others.
     pub const fn own_bytes(&self) -> usize {
         self.bytes.len()

@@ -261,7 +261,7 @@ impl Simulation {
         let Some(packed) = self.packer.pack(&self.known) else {
             return;
         };
-        let known = packed.unpack().expect("a compact form can be read");
+        let known = self.packer.unpack(&packed).expect("it can be read");
         assert_eq!(format!("{known:?}"), format!("{:?}", self.known));
         self.known = known;
         self.rested += 1;
