@@ -6,6 +6,7 @@
 mod asks;
 #[cfg(test)]
 mod tests;
+mod uid;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -14,7 +15,10 @@ use std::{
 
 use jiff::Timestamp;
 
-use self::asks::{AllAsks, Asks};
+use self::{
+    asks::{AllAsks, Asks},
+    uid::Uid,
+};
 use super::{grants::Grants, standing::Standing, timers::Wake};
 use crate::{
     google::token::Token,
@@ -73,7 +77,7 @@ enum Slot {
 
 #[derive(Debug)]
 struct Over {
-    uid: String,
+    uid: Uid,
     namespace: String,
 }
 
@@ -100,7 +104,7 @@ enum Known {
 #[derive(Debug, Default)]
 pub struct Objects {
     slots: HashMap<Id, Slot>,
-    by_uid: HashMap<Box<str>, Id>,
+    by_uid: HashMap<Uid, Id>,
     last: Id,
     /// Each whole one once, in the order in which they are considered for a compact form; also some that are gone.
     whole: VecDeque<Id>,
@@ -147,7 +151,7 @@ impl Live {
 impl Objects {
     /// The id of a uid, if the object is known.
     pub fn id(&self, uid: &str) -> Option<Id> {
-        self.by_uid.get(uid).copied()
+        self.by_uid.get(&Uid::of(uid)).copied()
     }
 
     /// Whether an object is known at this version, or not followed any more: then seeing it tells nothing. Our own writes are
@@ -198,7 +202,7 @@ impl Objects {
     pub fn insert(&mut self, known: Cancellation, metrics: Arc<Metrics>) -> Id {
         self.make_room();
         self.last += 1;
-        let uid = known.object().uid.as_str().into();
+        let uid = Uid::of(&known.object().uid);
         let live = Box::new(Live::new(known, metrics));
         self.slots.insert(self.last, Slot::Live(live));
         self.by_uid.insert(uid, self.last);
@@ -246,7 +250,7 @@ impl Objects {
         let timer = entry.kept.timer.take();
         let object = entry.known.object();
         let over = Box::new(Over {
-            uid: object.uid.clone(),
+            uid: Uid::of(&object.uid),
             namespace: object.namespace.clone(),
         });
         self.slots.insert(id, Slot::Over(over));
@@ -257,7 +261,7 @@ impl Objects {
     pub fn remove(&mut self, id: Id) {
         self.finish(id);
         if let Some(Slot::Over(over)) = self.slots.remove(&id) {
-            self.by_uid.remove(over.uid.as_str());
+            self.by_uid.remove(&over.uid);
         }
     }
 
@@ -274,14 +278,13 @@ impl Objects {
                 Slot::Over(over) => namespace == over.namespace,
             })
         };
+        let mut listed: Vec<Id> = uids.iter().filter_map(|uid| self.id(uid)).collect();
+        listed.sort_unstable();
         let not_listed = self
-            .by_uid
+            .slots
             .iter()
-            .filter(|(uid, _)| !uids.contains(&***uid))
-            .map(|(_, id)| *id);
-        not_listed
-            .filter(|id| self.slots.get(id).is_some_and(of_scope))
-            .collect()
+            .filter(|(id, slot)| listed.binary_search(id).is_err() && of_scope(slot));
+        not_listed.map(|(id, _)| *id).collect()
     }
 
     /// What is kept of each that is under way.

@@ -1,12 +1,12 @@
 //! When each object is to be woken. Pure, and small: twenty thousand of them take half a megabyte.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroU64, time::Duration};
 
 use super::objects::Id;
 
 /// The time at which an object is to be woken: microseconds of the process's own clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Wake(u64);
+pub struct Wake(NonZeroU64);
 
 /// All of them, the next first.
 #[derive(Debug, Default)]
@@ -16,12 +16,13 @@ impl Wake {
     /// Not earlier than a monotonic time.
     fn at(time: Duration) -> Self {
         let micros = time.as_nanos().div_ceil(1000);
-        Self(u64::try_from(micros).unwrap_or(u64::MAX))
+        let micros = u64::try_from(micros).unwrap_or(u64::MAX);
+        Self(NonZeroU64::new(micros).unwrap_or(NonZeroU64::MIN))
     }
 
     /// As a monotonic time.
     pub const fn time(self) -> Duration {
-        Duration::from_micros(self.0)
+        Duration::from_micros(self.0.get())
     }
 }
 

@@ -23,15 +23,15 @@ const LIKE_BYTES: usize = 8192;
 #[derive(Clone, Debug)]
 pub struct Packed {
     bytes: Box<[u8]>,
-    json_length: usize,
-    like: Arc<[u8]>,
+    json_length: u32,
+    like: Arc<Box<[u8]>>,
 }
 
 /// Makes compact forms.
 #[derive(Debug)]
 pub struct Packer {
     /// The JSON of earlier objects, the last one last.
-    like: Arc<[u8]>,
+    like: Arc<Box<[u8]>>,
     /// How many were packed with it.
     used: usize,
     /// The JSON and the compact form that were made last: room for the next. What is kept for long is never cut from what was
@@ -71,14 +71,15 @@ impl Packer {
         self.used = self.used.saturating_add(1);
         Some(Packed {
             bytes: self.bytes.get(..length)?.into(),
-            json_length: self.json.len(),
+            json_length: u32::try_from(self.json.len()).ok()?,
             like: self.like.clone(),
         })
     }
 
     /// What was packed, by whichever packer. `None` would be a fault of this module.
     pub fn unpack(&mut self, packed: &Packed) -> Option<Cancellation> {
-        self.json.resize(packed.json_length, 0);
+        self.json
+            .resize(usize::try_from(packed.json_length).ok()?, 0);
         let length =
             block::decompress_into_with_dict(&packed.bytes, &mut self.json, &packed.like).ok()?;
         serde_json::from_slice(self.json.get(..length)?).ok()
@@ -92,9 +93,9 @@ impl Packer {
     }
 
     fn learn(&mut self) {
-        let earlier = self.like.iter().chain(&self.json);
+        let earlier = self.like.iter().chain(&self.json).copied();
         let too_many = (self.like.len() + self.json.len()).saturating_sub(LIKE_BYTES);
-        self.like = earlier.skip(too_many).copied().collect();
+        self.like = Arc::new(earlier.skip(too_many).collect());
         self.used = 0;
     }
 }
