@@ -73,6 +73,10 @@ pub(super) fn measure(stage: &mut Stage, objects: usize) -> Result<()> {
         "cancels / (PUTs / 3), from the first creation on: it is a write too",
         whole / (puts / 3.0),
     );
+    println!(
+        "| cancels / (merge patches / 2), once all were created | {:.2} x | | |",
+        later / (patches / 2.0)
+    );
     let cpu = (creation.controller + rest.controller) * 1000.0 / objects as f64;
     figures::judged(
         "the controller's processor time for a cancel",
