@@ -17,6 +17,7 @@ use xtask::loopback_http;
 
 use super::load::{Load, NAMESPACE, TOKEN, operation};
 use crate::tasks::cargo::{self, Programs};
+use crate::tasks::image_environment;
 use crate::tasks::interrupt::Interrupt;
 use crate::tasks::stand_ins::{CONTROLLER, EMULATOR, Emulator};
 
@@ -59,7 +60,7 @@ impl Stage {
         })
     }
 
-    /// Starts the controller with its own defaults, and waits until it is ready.
+    /// Starts the controller with its own defaults and its image's environment, and waits until it is ready.
     pub(super) fn start_controller(&mut self) -> Result<()> {
         let kubeconfig = self
             .control_plane
@@ -71,10 +72,15 @@ impl Stage {
             "--log-format=json".to_owned(),
         ];
         let metadata = OsStr::new(&self.emulator.metadata_address);
-        let variables = [
+        let image = image_environment::read()?;
+        let image = image
+            .iter()
+            .map(|(name, value)| (name.as_str(), OsStr::new(value)));
+        let mut variables = vec![
             ("GCE_METADATA_HOST", metadata),
             ("HOME", OsStr::new("/nonexistent")),
         ];
+        variables.extend(image);
         self.control_plane
             .run_beside(CONTROLLER, &self.controller, &arguments, &variables)?;
         let log = self.control_plane.log_file(CONTROLLER);

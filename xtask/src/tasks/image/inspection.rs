@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::binary::{PROGRAM, cargo_home};
 use super::layout::Layout;
-use crate::tasks::cargo;
+use crate::tasks::{cargo, image_environment};
 
 /// The most that a node downloads, and the most that it then keeps on its disk, in bytes.
 const LIMIT: u64 = 15_000_000;
@@ -41,13 +41,15 @@ pub(super) fn check(layout: &Layout, version: &str, revision: &str) -> Result<()
         "it is for {}",
         layout.config.os
     );
+    // Other builders add a PATH.
+    let set = config.env.iter().filter(|set| !set.starts_with("PATH="));
+    let wanted = image_environment::read()?;
+    let wanted = wanted.iter().map(|(name, value)| format!("{name}={value}"));
     ensure!(
-        config
-            .env
-            .iter()
-            .all(|variable| variable.starts_with("PATH=")),
-        "it sets {:?}",
-        config.env
+        set.cloned().eq(wanted.clone()),
+        "it sets {:?} instead of {:?}",
+        config.env,
+        wanted.collect::<Vec<_>>()
     );
     for (label, wanted) in [
         ("version", version),

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::binary::{PROGRAM, said};
 use super::layout::Layout;
+use crate::tasks::image_environment;
 
 /// Mounts the root read-only over itself, in a mount namespace of its own, and starts the program there. An own user
 /// namespace makes that possible for people who are not root; changing to another user is not possible then.
@@ -115,6 +116,7 @@ fn start_program(root: &Path, program: &str, arguments: &[&str]) -> Result<Outpu
         // Nothing of this machine's environment, as in a pod outside of any cluster.
         .env_clear()
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .envs(image_environment::read()?)
         .env(
             "OPCANCEL_TRIAL_USER",
             if is_root { "changed" } else { "kept" },
