@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 /// See the module. Which resource it is of tells the [`ApiResource`] that it is asked for with.
 #[derive(Clone, Debug, Deserialize)]
 pub struct RawObject {
-    /// Of it, what [`Identity`] has.
+    /// Of it, what tells which object it is, at which version, and its times of creation and deletion.
     #[serde(deserialize_with = "identity")]
     pub metadata: ObjectMeta,
     /// JSON.
