@@ -11,7 +11,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{JoinSet, yield_now},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -106,7 +106,7 @@ impl Dispatcher {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         grants_changed.mark_unchanged();
         loop {
-            self.hand_out();
+            let more = self.hand_out();
             self.show_queues();
             if self.drain_until.is_some() && self.is_drained() {
                 return Ok(());
@@ -127,6 +127,7 @@ impl Dispatcher {
                 },
                 () = sleep_until(next.unwrap_or(limit)), if next.is_some() => self.timer_expired(),
                 Ok(()) = grants_changed.changed(), if !draining => self.grants_changed(),
+                () = yield_now(), if more => {}
                 _ = beat.tick() => {
                     self.health.beat();
                     self.metrics.oldest(self.objects.oldest());

@@ -60,6 +60,8 @@ pub struct Kept {
     pub api_requests: u32,
     /// A cancel request was sent, and what came of it is not stored yet.
     pub unrecorded_cancel: bool,
+    /// How it ended waits for its turn to be written.
+    pub unrecorded_outcome: bool,
     /// The watch says that it is finished or gone, but a write's answer is still to come.
     pub leaving: bool,
     /// What is counted of it.
@@ -125,6 +127,7 @@ impl Live {
                 unanswered: 0,
                 api_requests: 0,
                 unrecorded_cancel: false,
+                unrecorded_outcome: false,
                 leaving: false,
                 standing: Standing::new(object, metrics),
             },

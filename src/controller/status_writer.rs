@@ -182,6 +182,8 @@ pub struct WriteQueue<T> {
     urgent: Turns<T>,
     others: Turns<T>,
     under_way: usize,
+    /// Urgent ones that went ahead of others in a row.
+    ahead: usize,
 }
 
 impl<T> Default for WriteQueue<T> {
@@ -190,6 +192,7 @@ impl<T> Default for WriteQueue<T> {
             urgent: Turns::default(),
             others: Turns::default(),
             under_way: 0,
+            ahead: 0,
         }
     }
 }
@@ -197,6 +200,9 @@ impl<T> Default for WriteQueue<T> {
 impl<T> WriteQueue<T> {
     /// How many requests may be under way at once.
     pub const AT_ONCE: usize = 16;
+
+    /// So many urgent ones may go ahead of the others: what waits among them may turn urgent, and must not wait for ever.
+    const MOST_AHEAD: usize = 7;
 
     /// Intents, outcomes and the reads that they wait for are urgent: a cancel, or somebody's `kubectl wait`, waits for them.
     pub fn push(&mut self, urgent: bool, namespace: &str, request: T) {
@@ -218,7 +224,24 @@ impl<T> WriteQueue<T> {
         if self.under_way >= Self::AT_ONCE {
             return None;
         }
-        self.urgent.pop().or_else(|| self.others.pop())
+        let others_first = self.ahead >= Self::MOST_AHEAD;
+        let urgent = if others_first {
+            None
+        } else {
+            self.urgent.pop()
+        };
+        self.ahead = match urgent {
+            Some(_) if self.others.count() > 0 => self.ahead + 1,
+            _ => 0,
+        };
+        urgent
+            .or_else(|| self.others.pop())
+            .or_else(|| self.urgent.pop())
+    }
+
+    /// Whether it is somebody's turn now.
+    pub const fn has_turn(&self) -> bool {
+        self.under_way < Self::AT_ONCE && (self.urgent.count() > 0 || self.others.count() > 0)
     }
 
     /// A request is sent; [`WriteQueue::done`] has to be told when it was answered.
@@ -243,6 +266,21 @@ impl<T> WriteQueue<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_others_have_every_eighth_turn() {
+        let mut queue = WriteQueue::default();
+        for request in 0..20 {
+            queue.push(true, "team", request);
+        }
+        for request in 100..102 {
+            queue.push(false, "team", request);
+        }
+        let taken: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
+        let others: Vec<_> = (0..taken.len()).filter(|at| taken[*at] >= 100).collect();
+        assert_eq!((taken.len(), others), (22, vec![7, 15]), "{taken:?}");
+        assert!(!queue.has_turn());
+    }
 
     #[test]
     fn sixteen_at_once_and_the_urgent_ones_first() {

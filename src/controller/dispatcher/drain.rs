@@ -1,7 +1,8 @@
 //! The end of the process: what was begun is ended, and nothing else begins.
 //!
 //! A cancel request that was answered must not be forgotten, or the next process would send another one. So for an object whose
-//! request was sent the visit goes on until its answer stands in the status; of all others only writes are waited for.
+//! request was sent the visit goes on until its answer stands in the status. Nor must an outcome that was seen: Google may have
+//! forgotten the operation by then. Of all others only writes that are under way are waited for.
 
 use std::time::Duration;
 
@@ -30,7 +31,9 @@ impl Dispatcher {
                 .timer
                 .as_ref()
                 .is_some_and(|timer| self.calls.clock.instant(timer.time()) <= limit);
-            kept.api_requests > 0 || (kept.unrecorded_cancel && (kept.unanswered > 0 || soon))
+            kept.api_requests > 0
+                || kept.unrecorded_outcome
+                || (kept.unrecorded_cancel && (kept.unanswered > 0 || soon))
         };
         self.lanes.cancels_under_way() == 0 && !self.objects.all_kept().any(pending)
     }
@@ -40,13 +43,37 @@ impl Dispatcher {
 pub(super) fn can_wait(effect: &Effect, kept: &Kept) -> bool {
     match effect {
         Effect::Cancel { .. } => true,
-        Effect::Write(write) => is_intent(write.kind) || !kept.unrecorded_cancel,
-        Effect::QueueWrite(kind) => is_intent(*kind) || !kept.unrecorded_cancel,
+        Effect::Write(write) => is_for_the_next_process(write.kind, kept.unrecorded_cancel),
+        Effect::QueueWrite(kind) => is_for_the_next_process(*kind, kept.unrecorded_cancel),
         Effect::Get { .. } | Effect::Reread => !kept.unrecorded_cancel,
         Effect::DropToken | Effect::Publish(_) | Effect::Forget => false,
     }
 }
 
-const fn is_intent(kind: WriteKind) -> bool {
-    matches!(kind, WriteKind::Intent)
+const fn is_for_the_next_process(kind: WriteKind, unrecorded_cancel: bool) -> bool {
+    match kind {
+        WriteKind::Intent => true,
+        WriteKind::Outcome => false,
+        WriteKind::Progress => !unrecorded_cancel,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_this_process_knows_is_written_before_the_end() {
+        for (kind, unrecorded_cancel, waits) in [
+            (WriteKind::Intent, false, true),
+            (WriteKind::Intent, true, true),
+            (WriteKind::Progress, false, true),
+            (WriteKind::Progress, true, false),
+            (WriteKind::Outcome, false, false),
+            (WriteKind::Outcome, true, false),
+        ] {
+            let found = is_for_the_next_process(kind, unrecorded_cancel);
+            assert_eq!(found, waits, "{kind:?} {unrecorded_cancel}");
+        }
+    }
 }

@@ -28,6 +28,9 @@ pub(super) enum ApiTurn {
     Reread(Id),
 }
 
+/// So many turns at the API server are handed out before something else may happen.
+const TURNS_AT_ONCE: usize = 64;
+
 /// Whose turn ended.
 #[derive(Debug)]
 pub(super) enum From {
@@ -133,6 +136,7 @@ impl Dispatcher {
         }
         let entry = self.objects.active(id)?;
         entry.kept.unanswered += 1;
+        entry.kept.unrecorded_outcome = kind == WriteKind::Outcome;
         let namespace = &entry.known.object().namespace;
         let urgent = kind != WriteKind::Progress;
         self.requests.push(urgent, namespace, ApiTurn::Write(id));
@@ -149,13 +153,18 @@ impl Dispatcher {
         self.calls.cancel_held_until(&address)
     }
 
-    /// Begins what waits, as far as there are workers.
-    pub(super) fn hand_out(&mut self) {
-        while let Some(turn) = self.requests.take() {
+    /// Begins what waits, as far as there are workers. Whether more could begin, once others had a moment: turns of which
+    /// nothing comes take time too.
+    pub(super) fn hand_out(&mut self) -> bool {
+        for _ in 0..TURNS_AT_ONCE {
+            let Some(turn) = self.requests.take() else {
+                break;
+            };
             match turn {
                 ApiTurn::Write(id) => {
                     if let Some(entry) = self.objects.active(id) {
                         entry.kept.unanswered = entry.kept.unanswered.saturating_sub(1);
+                        entry.kept.unrecorded_outcome = false;
                         self.step(id, Event::WriteTurn);
                     }
                 }
@@ -165,6 +174,7 @@ impl Dispatcher {
         while let Some((lane, owner, call)) = self.lanes.take() {
             self.begin(lane, owner, call);
         }
+        self.requests.has_turn()
     }
 
     fn begin(&mut self, lane: Name, owner: Owner, call: Call) {
