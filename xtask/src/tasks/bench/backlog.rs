@@ -40,10 +40,10 @@ pub(super) fn measure(stage: &mut Stage, pending: usize, objects: usize) -> Resu
     let full = stage.wait(limit(pending), polling)?;
     let filled = begun.elapsed();
 
-    let (cpu, second) = (full.cpu(), Instant::now());
+    let (used, second) = (stage.processor()?, Instant::now());
     let with = phases::paced(stage, "fast-with", objects, RATE)?;
     let last = stage.metrics()?;
-    let busy = (last.cpu() - cpu) / second.elapsed().as_secs_f64();
+    let busy = stage.processor()?.since(&used).controller / second.elapsed().as_secs_f64();
 
     println!(
         "\n{pending} operations that never end: created in {:.0} s, all cancelled and polled after {:.0} s",

@@ -231,11 +231,6 @@ impl Metrics {
         self.sum("opcancel_cancellations_total{")
     }
 
-    /// Processor time in seconds.
-    pub(super) fn cpu(&self) -> f64 {
-        self.sum("process_cpu_seconds_total ")
-    }
-
     /// Resident memory in MiB.
     pub(super) fn resident(&self) -> f64 {
         self.sum("process_resident_memory_bytes ") / 1_048_576.0

@@ -27,7 +27,7 @@ pub(super) fn measure(stage: &mut Stage, objects: usize) -> Result<()> {
     let patches = rate(stage, Verb::Patch, writes)?;
 
     let idle = stage.metrics()?;
-    let busy = stage.processor()?;
+    let unused = stage.processor()?;
     let mark = stage.mark()?;
     let names = (0..objects).map(|n| format!("fast-{n}")).collect();
     let begun = figures::now();
@@ -36,12 +36,12 @@ pub(super) fn measure(stage: &mut Stage, objects: usize) -> Result<()> {
         .runtime
         .block_on(load::at_once(names, IN_FLIGHT, each))?;
     let all_created = figures::now();
-    let creation = stage.processor()?.since(&busy);
-    let busy = stage.processor()?;
+    let used = stage.processor()?;
     stage.wait(super::PATIENCE, |metrics| {
         metrics.ended() - idle.ended() >= objects as f64
     })?;
-    let rest = stage.processor()?.since(&busy);
+    let last_used = stage.processor()?;
+    let (all, rest) = (last_used.since(&unused), last_used.since(&used));
     let lives = Lives::read(stage, &mark, created, &BTreeMap::new())?;
     let last = lives
         .last_end()
@@ -77,7 +77,7 @@ pub(super) fn measure(stage: &mut Stage, objects: usize) -> Result<()> {
         "| cancels / (merge patches / 2), once all were created | {:.2} x | | |",
         later / (patches / 2.0)
     );
-    let cpu = (creation.controller + rest.controller) * 1000.0 / objects as f64;
+    let cpu = all.controller * 1000.0 / objects as f64;
     figures::judged(
         "the controller's processor time for a cancel",
         cpu,
