@@ -16,6 +16,8 @@ pub enum Outcome {
     Completed,
     /// A GET said done with another error code, which stands in `status.operation.error`.
     Failed,
+    /// A GET said done, and the API does not say how: the work is over, cancelled or finished.
+    Ended,
     /// For long enough nothing but NOT_FOUND: there is no such operation, or not any more.
     NotFound,
     /// The API cannot cancel this operation (UNIMPLEMENTED) and it was still running when last seen.
@@ -28,10 +30,11 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of the reference.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Cancelled,
         Self::Completed,
         Self::Failed,
+        Self::Ended,
         Self::NotFound,
         Self::Unsupported,
         Self::Rejected,
@@ -44,6 +47,7 @@ impl Outcome {
             Self::Cancelled => "Cancelled",
             Self::Completed => "Completed",
             Self::Failed => "Failed",
+            Self::Ended => "Ended",
             Self::NotFound => "NotFound",
             Self::Unsupported => "Unsupported",
             Self::Rejected => "Rejected",

@@ -39,12 +39,16 @@ pub enum Reason {
     Throttled,
     /// The endpoint cannot be reached, answers too late, or answers with a passing error. Retried.
     Unavailable,
+    /// The endpoint does not serve this path: a wrong location, version or host. Retried; a first cancel waits for it.
+    NotServed,
     /// The endpoint answered something that is not Google's JSON. Retried.
     Unrecognised,
     /// `spec.service` is not in this controller's catalogue, which may be older than the CRD.
     UnknownService,
     /// `spec.version` is not in this controller's catalogue, which may be older than the CRD.
     UnknownVersion,
+    /// `spec.operationName` has a form that this controller's catalogue does not have, which may be older than the CRD.
+    UnknownName,
     /// This controller cannot act as `spec.serviceAccountName`.
     IdentityNotSupported,
     /// Finished, and `spec.acceptedOutcomes` has the outcome.
@@ -59,7 +63,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the reference.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::NoGrant,
         Self::Granted,
         Self::Observing,
@@ -76,9 +80,11 @@ impl Reason {
         Self::Unauthenticated,
         Self::Throttled,
         Self::Unavailable,
+        Self::NotServed,
         Self::Unrecognised,
         Self::UnknownService,
         Self::UnknownVersion,
+        Self::UnknownName,
         Self::IdentityNotSupported,
         Self::OutcomeAccepted,
         Self::OutcomeNotAccepted,
@@ -105,9 +111,11 @@ impl Reason {
             Self::Unauthenticated => "Unauthenticated",
             Self::Throttled => "Throttled",
             Self::Unavailable => "Unavailable",
+            Self::NotServed => "NotServed",
             Self::Unrecognised => "Unrecognised",
             Self::UnknownService => "UnknownService",
             Self::UnknownVersion => "UnknownVersion",
+            Self::UnknownName => "UnknownName",
             Self::IdentityNotSupported => "IdentityNotSupported",
             Self::OutcomeAccepted => "OutcomeAccepted",
             Self::OutcomeNotAccepted => "OutcomeNotAccepted",

@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::error_table;
+
 /// What `GET /{version}/{name}` told.
 pub type GetAnswer = Result<Operation, CallError>;
 
@@ -57,6 +59,9 @@ pub struct CallError {
     pub metadata: BTreeMap<String, String>,
     /// The server's message, or ours for a failure without an answer.
     pub message: String,
+    /// The request never left: it failed before a connection stood. A cancel request did not arrive then.
+    #[serde(default)]
+    pub not_sent: bool,
     /// How long the server asks to wait: the longer of `Retry-After` (seconds or a date) and RetryInfo.
     pub retry_after: Option<Duration>,
 }
@@ -96,9 +101,14 @@ pub enum ErrorKind {
     DataLoss,
     /// 16
     Unauthenticated,
-    /// An answer of the endpoint that is not Google's JSON: HTML, a redirect, broken or oversized JSON.
+    /// An answer of the endpoint that nobody can read: HTML, a redirect, broken or oversized JSON.
     /// It says nothing about the operation.
     Unrecognised,
+    /// A 404 that is not Google's word on the operation: HTML, or JSON without `status` and reason. The endpoint does not serve
+    /// the path.
+    NotServed,
+    /// NOT_FOUND with the message `Method not found.`: the endpoint does not know the method, whatever the operation.
+    MethodNotFound,
     /// No answer: connection refused or reset, DNS, TLS.
     Network,
     /// No answer within the call's time limit.
@@ -109,7 +119,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Cancelled,
         Self::Unknown,
         Self::InvalidArgument,
@@ -127,48 +137,21 @@ impl ErrorKind {
         Self::DataLoss,
         Self::Unauthenticated,
         Self::Unrecognised,
+        Self::NotServed,
+        Self::MethodNotFound,
         Self::Network,
         Self::Timeout,
         Self::Token,
     ];
 
     /// Whether the API itself spoke about the operation: the caller was let in. Everything else may pass, or hides it.
-    pub const fn tells_of_the_operation(self) -> bool {
-        matches!(
-            self,
-            Self::NotFound
-                | Self::InvalidArgument
-                | Self::FailedPrecondition
-                | Self::OutOfRange
-                | Self::AlreadyExists
-                | Self::Unimplemented
-        )
+    pub fn tells_of_the_operation(self) -> bool {
+        error_table::row(self).tells_of_the_operation
     }
 
     /// The name for `status.lastError.status`: google.rpc's own, or ours in the same style
-    /// (`UNRECOGNISED`, `NETWORK`, `TIMEOUT`, `TOKEN`).
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cancelled => "CANCELLED",
-            Self::Unknown => "UNKNOWN",
-            Self::InvalidArgument => "INVALID_ARGUMENT",
-            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
-            Self::NotFound => "NOT_FOUND",
-            Self::AlreadyExists => "ALREADY_EXISTS",
-            Self::PermissionDenied => "PERMISSION_DENIED",
-            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
-            Self::FailedPrecondition => "FAILED_PRECONDITION",
-            Self::Aborted => "ABORTED",
-            Self::OutOfRange => "OUT_OF_RANGE",
-            Self::Unimplemented => "UNIMPLEMENTED",
-            Self::Internal => "INTERNAL",
-            Self::Unavailable => "UNAVAILABLE",
-            Self::DataLoss => "DATA_LOSS",
-            Self::Unauthenticated => "UNAUTHENTICATED",
-            Self::Unrecognised => "UNRECOGNISED",
-            Self::Network => "NETWORK",
-            Self::Timeout => "TIMEOUT",
-            Self::Token => "TOKEN",
-        }
+    /// (`UNRECOGNISED`, `NOT_SERVED`, `METHOD_NOT_FOUND`, `NETWORK`, `TIMEOUT`, `TOKEN`).
+    pub fn name(self) -> &'static str {
+        error_table::row(self).name
     }
 }

@@ -12,6 +12,7 @@ pub mod clean;
 pub mod client;
 mod connection;
 pub mod endpoint;
+pub mod error_table;
 pub mod identity;
 mod known_endpoints;
 mod network_error;

@@ -11,6 +11,7 @@ use std::{
 use super::{
     answer::{CallError, ErrorKind},
     clean::{clean, quote},
+    error_table,
     proto_json::{self, NotProtoJson, Object},
 };
 
@@ -31,34 +32,9 @@ const METADATA_KEYS: [&str; 5] = ["permission", "consumer", "service", "quota_me
 /// Longest piece of a foreign body that a message quotes, in bytes.
 const MAX_QUOTE: usize = 160;
 
-const CODES: [(i32, ErrorKind); 16] = [
-    (1, ErrorKind::Cancelled),
-    (2, ErrorKind::Unknown),
-    (3, ErrorKind::InvalidArgument),
-    (4, ErrorKind::DeadlineExceeded),
-    (5, ErrorKind::NotFound),
-    (6, ErrorKind::AlreadyExists),
-    (7, ErrorKind::PermissionDenied),
-    (8, ErrorKind::ResourceExhausted),
-    (9, ErrorKind::FailedPrecondition),
-    (10, ErrorKind::Aborted),
-    (11, ErrorKind::OutOfRange),
-    (12, ErrorKind::Unimplemented),
-    (13, ErrorKind::Internal),
-    (14, ErrorKind::Unavailable),
-    (15, ErrorKind::DataLoss),
-    (16, ErrorKind::Unauthenticated),
-];
-
 /// The name of a google.rpc code, `CODE_<n>` for a number that google.rpc does not know.
 pub fn code_name(code: i32) -> String {
-    CODES
-        .iter()
-        .find(|(number, _)| *number == code)
-        .map_or_else(
-            || format!("CODE_{code}"),
-            |(_, kind)| kind.name().to_owned(),
-        )
+    error_table::of_code(code).map_or_else(|| format!("CODE_{code}"), |kind| kind.name().to_owned())
 }
 
 /// The error of an answer with an HTTP status of 400 or above. Texts in the result are cleaned.
@@ -112,6 +88,7 @@ pub fn error(kind: ErrorKind, http_status: Option<u16>, message: String) -> Call
         domain: None,
         metadata: BTreeMap::new(),
         message,
+        not_sent: false,
         retry_after: None,
     }
 }
@@ -183,11 +160,7 @@ fn read_error_info(
 }
 
 fn kind(name: &str) -> ErrorKind {
-    CODES
-        .iter()
-        .map(|(_, kind)| *kind)
-        .find(|kind| kind.name() == name)
-        .unwrap_or(ErrorKind::Unknown)
+    error_table::of_rpc_name(name).unwrap_or(ErrorKind::Unknown)
 }
 
 /// `Retry-After` (RFC 9110, 10.2.3): seconds, which saturate, or a date, which is no wait if it has passed.

@@ -162,6 +162,7 @@ impl Failure {
                 domain: stored.domain.clone(),
                 metadata: stored.metadata.clone(),
                 message: stored.message.clone(),
+                not_sent: false,
                 retry_after: None,
             },
             since,

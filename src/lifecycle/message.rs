@@ -211,6 +211,7 @@ pub fn ending(
             let status = error.map_or("an error", |error| error.status.as_str());
             format!("The operation failed with {status}{told}")
         }
+        Outcome::Ended => "The operation is done; the API does not say how it ended".to_owned(),
         Outcome::NotFound => {
             "The API does not know the operation: check the name, the location and the project"
                 .to_owned()

@@ -133,6 +133,7 @@ pub fn error(kind: ErrorKind) -> CallError {
         domain: None,
         metadata: BTreeMap::new(),
         message: "as told".into(),
+        not_sent: false,
         retry_after: None,
     }
 }

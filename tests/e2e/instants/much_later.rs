@@ -28,6 +28,7 @@ fn denied() -> CallError {
         domain: None,
         metadata: BTreeMap::new(),
         message: "Permission 'dialogflow.operations.cancel' denied".into(),
+        not_sent: false,
         retry_after: None,
     }
 }
