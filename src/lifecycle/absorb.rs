@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Cancellation, Context, Effect, Event, Notice, Now, ObjectView, WriteAnswer, WriteKind, backoff,
-    cancel_answer, cancellation::CancelState, cancellation::LastGet, get_answer,
+    cancel_answer, cancellation::CancelState, cancellation::LastGet, get_answer, time::Since,
 };
 use crate::api::ConditionType;
 
@@ -214,7 +214,12 @@ fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>)
                     known.post.held = false;
                     known.post.must_see_running = false;
                     known.post.invalid_argument = false;
-                    known.post.requested.get_or_insert(now.mono);
+                    let stored = known.object.status.cancel_request_time.as_ref();
+                    let requested = stored.map_or_else(
+                        || Since::now(&known.object, now),
+                        |stored| Since::stored_just_now(stored.0, now),
+                    );
+                    known.post.requested.get_or_insert(requested);
                 }
                 effects.extend(write.notice.map(Effect::Publish));
             } else {

@@ -8,7 +8,7 @@ use super::{
     ending::Ending,
     failure::Failures,
     get_answer::refuse,
-    time,
+    time::Since,
 };
 use crate::{
     api::{Call, Outcome},
@@ -56,7 +56,7 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
     let now = context.now;
     let kind = error.kind;
     let retry_after = error.retry_after;
-    let since = time::stored_now(&known.object, now);
+    let since = Since::now(&known.object, now);
     let denied = known
         .post
         .failures

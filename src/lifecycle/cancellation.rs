@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -10,7 +9,7 @@ use super::{
     ending::Ending,
     event::Notice,
     failure::{Failure, Failures},
-    time,
+    time::{self, Since},
 };
 use crate::api::{Call, ConditionStatus, ConditionType, ObservedOperation, Reason};
 
@@ -22,10 +21,10 @@ pub struct Cancellation {
     /// An object seen while a write of ours was under way: it may or may not contain that write.
     #[serde(skip)]
     pub(super) seen_meanwhile: Option<Box<ObjectView>>,
-    /// Since when the clock of the deadline runs.
-    pub(super) started: Option<Started>,
+    /// When the object was first both granted and not suspended. The deadline counts from here.
+    pub(super) started: Option<Since>,
     /// Since when no grant has allowed it.
-    pub(super) not_granted_since: Option<Timestamp>,
+    pub(super) not_granted_since: Option<Since>,
     /// Whether it acted, looked or waited after the last event.
     pub(super) mode: Option<Mode>,
     pub(super) get: GetState,
@@ -47,15 +46,6 @@ pub(super) enum Mode {
     Looking,
     /// Everything.
     Acting,
-}
-
-/// When the object was first both granted and not suspended.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Started {
-    /// As stored.
-    pub stored: Timestamp,
-    /// When this process learned of it, by its own clock: a jump of the wall clock ends nothing.
-    pub mono: Duration,
 }
 
 /// What is known of the operation from GETs.
@@ -144,8 +134,8 @@ pub(super) struct PostState {
     pub refusals: u32,
     /// A request is under way.
     pub in_flight: bool,
-    /// When this process learned of the first intent, by its own clock.
-    pub requested: Option<Duration>,
+    /// When the first intent was recorded.
+    pub requested: Option<Since>,
 }
 
 /// What is remembered of status writes.
@@ -243,22 +233,31 @@ impl Cancellation {
 
     /// Takes up what is stored: after a start of this process, or when somebody else wrote our part of the status.
     pub(super) fn restore(&mut self, now: Now) {
-        let start = time::credible(self.object.status.start_time.as_ref(), &self.object, now);
-        self.started = start.map(|stored| Started {
-            stored,
-            mono: now.mono,
-        });
-        if self.started.is_none() && self.object.cancel_attempts() > 0 {
-            // An intent stands, so it was started once; the stored time is lost or not credible.
-            self.started = Some(Started {
-                stored: time::stored_now(&self.object, now),
-                mono: now.mono,
-            });
-        }
-        self.post.requested = (self.object.cancel_attempts() > 0).then_some(now.mono);
+        self.restore_times(now);
         self.restore_cancel(now);
         self.restore_failure(now);
         self.write.told_stalled |= self.is_stored_as_stalled();
+    }
+
+    /// What this process knows already it does not learn again: the wall clock may have moved since.
+    fn restore_times(&mut self, now: Now) {
+        let status = &self.object.status;
+        let intended = self.object.cancel_attempts() > 0;
+        let learn = |stored, known: Option<Since>| {
+            let stored = time::credible(stored, &self.object, now);
+            match (stored, known) {
+                (Some(stored), Some(known)) if known.stored == stored => Some(known),
+                (Some(stored), _) => Some(Since::learnt(stored, now)),
+                // An intent stands, so there was such a time once; what is stored is lost or not credible.
+                (None, known) => {
+                    intended.then(|| known.unwrap_or_else(|| Since::now(&self.object, now)))
+                }
+            }
+        };
+        let started = learn(status.start_time.as_ref(), self.started);
+        let requested = learn(status.cancel_request_time.as_ref(), self.post.requested);
+        self.started = started;
+        self.post.requested = requested.filter(|_| intended);
     }
 
     /// Whether the stored status calls for help.
@@ -307,14 +306,16 @@ impl Cancellation {
         let Some(stored) = &self.object.status.last_error else {
             return;
         };
-        let since = time::credible(stored.since.as_ref(), &self.object, now)
-            .unwrap_or_else(|| time::stored_now(&self.object, now));
+        let since = time::credible(stored.since.as_ref(), &self.object, now).map_or_else(
+            || Since::now(&self.object, now),
+            |stored| Since::learnt(stored, now),
+        );
         let Some(failure) = Failure::restored(stored, since) else {
             return;
         };
         // Stalled without a success since then stays stalled, whatever failed last.
         let denied_since = if self.is_stalled_by_denial() {
-            Some(self.object.created)
+            Some(Since::learnt(self.object.created, now))
         } else {
             failure.is_denial().then_some(since)
         };
@@ -369,31 +370,17 @@ impl Cancellation {
     }
 
     /// Since when the failure that the status shows has been a denial, if a human may have to cure it.
-    pub(super) fn denied_since(&self) -> Option<Timestamp> {
+    pub(super) fn denied_since(&self) -> Option<Since> {
         match &self.post.failures.last {
             Some(_) if !self.waits_for_a_denied_get() => self.post.failures.denied_since,
             _ => self.get.failures.denied_since,
         }
     }
 
-    /// How long the operation has been waited for: since the first intent, before it since the start. The longer of what the
-    /// wall clock and this process's own say: one that was set back makes nobody poll faster.
+    /// How long the operation has been waited for: since the first intent, before it since the start.
     pub(super) fn age(&self, now: Now) -> Duration {
-        let request = time::credible(
-            self.object.status.cancel_request_time.as_ref(),
-            &self.object,
-            now,
-        );
-        let (wall, own) = match self.post.requested {
-            Some(learned) => (request, Some(learned)),
-            None => (
-                self.started.map(|started| started.stored),
-                self.started.map(|started| started.mono),
-            ),
-        };
-        let by_wall = wall.map_or(Duration::ZERO, |from| time::since(from, now));
-        let by_own = own.map_or(Duration::ZERO, |from| now.mono.saturating_sub(from));
-        by_wall.max(by_own)
+        let from = self.post.requested.or(self.started);
+        from.map_or(Duration::ZERO, |from| from.passed(now))
     }
 
     /// Ends it in this way, unless an answer has ended it already (I3).

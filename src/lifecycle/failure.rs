@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 
-use super::backoff;
+use super::{backoff, time::Since};
 use crate::{
     api::{Call, LastError, Reason},
     google::answer::{CallError, ErrorKind},
@@ -20,7 +19,7 @@ pub struct Failure {
     /// What failed.
     pub error: CallError,
     /// When the first of an unbroken row of the same failure happened.
-    pub since: Timestamp,
+    pub since: Since,
 }
 
 /// How one call, GET or cancel, failed since its last success.
@@ -35,7 +34,7 @@ pub struct Failures {
     /// The last answer was UNAUTHENTICATED: another token was tried at once after the first of them, and is not again.
     pub tried_another_token: bool,
     /// Since when it has been denied, whatever else failed in between: only a success ends it.
-    pub denied_since: Option<Timestamp>,
+    pub denied_since: Option<Since>,
 }
 
 impl Failures {
@@ -44,7 +43,7 @@ impl Failures {
         &mut self,
         call: Call,
         error: CallError,
-        now: Timestamp,
+        now: Since,
         jitter: f64,
     ) -> Option<Duration> {
         let kind = error.kind;
@@ -80,7 +79,7 @@ impl Failures {
 
 impl Failure {
     /// A failure of `call` now, the next of the row if the one before was the same.
-    pub fn next(before: Option<&Self>, call: Call, error: CallError, now: Timestamp) -> Self {
+    pub fn next(before: Option<&Self>, call: Call, error: CallError, now: Since) -> Self {
         let call = if error.kind == ErrorKind::Token {
             Call::Token
         } else {
@@ -139,12 +138,12 @@ impl Failure {
             domain: self.error.domain.clone(),
             metadata: self.error.metadata.clone(),
             message: self.error.message.clone(),
-            since: Some(Time(self.since)),
+            since: Some(Time(self.since.stored)),
         }
     }
 
     /// Read back from the status, if this release knows what it says.
-    pub fn restored(stored: &LastError, since: Timestamp) -> Option<Self> {
+    pub fn restored(stored: &LastError, since: Since) -> Option<Self> {
         let call = [Call::Get, Call::Cancel, Call::Token]
             .into_iter()
             .find(|call| call.name() == stored.call)?;

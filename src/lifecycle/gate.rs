@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Cancellation, Context, Grant, Now, cancellation::Mode, ending::Ending, message, time};
+use super::{Cancellation, Context, Grant, Now, cancellation::Mode, ending::Ending, message};
 use crate::api::{Outcome, Reason};
-
-/// The least time by this process's own clock before an outcome `Unknown`: a jump of the wall clock ends nothing.
-const LEAST_OWN_TIME: Duration = Duration::from_secs(60);
 
 /// What the first rule that applies says.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,10 +68,7 @@ pub fn gate(known: &Cancellation, context: &Context<'_>) -> Gate {
 pub fn deadline_at(known: &Cancellation, now: Now) -> Option<Duration> {
     let started = known.started?;
     let spec = known.object.spec.as_ref().ok()?;
-    let own = now.mono.saturating_sub(started.mono);
-    // A wall clock that was set back stretches no deadline: time runs on whatever happens (I10).
-    let passed = time::since(started.stored, now).max(own);
-    let by_wall = spec.deadline.saturating_sub(passed);
-    let by_own_clock = spec.deadline.min(LEAST_OWN_TIME).saturating_sub(own);
-    Some(now.mono.saturating_add(by_wall.max(by_own_clock)))
+    // The moment is the same whenever it is asked for: time runs on whatever the wall clock does (I10).
+    let left = spec.deadline.saturating_sub(started.passed(now));
+    Some(now.mono.saturating_add(left))
 }

@@ -7,7 +7,7 @@ use super::{
     cancellation::{CancelState, LastGet},
     ending::Ending,
     failure::Failures,
-    time,
+    time::Since,
 };
 use crate::{
     api::{Call, ObservedError, ObservedOperation, Outcome},
@@ -80,7 +80,7 @@ fn failed(
     context: &Context<'_>,
 ) -> Vec<Effect> {
     let now = context.now;
-    let since = time::stored_now(&known.object, now);
+    let since = Since::now(&known.object, now);
     let kind = error.kind;
     let mut effects = Vec::new();
 

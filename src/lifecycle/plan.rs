@@ -6,11 +6,11 @@ use super::{
     Cancellation, Context, Effect, Event, Grant, Lane, Now, Plan, StatusWrite,
     absorb::{absorb, withheld},
     backoff,
-    cancellation::{CancelState, GetInFlight, LastGet, LastLook, Started},
+    cancellation::{CancelState, GetInFlight, LastGet, LastLook},
     gate::{Gate, deadline_at, gate},
     report::report,
     status_write::{self, WriteKind},
-    time,
+    time::{self, Since},
 };
 use crate::api::{Outcome, Reason};
 
@@ -27,12 +27,12 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
         plan.effects.push(Effect::Forget);
         return plan;
     }
-    if waits_for_the_api_server(known, context.now, &mut plan) {
-        return plan;
-    }
     if known.is_suspended() {
         // Before the gate: a deadline that passed while nobody looked does not end what is suspended.
         known.started = None;
+    }
+    if waits_for_the_api_server(known, context.now, &mut plan) {
+        return plan;
     }
     let gate = gate(known, context);
     change_mode(known, &gate, context);
@@ -112,10 +112,9 @@ fn change_mode(known: &mut Cancellation, gate: &Gate, context: &Context<'_>) {
     }
     known.mode = Some(mode);
     if *gate == Gate::Go {
-        known.started.get_or_insert_with(|| Started {
-            stored: time::stored_now(&known.object, now),
-            mono: now.mono,
-        });
+        known
+            .started
+            .get_or_insert_with(|| Since::now(&known.object, now));
     }
     match gate {
         Gate::NotGranted => {
@@ -124,7 +123,7 @@ fn change_mode(known: &mut Cancellation, gate: &Gate, context: &Context<'_>) {
                 if first_visit {
                     time::not_granted_since(&known.object, now)
                 } else {
-                    time::stored_now(&known.object, now)
+                    Since::now(&known.object, now)
                 }
             });
         }
@@ -132,7 +131,7 @@ fn change_mode(known: &mut Cancellation, gate: &Gate, context: &Context<'_>) {
         Gate::End(_) if context.grant == Grant::NotGranted => {
             known
                 .not_granted_since
-                .get_or_insert_with(|| time::stored_now(&known.object, now));
+                .get_or_insert_with(|| Since::now(&known.object, now));
         }
         _ => known.not_granted_since = None,
     }

@@ -9,7 +9,8 @@ use super::{
     Cancellation, Context, Notice,
     cancellation::{CancelState, LastGet},
     gate::Gate,
-    message, time,
+    message,
+    time::{self, Since},
 };
 use crate::api::{CancellationStatus, Condition, ConditionStatus, ConditionType, Identity, Reason};
 
@@ -208,9 +209,9 @@ fn under_way(
     rows
 }
 
-/// What is left of the patience since a stored time.
-fn left(patience: Duration, since: Timestamp, context: &Context<'_>) -> Duration {
-    patience.saturating_sub(time::since(since, context.now))
+/// What is left of the patience since a moment.
+fn left(patience: Duration, since: Since, context: &Context<'_>) -> Duration {
+    patience.saturating_sub(since.passed(context.now))
 }
 
 /// What goes on, while nothing fails.

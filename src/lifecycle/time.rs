@@ -1,9 +1,14 @@
-//! Stored times: written in whole seconds, and read back only if they can be true.
+//! Times: what is stored is in whole seconds and read back only if it can be true; what passes is counted by the process's own
+//! clock.
+//!
+//! A stored time is compared with the wall clock once, when the process learns it. From then on only the process's own clock
+//! counts, so a step of the wall clock ends nothing.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::{Deserialize, Serialize};
 
 use super::{Now, ObjectView};
 use crate::api::{ConditionStatus, ConditionType};
@@ -27,13 +32,51 @@ pub fn credible(stored: Option<&Time>, object: &ObjectView, now: Now) -> Option<
     (object.created <= time && time <= latest).then_some(time)
 }
 
-/// How long ago a stored time was; zero if it lies ahead.
-pub fn since(time: Timestamp, now: Now) -> Duration {
-    Duration::try_from(now.wall.duration_since(time)).unwrap_or(Duration::ZERO)
+/// A moment since which time runs: as it is stored, and on the process's own clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Since {
+    /// As stored.
+    pub stored: Timestamp,
+    /// The same moment in microseconds of the process's own clock; negative if it was before the process began.
+    own: i64,
+}
+
+impl Since {
+    /// From now on.
+    pub fn now(object: &ObjectView, now: Now) -> Self {
+        Self::stored_just_now(stored_now(object, now), now)
+    }
+
+    /// From now on, as this process has just stored it.
+    pub fn stored_just_now(stored: Timestamp, now: Now) -> Self {
+        Self {
+            stored,
+            own: micros(now.mono),
+        }
+    }
+
+    /// A stored time that the process learns now. What has passed until now is what the wall clock says; nothing if it lies ahead.
+    pub fn learnt(stored: Timestamp, now: Now) -> Self {
+        let passed = Duration::try_from(now.wall.duration_since(stored)).unwrap_or(Duration::ZERO);
+        Self {
+            stored,
+            own: micros(now.mono).saturating_sub(micros(passed)),
+        }
+    }
+
+    /// How long ago it was. No step of the wall clock changes it.
+    pub fn passed(self, now: Now) -> Duration {
+        let passed = micros(now.mono).saturating_sub(self.own);
+        Duration::from_micros(u64::try_from(passed).unwrap_or(0))
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Since when no grant has allowed the object: since the stored condition says so, else since now.
-pub fn not_granted_since(object: &ObjectView, now: Now) -> Timestamp {
+pub fn not_granted_since(object: &ObjectView, now: Now) -> Since {
     let stored = object.status.conditions.iter().find(|condition| {
         condition.type_ == ConditionType::Authorized.name()
             && condition.status == ConditionStatus::False.name()
@@ -43,5 +86,8 @@ pub fn not_granted_since(object: &ObjectView, now: Now) -> Timestamp {
         object,
         now,
     )
-    .unwrap_or_else(|| stored_now(object, now))
+    .map_or_else(
+        || Since::now(object, now),
+        |stored| Since::learnt(stored, now),
+    )
 }

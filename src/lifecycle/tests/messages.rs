@@ -9,7 +9,7 @@ use super::simulation::{error, object, spec};
 use crate::{
     api::Call,
     google::answer::{CallError, ErrorKind},
-    lifecycle::{Spec, failure::Failure, message},
+    lifecycle::{Now, Spec, failure::Failure, message, time::Since},
 };
 
 /// The grant in the message, if it has one.
@@ -105,7 +105,11 @@ proptest! {
 }
 
 fn told(error: CallError) -> String {
-    let now = object().created;
+    let now = Now {
+        wall: object().created,
+        mono: std::time::Duration::ZERO,
+    };
+    let now = Since::now(&object(), now);
     let call = Call::Get;
     message::failure(&Failure::next(None, call, error, now), &spec())
 }

@@ -35,6 +35,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => Just(Deed::Touch),
         1 => Just(Deed::Restart),
         1 => (-4000i64..4000).prop_map(Deed::WallJumps),
+        1 => (-400_000i64..400_000).prop_map(Deed::WallJumps),
         2 => (0u8..4, any::<bool>()).prop_map(|(fault, carried_out)| Deed::FailWrite(fault, carried_out)),
         1 => (1u64..9000).prop_map(Deed::SlowGets),
     ]
@@ -120,6 +121,42 @@ proptest! {
     }
 }
 
+/// Once found by the property above: the time counts from the start, and not from when the start was stored.
+#[test]
+fn the_deadline_counts_from_the_start_although_its_first_write_fails() {
+    let mut sim = Simulation::of(object(), |_, _| running(), |_| Ok(()));
+    sim.jitter = 0.0;
+    sim.jitter_step = 0.618_033_988_75;
+    for deed in [
+        Deed::WallJumps(8),
+        Deed::FailWrite(0, false),
+        Deed::Wait(7_683_000),
+        Deed::WallJumps(-8),
+    ] {
+        carry_out(&mut sim, deed);
+    }
+    sim.run_for(Duration::from_secs(3 * 86_400));
+    assert_eq!(sim.outcome(), Some(crate::api::Outcome::Unknown));
+}
+
+/// A step of the wall clock, by days and in both directions, ends nothing and stretches nothing.
+#[test]
+fn a_wall_clock_that_steps_moves_no_deadline() {
+    for hours in [-300, -25, -1, 1, 25, 300] {
+        let mut sim = Simulation::of(object(), |_, _| running(), |_| Ok(()));
+        sim.run_for(Duration::from_secs(60));
+        carry_out(&mut sim, Deed::WallJumps(hours * 3600));
+        sim.run_for(Duration::from_secs(86_400 - 60 - 5));
+        assert_eq!(sim.outcome(), None, "{hours} hours");
+        sim.run_for(Duration::from_secs(30));
+        assert_eq!(
+            sim.outcome(),
+            Some(crate::api::Outcome::Unknown),
+            "{hours} hours"
+        );
+    }
+}
+
 fn carry_out(sim: &mut Simulation, deed: Deed) {
     if sim.forgotten {
         return;
@@ -133,9 +170,7 @@ fn carry_out(sim: &mut Simulation, deed: Deed) {
         Deed::Touch => sim.touch(),
         Deed::Restart => sim.restart(),
         Deed::WallJumps(seconds) => {
-            // Never before the object's creation for good: a clock that is wrong for ever is not a fault that stops.
-            let next = sim.wall_offset + jiff::SignedDuration::from_secs(seconds);
-            sim.wall_offset = next.max(jiff::SignedDuration::ZERO);
+            sim.wall_offset += jiff::SignedDuration::from_secs(seconds);
         }
         Deed::FailWrite(fault, carried_out) => {
             let stored = Box::new(sim.stored.clone());

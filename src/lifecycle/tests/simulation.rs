@@ -59,8 +59,11 @@ pub struct Simulation {
     pub notices: Vec<Notice>,
     pub dropped_tokens: usize,
     pub seen_done: Option<Operation>,
-    /// When the stored start time was written.
-    pub started_at: Option<Duration>,
+    /// When it really was first both granted and not suspended.
+    started_at: Option<Duration>,
+    /// When the process began, and what had passed since the stored start as it learnt it then.
+    process_began: Duration,
+    learnt: Option<Duration>,
     pub forgotten: bool,
     packer: Packer,
     steps: usize,
@@ -189,6 +192,8 @@ impl Simulation {
             dropped_tokens: 0,
             seen_done: None,
             started_at: None,
+            process_began: Duration::ZERO,
+            learnt: None,
             forgotten: false,
             packer: Packer::default(),
             steps: 0,
@@ -242,6 +247,7 @@ impl Simulation {
             may_write: self.turns_take.is_none() || matches!(event, Event::WriteTurn),
         };
         let plan = step(&mut self.known, event, &context);
+        self.note_start();
         self.rest();
         self.wake = plan.wake_at;
         assert!(
@@ -250,6 +256,19 @@ impl Simulation {
         );
         for effect in plan.effects {
             self.carry_out(effect);
+        }
+    }
+
+    /// Keeps the true start: it is granted and not suspended, or was when it started.
+    fn note_start(&mut self) {
+        let intended = self.stored.status.cancel_attempts.unwrap_or(0) > 0;
+        let suspended = self.stored.spec.as_ref().is_ok_and(|spec| spec.suspend);
+        // A suspension that nobody saw, because it was gone again, changed nothing.
+        if suspended && !intended && self.known.started.is_none() {
+            self.started_at = None;
+            self.learnt = None;
+        } else if intended || self.grant == Grant::Granted {
+            self.started_at.get_or_insert(self.now);
         }
     }
 
@@ -374,9 +393,6 @@ impl Simulation {
         merge(&mut status, &write.patch.value()["status"]);
         let after: CancellationStatus = serde_json::from_value(status).unwrap();
         self.check_write(&before, &after, write);
-        if after.start_time != before.start_time {
-            self.started_at = after.start_time.as_ref().map(|_| self.now);
-        }
         self.stored.status = after;
         if let Some(meddler) = self.meddler {
             meddler(&mut self.stored.status);
@@ -450,18 +466,16 @@ impl Simulation {
             }
             Outcome::Unknown => {
                 let spec = self.stored.spec.as_ref().unwrap();
-                let start = self
-                    .stored
-                    .status
-                    .start_time
-                    .as_ref()
-                    .expect("Unknown only once started")
-                    .0;
-                let by_wall = self.wall().duration_since(start);
-                // A wall clock that was set back stretches no deadline.
-                let own = self.now - self.started_at.unwrap_or(self.now);
-                let waited = Duration::try_from(by_wall).unwrap_or_default().max(own);
-                assert!(waited >= spec.deadline, "I4: Unknown after {waited:?}");
+                let since_start = self.now - self.started_at.expect("Unknown only once started");
+                // A new process has only the wall clock to tell what had passed before it.
+                let by_process = self
+                    .learnt
+                    .map(|learnt| learnt + (self.now - self.process_began));
+                let waited = by_process.unwrap_or(since_start);
+                assert!(
+                    waited + Duration::from_micros(1) >= spec.deadline,
+                    "I4: Unknown after {waited:?}"
+                );
             }
             _ => {}
         }
@@ -517,6 +531,18 @@ impl Simulation {
             mono: self.now,
         };
         self.known = Cancellation::new(self.stored.clone(), now);
+        self.process_began = self.now;
+        self.learnt = self.stored.status.start_time.as_ref().and_then(|start| {
+            let credible = start.0 >= self.stored.created
+                && start.0 <= self.wall() + jiff::SignedDuration::from_mins(5);
+            credible.then(|| {
+                Duration::try_from(self.wall().duration_since(start.0)).unwrap_or_default()
+            })
+        });
+        if self.learnt.is_none() {
+            // Nothing credible is stored: it starts anew.
+            self.started_at = None;
+        }
         self.wake = Some(self.now);
         self.deliver(Event::Woken);
     }
