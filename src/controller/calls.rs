@@ -1,7 +1,7 @@
 //! Makes the calls to Google: grant, quota, token, grant again, call.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -14,9 +14,9 @@ use crate::{
         client::OperationsClient,
         endpoint::EndpointOverrides,
         operation_name::OperationName,
+        quota::{Allowance, Caller, Quotas, Share},
         request_reason::RequestReason,
         rpc_error,
-        throttle::{Caller, Gates, Share},
         token::{Token, TokenSource},
     },
     lifecycle::{Event, ObjectView, Spec, TargetView},
@@ -43,7 +43,7 @@ pub struct Calls {
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// The quotas that are used up.
-    pub gates: Mutex<Gates>,
+    pub quotas: Mutex<Quotas>,
 }
 
 /// Which operation is addressed, and on whose behalf: all of it from one object (I5).
@@ -119,8 +119,8 @@ impl Calls {
     /// Asks about the operation.
     pub async fn get(&self, address: &Address, regardless_of_quota: bool) -> CallAnswer {
         let caller = self.caller(address);
-        if !regardless_of_quota && let Some(until) = self.held(Share::Get, &caller) {
-            return Event::GetHeld(until).into();
+        if !regardless_of_quota && self.are_gets_held(&caller, &address.namespace) {
+            return Event::GetWithheld.into();
         }
         let token = match self.token(address).await {
             Ok(token) => token,
@@ -134,6 +134,7 @@ impl Calls {
             }
         };
         let begun = Instant::now();
+        self.quotas().begin(Share::Get, &caller, self.clock.mono());
         let answer = self
             .client
             .get(
@@ -170,6 +171,7 @@ impl Calls {
         };
         let caller = self.caller(address);
         let begun = Instant::now();
+        self.quotas().begin(Share::Post, &caller, self.clock.mono());
         let answer = self
             .client
             .cancel(
@@ -188,9 +190,36 @@ impl Calls {
         }
     }
 
-    /// Until when a used-up quota holds this object's cancel requests back.
-    pub fn cancel_held_until(&self, address: &Address) -> Option<Duration> {
-        self.held(Share::Post, &self.caller(address))
+    /// What the quotas leave to an object's calls now.
+    pub fn allowance(&self, object: &ObjectView) -> Allowance {
+        let quotas = self.quotas();
+        if quotas.is_open() {
+            return Allowance::default();
+        }
+        self.caller_for(object)
+            .map(|caller| quotas.allowance(&caller, &object.namespace, self.clock.mono()))
+            .unwrap_or_default()
+    }
+
+    /// The next poll of an object has its place.
+    pub fn reserve_poll(&self, object: &ObjectView) {
+        if let Some(caller) = self.caller_for(object) {
+            self.quotas()
+                .reserve_poll(&caller, &object.namespace, self.clock.mono());
+        }
+    }
+
+    fn caller_for(&self, object: &ObjectView) -> Option<Caller> {
+        let (spec, target) = readable(object).ok()?;
+        Some(Caller {
+            endpoint: target.endpoint.clone(),
+            principal: self.principal(),
+            project: spec.project.clone(),
+        })
+    }
+
+    fn quotas(&self) -> MutexGuard<'_, Quotas> {
+        self.quotas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A token, if a grant allows it before it is asked for and still when it is there.
@@ -224,24 +253,31 @@ impl Calls {
     fn caller(&self, address: &Address) -> Caller {
         Caller {
             endpoint: address.target.endpoint.clone(),
-            principal: self
-                .tokens
-                .principal()
-                .unwrap_or_else(|| UNKNOWN_PRINCIPAL.to_owned()),
+            principal: self.principal(),
             project: address.operation.project().to_owned(),
         }
     }
 
-    fn held(&self, share: Share, caller: &Caller) -> Option<Duration> {
-        let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+    fn principal(&self) -> String {
+        self.tokens
+            .principal()
+            .unwrap_or_else(|| UNKNOWN_PRINCIPAL.to_owned())
+    }
+
+    fn are_gets_held(&self, caller: &Caller, namespace: &str) -> bool {
         let now = self.clock.mono();
-        let until = gates.held_until(share, caller, now)?;
-        tracing::debug!(
-            call = method(share),
-            milliseconds = milliseconds(until.saturating_sub(now)),
-            "held back by a used-up quota"
-        );
-        Some(until)
+        let until = self
+            .quotas()
+            .allowance(caller, namespace, now)
+            .gets_held_until;
+        if let Some(until) = until {
+            tracing::debug!(
+                call = "Get",
+                milliseconds = milliseconds(until.saturating_sub(now)),
+                "held back by a used-up quota"
+            );
+        }
+        until.is_some()
     }
 
     /// Counts and logs an answer, `what` in short, and closes the gate of a quota that is used up.
@@ -263,13 +299,15 @@ impl Calls {
             "answered: {}",
             what.unwrap_or_else(|error| error.message.as_str())
         );
-        let error = what.err()?;
         let now = self.clock.mono();
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         let (wall, jitter) = (SystemTime::now(), fastrand::f64());
-        if let Some(until) = gates.record(share, caller, error, now, wall, jitter) {
+        let held = self
+            .quotas()
+            .record(share, caller, what.err(), now, wall, jitter);
+        if let Some(until) = held {
             self.metrics.throttled(method, until.saturating_sub(now));
         }
+        let error = what.err()?;
         (error.kind == ErrorKind::Unauthenticated).then_some(token)
     }
 }

@@ -33,7 +33,7 @@ use super::{
     watches::Sighting,
 };
 use crate::{
-    lifecycle::{self, Cancellation, Context, Event, Settings, WriteAnswer},
+    lifecycle::{self, Cancellation, Context, Event, Settings},
     telemetry::{health::Health, metrics::Metrics},
 };
 
@@ -253,18 +253,12 @@ impl Dispatcher {
             span.in_scope(|| journal::write_complained(*kind, &why));
         }
         kept.refused = refused.or_else(|| kept.refused.take());
-        match &event {
-            Event::WriteAnswered(WriteAnswer::Written(_)) | Event::CancelWithheld => {
-                kept.unrecorded_cancel = false
+        if let Event::CancelAnswered(answer) = &event {
+            let object = entry.known.object();
+            journal::span(object).in_scope(|| journal::cancel_answered(object, answer));
+            if answer.is_ok() {
+                kept.standing.accepted(object);
             }
-            Event::CancelAnswered(answer) => {
-                let object = entry.known.object();
-                journal::span(object).in_scope(|| journal::cancel_answered(object, answer));
-                if answer.is_ok() {
-                    kept.standing.accepted(object);
-                }
-            }
-            _ => {}
         }
         self.step(id, event);
         if self
@@ -300,10 +294,13 @@ impl Dispatcher {
                 settings: &self.settings,
                 grant: entry.kept.grant,
                 principal: principal.as_deref(),
+                quota: self.calls.allowance(entry.known.object()),
+                stopping: self.drain_until.is_some(),
                 may_write,
             };
             let plan = lifecycle::step(entry.known, event, &context);
             entry.kept.standing.note(entry.known.object());
+            entry.kept.unrecorded = plan.unrecorded;
             self.set_timer(id, plan.wake_at);
             for effect in plan.effects {
                 events.extend(self.perform(id, effect));

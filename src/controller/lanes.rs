@@ -102,11 +102,6 @@ impl Lanes {
         ]
     }
 
-    /// How many cancel requests are under way.
-    pub const fn cancels_under_way(&self) -> usize {
-        self.cancel.under_way()
-    }
-
     const fn lane(&mut self, name: Name) -> &mut FairQueue<Call> {
         match name {
             Name::Cancel => &mut self.cancel,

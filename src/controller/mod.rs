@@ -49,7 +49,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::{CancellationGrant, OperationCancellation},
     google::{
-        client::OperationsClient, endpoint::EndpointOverrides, throttle::Gates, token::TokenSource,
+        client::OperationsClient, endpoint::EndpointOverrides, quota::Quotas, token::TokenSource,
     },
     lifecycle::Settings,
     telemetry::{health::Health, metrics::Metrics},
@@ -130,7 +130,7 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         cluster: config.cluster,
         clock: Clock::start(),
         metrics: parts.metrics.clone(),
-        gates: Mutex::new(Gates::default()),
+        quotas: Mutex::new(Quotas::default()),
     });
     // Dropped with this function.
     let mut warming = JoinSet::new();

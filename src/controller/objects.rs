@@ -58,10 +58,8 @@ pub struct Kept {
     pub unanswered: u32,
     /// Those of them that are requests to the API server, and not just a write's place in the queue.
     pub api_requests: u32,
-    /// A cancel request was sent, and what came of it is not stored yet.
-    pub unrecorded_cancel: bool,
-    /// How it ended waits for its turn to be written.
-    pub unrecorded_outcome: bool,
+    /// What only this process knows is not stored yet.
+    pub unrecorded: bool,
     /// The watch says that it is finished or gone, but a write's answer is still to come.
     pub leaving: bool,
     /// What is counted of it.
@@ -126,8 +124,7 @@ impl Live {
                 refused: None,
                 unanswered: 0,
                 api_requests: 0,
-                unrecorded_cancel: false,
-                unrecorded_outcome: false,
+                unrecorded: false,
                 leaving: false,
                 standing: Standing::new(object, metrics),
             },
@@ -293,6 +290,12 @@ impl Objects {
     /// What is kept of each that is under way.
     pub fn all_kept(&self) -> impl Iterator<Item = &Kept> {
         self.live().map(|(_, live)| &live.kept)
+    }
+
+    /// Those of which only this process knows something that has to be stored.
+    pub fn unrecorded(&self) -> Vec<Id> {
+        let unrecorded = self.live().filter(|(_, live)| live.kept.unrecorded);
+        unrecorded.map(|(id, _)| id).collect()
     }
 
     /// Those for which the grants now say something else than at their last step.

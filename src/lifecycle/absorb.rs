@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Cancellation, Context, Effect, Event, Notice, Now, ObjectView, WriteAnswer, WriteKind, backoff,
-    cancel_answer, cancellation::CancelState, cancellation::LastGet, get_answer, time::Since,
+    cancel_answer, cancellation::CancelState, get_answer, time::Since,
 };
 use crate::api::ConditionType;
 
@@ -41,35 +41,22 @@ pub fn absorb(known: &mut Cancellation, event: Event, context: &Context<'_>) -> 
                 .collect()
         }
         Event::GetAnswered(answer) => get_answer::absorb(known, answer, context),
-        Event::GetHeld(until) => {
-            known.get.in_flight = None;
-            known.get.next_at = spread(until, context);
-            known.get.last = known.get.last.or(Some(LastGet::Failed));
-            known.get.looked_at = Some(known.object.generation);
-            if known.cancel == (CancelState::Accepted { polled: false }) {
-                known.cancel = CancelState::Accepted { polled: true };
-            }
-            Vec::new()
-        }
         Event::GetWithheld => {
             known.get.in_flight = None;
-            known.get.next_at = now.mono + WITHHELD_PAUSE;
+            // If a quota holds it back, the step says until when.
+            known.get.next_at = match context.quota.gets_held_until {
+                Some(_) => now.mono,
+                None => now.mono + WITHHELD_PAUSE,
+            };
             if let Some(look) = &mut known.last_look {
                 look.next_at = now.mono + WITHHELD_PAUSE;
             }
             Vec::new()
         }
         Event::CancelAnswered(answer) => cancel_answer::absorb(known, answer, context),
-        Event::CancelHeld(until) => {
-            known.write.in_flight = None;
-            known.write.queued = false;
-            known.post.next_at = spread(until, context);
-            known.post.held = true;
-            adopt_what_was_seen_meanwhile(known, now);
-            Vec::new()
-        }
         Event::CancelWithheld => {
             known.post.in_flight = false;
+            known.post.unrecorded = false;
             withheld(known);
             Vec::new()
         }
@@ -85,17 +72,6 @@ pub fn withheld(known: &mut Cancellation) {
 
 /// A call that was not made is asked for again no sooner than this.
 const WITHHELD_PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest delay by which those that one quota holds back are kept from coming all at once.
-const LONGEST_SPREAD: Duration = Duration::from_secs(10);
-
-/// A little after the end of a hold, and always later than now.
-fn spread(until: Duration, context: &Context<'_>) -> Duration {
-    let now = context.now.mono;
-    let hold = until.saturating_sub(now).max(Duration::from_millis(1));
-    now.saturating_add(hold)
-        .saturating_add(hold.min(LONGEST_SPREAD).mul_f64(context.jitter))
-}
 
 fn seen(known: &mut Cancellation, object: Box<ObjectView>, now: Now) {
     if object.uid != known.object.uid {
@@ -202,6 +178,7 @@ fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>)
                 object.resource_version != write.base && object.cancel_attempts() == write.attempts;
             if object.uid == known.object.uid && (counts || write.kind != WriteKind::Intent) {
                 known.object = *object;
+                known.post.unrecorded = false;
                 known.write.conflicts = 0;
                 known.write.failures = 0;
                 known.write.not_before = now.mono;

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::Settings;
-use crate::google::throttle;
+use crate::google::quota;
 
 /// First and longest delay after a passing error.
 const PASSING_FIRST: Duration = Duration::from_millis(500);
@@ -63,20 +61,18 @@ pub fn after_failed_write(failures: u32, jitter: f64) -> Duration {
     around(doubling(CONFLICT_FIRST, PASSING_LONGEST, failures), jitter)
 }
 
-/// The delay after RESOURCE_EXHAUSTED: what the server asks for, else to the next full minute of the wall clock (quotas
-/// are counted by the minute) plus up to 10 s.
-pub fn after_used_up_quota(
-    retry_after: Option<Duration>,
-    wall: Timestamp,
-    jitter: f64,
-) -> Duration {
-    let asked = retry_after.map(|delay| delay.clamp(throttle::MIN_HOLD, throttle::MAX_HOLD));
-    asked.unwrap_or_else(|| {
-        let into_minute = u64::try_from(wall.as_millisecond().rem_euclid(60_000)).unwrap_or(0);
-        Duration::from_millis(60_000 - into_minute)
-            + Duration::from_secs(10).mul_f64(jitter.clamp(0.0, 1.0))
-    })
+/// The longest delay by which those that one quota holds back are kept from coming all at once.
+const LONGEST_SPREAD: Duration = Duration::from_secs(10);
+
+/// The end of a hold, or up to 10 s later: always later than `now`, and spread so that not all come at once.
+pub fn after_hold(until: Duration, now: Duration, jitter: f64) -> Duration {
+    let hold = until.saturating_sub(now).max(Duration::from_millis(1));
+    now.saturating_add(hold)
+        .saturating_add(hold.min(LONGEST_SPREAD).mul_f64(jitter.clamp(0.0, 1.0)))
 }
+
+/// The longest `Retry-After` that is obeyed.
+pub const LONGEST_RETRY_AFTER: Duration = quota::MAX_HOLD;
 
 /// `first` doubled for every failure after the first, up to `longest`.
 fn doubling(first: Duration, longest: Duration, failures: u32) -> Duration {
@@ -143,13 +139,11 @@ mod tests {
     }
 
     #[test]
-    fn quotas_are_counted_by_the_minute() {
-        let wall = Timestamp::new(120 + 45, 0).unwrap();
-        assert_eq!(after_used_up_quota(None, wall, 0.0), s(15));
-        assert_eq!(after_used_up_quota(None, wall, 1.0), s(25));
-        assert_eq!(after_used_up_quota(Some(s(3)), wall, 0.5), s(3));
-        assert_eq!(after_used_up_quota(Some(Duration::MAX), wall, 0.5), s(3600));
-        assert_eq!(after_used_up_quota(Some(Duration::ZERO), wall, 0.5), s(1));
+    fn holds_are_spread_after_their_end() {
+        assert_eq!(after_hold(s(100), s(60), 0.0), s(100));
+        assert_eq!(after_hold(s(100), s(60), 1.0), s(110));
+        assert_eq!(after_hold(s(62), s(60), 0.5), s(63));
+        assert!(after_hold(s(10), s(60), 0.0) > s(60));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{
     cancellation::{CancelState, LastGet},
     ending::Ending,
     failure::Failures,
-    get_answer::refuse,
+    get_answer::{held_for, refuse},
     time::Since,
 };
 use crate::{
@@ -95,11 +95,8 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
             again(known, context, denied.unwrap_or_default());
         }
         ErrorKind::ResourceExhausted => {
-            again(
-                known,
-                context,
-                backoff::after_used_up_quota(retry_after, now.wall, context.jitter),
-            );
+            let until = context.quota.cancels_held_until;
+            again(known, context, held_for(until, 1, context));
         }
         ErrorKind::Token => {
             known.post.failures.passing = known.post.failures.passing.saturating_add(1);
@@ -113,7 +110,12 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
             known.post.failures.passing = known.post.failures.passing.saturating_add(1);
             known.post.maybe_arrived = true;
             known.post.must_see_running = true;
-            let delay = backoff::after_passing_error(known.post.failures.passing, context.jitter);
+            let delay = backoff::after_passing_error(known.post.failures.passing, context.jitter)
+                .max(
+                    retry_after
+                        .unwrap_or_default()
+                        .min(backoff::LONGEST_RETRY_AFTER),
+                );
             again(known, context, delay);
             // A GET decides whether there is anything left to cancel; it comes when the next intent may.
             let look_at = now.mono.saturating_add(delay);

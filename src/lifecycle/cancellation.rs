@@ -54,6 +54,8 @@ pub(super) struct GetState {
     pub in_flight: Option<GetInFlight>,
     /// No GET before this time.
     pub next_at: Duration,
+    /// The next poll has its place under a quota that was used up: at `next_at`.
+    pub has_place: bool,
     /// The last answer since the object was last allowed to act.
     pub last: Option<LastGet>,
     /// When the first cancel stops to wait for the first GET.
@@ -134,6 +136,8 @@ pub(super) struct PostState {
     pub refusals: u32,
     /// A request is under way.
     pub in_flight: bool,
+    /// A request was sent, and what came of it is not stored yet.
+    pub unrecorded: bool,
     /// When the first intent was recorded.
     pub requested: Option<Since>,
 }
@@ -210,6 +214,16 @@ impl Cancellation {
     /// Whether nothing is left to do: an outcome is stored, or somebody deletes the object.
     pub const fn is_over(&self) -> bool {
         self.object.status.outcome.is_some() || self.object.deleting
+    }
+
+    /// Whether only this process knows something that has to be stored.
+    pub(super) const fn has_unrecorded(&self) -> bool {
+        !self.is_over() && (self.post.unrecorded || self.ending.is_some())
+    }
+
+    /// Whether a cancel request whose intent is recorded is still wanted when its turn comes.
+    pub const fn wants_cancel(&self) -> bool {
+        !self.is_over() && self.ending.is_none()
     }
 
     /// Whether `spec.suspend` holds the first cancel back. Once an intent stands, it changes nothing.

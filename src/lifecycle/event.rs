@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use super::{ObjectView, StatusWrite, WriteKind};
 use crate::{
     api::Outcome,
-    google::answer::{CancelAnswer, GetAnswer},
+    google::{
+        answer::{CancelAnswer, GetAnswer},
+        quota::Allowance,
+    },
 };
 
 /// The time, as the caller's clocks have it.
@@ -32,6 +35,10 @@ pub struct Context<'a> {
     pub grant: Grant,
     /// Google's name for the identity that asks, as far as known.
     pub principal: Option<&'a str>,
+    /// What the quotas leave to this object's calls now.
+    pub quota: Allowance,
+    /// The process ends: nothing begins that the next process can do as well.
+    pub stopping: bool,
     /// Whether a write would be sent at once. If not, it is announced, and made when its turn comes.
     pub may_write: bool,
 }
@@ -82,15 +89,11 @@ pub enum Event {
     Woken,
     /// The answer to [`Effect::Get`].
     GetAnswered(GetAnswer),
-    /// [`Effect::Get`] was not carried out: a used-up quota holds it back until then (monotonic).
-    GetHeld(Duration),
     /// The answer to [`Effect::Cancel`].
     CancelAnswered(CancelAnswer),
-    /// [`Effect::Write`] or [`Effect::QueueWrite`] of an intent was not carried out: a used-up quota holds the request back until then (monotonic).
-    CancelHeld(Duration),
-    /// The call was not made, because the grant was gone when its turn came.
+    /// The call was not made: when its turn came the grant was gone, a quota was used up, or the process was ending.
     GetWithheld,
-    /// The request was not sent, because the grant was gone when its turn came.
+    /// The request was not sent: when its turn came the grant was gone, a GET had said done, or the process was ending.
     CancelWithheld,
     /// The answer to [`Effect::QueueWrite`]: what is to be written, if anything still is, may be.
     WriteTurn,
@@ -145,6 +148,8 @@ pub enum Effect {
         /// Even if a quota is used up: the last look before a deadline.
         regardless_of_quota: bool,
     },
+    /// The next poll has its place, at [`Allowance::next_poll`].
+    ReservePoll,
     /// Write the status.
     Write(Box<StatusWrite>),
     /// Others write now: a write of this kind waits for its turn. It is made only then, so that nothing of it has to be kept
@@ -193,4 +198,7 @@ pub struct Plan {
     pub effects: Vec<Effect>,
     /// When to come back with [`Event::Woken`] if nothing else happens before (monotonic).
     pub wake_at: Option<Duration>,
+    /// What only this process knows is not stored yet: the answer to a cancel request that was sent, or an end that was seen. A
+    /// process that ends waits for it.
+    pub unrecorded: bool,
 }

@@ -103,10 +103,16 @@ fn failed(
             known.get.failures.passing = 0;
             pace(known, context)
         }
-        ErrorKind::ResourceExhausted => {
-            backoff::after_used_up_quota(retry_after, now.wall, context.jitter)
-        }
-        _ => backoff::after_passing_error(known.get.failures.passing, context.jitter),
+        ErrorKind::ResourceExhausted => held_for(
+            context.quota.gets_held_until,
+            known.get.failures.passing,
+            context,
+        ),
+        _ => backoff::after_passing_error(known.get.failures.passing, context.jitter).max(
+            retry_after
+                .unwrap_or_default()
+                .min(backoff::LONGEST_RETRY_AFTER),
+        ),
     });
     known.get.next_at = now.mono.saturating_add(delay);
     known.get.last = Some(match kind {
@@ -166,6 +172,15 @@ fn conclude(known: &mut Cancellation, kind: ErrorKind, stale: bool, context: &Co
             known.end(Ending::without_result(Outcome::Unknown));
         }
     }
+}
+
+/// How long a used-up quota holds a call back, which is known once its answer is.
+pub fn held_for(until: Option<Duration>, failures: u32, context: &Context<'_>) -> Duration {
+    let now = context.now.mono;
+    until.map_or_else(
+        || backoff::after_passing_error(failures, context.jitter),
+        |until| until.saturating_sub(now),
+    )
 }
 
 /// The delay to the next look while nothing fails.

@@ -18,27 +18,34 @@ use crate::api::{Outcome, Reason};
 pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Plan {
     let mut plan = Plan {
         effects: absorb(known, event, context),
-        wake_at: None,
+        ..Plan::default()
     };
+    decide(known, context, &mut plan);
+    plan.unrecorded = known.has_unrecorded();
+    plan
+}
+
+/// What to do about all that is known.
+fn decide(known: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
     if plan.effects.contains(&Effect::Forget) {
-        return plan;
+        return;
     }
     if known.is_over() {
         plan.effects.push(Effect::Forget);
-        return plan;
+        return;
     }
     if known.is_suspended() {
         // Before the gate: a deadline that passed while nobody looked does not end what is suspended.
         known.started = None;
     }
-    if waits_for_the_api_server(known, context.now, &mut plan) {
-        return plan;
+    if waits_for_the_api_server(known, context, plan) {
+        return;
     }
     let gate = gate(known, context);
     change_mode(known, &gate, context);
     if known.post.in_flight {
         // Its answer comes within the call's time limit; nothing is decided in between.
-        return plan;
+        return;
     }
     let by_rule = match gate {
         Gate::End(ending) => Some(ending),
@@ -47,13 +54,14 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
     // What only a rule says is not kept: its cause may be gone before it is written.
     if let Some(ending) = known.ending.or(by_rule) {
         let outcome = |known: &_| status_write::outcome(known, ending, context);
-        write(known, WriteKind::Outcome, outcome, context, &mut plan);
-        return plan;
+        write(known, WriteKind::Outcome, outcome, context, plan);
+        return;
     }
     match &gate {
-        Gate::Go => act(known, context, &mut plan),
-        Gate::LastLook => look_for_the_last_time(known, context.now, &mut plan),
-        Gate::Suspended => look(known, context.now, &mut plan),
+        _ if context.stopping => {}
+        Gate::Go => act(known, context, plan),
+        Gate::LastLook => look_for_the_last_time(known, context.now, plan),
+        Gate::Suspended => look(known, context, plan),
         Gate::End(_) | Gate::Stall(..) | Gate::NotGranted => {}
     }
     if plan.effects.iter().any(|effect| {
@@ -62,7 +70,7 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
             Effect::Write(_) | Effect::QueueWrite(_) | Effect::Cancel { .. }
         )
     }) {
-        return plan;
+        return;
     }
     let report = report(known, &gate, known.cancel, context);
     let stalled_at = report.stalled_at;
@@ -74,27 +82,37 @@ pub fn step(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
             .saturating_add(backoff::after_conflict(known.write.progress_in_a_row));
         if at <= context.now.mono {
             let progress = |known: &_| status_write::progress(known, report);
-            write(known, WriteKind::Progress, progress, context, &mut plan);
+            write(known, WriteKind::Progress, progress, context, plan);
         } else {
             plan.wake_at = Some(plan.wake_at.map_or(at, |before| before.min(at)));
         }
+    }
+    if context.stopping {
+        // What becomes due later is the next process's.
+        return;
     }
     plan.wake_at = [plan.wake_at, next_wake(known, &gate, stalled_at, context)]
         .into_iter()
         .flatten()
         .min();
-    plan
 }
 
 /// Whether a write is under way or waits for its turn, or has to be read back first: then nothing else is decided.
-fn waits_for_the_api_server(known: &mut Cancellation, now: Now, plan: &mut Plan) -> bool {
+fn waits_for_the_api_server(
+    known: &mut Cancellation,
+    context: &Context<'_>,
+    plan: &mut Plan,
+) -> bool {
     if known.write.in_flight.is_some() || known.write.queued || known.write.rereading {
         return true;
     }
     if !known.write.must_reread {
         return false;
     }
-    if known.write.not_before <= now.mono {
+    if context.stopping && !known.has_unrecorded() {
+        return true;
+    }
+    if known.write.not_before <= context.now.mono {
         plan.effects.extend(known.reread());
     } else {
         plan.wake_at = Some(known.write.not_before);
@@ -144,7 +162,8 @@ fn change_mode(known: &mut Cancellation, gate: &Gate, context: &Context<'_>) {
     if *gate != Gate::LastLook {
         known.last_look = None;
     }
-    if known.cancel == CancelState::Intended && (*gate != Gate::Go || known.ending.is_some()) {
+    let may_send = *gate == Gate::Go && known.ending.is_none() && !context.stopping;
+    if known.cancel == CancelState::Intended && !may_send {
         withheld(known);
     }
 }
@@ -155,12 +174,18 @@ fn act(known: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
     if known.cancel == CancelState::Intended {
         known.cancel = CancelState::Sending;
         known.post.in_flight = true;
+        known.post.unrecorded = true;
         plan.effects.push(Effect::Cancel {
             attempt: known.object.cancel_attempts(),
         });
         return;
     }
-    if may_intend(known, now) {
+    if is_look_due(known, now)
+        && let Some(until) = context.quota.gets_held_until
+    {
+        skip_look(known, until, context);
+    }
+    if may_intend(known, now) && !is_cancel_held(known, context) {
         let intent = |known: &_| status_write::intent(known, context);
         if write(known, WriteKind::Intent, intent, context, plan) {
             return;
@@ -175,7 +200,27 @@ fn act(known: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
     } else {
         Lane::Poll
     };
-    get_if_due(known, now, lane, plan);
+    get_if_due(known, context, lane, plan);
+}
+
+/// A used-up quota holds the look back until then. Nothing else waits for it.
+fn skip_look(known: &mut Cancellation, until: Duration, context: &Context<'_>) {
+    known.get.next_at = backoff::after_hold(until, context.now.mono, context.jitter);
+    known.get.last = known.get.last.or(Some(LastGet::Failed));
+    known.get.looked_at = Some(known.object.generation);
+    if known.cancel == (CancelState::Accepted { polled: false }) {
+        known.cancel = CancelState::Accepted { polled: true };
+    }
+}
+
+/// Whether a used-up quota holds the next cancel request back: then its intent is not recorded.
+fn is_cancel_held(known: &mut Cancellation, context: &Context<'_>) -> bool {
+    let Some(until) = context.quota.cancels_held_until else {
+        return false;
+    };
+    known.post.next_at = backoff::after_hold(until, context.now.mono, context.jitter);
+    known.post.held = true;
+    true
 }
 
 /// Whether the next cancel request waits, for a moment, for the first look since the object was allowed to act.
@@ -206,18 +251,41 @@ fn may_intend(known: &Cancellation, now: Now) -> bool {
     }
 }
 
-fn get_if_due(known: &mut Cancellation, now: Now, lane: Lane, plan: &mut Plan) {
-    if known.get.in_flight.is_none() && known.get.next_at <= now.mono {
-        known.get.in_flight = Some(GetInFlight::default());
-        plan.effects.push(Effect::Get {
-            lane,
-            regardless_of_quota: false,
-        });
+fn is_look_due(known: &Cancellation, now: Now) -> bool {
+    known.get.in_flight.is_none() && known.get.next_at <= now.mono
+}
+
+fn get_if_due(known: &mut Cancellation, context: &Context<'_>, lane: Lane, plan: &mut Plan) {
+    let now = context.now;
+    if !is_look_due(known, now) {
+        return;
     }
+    if let Some(until) = context.quota.gets_held_until {
+        skip_look(known, until, context);
+        return;
+    }
+    let has_place = std::mem::take(&mut known.get.has_place);
+    if lane == Lane::Poll
+        && !has_place
+        && let Some(place) = context.quota.next_poll
+    {
+        plan.effects.push(Effect::ReservePoll);
+        if place > now.mono {
+            known.get.has_place = true;
+            known.get.next_at = place;
+            return;
+        }
+    }
+    known.get.in_flight = Some(GetInFlight::default());
+    plan.effects.push(Effect::Get {
+        lane,
+        regardless_of_quota: false,
+    });
 }
 
 /// Once a generation, then every minute.
-fn look(known: &mut Cancellation, now: Now, plan: &mut Plan) {
+fn look(known: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
+    let now = context.now;
     if known.get.looked_at != Some(known.object.generation) && known.get.failures.last.is_none() {
         known.get.next_at = known.get.next_at.min(now.mono);
     }
@@ -226,7 +294,7 @@ fn look(known: &mut Cancellation, now: Now, plan: &mut Plan) {
     } else {
         Lane::Poll
     };
-    get_if_due(known, now, lane, plan);
+    get_if_due(known, context, lane, plan);
 }
 
 fn look_for_the_last_time(known: &mut Cancellation, now: Now, plan: &mut Plan) {
@@ -254,6 +322,14 @@ fn write(
     context: &Context<'_>,
     plan: &mut Plan,
 ) -> bool {
+    let for_the_next_process = match kind {
+        WriteKind::Intent => true,
+        WriteKind::Progress => !known.post.unrecorded,
+        WriteKind::Outcome => false,
+    };
+    if context.stopping && for_the_next_process {
+        return false;
+    }
     if context.now.mono < known.write.not_before {
         plan.wake_at = Some(known.write.not_before);
         return false;
@@ -276,6 +352,8 @@ fn is_settled(known: &Cancellation, gate: &Gate, context: &Context<'_>) -> bool 
         Gate::LastLook | Gate::End(_) => false,
         Gate::Stall(..) | Gate::NotGranted => true,
         Gate::Suspended => !(asking && known.get.looked_at != Some(known.object.generation)),
+        // The next poll is the next process's.
+        Gate::Go if context.stopping => true,
         Gate::Go => match known.cancel {
             // A first UNAUTHENTICATED is answered with another token at once.
             CancelState::NotSent => {

@@ -1,17 +1,15 @@
 //! What the life cycle wants done: queued, begun when there is a worker, and answered exactly once.
 
-use std::time::Duration;
-
 use tracing::Instrument;
 
-use super::{Dispatcher, drain::can_wait};
+use super::Dispatcher;
 use crate::{
     controller::{
         calls::Calls,
         fair_queue::Owner,
         journal,
         lanes::{self, Call, Name, What},
-        objects::{Entry, Id},
+        objects::Id,
         standing,
         status_writer::ObjectId,
     },
@@ -52,11 +50,7 @@ pub(super) struct Answer {
 impl Dispatcher {
     /// Does one thing. Gives back the answer if there is one at once.
     pub(super) fn perform(&mut self, id: Id, effect: Effect) -> Option<Event> {
-        let draining = self.drain_until.is_some();
         let entry = self.objects.active(id)?;
-        if draining && can_wait(&effect, entry.kept) {
-            return None;
-        }
         match effect {
             Effect::Get {
                 lane,
@@ -68,9 +62,24 @@ impl Dispatcher {
                     regardless_of_quota,
                 },
             ),
+            Effect::ReservePoll => {
+                self.calls.reserve_poll(entry.known.object());
+                None
+            }
             Effect::Cancel { .. } => self.call(id, Name::Cancel, What::Cancel),
-            Effect::Write(write) => self.write(id, *write),
-            Effect::QueueWrite(kind) => self.queue_write(id, kind),
+            Effect::Write(write) => {
+                entry.kept.unanswered += 1;
+                entry.kept.api_requests += 1;
+                self.send(id, Some(*write));
+                None
+            }
+            Effect::QueueWrite(kind) => {
+                entry.kept.unanswered += 1;
+                let namespace = &entry.known.object().namespace;
+                let urgent = kind != WriteKind::Progress;
+                self.requests.push(urgent, namespace, ApiTurn::Write(id));
+                None
+            }
             Effect::Reread => {
                 entry.kept.unanswered += 1;
                 entry.kept.api_requests += 1;
@@ -119,40 +128,6 @@ impl Dispatcher {
         }
     }
 
-    fn write(&mut self, id: Id, write: StatusWrite) -> Option<Event> {
-        if let Some(until) = self.held_back(id, write.kind) {
-            return Some(Event::CancelHeld(until));
-        }
-        let entry = self.objects.active(id)?;
-        entry.kept.unanswered += 1;
-        entry.kept.api_requests += 1;
-        self.send(id, Some(write));
-        None
-    }
-
-    fn queue_write(&mut self, id: Id, kind: WriteKind) -> Option<Event> {
-        if let Some(until) = self.held_back(id, kind) {
-            return Some(Event::CancelHeld(until));
-        }
-        let entry = self.objects.active(id)?;
-        entry.kept.unanswered += 1;
-        entry.kept.unrecorded_outcome = kind == WriteKind::Outcome;
-        let namespace = &entry.known.object().namespace;
-        let urgent = kind != WriteKind::Progress;
-        self.requests.push(urgent, namespace, ApiTurn::Write(id));
-        None
-    }
-
-    /// An intent is not recorded while a quota would hold its request back: until when.
-    fn held_back(&mut self, id: Id, kind: WriteKind) -> Option<Duration> {
-        if kind != WriteKind::Intent {
-            return None;
-        }
-        let entry = self.objects.active(id)?;
-        let address = self.calls.address(entry.known.object()).ok()?;
-        self.calls.cancel_held_until(&address)
-    }
-
     /// Begins what waits, as far as there are workers. Whether more could begin, once others had a moment: turns of which
     /// nothing comes take time too.
     pub(super) fn hand_out(&mut self) -> bool {
@@ -164,7 +139,6 @@ impl Dispatcher {
                 ApiTurn::Write(id) => {
                     if let Some(entry) = self.objects.active(id) {
                         entry.kept.unanswered = entry.kept.unanswered.saturating_sub(1);
-                        entry.kept.unrecorded_outcome = false;
                         self.step(id, Event::WriteTurn);
                     }
                 }
@@ -179,15 +153,27 @@ impl Dispatcher {
 
     fn begin(&mut self, lane: Name, owner: Owner, call: Call) {
         let Call { id, what } = call;
-        let cancel = what == What::Cancel;
         let draining = self.drain_until.is_some();
-        let wanted = |entry: &Entry<'_>| !draining || (!cancel && entry.kept.unrecorded_cancel);
-        let Some(entry) = self.objects.active(id).filter(wanted) else {
-            // Gone in the meantime, or the process is ending.
+        let Some(entry) = self.objects.active(id) else {
+            // Gone in the meantime.
             self.lanes.done(lane, &owner);
             return;
         };
         let from = From::Lane(lane, owner);
+        let withheld = match what {
+            What::Cancel if draining || !entry.known.wants_cancel() => Some(Event::CancelWithheld),
+            What::Get { .. } if draining => Some(Event::GetWithheld),
+            _ => None,
+        };
+        if let Some(event) = withheld {
+            return self.answered(Answer {
+                id,
+                from,
+                event,
+                refused: None,
+                complaint: None,
+            });
+        }
         let address = match self.calls.address(entry.known.object()) {
             Ok(address) => address,
             Err(error) => {
@@ -200,7 +186,6 @@ impl Dispatcher {
                 });
             }
         };
-        entry.kept.unrecorded_cancel |= cancel;
         let span = journal::task_span(entry.known.object());
         let calls = self.calls.clone();
         let make = async move {

@@ -6,7 +6,6 @@ use super::simulation::{Simulation, done, error, object, running};
 use crate::{
     api::{AcceptedOutcome, Outcome},
     google::answer::{ErrorKind, Operation},
-    lifecycle::Event,
 };
 
 const fn s(seconds: u64) -> Duration {
@@ -220,9 +219,7 @@ fn quotas_slow_gets_only_and_the_server_says_how_long() {
 #[test]
 fn a_get_held_back_by_a_quota_does_not_hold_the_post_back() {
     let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
-    sim.get_latency = s(1000);
-    sim.run_for(Duration::from_millis(1));
-    sim.deliver(Event::GetHeld(s(30)));
+    sim.gets_held_until = Some(s(30));
     sim.run_for(Duration::from_millis(20));
     assert_eq!(sim.posts.len(), 1);
 }

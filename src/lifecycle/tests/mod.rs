@@ -8,6 +8,7 @@ mod messages;
 mod packed;
 mod properties;
 mod recovery;
+mod shared_quota;
 mod simulation;
 mod turns;
 mod waiting_tools;

@@ -1,14 +1,22 @@
 //! One object, an API server that stores its status, a Google API that answers from a script, and a clock that jumps from
 //! event to event. Checks at every step what must always be true.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    rc::Rc,
+    time::{Duration, SystemTime},
+};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
     api::{AcceptedOutcome, CancellationStatus, Outcome},
-    google::answer::{CallError, CancelAnswer, ErrorKind, GetAnswer, Operation, OperationError},
+    google::{
+        answer::{CallError, CancelAnswer, ErrorKind, GetAnswer, Operation, OperationError},
+        quota::{Allowance, Caller, Quotas, Share},
+    },
     lifecycle::{
         Cancellation, Context, Effect, Event, Grant, Notice, Now, ObjectView, Packer, Settings,
         Spec, StatusWrite, TargetView, WriteAnswer, WriteKind, step,
@@ -34,12 +42,16 @@ pub struct Simulation {
     pub settings: Settings,
     pub grant: Grant,
     pub jitter: f64,
-    /// A used-up quota holds the next intent back until then.
-    pub hold_next_intent_until: Option<Duration>,
+    /// A used-up quota holds cancels back until then.
+    pub cancels_held_until: Option<Duration>,
     /// A used-up quota holds GETs back until then.
     pub gets_held_until: Option<Duration>,
-    /// How many were.
-    pub held_gets: usize,
+    /// What the answers said of quotas. Several objects may share them.
+    pub quotas: Rc<RefCell<Quotas>>,
+    /// The process ends.
+    pub stopping: bool,
+    /// What the last step said of [`crate::lifecycle::Plan::unrecorded`].
+    pub unrecorded: bool,
     /// How far the jitter moves on at each event; 0 keeps it.
     pub jitter_step: f64,
     pub get_latency: Duration,
@@ -59,6 +71,8 @@ pub struct Simulation {
     pub notices: Vec<Notice>,
     pub dropped_tokens: usize,
     pub seen_done: Option<Operation>,
+    /// When a cancel request was first taken.
+    accepted: Option<Duration>,
     /// When it really was first both granted and not suspended.
     started_at: Option<Duration>,
     /// When the process began, and what had passed since the stored start as it learnt it then.
@@ -104,6 +118,14 @@ pub fn object() -> ObjectView {
             observed_generation: Some(-1),
             ..CancellationStatus::default()
         },
+    }
+}
+
+fn caller() -> Caller {
+    Caller {
+        endpoint: "https://europe-west1-dialogflow.googleapis.com".into(),
+        principal: "opcancel@acme.iam.gserviceaccount.com".into(),
+        project: "acme-prod".into(),
     }
 }
 
@@ -173,9 +195,11 @@ impl Simulation {
             settings: Settings::default(),
             grant: Grant::Granted,
             jitter: 0.5,
-            hold_next_intent_until: None,
+            cancels_held_until: None,
             gets_held_until: None,
-            held_gets: 0,
+            quotas: Rc::default(),
+            stopping: false,
+            unrecorded: false,
             jitter_step: 0.0,
             get_latency: Duration::from_millis(20),
             cancel_latency: Duration::from_millis(20),
@@ -191,6 +215,7 @@ impl Simulation {
             notices: Vec::new(),
             dropped_tokens: 0,
             seen_done: None,
+            accepted: None,
             started_at: None,
             process_began: Duration::ZERO,
             learnt: None,
@@ -244,12 +269,15 @@ impl Simulation {
             settings: &self.settings,
             grant: self.grant,
             principal: Some("opcancel@acme.iam.gserviceaccount.com"),
+            quota: self.allowance(),
+            stopping: self.stopping,
             may_write: self.turns_take.is_none() || matches!(event, Event::WriteTurn),
         };
         let plan = step(&mut self.known, event, &context);
         self.note_start();
         self.rest();
         self.wake = plan.wake_at;
+        self.unrecorded = plan.unrecorded;
         assert!(
             plan.wake_at.is_none_or(|at| at > self.now),
             "a wake-up that has passed would be repeated for ever"
@@ -257,6 +285,35 @@ impl Simulation {
         for effect in plan.effects {
             self.carry_out(effect);
         }
+    }
+
+    /// What the quotas leave: what answers said, or what a test wants.
+    fn allowance(&self) -> Allowance {
+        let met = self
+            .quotas
+            .borrow()
+            .allowance(&caller(), &self.stored.namespace, self.now);
+        let ahead = |until: Option<Duration>| until.filter(|until| *until > self.now);
+        Allowance {
+            gets_held_until: met.gets_held_until.max(ahead(self.gets_held_until)),
+            cancels_held_until: met.cancels_held_until.max(ahead(self.cancels_held_until)),
+            next_poll: met.next_poll,
+        }
+    }
+
+    /// Notes what an answer says of quotas, as the shell does before the life cycle hears of it.
+    fn note_quota(&mut self, event: &Event) {
+        if matches!(event, Event::CancelAnswered(Ok(()))) {
+            self.accepted.get_or_insert(self.now);
+        }
+        let (share, error) = match event {
+            Event::GetAnswered(answer) => (Share::Get, answer.as_ref().err()),
+            Event::CancelAnswered(answer) => (Share::Post, answer.as_ref().err()),
+            _ => return,
+        };
+        let wall = SystemTime::from(self.wall());
+        let mut quotas = self.quotas.borrow_mut();
+        quotas.record(share, &caller(), error, self.now, wall, self.jitter);
     }
 
     /// Keeps the true start: it is granted and not suspended, or was when it started.
@@ -289,15 +346,20 @@ impl Simulation {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Get { .. } => {
+            Effect::ReservePoll => {
+                let mut quotas = self.quotas.borrow_mut();
+                quotas.reserve_poll(&caller(), &self.stored.namespace, self.now);
+            }
+            Effect::Get {
+                regardless_of_quota,
+                ..
+            } => {
                 assert_eq!(self.grant, Grant::Granted, "a GET without a grant");
-                if let Some(until) = self.gets_held_until
-                    && self.now < until
-                {
-                    self.held_gets += 1;
-                    self.queue.push((self.now, Event::GetHeld(until)));
-                    return;
-                }
+                let held = self.allowance().gets_held_until.is_some();
+                assert!(regardless_of_quota || !held, "a GET in spite of the quota");
+                self.quotas
+                    .borrow_mut()
+                    .begin(Share::Get, &caller(), self.now);
                 self.gets.push(self.now);
                 let at = self.now + self.get_latency;
                 let answer = (self.get_script)(self.gets.len(), at);
@@ -326,19 +388,13 @@ impl Simulation {
                     Event::CancelAnswered(answer),
                 ));
             }
-            Effect::QueueWrite(kind) => {
+            Effect::QueueWrite(_) => {
                 let waits = |(_, event): &(_, Event)| matches!(event, Event::WriteTurn);
                 assert!(!self.queue.iter().any(waits), "it has a place already");
-                if self.is_held(kind) {
-                    return;
-                }
                 let at = self.now + self.turns_take.expect("nobody else writes");
                 self.queue.push((at, Event::WriteTurn));
             }
             Effect::Write(write) => {
-                if self.is_held(write.kind) {
-                    return;
-                }
                 let at = self.now + self.write_latency;
                 let answer = if self.write_faults.is_empty() {
                     self.store(&write)
@@ -369,18 +425,6 @@ impl Simulation {
             }
             Effect::Forget => self.forgotten = true,
         }
-    }
-
-    /// Whether a used-up quota holds an intent back.
-    fn is_held(&mut self, kind: WriteKind) -> bool {
-        if kind != WriteKind::Intent {
-            return false;
-        }
-        let Some(until) = self.hold_next_intent_until.take() else {
-            return false;
-        };
-        self.queue.push((self.now, Event::CancelHeld(until)));
-        true
     }
 
     /// The API server's side of a write: a compare-and-set, and the rules that hold for what is stored.
@@ -562,6 +606,7 @@ impl Simulation {
             (Some((index, at)), wake) if wake.is_none_or(|wake| at <= wake) && at <= until => {
                 self.now = self.now.max(at);
                 let (_, event) = self.queue.remove(index);
+                self.note_quota(&event);
                 self.deliver(event);
             }
             (_, Some(wake)) if wake <= until => {
@@ -610,6 +655,10 @@ impl Simulation {
         found.map_or("-".into(), |condition| {
             format!("{}/{}", condition.status, condition.reason)
         })
+    }
+
+    pub const fn accepted_at(&self) -> Option<Duration> {
+        self.accepted
     }
 
     pub fn kinds(&self) -> Vec<WriteKind> {

@@ -73,3 +73,42 @@ fn a_failure_that_passes_before_its_turn_is_not_written() {
     assert_eq!(sim.posts.len(), 1);
     assert!(sim.stored.status.last_error.is_none());
 }
+
+/// A process that ends begins nothing, but stores what only it knows.
+#[test]
+fn a_process_that_ends_stores_the_answer_to_its_cancel_and_sends_no_other() {
+    let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
+    sim.run_until_posted();
+    assert!(sim.unrecorded);
+    let gets = sim.gets.len();
+    sim.stopping = true;
+    sim.run_for(s(15));
+    assert!(!sim.unrecorded);
+    assert_eq!(sim.condition("CancelRequested"), "True/Accepted");
+    assert_eq!((sim.posts.len(), sim.gets.len()), (1, gets));
+    sim.stopping = false;
+    sim.restart();
+    sim.run_for(s(60));
+    assert_eq!(sim.posts.len(), 1);
+}
+
+#[test]
+fn an_end_that_was_seen_is_stored_although_the_api_server_refuses_it_at_first() {
+    let mut sim = Simulation::new(|_, _| done(0), |_| Ok(()));
+    sim.write_faults = vec![(crate::lifecycle::WriteAnswer::Failed, false); 5];
+    sim.run_for(Duration::from_millis(30));
+    sim.stopping = true;
+    assert!(sim.unrecorded);
+    sim.run_for(s(15));
+    assert_eq!(sim.outcome(), Some(Outcome::Completed));
+    assert!(!sim.unrecorded);
+}
+
+#[test]
+fn a_process_that_ends_announces_nothing() {
+    let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
+    sim.stopping = true;
+    sim.run_for(s(100));
+    assert_eq!((sim.writes.len(), sim.posts.len()), (0, 0));
+    assert!(!sim.unrecorded);
+}

@@ -1,0 +1,147 @@
+//! Many operations under one quota that counts GET and POST together: polls make room for cancels.
+
+use std::{cell::RefCell, rc::Rc, time::Duration};
+
+use super::simulation::{Simulation, done, error, object, running};
+use crate::{api::Outcome, google::answer::ErrorKind};
+
+/// Calls a minute that the API takes, of everybody together.
+const QUOTA: usize = 60;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A quota of fixed minutes, as Google counts.
+#[derive(Debug, Default)]
+struct Server {
+    minute: u64,
+    used: usize,
+}
+
+impl Server {
+    fn takes(&mut self, now: Duration) -> bool {
+        let minute = now.as_secs() / 60;
+        if minute != self.minute {
+            *self = Self { minute, used: 0 };
+        }
+        self.used += 1;
+        self.used <= QUOTA
+    }
+}
+
+/// A moment in steps of ten milliseconds.
+fn ticks(from: Duration, to: Duration) -> impl Iterator<Item = Duration> {
+    (1..)
+        .map(move |tick| from + Duration::from_millis(10 * tick))
+        .take_while(move |now| *now <= to)
+}
+
+struct World {
+    server: Rc<RefCell<Server>>,
+    sims: Vec<Simulation>,
+    now: Duration,
+    /// Another client of the same project: calls, and how many of them were refused.
+    others: (usize, usize),
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            server: Rc::default(),
+            sims: Vec::new(),
+            now: Duration::ZERO,
+            others: (0, 0),
+        }
+    }
+
+    /// One more operation; if it `ends`, five seconds after its cancel was taken.
+    fn add(&mut self, ends: bool) {
+        let taken = Rc::new(RefCell::new(None));
+        let (by_get, by_cancel) = (self.server.clone(), self.server.clone());
+        let taken_at = taken.clone();
+        let now = Rc::new(RefCell::new(self.now));
+        let clock = now.clone();
+        let mut created = object();
+        created.name = format!("stop-{}", self.sims.len());
+        let mut sim = Simulation::of(
+            created,
+            move |_, at| {
+                *clock.borrow_mut() = at;
+                if !by_get.borrow_mut().takes(at) {
+                    return Err(error(ErrorKind::ResourceExhausted));
+                }
+                match *taken_at.borrow() {
+                    Some(taken) if ends && at >= taken + Duration::from_secs(5) => done(1),
+                    _ => running(),
+                }
+            },
+            move |_| {
+                // About when the GET before was answered.
+                let at = *now.borrow();
+                if !by_cancel.borrow_mut().takes(at) {
+                    return Err(error(ErrorKind::ResourceExhausted));
+                }
+                *taken.borrow_mut() = Some(at);
+                Ok(())
+            },
+        );
+        if let Some(first) = self.sims.first() {
+            sim.quotas = first.quotas.clone();
+        }
+        // Each has a jitter of its own.
+        sim.jitter = (self.sims.len() as f64 * 0.618_033_988_75).fract();
+        sim.jitter_step = 0.381_966_011_25;
+        sim.now = self.now;
+        sim.wake = Some(self.now);
+        self.sims.push(sim);
+    }
+
+    fn run_until(&mut self, end: Duration) {
+        for now in ticks(self.now, end) {
+            if now.as_millis().is_multiple_of(10_000) {
+                self.others.0 += 1;
+                if !self.server.borrow_mut().takes(now) {
+                    self.others.1 += 1;
+                }
+            }
+            for sim in &mut self.sims {
+                while sim.next(now) {}
+            }
+            self.now = now;
+        }
+    }
+}
+
+/// 30 operations that never end, then a new one every 10 s.
+#[test]
+fn a_new_cancel_does_not_wait_for_the_polls_of_others() {
+    let mut world = World::new();
+    for _ in 0..30 {
+        world.add(false);
+    }
+    world.run_until(2 * MINUTE);
+    world.others = (0, 0);
+    let mut waits = Vec::new();
+    for _ in 0..30 {
+        let created = world.now;
+        world.add(true);
+        world.run_until(created + Duration::from_secs(10));
+        let accepted = world.sims.last().map(|sim| sim.accepted_at());
+        waits.push(accepted.flatten().map(|at| at - created));
+    }
+    waits.sort_by_key(|wait| wait.unwrap_or(Duration::MAX));
+    let p90 = waits[26];
+    assert!(
+        p90.is_some_and(|wait| wait <= Duration::from_secs(2)),
+        "{waits:?}"
+    );
+    let (calls, refused) = world.others;
+    assert!(
+        refused * 10 <= calls,
+        "another client lost {refused} of {calls}"
+    );
+    world.run_until(world.now + 2 * MINUTE);
+    let ended = world
+        .sims
+        .iter()
+        .filter(|sim| sim.outcome() == Some(Outcome::Cancelled));
+    assert!(ended.count() >= 28);
+}
