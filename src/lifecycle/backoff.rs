@@ -48,6 +48,34 @@ pub const fn after_refusal(refusals: u32) -> Duration {
     })
 }
 
+/// The delay after the `answers`-th GET in a row that the endpoint does not serve: 1, 2, 5, then 30 s doubling to 5 min.
+pub fn after_get_not_served(answers: u32, jitter: f64) -> Duration {
+    match answers {
+        0 | 1 => Duration::from_secs(1),
+        2 => Duration::from_secs(2),
+        3 => Duration::from_secs(5),
+        more => after_denial(more - 3, jitter),
+    }
+}
+
+/// The delays between cancel requests that the endpoint does not serve, so that six of them span ten minutes.
+const CANCEL_NOT_SERVED: [u64; 5] = [10, 20, 90, 180, 300];
+
+/// The delay after the `answers`-th cancel request in a row that the endpoint does not serve; none if there were enough.
+pub fn after_cancel_not_served(answers: u32) -> Option<Duration> {
+    let index = usize::try_from(answers.saturating_sub(1)).ok()?;
+    CANCEL_NOT_SERVED
+        .get(index)
+        .copied()
+        .map(Duration::from_secs)
+}
+
+/// The delay after the first cancel request whose method the endpoint does not know; the second one is enough.
+pub const AFTER_METHOD_NOT_FOUND: Duration = Duration::from_secs(10);
+
+/// So many answers to cancel that nobody can read are taken for passing errors; from the next on they are taken for refusals.
+pub const UNREADABLE_AS_PASSING: u32 = 4;
+
 /// The delay after the `conflicts`-th lost race in a row: none for the first two, then 0.1 s doubling to 10 s.
 pub fn after_conflict(conflicts: u32) -> Duration {
     match conflicts {
@@ -136,6 +164,17 @@ mod tests {
         assert_eq!(after_denial(1, 0.0), s(30));
         assert_eq!(after_denial(2, 0.5), s(60));
         assert_eq!(after_denial(40, 1.0), s(300));
+    }
+
+    #[test]
+    fn what_is_not_served_is_asked_ever_more_rarely() {
+        let gets: Vec<_> = (1..=8)
+            .map(|n| after_get_not_served(n, 0.5).as_secs())
+            .collect();
+        assert_eq!(gets, [1, 2, 5, 30, 60, 120, 240, 300]);
+        let cancels: Vec<_> = (1..).map_while(after_cancel_not_served).collect();
+        assert_eq!(cancels.len() + 1, 6);
+        assert_eq!(cancels.iter().sum::<Duration>(), s(600));
     }
 
     #[test]

@@ -7,12 +7,15 @@ use super::{
     cancellation::{CancelState, LastGet},
     ending::Ending,
     failure::Failures,
-    get_answer::{held_for, refuse},
+    get_answer::{asked_again, asked_to_wait, held_for, refuse},
     time::Since,
 };
 use crate::{
     api::{Call, Outcome},
-    google::answer::{CallError, CancelAnswer, ErrorKind},
+    google::{
+        answer::{CallError, CancelAnswer},
+        error_table::{self, Class},
+    },
 };
 
 /// Takes in an answer to cancel. Returns what it asks for by itself.
@@ -37,6 +40,8 @@ pub fn absorb(
 fn accept(known: &mut Cancellation, context: &Context<'_>) {
     known.cancel = CancelState::Accepted { polled: false };
     known.post.failures = Failures::default();
+    known.post.maybe_arrived = false;
+    known.post.refused = false;
     poll_soon(known, context);
 }
 
@@ -54,33 +59,31 @@ fn poll_soon(known: &mut Cancellation, context: &Context<'_>) {
 
 fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> Vec<Effect> {
     let now = context.now;
-    let kind = error.kind;
+    let class = error_table::meaning(error.kind, Call::Cancel).class;
     let retry_after = error.retry_after;
+    let may_have_arrived = class.may_have_arrived() && !error.not_sent;
     let since = Since::now(&known.object, now);
     let denied = known
         .post
         .failures
         .note(Call::Cancel, error, since, context.jitter);
-    known.post.invalid_argument = kind == ErrorKind::InvalidArgument;
+    known.post.invalid_argument = class == Class::Invalid;
+    known.post.maybe_arrived |= may_have_arrived;
+    let in_a_row = known.post.failures.in_a_row;
 
-    let mut effects = Vec::new();
     // It is not under way any more, whatever follows.
-    known.cancel = CancelState::Again { refused: false };
-    match kind {
-        ErrorKind::Unimplemented => {
-            known.cancel = CancelState::Unsupported;
-            look_now(known, now);
-        }
-        ErrorKind::FailedPrecondition if known.post.maybe_arrived => accept(known, context),
-        ErrorKind::FailedPrecondition => {
+    known.cancel = asked_again(known);
+    match class {
+        Class::Impossible => cannot(known, now),
+        Class::Refused => {
             refuse(known, context);
             poll_soon(known, context);
         }
-        ErrorKind::NotFound => {
+        Class::Gone => {
             known.cancel = CancelState::AwaitingGet;
             look_now(known, now);
         }
-        ErrorKind::InvalidArgument => match known.get.last {
+        Class::Invalid => match known.get.last {
             Some(LastGet::InvalidArgument) => known.end(Ending::without_result(Outcome::Rejected)),
             // If a GET says the same after all, that ends it.
             _ => {
@@ -88,37 +91,45 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
                 poll_soon(known, context);
             }
         },
-        ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => {
-            if kind == ErrorKind::Unauthenticated {
-                effects.push(Effect::DropToken);
-            }
+        Class::Denied => again(known, context, denied.unwrap_or_default()),
+        Class::Unauthenticated => {
             again(known, context, denied.unwrap_or_default());
+            return vec![Effect::DropToken];
         }
-        ErrorKind::ResourceExhausted => {
+        Class::Quota => {
             let until = context.quota.cancels_held_until;
             again(known, context, held_for(until, 1, context));
         }
-        ErrorKind::Token => {
-            known.post.failures.passing = known.post.failures.passing.saturating_add(1);
-            again(
-                known,
-                context,
-                backoff::after_passing_error(known.post.failures.passing, context.jitter),
-            );
-        }
-        _ => {
-            known.post.failures.passing = known.post.failures.passing.saturating_add(1);
-            known.post.maybe_arrived = true;
+        Class::NotOffered if in_a_row > 1 => cannot(known, now),
+        Class::NotOffered => {
             known.post.must_see_running = true;
-            let delay = backoff::after_passing_error(known.post.failures.passing, context.jitter)
-                .max(
-                    retry_after
-                        .unwrap_or_default()
-                        .min(backoff::LONGEST_RETRY_AFTER),
-                );
+            again(known, context, backoff::AFTER_METHOD_NOT_FOUND);
+        }
+        Class::NotServed => match backoff::after_cancel_not_served(in_a_row) {
+            None => cannot(known, now),
+            Some(delay) => {
+                known.post.must_see_running = true;
+                again(known, context, delay);
+            }
+        },
+        Class::NoToken => {
+            let delay = passing_delay(known, context);
+            again(known, context, delay);
+        }
+        Class::Retry | Class::Unreadable => {
+            known.post.must_see_running = true;
+            let refusals = in_a_row.saturating_sub(backoff::UNREADABLE_AS_PASSING);
+            let delay = if class == Class::Unreadable && refusals > 0 {
+                backoff::after_refusal(refusals)
+            } else {
+                passing_delay(known, context)
+            }
+            .max(asked_to_wait(retry_after));
             again(known, context, delay);
             // A GET decides whether there is anything left to cancel; it comes when the next intent may.
-            let look_at = now.mono.saturating_add(delay);
+            let look_at = now
+                .mono
+                .saturating_add(delay.min(context.settings.max_poll));
             known.get.next_at = if known.get.failures.last.is_some() {
                 known.get.next_at.max(look_at)
             } else {
@@ -126,7 +137,20 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
             };
         }
     }
-    effects
+    Vec::new()
+}
+
+/// The API cannot cancel it, and so took no earlier request either. A GET has to say whether it is done.
+fn cannot(known: &mut Cancellation, now: Now) {
+    known.post.maybe_arrived = false;
+    known.cancel = CancelState::Unsupported;
+    look_now(known, now);
+}
+
+/// The delay after one more passing error.
+fn passing_delay(known: &mut Cancellation, context: &Context<'_>) -> Duration {
+    known.post.failures.passing = known.post.failures.passing.saturating_add(1);
+    backoff::after_passing_error(known.post.failures.passing, context.jitter)
 }
 
 /// A GET at once, unless a denial has GETs paced.
@@ -138,7 +162,6 @@ fn look_now(known: &mut Cancellation, now: Now) {
 
 /// Not accepted, certainly or perhaps: a new intent after `delay`.
 fn again(known: &mut Cancellation, context: &Context<'_>, delay: Duration) {
-    known.cancel = CancelState::Again { refused: false };
     known.post.next_at = context.now.mono.saturating_add(delay);
     let pace = backoff::poll_pace(known.age(context.now), context.settings, context.jitter);
     if known.get.failures.last.is_none() {

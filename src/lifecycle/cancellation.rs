@@ -85,6 +85,8 @@ pub(super) enum LastGet {
     NotFound,
     /// Holds the cancel back: it would fail the same way.
     NoToken,
+    /// Holds the cancel back: the endpoint does not serve the path.
+    NotServed,
     /// Together with the same answer to cancel: Rejected.
     InvalidArgument,
     /// Nothing will ever be seen.
@@ -123,8 +125,10 @@ pub(super) enum CancelState {
 pub(super) struct PostState {
     /// No new intent before this time.
     pub next_at: Duration,
-    /// A request may have arrived unanswered: a refusal as "already cancelled" then means accepted.
+    /// A request may have arrived unanswered: a refusal may then mean "already cancelled".
     pub maybe_arrived: bool,
+    /// The last definite answer was a refusal.
+    pub refused: bool,
     /// A GET must say "not done" before the next intent.
     pub must_see_running: bool,
     /// A used-up quota holds the next intent back.
@@ -233,12 +237,13 @@ impl Cancellation {
             && self.object.spec.as_ref().is_ok_and(|spec| spec.suspend)
     }
 
-    /// Whether the stored status calls for help because of a denial, whatever failed since then.
-    pub(super) fn is_stalled_by_denial(&self) -> bool {
+    /// Whether the stored status calls for help because a call failed, whatever failed since then.
+    pub(super) fn is_stalled_by_failure(&self) -> bool {
         let others = [
             Reason::NoGrant,
             Reason::UnknownService,
             Reason::UnknownVersion,
+            Reason::UnknownName,
             Reason::IdentityNotSupported,
         ];
         self.stored_condition(ConditionType::Stalled)
@@ -294,6 +299,7 @@ impl Cancellation {
             Some((_, reason)) if reason == Reason::Unsupported.name() => CancelState::Unsupported,
             Some((_, reason)) if reason == Reason::Refused.name() => {
                 self.post.refusals = self.post.refusals.max(1);
+                self.post.refused = true;
                 self.post.next_at = now.mono + backoff::after_refusal(self.post.refusals);
                 CancelState::Again { refused: true }
             }
@@ -328,19 +334,19 @@ impl Cancellation {
             return;
         };
         // Stalled without a success since then stays stalled, whatever failed last.
-        let denied_since = if self.is_stalled_by_denial() {
+        let stalling_since = if self.is_stalled_by_failure() {
             Some(Since::learnt(self.object.created, now))
         } else {
-            failure.is_denial().then_some(since)
+            failure.stalls().then_some(since)
         };
         match failure.call {
             Call::Cancel => {
                 self.post.failures.last = Some(failure);
-                self.post.failures.denied_since = denied_since;
+                self.post.failures.stalling_since = stalling_since;
             }
             Call::Get | Call::Token => {
                 self.get.failures.last = Some(failure);
-                self.get.failures.denied_since = denied_since;
+                self.get.failures.stalling_since = stalling_since;
             }
         }
     }
@@ -363,10 +369,10 @@ impl Cancellation {
         }
     }
 
-    /// The failure that the status shows: that of Cancel wins over one of Get or Token until it is cured, unless only the
-    /// denied GET keeps it from being cured.
+    /// The failure that the status shows: that of Cancel wins over one of Get or Token until it is cured, unless only a
+    /// GET that people have to cure keeps it from being cured.
     pub(super) fn failure(&self) -> Option<&Failure> {
-        if self.waits_for_a_denied_get() {
+        if self.waits_for_a_stalling_get() {
             return self.get.failures.last.as_ref();
         }
         self.post
@@ -376,18 +382,18 @@ impl Cancellation {
             .or(self.get.failures.last.as_ref())
     }
 
-    fn waits_for_a_denied_get(&self) -> bool {
-        let denied = |failure: &Option<Failure>| failure.as_ref().is_some_and(Failure::is_denial);
+    fn waits_for_a_stalling_get(&self) -> bool {
+        let stalls = |failure: &Option<Failure>| failure.as_ref().is_some_and(Failure::stalls);
         self.post.must_see_running
-            && denied(&self.get.failures.last)
-            && !denied(&self.post.failures.last)
+            && stalls(&self.get.failures.last)
+            && !stalls(&self.post.failures.last)
     }
 
-    /// Since when the failure that the status shows has been a denial, if a human may have to cure it.
-    pub(super) fn denied_since(&self) -> Option<Since> {
+    /// Since when the calls have failed in a way that a person may have to cure, as the failure that the status shows.
+    pub(super) fn stalling_since(&self) -> Option<Since> {
         match &self.post.failures.last {
-            Some(_) if !self.waits_for_a_denied_get() => self.post.failures.denied_since,
-            _ => self.get.failures.denied_since,
+            Some(_) if !self.waits_for_a_stalling_get() => self.post.failures.stalling_since,
+            _ => self.get.failures.stalling_since,
         }
     }
 

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::{backoff, time::Since};
 use crate::{
     api::{Call, LastError, Reason},
-    google::answer::{CallError, ErrorKind},
+    google::{
+        answer::{CallError, ErrorKind},
+        error_table::{self, Class},
+    },
 };
 
 /// A failed call and since when it has failed in this way.
@@ -29,12 +32,15 @@ pub struct Failures {
     pub last: Option<Failure>,
     /// Passing errors in a row: what the next delay grows with. Each call counts its own.
     pub passing: u32,
+    /// How often the last kind came in a row, as far as this process knows.
+    pub in_a_row: u32,
     /// Denials in a row.
     pub denials: u32,
     /// The last answer was UNAUTHENTICATED: another token was tried at once after the first of them, and is not again.
     pub tried_another_token: bool,
-    /// Since when it has been denied, whatever else failed in between: only a success ends it.
-    pub denied_since: Option<Since>,
+    /// Since when it has failed in a way that a person has to cure, whatever else failed in between: only a success ends it, or
+    /// an answer that speaks about the operation.
+    pub stalling_since: Option<Since>,
 }
 
 impl Failures {
@@ -47,31 +53,32 @@ impl Failures {
         jitter: f64,
     ) -> Option<Duration> {
         let kind = error.kind;
+        let class = error_table::meaning(kind, call).class;
         let failure = Failure::next(self.last.as_ref(), call, error, now);
-        if failure.is_denial() {
-            self.denied_since.get_or_insert(now);
+        if class.stalls() {
+            self.stalling_since.get_or_insert(now);
         } else if kind.tells_of_the_operation() {
-            self.denied_since = None;
+            self.stalling_since = None;
         }
-        self.last = Some(failure);
-        let unwanted = kind == ErrorKind::Unauthenticated;
+        let before = self.last.replace(failure);
+        let again = before.is_some_and(|before| before.error.kind == kind);
+        self.in_a_row = if again {
+            self.in_a_row.saturating_add(1)
+        } else {
+            1
+        };
+        let unwanted = class == Class::Unauthenticated;
         let another_token = unwanted && !self.tried_another_token;
         self.tried_another_token = unwanted;
-        match kind {
-            ErrorKind::PermissionDenied | ErrorKind::Unauthenticated => {
-                self.denials = self.denials.saturating_add(1);
-            }
-            _ => {
-                self.denials = 0;
-                return None;
-            }
+        if !matches!(class, Class::Denied | Class::Unauthenticated) {
+            self.denials = 0;
+            return None;
         }
-        Some(match kind {
+        self.denials = self.denials.saturating_add(1);
+        Some(match class {
             // Once more at once, with another token; only then is it paced.
             _ if another_token => Duration::ZERO,
-            ErrorKind::Unauthenticated => {
-                backoff::after_denial(self.denials.saturating_sub(1), jitter)
-            }
+            Class::Unauthenticated => backoff::after_denial(self.denials.saturating_sub(1), jitter),
             _ => backoff::after_denial(self.denials, jitter),
         })
     }
@@ -103,29 +110,19 @@ impl Failure {
             && self.error.reason == other.error.reason
     }
 
+    /// What it asks for.
+    pub fn class(&self) -> Class {
+        error_table::meaning(self.error.kind, self.call).class
+    }
+
     /// The reason that the conditions name.
     pub fn reason(&self) -> Reason {
-        match (self.error.kind, self.call) {
-            (ErrorKind::NotFound, Call::Get) => Reason::OperationNotFound,
-            (
-                ErrorKind::NotFound | ErrorKind::FailedPrecondition | ErrorKind::InvalidArgument,
-                Call::Cancel,
-            ) => Reason::Refused,
-            (ErrorKind::Unimplemented, Call::Cancel) => Reason::Unsupported,
-            (ErrorKind::PermissionDenied, _) => Reason::PermissionDenied,
-            (ErrorKind::Unauthenticated | ErrorKind::Token, _) => Reason::Unauthenticated,
-            (ErrorKind::ResourceExhausted, _) => Reason::Throttled,
-            (ErrorKind::Unrecognised, _) => Reason::Unrecognised,
-            _ => Reason::Unavailable,
-        }
+        error_table::meaning(self.error.kind, self.call).reason
     }
 
     /// Whether it is one that people have to cure, if it lasts.
-    pub fn is_denial(&self) -> bool {
-        matches!(
-            self.reason(),
-            Reason::PermissionDenied | Reason::Unauthenticated
-        )
+    pub fn stalls(&self) -> bool {
+        self.class().stalls()
     }
 
     /// As stored in `status.lastError`.

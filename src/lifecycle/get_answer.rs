@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     api::{Call, ObservedError, ObservedOperation, Outcome},
-    google::answer::{CallError, ErrorKind, GetAnswer, Operation},
+    google::{
+        answer::{CallError, GetAnswer, Operation},
+        error_table::{self, Class},
+    },
 };
 
 /// Takes in an answer to GET. Returns what it asks for by itself.
@@ -70,7 +73,16 @@ fn answered(known: &mut Cancellation, operation: &Operation, stale: bool, contex
 pub fn refuse(known: &mut Cancellation, context: &Context<'_>) {
     known.post.refusals = known.post.refusals.saturating_add(1);
     known.post.next_at = context.now.mono + backoff::after_refusal(known.post.refusals);
-    known.cancel = CancelState::Again { refused: true };
+    known.post.refused = true;
+    known.cancel = asked_again(known);
+}
+
+/// It will be asked to cancel again. A refusal after a request that may have arrived may mean "already cancelled", so only one
+/// without such a request is called a refusal.
+pub const fn asked_again(known: &Cancellation) -> CancelState {
+    CancelState::Again {
+        refused: known.post.refused && !known.post.maybe_arrived,
+    }
 }
 
 fn failed(
@@ -84,8 +96,8 @@ fn failed(
     let kind = error.kind;
     let mut effects = Vec::new();
 
-    known.get.not_found_since = match kind {
-        ErrorKind::NotFound => known.get.not_found_since.or(Some(now.mono)),
+    known.get.not_found_since = match error_table::meaning(kind, Call::Get).class {
+        Class::Gone => known.get.not_found_since.or(Some(now.mono)),
         _ => None,
     };
     known.get.failures.passing = known.get.failures.passing.saturating_add(1);
@@ -95,47 +107,48 @@ fn failed(
         .failures
         .note(Call::Get, error, since, context.jitter);
 
-    if kind == ErrorKind::Unauthenticated {
+    let class = error_table::meaning(kind, Call::Get).class;
+    if class == Class::Unauthenticated {
         effects.push(Effect::DropToken);
     }
-    let delay = denied.unwrap_or_else(|| match kind {
-        ErrorKind::NotFound | ErrorKind::Unimplemented => {
-            known.get.failures.passing = 0;
-            pace(known, context)
+    if matches!(class, Class::Gone | Class::Impossible) {
+        known.get.failures.passing = 0;
+    }
+    let failures = &known.get.failures;
+    let delay = denied.unwrap_or_else(|| match class {
+        Class::Gone | Class::Impossible => pace(known, context),
+        Class::Quota => held_for(context.quota.gets_held_until, failures.passing, context),
+        Class::NotServed | Class::NotOffered => {
+            backoff::after_get_not_served(failures.in_a_row, context.jitter)
         }
-        ErrorKind::ResourceExhausted => held_for(
-            context.quota.gets_held_until,
-            known.get.failures.passing,
-            context,
-        ),
-        _ => backoff::after_passing_error(known.get.failures.passing, context.jitter).max(
-            retry_after
-                .unwrap_or_default()
-                .min(backoff::LONGEST_RETRY_AFTER),
-        ),
+        _ => backoff::after_passing_error(failures.passing, context.jitter)
+            .max(asked_to_wait(retry_after)),
     });
     known.get.next_at = now.mono.saturating_add(delay);
-    known.get.last = Some(match kind {
-        ErrorKind::NotFound => LastGet::NotFound,
-        ErrorKind::Unauthenticated | ErrorKind::Token => LastGet::NoToken,
-        ErrorKind::InvalidArgument => LastGet::InvalidArgument,
-        ErrorKind::Unimplemented => LastGet::Unimplemented,
-        _ => LastGet::Failed,
+    known.get.last = Some(match class {
+        Class::Gone => LastGet::NotFound,
+        Class::Unauthenticated | Class::NoToken => LastGet::NoToken,
+        Class::NotServed | Class::NotOffered => LastGet::NotServed,
+        Class::Invalid => LastGet::InvalidArgument,
+        Class::Impossible => LastGet::Unimplemented,
+        Class::Retry | Class::Denied | Class::Quota | Class::Refused | Class::Unreadable => {
+            LastGet::Failed
+        }
     });
     known.get.looked_at = Some(known.object.generation);
     if known.cancel == (CancelState::Accepted { polled: false }) && !stale {
         known.cancel = CancelState::Accepted { polled: true };
     }
 
-    conclude(known, kind, stale, context);
+    conclude(known, class, stale, context);
     effects
 }
 
 /// What a failed GET decides, if anything.
-fn conclude(known: &mut Cancellation, kind: ErrorKind, stale: bool, context: &Context<'_>) {
+fn conclude(known: &mut Cancellation, class: Class, stale: bool, context: &Context<'_>) {
     let now = context.now;
-    match kind {
-        ErrorKind::NotFound => {
+    match class {
+        Class::Gone => {
             let patience = not_found_patience(known, context);
             if known
                 .get
@@ -148,14 +161,14 @@ fn conclude(known: &mut Cancellation, kind: ErrorKind, stale: bool, context: &Co
                 known.get.next_at = known.get.next_at.min(since.saturating_add(patience));
             }
         }
-        ErrorKind::InvalidArgument if known.post.invalid_argument => {
+        Class::Invalid if known.post.invalid_argument => {
             known.end(Ending::without_result(Outcome::Rejected));
         }
-        ErrorKind::Unimplemented if known.cancel == CancelState::Unsupported && !stale => {
+        Class::Impossible if known.cancel == CancelState::Unsupported && !stale => {
             known.end(Ending::without_result(Outcome::Unsupported));
         }
         // No GET will say more, now or ever.
-        ErrorKind::Unimplemented | ErrorKind::InvalidArgument | ErrorKind::PermissionDenied
+        Class::Impossible | Class::Invalid | Class::Denied
             if known.cancel == CancelState::AwaitingGet =>
         {
             refuse(known, context);
@@ -167,11 +180,18 @@ fn conclude(known: &mut Cancellation, kind: ErrorKind, stale: bool, context: &Co
     {
         look.tries = look.tries.saturating_add(1);
         look.next_at = now.mono + Duration::from_secs(1);
-        let answered = matches!(kind, ErrorKind::NotFound | ErrorKind::Unimplemented);
+        let answered = matches!(class, Class::Gone | Class::Impossible);
         if answered || look.tries >= LAST_LOOKS {
             known.end(Ending::without_result(Outcome::Unknown));
         }
     }
+}
+
+/// How long the server asks to wait, as far as it is obeyed.
+pub fn asked_to_wait(retry_after: Option<Duration>) -> Duration {
+    retry_after
+        .unwrap_or_default()
+        .min(backoff::LONGEST_RETRY_AFTER)
 }
 
 /// How long a used-up quota holds a call back, which is known once its answer is.

@@ -3,7 +3,7 @@
 use super::{ObjectView, Spec, ending::Ending, failure::Failure};
 use crate::{
     api::{Call, GROUP, IdentityKind, ObservedOperation, Outcome, Reason, VERSION},
-    google::{answer::ErrorKind, catalogue::DEFAULT_SERVICE},
+    google::{answer::ErrorKind, catalogue::DEFAULT_SERVICE, error_table},
 };
 
 /// The longest message of a condition, in bytes: Helm and kubectl print it on one line.
@@ -130,34 +130,38 @@ pub fn failure(failure: &Failure, spec: &Spec) -> String {
 /// What people can do about a failure; empty if nothing but to wait.
 fn cure(failure: &Failure, spec: &Spec) -> String {
     let error = &failure.error;
-    let consumer = error
-        .metadata
-        .get("consumer")
-        .map_or("the identity's project", String::as_str);
-    match (error.kind, error.reason.as_deref()) {
-        (_, Some("SERVICE_DISABLED")) => format!("Enable the {} API in {consumer}", spec.service),
-        (_, Some("USER_PROJECT_DENIED")) => {
-            format!("Grant roles/serviceusage.serviceUsageConsumer in {consumer} to the identity, or change --quota-project")
-        }
-        (_, Some("SECURITY_POLICY_VIOLATED")) => {
-            "Allow the identity in the VPC Service Controls perimeter of the project".to_owned()
-        }
-        (ErrorKind::PermissionDenied, _) => match error.metadata.get("permission") {
-            Some(permission) => format!("Grant the permission {permission} in project {} to the identity", spec.project),
-            None => format!(
-                "Grant a role in project {} to the identity (verify; start from roles/dialogflow.admin)",
-                spec.project
-            ),
-        },
-        (ErrorKind::Unauthenticated, _) => "Google does not accept the token; a new one is tried".to_owned(),
-        (ErrorKind::NotFound, _) if failure.call == Call::Get => {
-            "The API does not know the operation (new ones may take minutes); check name and location".to_owned()
-        }
-        (ErrorKind::ResourceExhausted, _) => "A quota is used up; tried again later".to_owned(),
-        (ErrorKind::Unrecognised, _) => "Not an answer of a Google API; check the endpoint".to_owned(),
-        _ if failure.reason() == Reason::Refused => "Polled on, and asked to cancel again later".to_owned(),
-        _ => String::new(),
+    let metadata = |key: &str| error.metadata.get(key).map(String::as_str);
+    let permission = metadata("permission");
+    let text = error_table::cure(
+        error.kind,
+        failure.call,
+        error.reason.as_deref(),
+        permission.is_some(),
+    );
+    if !text.contains('{') {
+        return text.to_owned();
     }
+    let target = spec.target.as_ref().ok();
+    let values = [
+        ("{project}", Some(spec.project.as_str())),
+        ("{service}", Some(spec.service.as_str())),
+        ("{version}", target.map(|target| target.version.as_str())),
+        (
+            "{location}",
+            target.and_then(|target| target.location.as_deref()),
+        ),
+        ("{endpoint}", target.map(|target| target.endpoint.as_str())),
+        (
+            "{consumer}",
+            metadata("consumer").or(Some("the identity's project")),
+        ),
+        ("{permission}", permission),
+    ];
+    values
+        .into_iter()
+        .fold(text.to_owned(), |text, (placeholder, value)| {
+            text.replace(placeholder, value.unwrap_or("(none)"))
+        })
 }
 
 /// What goes on, while nothing fails.

@@ -235,7 +235,10 @@ const fn observes(known: &Cancellation) -> bool {
 /// Whether the next cancel request may be announced.
 fn may_intend(known: &Cancellation, now: Now) -> bool {
     if now.mono < known.post.next_at
-        || matches!(known.get.last, Some(LastGet::NotFound | LastGet::NoToken))
+        || matches!(
+            known.get.last,
+            Some(LastGet::NotFound | LastGet::NoToken | LastGet::NotServed)
+        )
     {
         return false;
     }

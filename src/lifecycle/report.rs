@@ -16,8 +16,8 @@ use crate::api::{CancellationStatus, Condition, ConditionStatus, ConditionType, 
 
 /// How long no grant is not yet a reason to call for help: grant and object often come in one apply.
 const GRANT_PATIENCE: Duration = Duration::from_secs(60);
-/// How long no permission is not yet one: IAM bindings take minutes to arrive, and Helm gives up after 5.
-const PERMISSION_PATIENCE: Duration = Duration::from_secs(240);
+/// How long a failing call is not yet one: IAM bindings take minutes to arrive, and Helm gives up after 5.
+const FAILURE_PATIENCE: Duration = Duration::from_secs(240);
 
 /// The status as it should be now.
 #[derive(Clone, Debug)]
@@ -131,9 +131,9 @@ fn under_way(
             Some(failure) => {
                 // Another failure does not begin it, but does not end it either.
                 let left = known
-                    .denied_since()
-                    .filter(|_| failure.is_denial() || known.is_stalled_by_denial())
-                    .map(|since| left(PERMISSION_PATIENCE, since, context));
+                    .stalling_since()
+                    .filter(|_| failure.stalls() || known.is_stalled_by_failure())
+                    .map(|since| left(FAILURE_PATIENCE, since, context));
                 (failure.reason(), message::failure(failure, spec), left)
             }
             None => {
@@ -150,7 +150,7 @@ fn under_way(
             Reason::NoGrant.name(),
             "No CancellationGrant allows it".to_owned(),
         ),
-        Gate::Stall(Reason::UnknownService | Reason::UnknownVersion, _) => {
+        Gate::Stall(Reason::UnknownService | Reason::UnknownVersion | Reason::UnknownName, _) => {
             (Authorized, Unknown, reason.name(), "Not checked".to_owned())
         }
         _ => (

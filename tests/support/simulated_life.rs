@@ -55,6 +55,8 @@ impl SimulatedLife {
                     settings: &settings,
                     grant: self.grant,
                     principal: None,
+                    quota: Default::default(),
+                    stopping: false,
                     may_write: true,
                 };
                 let plan = step(&mut known, events.remove(0), &context);
@@ -71,7 +73,10 @@ impl SimulatedLife {
                         // Nobody else writes.
                         Effect::QueueWrite(_) => Some(Event::WriteTurn),
                         Effect::Reread => Some(Event::Reread(Some(Box::new(read())))),
-                        Effect::DropToken | Effect::Publish(_) | Effect::Forget => None,
+                        Effect::DropToken
+                        | Effect::ReservePoll
+                        | Effect::Publish(_)
+                        | Effect::Forget => None,
                     });
                 }
             }

@@ -23,7 +23,7 @@ const DISCOVERY: f64 = 0.01;
 const LOWEST: f64 = 1.0;
 
 /// What a quota is taken for at first if few calls were made: whoever used it up was somebody else.
-const LEAST_CAPACITY: f64 = 20.0;
+const LEAST_CAPACITY: f64 = 60.0;
 
 /// A rate that nobody used for so long is forgotten.
 const KEPT: Duration = Duration::from_secs(3600);

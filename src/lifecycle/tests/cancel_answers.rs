@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::simulation::{Simulation, done, error, running};
-use crate::{api::Outcome, google::answer::ErrorKind};
+use crate::{
+    api::Outcome,
+    google::answer::{CallError, ErrorKind},
+};
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -89,7 +92,7 @@ fn refused_then_taken() {
 }
 
 #[test]
-fn perhaps_arrived_then_refused_counts_as_accepted() {
+fn perhaps_arrived_then_refused_stays_open_and_is_asked_again() {
     let mut sim = running_until(100, |n| {
         Err(if n == 1 {
             ErrorKind::Unavailable
@@ -98,8 +101,125 @@ fn perhaps_arrived_then_refused_counts_as_accepted() {
         })
     });
     assert_eq!(sim.run(), Some(Outcome::Cancelled));
-    assert_eq!(sim.condition("CancelRequested"), "True/Accepted");
+    assert_eq!(sim.condition("CancelRequested"), "Unknown/Sending");
+    assert!(sim.posts.len() > 2);
+}
+
+/// Refused, then a passing error, then refused: nothing was taken, and nothing says so.
+#[test]
+fn a_refusal_never_becomes_an_acceptance() {
+    for passing in [
+        ErrorKind::Unavailable,
+        ErrorKind::Network,
+        ErrorKind::Timeout,
+    ] {
+        let mut sim = running_until(4000, move |n| {
+            Err(if n == 2 {
+                passing
+            } else {
+                ErrorKind::FailedPrecondition
+            })
+        });
+        sim.run_for(s(3600));
+        assert_eq!(
+            sim.condition("CancelRequested"),
+            "Unknown/Sending",
+            "{passing:?}"
+        );
+        assert_eq!(sim.run(), Some(Outcome::Cancelled));
+        assert_ne!(sim.condition("CancelRequested"), "True/Accepted");
+    }
+}
+
+/// A request that failed before a connection stood did not arrive: what is refused afterwards is refused.
+#[test]
+fn what_never_left_is_not_perhaps_arrived() {
+    let mut sim = Simulation::new(
+        |_, now| if now >= s(7000) { done(1) } else { running() },
+        |n| {
+            Err(if n == 1 {
+                CallError {
+                    not_sent: true,
+                    ..error(ErrorKind::Network)
+                }
+            } else {
+                error(ErrorKind::FailedPrecondition)
+            })
+        },
+    );
+    sim.run_for(s(20));
     assert_eq!(sim.posts.len(), 2);
+    assert_eq!(sim.condition("CancelRequested"), "False/Refused");
+    sim.run_for(s(400));
+    assert_eq!(sim.posts.len(), 4, "asked again");
+    assert_eq!(sim.run(), Some(Outcome::Cancelled));
+    assert_eq!(sim.condition("CancelRequested"), "False/Refused");
+}
+
+#[test]
+fn a_method_that_is_not_found_twice_is_unsupported() {
+    let mut sim = running_until(7000, |_| Err(ErrorKind::MethodNotFound));
+    assert_eq!(sim.run(), Some(Outcome::Unsupported));
+    assert_eq!(sim.posts.len(), 2);
+    let apart = sim.posts[1] - sim.posts[0];
+    assert!(apart >= s(10) && apart < s(12), "{apart:?}");
+    let mut sim = running_until(60, |n| {
+        if n == 1 {
+            Err(ErrorKind::MethodNotFound)
+        } else {
+            Ok(())
+        }
+    });
+    assert_eq!(sim.run(), Some(Outcome::Cancelled));
+    assert_eq!(sim.condition("CancelRequested"), "True/Accepted");
+}
+
+#[test]
+fn a_cancel_that_is_not_served_six_times_is_unsupported() {
+    let mut sim = running_until(7000, |_| Err(ErrorKind::NotServed));
+    sim.run_for(s(239));
+    assert_eq!(sim.condition("Ready"), "Unknown/NotServed");
+    sim.run_for(s(5));
+    assert_eq!(sim.condition("Stalled"), "True/NotServed");
+    assert_eq!(sim.run(), Some(Outcome::Unsupported));
+    let at: Vec<u64> = sim.posts.iter().map(|at| at.as_secs()).collect();
+    assert_eq!(at.len(), 6, "{at:?}");
+    assert!((600..660).contains(&(at[5] - at[0])), "{at:?}");
+    assert!(sim.writes.len() <= 16, "{}", sim.writes.len());
+}
+
+/// A login page, or a proxy's refusal: at most as often as what is refused.
+#[test]
+fn what_nobody_can_read_is_not_sent_all_day() {
+    let mut sim = Simulation::new(|_, _| running(), |_| Err(error(ErrorKind::Unrecognised)));
+    sim.run_for(s(239));
+    assert_eq!(sim.condition("Ready"), "Unknown/Unrecognised");
+    sim.run_for(s(400));
+    assert_eq!(sim.condition("Stalled"), "True/Unrecognised");
+    assert_eq!(sim.run(), Some(Outcome::Unknown));
+    assert!(sim.posts.len() < 60, "{}", sim.posts.len());
+    assert!(sim.writes.len() < 130, "{}", sim.writes.len());
+}
+
+#[test]
+fn retry_after_counts_for_passing_errors_for_at_most_five_minutes() {
+    for (asked, waits) in [(77, 77), (100_000, 300)] {
+        let mut sim = Simulation::new(
+            |_, _| running(),
+            move |n| {
+                if n > 1 {
+                    return Ok(());
+                }
+                Err(CallError {
+                    retry_after: Some(s(asked)),
+                    ..error(ErrorKind::Unavailable)
+                })
+            },
+        );
+        sim.run_for(s(700));
+        let apart = (sim.posts[1] - sim.posts[0]).as_secs();
+        assert!((waits..waits + 90).contains(&apart), "{asked}: {apart}");
+    }
 }
 
 #[test]

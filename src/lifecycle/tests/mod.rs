@@ -1,5 +1,6 @@
 //! Tests of the whole life, on a simulated clock, API server and Google API.
 
+mod answer_table;
 mod budget;
 mod cancel_answers;
 mod get_answers;

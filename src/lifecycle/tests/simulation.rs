@@ -657,6 +657,15 @@ impl Simulation {
         })
     }
 
+    /// The message of a stored condition.
+    pub fn message(&self, type_: &str) -> String {
+        let mut conditions = self.stored.status.conditions.iter();
+        conditions
+            .find(|condition| condition.type_ == type_)
+            .map(|condition| condition.message.clone())
+            .unwrap_or_default()
+    }
+
     pub const fn accepted_at(&self) -> Option<Duration> {
         self.accepted
     }

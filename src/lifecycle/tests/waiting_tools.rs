@@ -75,7 +75,6 @@ fn retrying_and_refused_are_in_progress() {
     for (kind, reason) in [
         (ErrorKind::Unavailable, "Unavailable"),
         (ErrorKind::FailedPrecondition, "Refused"),
-        (ErrorKind::Unrecognised, "Unrecognised"),
         (ErrorKind::ResourceExhausted, "Throttled"),
     ] {
         let mut sim = Simulation::new(|_, _| running(), move |_| Err(error(kind)));
