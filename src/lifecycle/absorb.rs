@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use super::{
     Cancellation, Context, Effect, Event, Notice, Now, ObjectView, WriteAnswer, WriteKind, backoff,
-    cancel_answer, cancellation::CancelState, get_answer, time::Since,
+    cancel_answer,
+    cancellation::{CancelState, WriteInFlight},
+    get_answer,
+    time::Since,
 };
 use crate::api::ConditionType;
 
@@ -151,6 +154,17 @@ fn adopt_what_was_seen_meanwhile(known: &mut Cancellation, now: Now) {
     }
 }
 
+/// An intent that is not taken may be tried again for a long time. Meanwhile the operation may end, so what GETs said before
+/// counts no longer.
+fn look_before_the_next_try(known: &mut Cancellation, write: &WriteInFlight) {
+    if write.kind != WriteKind::Intent || known.get.failures.last.is_some() {
+        return;
+    }
+    known.get.last = None;
+    known.get.observe_until = None;
+    known.get.next_at = known.get.next_at.min(known.write.not_before);
+}
+
 /// Counts writes that follow each other quickly, for [`backoff::after_conflict`].
 fn note_progress(known: &mut Cancellation, now: Now) {
     let write = &mut known.write;
@@ -222,12 +236,14 @@ fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>)
                 // The first one is read back at once: somebody's cancel waits for it.
                 known.write.not_before =
                     now.mono + backoff::after_failed_write(known.write.failures, context.jitter);
+                look_before_the_next_try(known, &write);
             }
             known.write.lost_intent = (write.kind == WriteKind::Intent).then_some(write.attempts);
             known.write.lost_notice = write.notice;
         }
         WriteAnswer::Failed => {
             known.write.failures = known.write.failures.saturating_add(1);
+            look_before_the_next_try(known, &write);
             known.write.not_before =
                 now.mono + backoff::after_failed_write(known.write.failures, context.jitter);
             known.write.must_reread = true;

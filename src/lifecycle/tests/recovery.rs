@@ -216,3 +216,17 @@ fn a_get_older_than_another_controllers_intent_does_not_count() {
     sim.run_for(s(600));
     assert_eq!(sim.posts.len(), 0);
 }
+
+/// The API server refuses intents for long; meanwhile the operation ends. No request is sent to it.
+#[test]
+fn an_operation_that_ends_while_intents_are_not_taken_gets_no_request() {
+    for fault in [WriteAnswer::Failed, WriteAnswer::Unsure] {
+        let mut sim = Simulation::new(
+            |_, now| if now >= s(600) { done(0) } else { running() },
+            |_| Ok(()),
+        );
+        sim.write_faults = vec![(fault, false); 30];
+        assert_eq!(sim.run(), Some(Outcome::Completed));
+        assert_eq!(sim.posts.len(), 0);
+    }
+}
