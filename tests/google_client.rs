@@ -141,21 +141,6 @@ async fn answers_that_are_none_of_googles() {
             "HTTP 411 is not an answer",
         ),
         (
-            answer("200 OK", ""),
-            ErrorKind::Unrecognised,
-            "HTTP 200 with an empty body",
-        ),
-        (
-            "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
-            ErrorKind::Unrecognised,
-            "HTTP 204",
-        ),
-        (
-            answer("201 Created", "{}"),
-            ErrorKind::Unrecognised,
-            "only 200",
-        ),
-        (
             answer("200 OK", "<html>"),
             ErrorKind::Unrecognised,
             "it is not JSON",
@@ -166,18 +151,13 @@ async fn answers_that_are_none_of_googles() {
             "another shape",
         ),
         (
-            answer("200 OK", r#"{"done":"true"}"#),
-            ErrorKind::Unrecognised,
-            "done is not true or false",
-        ),
-        (
             answer("200 OK", r#"{"done":true,"done":true}"#),
             ErrorKind::Unrecognised,
             "a key comes twice",
         ),
         (
             answer("404 Not Found", "Not Found"),
-            ErrorKind::Unrecognised,
+            ErrorKind::NotServed,
             "HTTP 404",
         ),
         (
@@ -201,10 +181,53 @@ async fn answers_that_are_none_of_googles() {
         let error = caller.get().await.unwrap_err();
         assert!(error.message.contains(said), "{reply}: {}", error.message);
         assert_eq!(error.kind, kind, "{reply}");
-        assert_eq!(caller.cancel().await.unwrap_err().kind, kind, "{reply}");
+        let cancel = caller.cancel().await.unwrap_err();
+        assert_eq!(cancel.kind, kind, "{reply}");
+        assert!(!cancel.not_sent, "it may have arrived: {reply}");
         assert_eq!(asked.requests().len(), 2, "one request a call: {reply}");
     }
     assert!(other.requests().is_empty(), "a redirect was followed");
+}
+
+/// What the two calls make of one success: a cancel is taken by anything but a JSON object with an error; only 200 with an
+/// operation shows one.
+#[tokio::test]
+async fn successes_of_any_form() {
+    for (reply, get, taken) in [
+        (answer("200 OK", ""), "HTTP 200 with an empty body", true),
+        (
+            "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
+            "HTTP 204 with an empty body",
+            true,
+        ),
+        (answer("202 Accepted", "{}"), "only 200", true),
+        (
+            answer("206 Partial Content", r#"{"done":true}"#),
+            "only 200",
+            true,
+        ),
+        (
+            answer("200 OK", r#"{"done":"true"}"#),
+            "done is not true or false",
+            true,
+        ),
+        (
+            answer("200 OK", r#"{"error":{"code":403}}"#),
+            "an error although it is not done",
+            false,
+        ),
+        (answer("200 OK", "<html>Sign in"), "it is not JSON", false),
+    ] {
+        let (_server, caller) = server(&reply).await;
+        let error = caller.get().await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unrecognised, "{reply}");
+        assert!(error.message.contains(get), "{reply}: {}", error.message);
+        let cancel = caller.cancel().await;
+        assert_eq!(cancel.is_ok(), taken, "{reply}: {cancel:?}");
+        if let Err(error) = cancel {
+            assert_eq!(error.kind, ErrorKind::Unrecognised);
+        }
+    }
 }
 
 #[tokio::test]
@@ -297,6 +320,7 @@ async fn nobody_there() {
     let gone = Caller::new(&url, ClientConfig::default());
     let error = gone.get().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Network);
+    assert!(error.not_sent, "no connection stood");
     assert!(
         error.message.ends_with(": connection refused"),
         "{}",

@@ -19,7 +19,7 @@ use super::{
     connection::{Connection, ConnectionConfig, Connections},
     known_endpoints::KnownEndpoints,
     network_error,
-    operation_json::{read_empty, read_operation},
+    operation_json::{read_operation, read_taken},
     operation_name::OperationName,
     proto_json::NotProtoJson,
     request_reason::RequestReason,
@@ -291,23 +291,28 @@ async fn exchange(
 }
 
 fn read_get(answer: &Answer, now: SystemTime, secrets: &[&str]) -> GetAnswer {
+    if answer.status.is_success() && answer.status != StatusCode::OK {
+        // A part of an operation (206), or something else that is none.
+        let wrong = NotProtoJson::new("only 200 shows an operation");
+        return Err(broken(answer, &wrong, secrets));
+    }
     ok_body(answer, now, secrets)
         .and_then(|body| read_operation(body, secrets).map_err(|e| broken(answer, &e, secrets)))
 }
 
 fn read_cancel(answer: &Answer, now: SystemTime, secrets: &[&str]) -> CancelAnswer {
     ok_body(answer, now, secrets)
-        .and_then(|body| read_empty(body).map_err(|e| broken(answer, &e, secrets)))
+        .and_then(|body| read_taken(body).map_err(|e| broken(answer, &e, secrets)))
 }
 
-/// The body of a 200; anything else is an error. Google's APIs know no other success for these calls.
+/// The body of a success, which is any 2xx; anything else is an error.
 fn ok_body<'a>(
     answer: &'a Answer,
     now: SystemTime,
     secrets: &[&str],
 ) -> Result<&'a [u8], CallError> {
     let status = answer.status;
-    if status == StatusCode::OK {
+    if status.is_success() {
         return Ok(&answer.body);
     }
     if status.is_client_error() || status.is_server_error() {
@@ -321,7 +326,7 @@ fn ok_body<'a>(
     let wrong = if status.is_redirection() {
         "redirects are not followed"
     } else {
-        "only 200 is a success"
+        "only 2xx is a success"
     };
     Err(broken(answer, &NotProtoJson::new(wrong), secrets))
 }
@@ -334,8 +339,12 @@ fn unusable(error: UnusableEndpoint) -> CallError {
     network(&error.to_string())
 }
 
+/// There was nothing to send the request on.
 fn network(message: &str) -> CallError {
-    rpc_error::error(ErrorKind::Network, None, message.to_owned())
+    CallError {
+        not_sent: true,
+        ..rpc_error::error(ErrorKind::Network, None, message.to_owned())
+    }
 }
 
 /// The endpoint as messages name it.

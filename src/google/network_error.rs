@@ -13,7 +13,17 @@ use super::{
 const MAX_QUOTE: usize = 160;
 
 /// What a failed request or a failed read of its answer means for the call.
+///
+/// Without a connection the request never left.
 pub(super) fn from_reqwest(error: reqwest::Error, host: &str, secrets: &[&str]) -> CallError {
+    let not_sent = error.is_connect();
+    CallError {
+        not_sent,
+        ..failure(error, host, secrets)
+    }
+}
+
+fn failure(error: reqwest::Error, host: &str, secrets: &[&str]) -> CallError {
     if error.is_timeout() {
         let doing = if error.is_connect() {
             "no connection to"

@@ -27,6 +27,12 @@ pub fn read_operation(body: &[u8], secrets: &[&str]) -> Result<Operation, NotPro
         ));
     }
     operation.string("name")?;
+    if operation.raw("error").is_some() && !operation.boolean("done")? {
+        // Some error answer that came with 200. As an operation it would read as "still running".
+        return Err(NotProtoJson::new(
+            "the JSON has an error although it is not done",
+        ));
+    }
     let metadata = opened(operation.raw("metadata"))?;
     let response = opened(operation.raw("response"))?;
     let text = |text: String| clean(&text, secrets);
@@ -44,16 +50,18 @@ pub fn read_operation(body: &[u8], secrets: &[&str]) -> Result<Operation, NotPro
     })
 }
 
-/// Reads the answer to a cancel, a `google.protobuf.Empty`.
+/// Reads the answer to a cancel that an HTTP status calls a success: nothing, or an object without `error`.
 ///
 /// # Errors
-/// If it is anything but an object without members.
-pub fn read_empty(body: &[u8]) -> Result<(), NotProtoJson> {
-    if Object::from_body(body)?.is_empty() {
-        Ok(())
-    } else {
-        Err(NotProtoJson::new("the JSON object is not empty"))
+/// If it is anything else, such as a login page.
+pub fn read_taken(body: &[u8]) -> Result<(), NotProtoJson> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(());
     }
+    if Object::from_body(body)?.raw("error").is_some() {
+        return Err(NotProtoJson::new("the JSON object has an error"));
+    }
+    Ok(())
 }
 
 /// A `google.rpc.Status`; none if its code is 0 or absent, which means OK whatever else it says.
@@ -241,11 +249,19 @@ mod tests {
     }
 
     #[test]
-    fn only_an_empty_object_accepts_a_cancel() {
-        assert!(read_empty(b"{}").is_ok());
-        assert!(read_empty(b" { }\n").is_ok());
-        for body in ["", "[]", "null", "{\"a\":1}", "{", "<html>"] {
-            assert!(read_empty(body.as_bytes()).is_err(), "{body}");
+    fn a_cancel_is_taken_by_nothing_or_an_object_without_an_error() {
+        for body in ["", " \n", "{}", " { }\n", r#"{"a":1}"#, r#"{"error":null}"#] {
+            assert!(read_taken(body.as_bytes()).is_ok(), "{body}");
+        }
+        for body in [
+            "[]",
+            "null",
+            "{",
+            "<html>",
+            r#"{"error":{"code":403}}"#,
+            r#"{"error":"x"}"#,
+        ] {
+            assert!(read_taken(body.as_bytes()).is_err(), "{body}");
         }
     }
 }

@@ -88,6 +88,18 @@ impl<'a> Object<'a> {
         })
     }
 
+    /// Those items of a list that are objects; none if it is no list.
+    pub fn objects_that_can_be_read(&self, key: &str) -> Vec<Object<'a>> {
+        let items: Vec<&'a RawValue> = self
+            .raw(key)
+            .and_then(|value| serde_json::from_str(value.get()).ok())
+            .unwrap_or_default();
+        let objects = items.into_iter();
+        objects
+            .filter_map(|item| Object::from_text(item.get()).ok())
+            .collect()
+    }
+
     /// A string.
     ///
     /// # Errors

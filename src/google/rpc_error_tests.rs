@@ -43,8 +43,10 @@ fn the_status_string_decides() {
     let odd = read(503, r#"{"error":{"code":503,"status":"OVERLOADED"}}"#);
     assert_eq!(
         (odd.kind, odd.message.as_str()),
-        (ErrorKind::Unknown, "OVERLOADED")
+        (ErrorKind::Unavailable, "OVERLOADED")
     );
+    let odd = read(400, r#"{"error":{"code":400,"status":"OVERLOADED"}}"#);
+    assert_eq!(odd.kind, ErrorKind::Unknown);
 }
 
 #[test]
@@ -72,12 +74,130 @@ fn a_list_of_one_error_is_unwrapped() {
         r#"[{"error":{"status":"NOT_FOUND"}},{"error":{"status":"NOT_FOUND"}}]"#,
         r#"[[{"error":{"status":"NOT_FOUND"}}]]"#,
     ] {
-        assert_eq!(read(404, body).kind, ErrorKind::Unrecognised, "{body}");
+        assert_eq!(read(404, body).kind, ErrorKind::NotServed, "{body}");
+    }
+}
+
+/// The older form: no `status`, but reasons.
+#[test]
+fn reasons_of_the_older_form_decide() {
+    for (http_status, reason, kind) in [
+        (401, "authError", ErrorKind::Unauthenticated),
+        (403, "forbidden", ErrorKind::PermissionDenied),
+        (403, "accessNotConfigured", ErrorKind::PermissionDenied),
+        (403, "quotaExceeded", ErrorKind::ResourceExhausted),
+        (403, "rateLimitExceeded", ErrorKind::ResourceExhausted),
+        (403, "userRateLimitExceeded", ErrorKind::ResourceExhausted),
+        (403, "dailyLimitExceeded", ErrorKind::ResourceExhausted),
+        (404, "notFound", ErrorKind::NotFound),
+        (412, "conditionNotMet", ErrorKind::FailedPrecondition),
+        (429, "rateLimitExceeded", ErrorKind::ResourceExhausted),
+        (501, "notImplemented", ErrorKind::Unimplemented),
+        (503, "backendError", ErrorKind::Unavailable),
+        // A reason that nobody knows: only the number is left.
+        (403, "surprise", ErrorKind::PermissionDenied),
+        (400, "surprise", ErrorKind::Unrecognised),
+        (404, "surprise", ErrorKind::NotServed),
+    ] {
+        let body = format!(
+            r#"{{"error":{{"code":{http_status},"message":"m","errors":["text",{{"domain":"global","reason":"{reason}"}}]}}}}"#
+        );
+        let error = read(http_status, &body);
+        let found = (error.kind, error.message.as_str());
+        assert_eq!(found, (kind, "m"), "{http_status} {reason}");
+        let reason = match reason {
+            "accessNotConfigured" => "SERVICE_DISABLED",
+            other => other,
+        };
+        assert_eq!(error.reason.as_deref(), Some(reason));
+    }
+    // Another code than the HTTP number: not Google's.
+    let other = r#"{"error":{"code":7,"errors":[{"reason":"notFound"}]}}"#;
+    assert_eq!(read(404, other).kind, ErrorKind::NotServed);
+    // The name decides before the reason.
+    let both =
+        r#"{"error":{"code":403,"status":"RESOURCE_EXHAUSTED","errors":[{"reason":"forbidden"}]}}"#;
+    assert_eq!(read(403, both).kind, ErrorKind::ResourceExhausted);
+}
+
+/// JSON that names neither a status nor a reason, and what is no JSON.
+#[test]
+fn what_only_a_number_says() {
+    for (http_status, json, other) in [
+        (400, ErrorKind::Unrecognised, ErrorKind::Unrecognised),
+        (401, ErrorKind::Unauthenticated, ErrorKind::Unrecognised),
+        (403, ErrorKind::PermissionDenied, ErrorKind::Unrecognised),
+        (404, ErrorKind::NotServed, ErrorKind::NotServed),
+        (405, ErrorKind::Unrecognised, ErrorKind::Unrecognised),
+        (409, ErrorKind::Unrecognised, ErrorKind::Unrecognised),
+        (429, ErrorKind::ResourceExhausted, ErrorKind::Unrecognised),
+        (500, ErrorKind::Internal, ErrorKind::Unavailable),
+        (501, ErrorKind::Unavailable, ErrorKind::Unavailable),
+        (503, ErrorKind::Unavailable, ErrorKind::Unavailable),
+        (504, ErrorKind::DeadlineExceeded, ErrorKind::Unavailable),
+    ] {
+        for body in [
+            r#"{"error":{"code":0,"message":"m"}}"#,
+            r#"{"message":"no Route matched with those values"}"#,
+            r#"{"error":"invalid_grant"}"#,
+            r#"{"error":{"status":"Not Found","message":"m"}}"#,
+            "{}",
+        ] {
+            assert_eq!(read(http_status, body).kind, json, "{http_status} {body}");
+        }
+        for body in ["<html>Error", "", "{\"error\"", "\u{feff}{}"] {
+            assert_eq!(read(http_status, body).kind, other, "{http_status} {body}");
+        }
     }
 }
 
 #[test]
-fn what_is_not_googles_json_is_unrecognised() {
+fn a_method_that_is_not_found_is_no_operation_that_is_not_found() {
+    for (message, kind) in [
+        ("Method not found.", ErrorKind::MethodNotFound),
+        ("Operation not found.", ErrorKind::NotFound),
+    ] {
+        let body =
+            format!(r#"{{"error":{{"code":404,"message":"{message}","status":"NOT_FOUND"}}}}"#);
+        assert_eq!(read(404, &body).kind, kind);
+    }
+}
+
+/// Never the error with it.
+#[test]
+fn a_detail_that_cannot_be_read_is_left_out() {
+    for (details, retry_after) in [
+        (r#"["text",7,null]"#, None),
+        (r#""text""#, None),
+        (
+            r#"[{"@type":"x/google.rpc.RetryInfo","retryDelay":{"seconds":"34"}}]"#,
+            Some(34),
+        ),
+        (
+            r#"["text",{"@type":"x/google.rpc.RetryInfo","retryDelay":{"seconds":34,"nanos":0}}]"#,
+            Some(34),
+        ),
+        (
+            r#"[{"@type":"x/google.rpc.RetryInfo","retryDelay":"soon"}]"#,
+            None,
+        ),
+        (
+            r#"[{"@type":7},{"@type":"x/google.rpc.RetryInfo","retryDelay":"34s"}]"#,
+            Some(34),
+        ),
+    ] {
+        let body = format!(
+            r#"{{"error":{{"code":"x","message":5,"status":"RESOURCE_EXHAUSTED","details":{details}}}}}"#
+        );
+        let error = read(429, &body);
+        assert_eq!(error.kind, ErrorKind::ResourceExhausted, "{details}");
+        let found = error.retry_after.map(|after| after.as_secs());
+        assert_eq!(found, retry_after, "{details}");
+    }
+}
+
+#[test]
+fn what_is_not_googles_json_says_nothing_of_the_operation() {
     for (body, said) in [
         ("", "HTTP 404 with an empty body"),
         (
@@ -86,30 +206,22 @@ fn what_is_not_googles_json_is_unrecognised() {
         ),
         (
             r#"{"error":"invalid_grant"}"#,
-            "error: the JSON has another shape",
+            "HTTP 404: the JSON has no error of Google's",
         ),
+        (r#"{"error":{"code":404,"message":"gone"}}"#, "gone"),
         (
-            r#"{"error":{"code":404,"message":"gone"}}"#,
-            "the error has no status",
-        ),
-        (r#"{"error":{"status":5}}"#, "status is not a string"),
-        (
-            r#"{"error":{"status":"NOT_FOUND","code":"x"}}"#,
-            "code is not a 32-bit integer",
+            r#"{"error":{"status":5}}"#,
+            "the error names neither a status nor a reason",
         ),
         (
             r#"{"error":{"status":"NOT_FOUND","status":"OK"}}"#,
-            "error: a key comes twice",
-        ),
-        (
-            r#"{"error":{"status":"NOT_FOUND","details":[7]}}"#,
-            "details: the JSON has another shape",
+            "HTTP 404: the JSON has no error of Google's",
         ),
         (r#"{"error":{"status":"NOT_FOUND""#, "ends too early"),
         (r#"{"message":"no route"}"#, "the JSON has no error"),
     ] {
         let error = read(404, body);
-        assert_eq!(error.kind, ErrorKind::Unrecognised, "{body}");
+        assert_eq!(error.kind, ErrorKind::NotServed, "{body}");
         assert!(error.message.contains(said), "{body}: {}", error.message);
     }
     let broken = FailedAnswer {
@@ -119,7 +231,7 @@ fn what_is_not_googles_json_is_unrecognised() {
     };
     assert_eq!(
         read_error(broken, SystemTime::UNIX_EPOCH, &[]).kind,
-        ErrorKind::Unrecognised
+        ErrorKind::NotServed
     );
 }
 
@@ -192,9 +304,7 @@ fn json_that_is_no_error_of_google_is_not_quoted() {
     ] {
         let message = read(502, body).message;
         assert!(
-            message.starts_with("HTTP 502 is not an answer of a Google API (")
-                && message.ends_with(')')
-                && !message.contains("secret"),
+            message.starts_with("HTTP 502") && !message.contains("secret"),
             "{message}"
         );
     }

@@ -96,13 +96,6 @@ pub fn passing() -> Vec<Row> {
             "Unavailable",
         ),
         odd(
-            "html-404",
-            raw(404, html),
-            "UNRECOGNISED",
-            "404",
-            "Unrecognised",
-        ),
-        odd(
             "html-411",
             raw(411, html),
             "UNRECOGNISED",
@@ -112,16 +105,16 @@ pub fn passing() -> Vec<Row> {
         odd(
             "empty-502",
             raw(502, ""),
-            "UNRECOGNISED",
+            "UNAVAILABLE",
             "502",
-            "Unrecognised",
+            "Unavailable",
         ),
         odd(
             "other-json",
             raw(503, r#"{"message": "no healthy upstream"}"#),
-            "UNRECOGNISED",
+            "UNAVAILABLE",
             "503",
-            "Unrecognised",
+            "Unavailable",
         ),
         odd(
             "duplicate-keys",

@@ -49,7 +49,15 @@ pub(super) fn before_the_end(instants: &mut Instants) {
             Script::default().with_fault(Fault::new(
                 FaultCall::Cancel,
                 // What a proxy in between may answer.
-                raw(502, "<html>Bad gateway</html>"),
+                raw(403, "<html>Sign in</html>"),
+            )),
+        ),
+        (
+            "not-served",
+            Script::default().with_fault(Fault::new(
+                FaultCall::Get,
+                // What Google's front ends answer for a location that does not exist.
+                raw(404, "<html>Error 404 (Not Found)</html>"),
             )),
         ),
     ]
@@ -104,6 +112,7 @@ pub(super) fn before_the_end(instants: &mut Instants) {
         "missing",
         "unauthenticated",
         "unrecognised",
+        "not-served",
     ]);
     world.cancel("suspended-late", &[]);
     for name in [
@@ -125,6 +134,7 @@ pub(super) fn before_the_end(instants: &mut Instants) {
         ("missing", "OperationNotFound"),
         ("unauthenticated", "Unauthenticated"),
         ("unrecognised", "Unrecognised"),
+        ("not-served", "NotServed"),
         ("suspended-denied", "PermissionDenied"),
         ("new-service-account", "IdentityNotSupported"),
         ("new-version", "UnknownVersion"),
@@ -190,6 +200,13 @@ pub(super) fn before_the_end(instants: &mut Instants) {
             "Unrecognised",
             Working,
             &[],
+        ),
+        (
+            "a path that is not served, under four minutes",
+            of("not-served"),
+            "NotServed",
+            Working,
+            SUSPEND,
         ),
         (
             "suspended, and the look is denied",
