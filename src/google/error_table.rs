@@ -4,7 +4,7 @@
 //! outcome) is decided in `lifecycle`.
 //!
 //! Sources: google/rpc/code.proto for names and numbers; AIP-193 for the meaning of errors; AIP-194 for what is retried; the
-//! discovery documents and client libraries of older APIs for the reasons of [`OLDER_REASONS`].
+//! discovery documents and client libraries of older APIs for the reasons of older APIs.
 
 use super::answer::ErrorKind;
 use crate::api::{Call, Reason};

@@ -5,7 +5,7 @@
 //! While a hold lasts, one call a minute goes through and tries.
 //!
 //! GETs and POSTs are held apart: an answer to a GET never holds back a cancel. Some services count both in one quota all the
-//! same, so polls also keep to a rate that leaves room for cancels: see [`poll_rate`].
+//! same, so polls also keep to a rate that leaves room for cancels (`quota/poll_rate.rs`).
 
 mod poll_rate;
 #[cfg(test)]

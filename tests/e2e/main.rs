@@ -11,6 +11,7 @@
 mod support;
 
 mod answers_after_half_a_minute;
+mod answers_of_strangers;
 mod answers_to_cancel;
 mod answers_to_get;
 mod bad_input;
