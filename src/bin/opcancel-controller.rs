@@ -5,7 +5,7 @@ use std::{path::Path, process::ExitCode, sync::Arc};
 use clap::Parser;
 use opcancel::{
     arguments::{AdminAddress, Arguments},
-    controller::{self, kube_client},
+    controller::{self, clock::Clock, kube_client},
     google::{
         catalogue::default_scopes,
         client::{ClientConfig, OperationsClient},
@@ -93,7 +93,13 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         ..ClientConfig::default()
     })
     .map_err(|error| error.to_string())?;
-    let kubernetes = kube_client::client(arguments.kubeconfig.as_deref(), metrics.clone()).await?;
+    let clock = Clock::start();
+    let kubernetes = kube_client::client(
+        arguments.kubeconfig.as_deref(),
+        metrics.clone(),
+        clock.clone(),
+    )
+    .await?;
 
     let health = controller::health();
     let config = controller::Config {
@@ -116,6 +122,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         tokens: Arc::new(tokens),
         health: health.clone(),
         metrics: metrics.clone(),
+        clock,
     };
     let controller = controller::run(config, parts, stop.clone());
     match arguments.admin_address {

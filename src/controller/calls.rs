@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use super::{clock::Clock, grants::GrantBook};
@@ -142,7 +142,7 @@ impl Calls {
                 &address.operation,
                 &address.reason,
                 &token,
-                SystemTime::now(),
+                self.clock.system_time(),
             )
             .await;
         let what = answer
@@ -179,7 +179,7 @@ impl Calls {
                 &address.operation,
                 &address.reason,
                 &token,
-                SystemTime::now(),
+                self.clock.system_time(),
             )
             .await;
         let what = answer.as_ref().map(|()| "taken");
@@ -300,7 +300,7 @@ impl Calls {
             what.unwrap_or_else(|error| error.message.as_str())
         );
         let now = self.clock.mono();
-        let (wall, jitter) = (SystemTime::now(), fastrand::f64());
+        let (wall, jitter) = (self.clock.system_time(), fastrand::f64());
         let held = self
             .quotas()
             .record(share, caller, what.err(), now, wall, jitter);

@@ -1,32 +1,53 @@
 //! The process's clocks.
+//!
+//! What is stored is the API server's time, as the `Date` header of its answers says it: objects have their creation times
+//! from there, and a node's clock may be wrong by hours. What passes is counted by the process's own monotonic clock.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use crate::lifecycle::Now;
 
-/// Both clocks; the monotonic one counts from the moment when this was made.
-#[derive(Clone, Copy, Debug)]
+/// Not a time: the API server has not answered yet.
+const UNKNOWN: i64 = i64::MIN;
+
+/// Both clocks; the monotonic one counts from the moment when this was made. Clones share what they learn.
+#[derive(Clone, Debug)]
 pub struct Clock {
     origin: Instant,
+    /// The API server's time at `origin`, in milliseconds since the epoch, as far as known.
+    server: Arc<AtomicI64>,
 }
 
 impl Clock {
-    /// Starts counting.
+    /// Starts counting. Until the API server has answered, the node's clock stands for its.
     pub fn start() -> Self {
         Self {
             origin: Instant::now(),
+            server: Arc::new(AtomicI64::new(UNKNOWN)),
         }
     }
 
     /// The time now.
     pub fn now(&self) -> Now {
+        let mono = self.mono();
         Now {
-            wall: Timestamp::now(),
-            mono: self.mono(),
+            wall: self.server_time(mono).unwrap_or_else(Timestamp::now),
+            mono,
         }
+    }
+
+    /// The wall time now, as [`Clock::now`] has it.
+    pub fn system_time(&self) -> SystemTime {
+        self.now().wall.into()
     }
 
     /// The monotonic time now.
@@ -37,5 +58,84 @@ impl Clock {
     /// When a monotonic time is, for timers.
     pub fn instant(&self, mono: Duration) -> Instant {
         self.origin + mono
+    }
+
+    /// Takes in the `Date` header of an answer that came now. It has whole seconds, so it tells a range; what is known is moved
+    /// into the range, and no further. What is no date is ignored.
+    pub fn learn(&self, date: &str) {
+        self.learn_at(date, self.mono());
+    }
+
+    fn learn_at(&self, date: &str, mono: Duration) {
+        let Ok(date) = httpdate::parse_http_date(date) else {
+            return;
+        };
+        let Ok(since_epoch) = date.duration_since(SystemTime::UNIX_EPOCH) else {
+            return;
+        };
+        let earliest = millis(since_epoch).saturating_sub(millis(mono));
+        let latest = earliest.saturating_add(999);
+        // One answer may overtake another, which is harmless: each moves it by less than a second.
+        let known = self.server.load(Ordering::Relaxed);
+        let learnt = if known == UNKNOWN {
+            earliest.saturating_add(500)
+        } else {
+            known.clamp(earliest, latest)
+        };
+        self.server.store(learnt, Ordering::Relaxed);
+    }
+
+    fn server_time(&self, mono: Duration) -> Option<Timestamp> {
+        let at_origin = self.server.load(Ordering::Relaxed);
+        if at_origin == UNKNOWN {
+            return None;
+        }
+        let origin = Timestamp::from_millisecond(at_origin).ok()?;
+        origin
+            .checked_add(SignedDuration::try_from(mono).ok()?)
+            .ok()
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    /// The API server's time at a moment of the process's clock, in milliseconds after 08:49:37.
+    fn server_time(clock: &Clock, mono: Duration) -> i64 {
+        let time = clock.server_time(mono).expect("known");
+        time.as_millisecond() - 784_111_777_000
+    }
+
+    #[test]
+    fn the_api_servers_time_is_narrowed_down_by_each_answer() {
+        let clock = Clock::start();
+        assert_eq!(clock.server_time(MS(0)), None);
+        clock.learn_at("no date", MS(0));
+        assert_eq!(clock.server_time(MS(0)), None);
+        clock.learn_at("Sun, 06 Nov 1994 08:49:37 GMT", MS(100));
+        assert_eq!(server_time(&clock, MS(100)), 500);
+        // Still the same second 800 ms later, so it was earlier.
+        clock.learn_at("Sun, 06 Nov 1994 08:49:37 GMT", MS(900));
+        assert_eq!(server_time(&clock, MS(900)), 999);
+        clock.learn_at("Sun, 06 Nov 1994 08:49:38 GMT", MS(1000));
+        assert_eq!(server_time(&clock, MS(1000)), 1099);
+        // The server's clock was set back by an hour.
+        clock.learn_at("Sun, 06 Nov 1994 07:49:38 GMT", MS(1000));
+        assert_eq!(server_time(&clock, MS(1000)), 1999 - 3_600_000);
+    }
+
+    #[test]
+    fn clones_share_it_and_the_nodes_clock_does_not_count() {
+        let clock = Clock::start();
+        clock.clone().learn("Sun, 06 Nov 1994 08:49:37 GMT");
+        let wall = clock.now().wall.as_second();
+        assert!((784_111_777..784_111_900).contains(&wall), "{wall}");
     }
 }

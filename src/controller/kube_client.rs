@@ -9,7 +9,10 @@ use std::{
 };
 
 use futures::{TryFutureExt, future::BoxFuture};
-use http::{HeaderValue, Request, Response, header::USER_AGENT};
+use http::{
+    HeaderValue, Request, Response,
+    header::{DATE, USER_AGENT},
+};
 use kube::{
     Client, Config,
     client::ClientBuilder,
@@ -17,6 +20,7 @@ use kube::{
 };
 use tower::{Service, layer::layer_fn};
 
+use super::clock::Clock;
 use crate::telemetry::metrics::Metrics;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,11 +30,16 @@ const READ_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Makes the client from `--kubeconfig`; without it from `KUBECONFIG`, `~/.kube/config` or the pod's ServiceAccount.
 ///
-/// Answers to its requests are told to `metrics`, because kube's watches keep the signs of life of a quiet one to themselves.
+/// It notes each answer in `metrics`, because kube's watches keep the signs of life of a quiet one to themselves, and its date in
+/// `clock`.
 ///
 /// # Errors
 /// If there is no usable configuration; the message says which, and what is wrong with it.
-pub async fn client(kubeconfig: Option<&Path>, metrics: Arc<Metrics>) -> Result<Client, String> {
+pub async fn client(
+    kubeconfig: Option<&Path>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+) -> Result<Client, String> {
     let mut config = match kubeconfig {
         Some(path) => {
             let of_file = |error: &dyn Error| format!("--kubeconfig {}: {}", path.display(), innermost(error));
@@ -61,14 +70,16 @@ pub async fn client(kubeconfig: Option<&Path>, metrics: Arc<Metrics>) -> Result<
     let noting = layer_fn(|inner| Noting {
         inner,
         metrics: metrics.clone(),
+        clock: clock.clone(),
     });
     Ok(builder.with_layer(&noting).build())
 }
 
-/// Notes the path of each request that was answered well.
+/// Notes the path of each request that was answered well, and the date of each answer.
 struct Noting<S> {
     inner: S,
     metrics: Arc<Metrics>,
+    clock: Clock,
 }
 
 impl<S, B, A> Service<Request<B>> for Noting<S>
@@ -88,8 +99,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let metrics = self.metrics.clone();
+        let clock = self.clock.clone();
         let path = request.uri().path().to_owned();
         let noted = self.inner.call(request).inspect_ok(move |answer| {
+            let date = answer.headers().get(DATE);
+            if let Some(date) = date.and_then(|date| date.to_str().ok()) {
+                clock.learn(date);
+            }
             if answer.status().is_success() {
                 metrics.answered(&path);
             }

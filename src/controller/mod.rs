@@ -102,6 +102,8 @@ pub struct Parts {
     pub health: Arc<Health>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// The clocks, which the Kubernetes client teaches the API server's time.
+    pub clock: Clock,
 }
 
 /// A readiness that knows all steps of the start.
@@ -128,7 +130,7 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         grants: grants.clone(),
         overrides: config.overrides.clone(),
         cluster: config.cluster,
-        clock: Clock::start(),
+        clock: parts.clock,
         metrics: parts.metrics.clone(),
         quotas: Mutex::new(Quotas::default()),
     });
