@@ -25,7 +25,14 @@ pub(crate) struct Arguments {
     /// Leave out this step; may be given more than once.
     #[arg(long, value_name = "STEP")]
     skip: Vec<Step>,
+
+    /// Also run what takes too long for CI: the properties of a life with 100 times the cases, about 10 minutes more on 2 cores.
+    #[arg(long)]
+    long: bool,
 }
+
+/// A hundred times what proptest draws by default.
+const MANY_CASES: &str = "25600";
 
 /// The steps, in their order: quick ones first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -53,7 +60,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         }
         eprintln!("\n=== {}", step.title());
         let begin = Instant::now();
-        let result = step.run(&mut shared);
+        let result = step.run(&mut shared, arguments.long);
         done.push((*step, begin.elapsed()));
         if let Err(error) = result {
             summary(&done, start.elapsed(), false);
@@ -105,7 +112,7 @@ impl Step {
     }
 
     /// Does it. The control plane that all test binaries share is kept in `shared`.
-    fn run(self, shared: &mut Option<ControlPlane>) -> Result<()> {
+    fn run(self, shared: &mut Option<ControlPlane>, long: bool) -> Result<()> {
         match self {
             Self::Fmt => {
                 cargo::run(&mut cargo::cargo(&["fmt", "--all", "--check"]))?;
@@ -160,7 +167,13 @@ impl Step {
                 if let Some(control_plane) = shared.as_ref() {
                     control_plane.check()?;
                 }
-                result
+                result?;
+                if long {
+                    let mut properties =
+                        cargo::cargo(&["test", "--lib", "lifecycle::tests::properties"]);
+                    cargo::run(properties.env("PROPTEST_CASES", MANY_CASES))?;
+                }
+                Ok(())
             }
             Self::Demo => {
                 // It has one of its own.
