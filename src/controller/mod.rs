@@ -16,6 +16,7 @@ mod complaint;
 pub mod dispatcher;
 pub mod events;
 pub mod fair_queue;
+mod grant_reading;
 pub mod grants;
 mod journal;
 pub mod kube_client;

@@ -4,7 +4,7 @@
 //! faults is the affair of `watching`.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -19,14 +19,12 @@ use kube::{
 use tokio::sync::{mpsc, watch};
 
 use super::{
+    grant_reading::GrantReading,
     grants::{GrantBook, Grants},
     raw_object::RawObject,
     watching::Watching,
 };
-use crate::{
-    api::CancellationGrantSpec,
-    telemetry::{health::Health, metrics::Metrics},
-};
+use crate::telemetry::{health::Health, metrics::Metrics};
 
 /// One watch request lasts this many seconds, then the next goes on from there. Five more without a sign of life, and the
 /// connection is taken for dead.
@@ -130,8 +128,8 @@ impl Watches {
         let api: Api<RawObject> = Api::all_with(self.client.clone(), &resource);
         let config = watcher::Config::default().timeout(WATCH_SECONDS);
         let mut watching = Watching::new(&self, api, config, "cancellationgrants", step);
-        let mut known: HashMap<String, CancellationGrantSpec> = HashMap::new();
-        let mut listing: HashMap<String, CancellationGrantSpec> = HashMap::new();
+        let mut known = ByName::new();
+        let mut listing = ByName::new();
         loop {
             match watching.next().await {
                 Event::Init => {
@@ -139,16 +137,24 @@ impl Watches {
                     continue;
                 }
                 Event::InitApply(object) => {
-                    apply(&mut listing, object);
+                    let (name, reading) = read(&known, object);
+                    listing.extend(reading.map(|reading| (name, reading)));
                     continue;
                 }
                 Event::InitDone => known = std::mem::take(&mut listing),
-                Event::Apply(object) => apply(&mut known, object),
+                Event::Apply(object) => {
+                    let (name, reading) = read(&known, object);
+                    known.remove(&name);
+                    known.extend(reading.map(|reading| (name, reading)));
+                }
                 Event::Delete(object) => {
                     known.remove(&object.metadata.name.unwrap_or_default());
                 }
             }
-            book.replace(Grants::new(known.values()));
+            let specs = known.values().filter_map(|reading| reading.spec.as_ref());
+            book.replace(Grants::new(specs));
+            let states = known.values().map(|reading| reading.state);
+            self.metrics.grants(states);
             self.health.done(step);
             changed.send_modify(|version| *version += 1);
         }
@@ -159,24 +165,23 @@ fn seen(object: RawObject) -> Sighting {
     Sighting::Seen(Box::new(object))
 }
 
-/// A grant that is being deleted, or cannot be read, grants nothing.
-fn apply(grants: &mut HashMap<String, CancellationGrantSpec>, object: RawObject) {
+/// The grants that are not being deleted.
+type ByName = BTreeMap<String, GrantReading>;
+
+/// Its name and what it says. What is wrong with it is told when it begins and when it changes.
+fn read(known: &ByName, object: RawObject) -> (String, Option<GrantReading>) {
+    let reading = GrantReading::of(&object);
     let name = object.metadata.name.unwrap_or_default();
-    grants.remove(&name);
-    if object.metadata.deletion_timestamp.is_some() {
-        return;
+    let problem = |reading: &GrantReading| reading.problem.clone();
+    let before = known.get(&name).and_then(problem);
+    if let Some(problem) = reading.as_ref().and_then(problem)
+        && before.as_ref() != Some(&problem)
+    {
+        tracing::warn!(grant = name, "about CancellationGrant {name}: {problem}");
     }
-    match object.spec.map(|spec| serde_json::from_str(spec.get())) {
-        Some(Ok(spec)) => {
-            grants.insert(name, spec);
-        }
-        Some(Err(error)) => tracing::warn!(
-            grant = name,
-            "this CancellationGrant cannot be read and grants nothing: {error}"
-        ),
-        None => tracing::warn!(
-            grant = name,
-            "this CancellationGrant has no spec and grants nothing"
-        ),
-    }
+    (name, reading)
 }
+
+#[cfg(test)]
+#[path = "watches_tests.rs"]
+mod tests;

@@ -24,6 +24,7 @@ pub(super) struct Families {
     pub requests: Counters<2>,
     pub request_duration: Histograms,
     pub pending: Family<Labels<1>, Gauge>,
+    pub grants: Family<Labels<1>, Gauge>,
     pub oldest_age: Family<Labels<1>, Seconds>,
     pub token_fetches: Counters<1>,
     pub writes: Counters<2>,
@@ -43,6 +44,7 @@ impl Default for Families {
             requests: Family::default(),
             request_duration: Family::new_with_constructor(series::request_duration),
             pending: Family::default(),
+            grants: Family::default(),
             oldest_age: Family::default(),
             token_fetches: Family::default(),
             writes: Family::default(),
@@ -93,6 +95,12 @@ impl Families {
             "pending",
             "Unfinished objects by what their status shows",
             self.pending.clone(),
+        );
+        add(
+            registry,
+            "grants",
+            "CancellationGrants by how much of them this release reads",
+            self.grants.clone(),
         );
         add(
             registry,
@@ -169,6 +177,9 @@ impl Families {
         }
         for state in STATES {
             let _ = self.pending.get_or_create(&[("state", state)]);
+        }
+        for state in series::GrantState::ALL {
+            let _ = self.grants.get_or_create(&[("state", state.name())]);
         }
         for result in series::token_results() {
             let _ = self.token_fetches.get_or_create(&[("result", result)]);

@@ -18,7 +18,7 @@ use super::{
     exposition::{self, Format},
     families::Families,
     process::Process,
-    series::{self, WaitsFor},
+    series::{self, GrantState, WaitsFor},
     throttled::Throttled,
 };
 
@@ -104,6 +104,22 @@ impl Metrics {
             .pending
             .get_or_create(&[("state", state)])
             .dec();
+    }
+
+    /// The grants that there are, each as this release reads it.
+    pub fn grants(&self, states: impl Iterator<Item = GrantState>) {
+        let mut counts = GrantState::ALL.map(|state| (state, 0i64));
+        for state in states {
+            for (_, count) in counts.iter_mut().filter(|(of, _)| *of == state) {
+                *count = count.saturating_add(1);
+            }
+        }
+        for (state, count) in counts {
+            self.families
+                .grants
+                .get_or_create(&[("state", state.name())])
+                .set(count);
+        }
     }
 
     /// When the oldest unfinished objects were created, by what they wait for.

@@ -55,6 +55,39 @@ pub const STATES: [&str; 18] = [
     OTHER,
 ];
 
+/// What this release makes of a CancellationGrant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantState {
+    /// All of it.
+    Read,
+    /// All but an identity that it does not know.
+    UnknownIdentity,
+    /// Nothing: it has a field that this release does not know.
+    UnknownField,
+    /// Nothing: it has no spec, or one of wrong types.
+    Unreadable,
+}
+
+impl GrantState {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [
+        Self::Read,
+        Self::UnknownIdentity,
+        Self::UnknownField,
+        Self::Unreadable,
+    ];
+
+    /// As the label has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "Read",
+            Self::UnknownIdentity => "UnknownIdentity",
+            Self::UnknownField => "UnknownField",
+            Self::Unreadable => "Unreadable",
+        }
+    }
+}
+
 /// What an unfinished object waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WaitsFor {

@@ -1,0 +1,85 @@
+use axum::{Json, Router, extract::Query, response::IntoResponse, routing::get};
+use kube::{Config, core::ApiResource};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+
+use super::*;
+use crate::{
+    api::{
+        CancellationGrant,
+        IdentityKind::{Operator, ServiceAccount},
+    },
+    telemetry::exposition::Format,
+};
+
+/// An API server that lists these items, and whose watches stay silent.
+async fn api_server(items: Vec<Value>) -> Client {
+    crate::google::tls::install_provider();
+    let answer = move |Query(query): Query<HashMap<String, String>>| {
+        let list = json!({"kind": "List", "apiVersion": "opcancel.github.io/v1alpha1",
+            "metadata": {"resourceVersion": "5"}, "items": items});
+        async move {
+            if query.contains_key("watch") {
+                std::future::pending::<()>().await;
+            }
+            Json(list).into_response()
+        }
+    };
+    let router = Router::new().fallback(get(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, router).into_future());
+    Client::try_from(Config::new(url.parse().unwrap())).unwrap()
+}
+
+#[tokio::test]
+async fn what_a_newer_release_says_in_a_grant_never_grants_more() {
+    let grant = |name: &str, field: &str, value: Value| {
+        let mut spec = json!({"namespaces": [name], "projects": ["p"], "services": ["dialogflow"],
+            "identities": ["Operator", "ServiceAccount"]});
+        spec[field] = value;
+        json!({"metadata": {"name": name, "resourceVersion": "4"}, "spec": spec})
+    };
+    let client = api_server(vec![
+        grant("whole", "projects", json!(["p", "q"])),
+        grant("field", "notAfter", json!("2030-01-01T00:00:00Z")),
+        grant("identity", "identities", json!(["Fleet", "Operator"])),
+        grant("types", "projects", json!("p")),
+    ])
+    .await;
+    let watches = Watches {
+        client,
+        metrics: Arc::default(),
+        health: Arc::new(Health::waiting_for(&["grants"])),
+    };
+    let metrics = watches.metrics.clone();
+    let book = GrantBook::default();
+    let (changed, mut listed) = watch::channel(0);
+    let resource = ApiResource::erase::<CancellationGrant>(&());
+    let watching = tokio::spawn(watches.grants(resource, book.clone(), changed, "grants"));
+    listed.wait_for(|version| *version > 0).await.unwrap();
+    let grants = book.now();
+    for (namespace, identity, allowed) in [
+        ("whole", Operator, true),
+        ("whole", ServiceAccount, true),
+        ("field", Operator, false),
+        ("field", ServiceAccount, false),
+        ("identity", Operator, true),
+        ("identity", ServiceAccount, false),
+        ("types", Operator, false),
+    ] {
+        assert_eq!(
+            grants.allows(namespace, "p", "dialogflow", identity),
+            allowed,
+            "{namespace} {identity:?}"
+        );
+    }
+    let text = metrics.text(Format::Text).unwrap();
+    for state in ["Read", "UnknownField", "UnknownIdentity", "Unreadable"] {
+        assert!(
+            text.contains(&format!("opcancel_grants{{state=\"{state}\"}} 1\n")),
+            "{state}: {text}"
+        );
+    }
+    watching.abort();
+}
