@@ -83,7 +83,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ADDRESS", env = "OPCANCEL_ADMIN_ADDRESS", default_value = "0.0.0.0:8080", value_parser = admin_address)]
     pub admin_address: AdminAddress,
 
-    /// The form of log lines
+    /// The form of log lines: text goes to standard error, json to standard output with Cloud Logging's severities
     #[arg(long, value_enum, env = "OPCANCEL_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 

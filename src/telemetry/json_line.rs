@@ -2,12 +2,14 @@
 //!
 //! What a span knows (of which object, which attempt) stands beside the event's own fields, so that a log system finds every
 //! line about an object by `uid` without knowing how the program is built. Where names meet, the event's own wins.
+//!
+//! `severity`, `timestamp` and `message` are called as Cloud Logging calls them, and severities are its own.
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 use tracing::{
-    Event, Subscriber,
+    Event, Level, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{
@@ -18,7 +20,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Writes each event as one object on a line of its own: `timestamp`, `level`, `message`, `target`, then all fields.
+/// Writes each event as one object on a line of its own: `timestamp`, `severity`, `message`, `target`, then all fields.
 pub(super) struct JsonLine;
 
 impl<S> FormatEvent<S, JsonFields> for JsonLine
@@ -47,7 +49,7 @@ where
         let metadata = event.metadata();
         let first = [
             ("timestamp", Value::from(jiff::Timestamp::now().to_string())),
-            ("level", Value::from(metadata.level().as_str())),
+            ("severity", Value::from(severity(*metadata.level()))),
             ("message", fields.0.remove("message").unwrap_or_default()),
             ("target", Value::from(metadata.target())),
         ];
@@ -60,6 +62,16 @@ where
             write!(writer, ",{}:{value}", Value::from(name.as_str()))?;
         }
         writer.write_str("}\n")
+    }
+}
+
+/// Cloud Logging's name of a level (`google.logging.type.LogSeverity`), which has none below DEBUG.
+const fn severity(level: Level) -> &'static str {
+    match level {
+        Level::TRACE | Level::DEBUG => "DEBUG",
+        Level::INFO => "INFO",
+        Level::WARN => "WARNING",
+        Level::ERROR => "ERROR",
     }
 }
 
@@ -166,7 +178,7 @@ mod tests {
         );
         assert_eq!(
             first,
-            json!({"level": "INFO", "message": "answered \"yes\"\n", "target": module_path!(), "uid": "u-1",
+            json!({"severity": "INFO", "message": "answered \"yes\"\n", "target": module_path!(), "uid": "u-1",
                    "attempt": 2, "call": "Get", "good": true})
         );
         assert_eq!(
@@ -176,13 +188,27 @@ mod tests {
     }
 
     #[test]
-    fn no_field_can_break_the_line_or_replace_its_level() {
+    fn severities_are_those_of_cloud_logging() {
+        let lines = logged(|| {
+            tracing::trace!("a");
+            tracing::debug!("b");
+            tracing::info!("c");
+            tracing::warn!("d");
+            tracing::error!("e");
+        });
+        let severities: Vec<_> = lines.iter().map(|line| &line["severity"]).collect();
+        assert_eq!(severities, ["DEBUG", "DEBUG", "INFO", "WARNING", "ERROR"]);
+        assert!(lines.iter().all(|line| line.get("level").is_none()));
+    }
+
+    #[test]
+    fn no_field_can_break_the_line_or_replace_its_severity() {
         let odd = "\u{1b}[31m\u{2028}\n\"}";
         let lines = logged(
-            || tracing::error!(level = "harmless", odd, error = ?odd, number = f64::NAN, "said"),
+            || tracing::error!(severity = "DEBUG", odd, error = ?odd, number = f64::NAN, "said"),
         );
         assert_eq!(
-            (&lines[0]["level"], &lines[0]["odd"], &lines[0]["number"]),
+            (&lines[0]["severity"], &lines[0]["odd"], &lines[0]["number"]),
             (&json!("ERROR"), &json!(odd), &Value::Null)
         );
     }

@@ -1,11 +1,14 @@
-//! Log lines on standard error.
+//! Log lines: text on standard error, as programs tell people; JSON on standard output.
+//!
+//! What a container writes to standard error is an ERROR for Cloud Logging (the agent of GKE takes the stream for the severity
+//! of what names none), and other systems keep the streams apart too: lines for machines stand where machines look.
 
 use clap::ValueEnum;
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::{FilterExt, LevelFilter, filter_fn},
-    fmt::format::JsonFields,
+    fmt::{format::JsonFields, writer::BoxMakeWriter},
     layer::SubscriberExt,
     util::SubscriberInitExt,
 };
@@ -15,9 +18,9 @@ use super::json_line::JsonLine;
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Lines for people.
+    /// Lines for people, on standard error.
     Text,
-    /// One JSON object a line.
+    /// One JSON object a line, on standard output.
     Json,
 }
 
@@ -45,7 +48,10 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), String> {
     // With a hint of its own, so that the other's is not lost: what is below it costs nothing then.
     let filter = filter.and(filter_fn(harmless).with_max_level_hint(LevelFilter::TRACE));
     let layer = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(match format {
+            LogFormat::Text => BoxMakeWriter::new(std::io::stderr),
+            LogFormat::Json => BoxMakeWriter::new(std::io::stdout),
+        })
         .with_ansi(false);
     let layer = match format {
         LogFormat::Text => layer.with_target(false).boxed(),

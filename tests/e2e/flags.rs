@@ -13,28 +13,41 @@ use crate::{
     support::{cluster::cluster, controller_process},
 };
 
-fn refused(arguments: &[&str]) -> String {
+/// What it says on standard error, and on standard output.
+fn refused_on(arguments: &[&str]) -> (String, String) {
     let begun = Instant::now();
     let output = controller_process::command()
         .args(arguments)
         .output()
         .unwrap();
     assert!(begun.elapsed() < Duration::from_secs(5));
-    let said = String::from_utf8(output.stderr).unwrap();
+    let [errors, lines] =
+        [output.stderr, output.stdout].map(|bytes| String::from_utf8(bytes).unwrap());
     assert!(
         !output.status.success() && output.status.code().is_some(),
-        "{arguments:?}: {:?} {said}",
+        "{arguments:?}: {:?} {errors}{lines}",
         output.status
     );
-    shows_no_internals(&said);
+    shows_no_internals(&errors);
+    shows_no_internals(&lines);
+    (errors, lines)
+}
+
+fn refused(arguments: &[&str]) -> String {
+    let (said, lines) = refused_on(arguments);
+    assert_eq!(lines, "", "{arguments:?}");
     said
 }
 
 #[test]
 fn where_lines_are_json_what_ends_the_process_is_one_too() {
-    let said = refused(&["--log-format=json", "--ca-file=/nonexistent/ca.pem"]);
+    let (errors, said) = refused_on(&["--log-format=json", "--ca-file=/nonexistent/ca.pem"]);
+    assert_eq!(
+        errors, "",
+        "what stands there is an ERROR for Cloud Logging, whatever it is"
+    );
     let last: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
-    assert_eq!(last["level"], "ERROR");
+    assert_eq!(last["severity"], "ERROR");
     let message = last["message"].as_str().unwrap();
     assert!(message.contains("--ca-file /nonexistent/ca.pem"), "{said}");
 }

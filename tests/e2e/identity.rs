@@ -142,7 +142,7 @@ fn no_token_is_shown_anywhere_at_any_log_level() {
     // From the second refusal on they are logged as details only.
     let log = world
         .controller()
-        .wait_for_log(|log| log.contains("\"level\":\"DEBUG\""));
+        .wait_for_log(|log| log.contains("\"severity\":\"DEBUG\""));
 
     let namespace = format!("--namespace={}", world.namespace.name);
     let objects = kubectl_as_admin(

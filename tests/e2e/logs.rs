@@ -12,7 +12,7 @@ fn lines(log: &str) -> Vec<Value> {
         .map(|line| {
             let value: Value =
                 serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-            for field in ["timestamp", "level", "message", "target"] {
+            for field in ["timestamp", "severity", "message", "target"] {
                 assert!(value[field].is_string(), "{field}: {line}");
             }
             value
@@ -47,7 +47,7 @@ fn every_line_is_an_object_and_tells_of_which_cancellation_it_is() {
     for (name, lines) in &of {
         let life: Vec<_> = lines
             .iter()
-            .filter(|line| matches!(line["level"].as_str(), Some("INFO" | "WARN")))
+            .filter(|line| matches!(line["severity"].as_str(), Some("INFO" | "WARNING")))
             .collect();
         assert!(life.len() <= 4, "{name}: {life:?}");
         let said = |start: &str| {
@@ -87,7 +87,7 @@ fn every_line_is_an_object_and_tells_of_which_cancellation_it_is() {
             assert!(
                 logged
                     .clone()
-                    .all(|line| line["level"] == "DEBUG" && line["milliseconds"].is_u64()),
+                    .all(|line| line["severity"] == "DEBUG" && line["milliseconds"].is_u64()),
                 "{lines:?}"
             );
             if *name != DENIED {
@@ -131,7 +131,7 @@ fn an_object_is_named_in_warnings_even_if_nothing_else_is_logged() {
         .wait_for_log(|log| log.contains("\"message\":\"stalled: "));
     let stalled = lines(&log[..=log.rfind('\n').unwrap()])
         .into_iter()
-        .find(|line| line["level"] == "WARN")
+        .find(|line| line["severity"] == "WARNING")
         .unwrap();
     assert_eq!(
         (&stalled["name"], &stalled["operation"]),

@@ -4,7 +4,10 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -42,6 +45,7 @@ pub fn command() -> Command {
 
 #[derive(Default)]
 struct Log {
+    /// The text, and whether it is whole: the process has closed both of its outputs.
     text: Mutex<(String, bool)>,
     changed: Condvar,
 }
@@ -56,7 +60,7 @@ impl Log {
 pub struct ControllerProcess {
     child: Child,
     log: Arc<Log>,
-    reader: Option<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
     admin_address: String,
 }
 
@@ -65,30 +69,42 @@ impl ControllerProcess {
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let log = Arc::<Log>::default();
-        let (stderr, shared) = (child.stderr.take().unwrap(), log.clone());
-        let reader = std::thread::spawn(move || {
-            let mut lines = BufReader::new(stderr);
-            let mut line = Vec::new();
-            while lines
-                .read_until(b'\n', &mut line)
-                .is_ok_and(|read| read > 0)
-            {
-                shared.lock().0.push_str(&String::from_utf8_lossy(&line));
-                shared.changed.notify_all();
-                line.clear();
-            }
-            shared.lock().1 = true;
-            shared.changed.notify_all();
-        });
+        let open = Arc::new(AtomicUsize::new(2));
+        // JSON comes on the one, text on the other.
+        let outputs: [Box<dyn Read + Send>; 2] = [
+            Box::new(child.stdout.take().unwrap()),
+            Box::new(child.stderr.take().unwrap()),
+        ];
+        let readers = outputs
+            .map(|output| {
+                let (shared, open) = (log.clone(), open.clone());
+                std::thread::spawn(move || {
+                    let mut lines = BufReader::new(output);
+                    let mut line = Vec::new();
+                    while lines
+                        .read_until(b'\n', &mut line)
+                        .is_ok_and(|read| read > 0)
+                    {
+                        shared.lock().0.push_str(&String::from_utf8_lossy(&line));
+                        shared.changed.notify_all();
+                        line.clear();
+                    }
+                    if open.fetch_sub(1, Ordering::SeqCst) == 1 {
+                        shared.lock().1 = true;
+                        shared.changed.notify_all();
+                    }
+                })
+            })
+            .into();
         Self {
             child,
             log,
-            reader: Some(reader),
+            readers,
             admin_address: String::new(),
         }
     }
@@ -190,7 +206,7 @@ impl ControllerProcess {
     /// Waits until it has ended, at most half a minute.
     pub fn wait(&mut self) -> ExitStatus {
         {
-            // Its standard error ends with it.
+            // Its outputs end with it.
             let until = Instant::now() + Duration::from_secs(30);
             let mut text = self.log.lock();
             while !text.1 {
@@ -205,7 +221,7 @@ impl ControllerProcess {
             }
         }
         let status = self.child.wait().unwrap();
-        if let Some(reader) = self.reader.take() {
+        for reader in self.readers.drain(..) {
             reader.join().unwrap();
         }
         status
@@ -216,7 +232,7 @@ impl Drop for ControllerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(reader) = self.reader.take() {
+        for reader in self.readers.drain(..) {
             let _ = reader.join();
         }
         if std::thread::panicking() {
