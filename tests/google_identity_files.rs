@@ -154,6 +154,17 @@ async fn a_key_signs_an_assertion_that_becomes_a_token() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_changes_nothing() {
+    let (emulator, files) = (emulator().await, Files::new());
+    files.write_credentials(&key(&emulator));
+    let text = std::fs::read_to_string(files.credentials()).unwrap();
+    std::fs::write(files.credentials(), format!("\u{feff}{text}")).unwrap();
+    let us = Observed::of_written_file(&files).unwrap();
+    us.token().await.unwrap();
+    assert_eq!(us.identity.principal().as_deref(), Some(KEYED));
+}
+
+#[tokio::test]
 async fn a_user_or_a_key_may_stand_for_a_service_account() {
     let (emulator, files) = (emulator().await, Files::new());
     for (source, principal, scopes) in [
@@ -222,6 +233,13 @@ fn the_program_ends_at_once_with_what_can_never_work() {
         said.push((start(&absent, &[]), why));
     }
     let token = files.subject_token();
+    // As Windows PowerShell writes a file.
+    let utf16: Vec<u8> = "\u{feff}{\"type\":\"service_account\"}"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    std::fs::write(&absent, utf16).unwrap();
+    said.push((start(&absent, &[]), "it is in UTF-16"));
     files.write_credentials(&impersonating("https://sts.example", &token));
     said.push((
         start(

@@ -7,6 +7,7 @@
 //! Knows nothing of Kubernetes.
 
 pub mod answer;
+mod byte_order_mark;
 pub mod catalogue;
 pub mod clean;
 pub mod client;

@@ -2,7 +2,7 @@
 
 use reqwest::Certificate;
 
-use super::network_error;
+use super::{byte_order_mark::without_mark, network_error};
 
 /// Installs ring as the provider for every TLS connection of the process. To be called first of all: the HTTP clients
 /// come without a provider of their own, and with two of them the first connection would panic. Calling it again, or
@@ -33,6 +33,7 @@ pub struct InvalidCaFile(String);
 /// # Errors
 /// If there is none in it, or one cannot be read.
 pub fn read_ca_file(pem: &[u8]) -> Result<Vec<Certificate>, InvalidCaFile> {
+    let pem = without_mark(pem).map_err(InvalidCaFile)?;
     let certificates = Certificate::from_pem_bundle(pem)
         .map_err(|_| InvalidCaFile("a certificate cannot be read".to_owned()))?;
     if certificates.is_empty() {
@@ -65,6 +66,23 @@ mod tests {
         install_provider();
         install_provider();
         assert!(rustls::crypto::CryptoProvider::get_default().is_some());
+    }
+
+    #[test]
+    fn a_byte_order_mark_hides_no_certificate() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let pem = made.cert.pem();
+        for text in [
+            format!("\u{feff}{pem}"),
+            format!("\u{feff}{pem}{pem}"),
+            pem.clone(),
+        ] {
+            let expected = text.matches("BEGIN").count();
+            assert_eq!(read_ca_file(text.as_bytes()).unwrap().len(), expected);
+        }
+        let utf16: Vec<u8> = pem.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let error = read_ca_file(&utf16).unwrap_err().to_string();
+        assert!(error.contains("it is in UTF-16"), "{error}");
     }
 
     #[test]

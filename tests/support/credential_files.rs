@@ -92,6 +92,11 @@ impl Observed {
         })
     }
 
+    /// The identity of the credential file as it stands there.
+    pub fn of_written_file(files: &Files) -> Result<Self, TokenError> {
+        Self::new(|config| config.environment.credentials_file = Some(files.credentials()))
+    }
+
     /// The identity that a metadata server gives out.
     pub fn of_metadata_server(
         address: SocketAddr,

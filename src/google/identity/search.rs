@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::google::token::TokenError;
+use crate::google::{byte_order_mark::without_mark, token::TokenError};
 
 const FILE_VARIABLE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 const WELL_KNOWN_FILE: &str = "application_default_credentials.json";
@@ -102,8 +102,8 @@ fn unreadable(name: &str, error: &io::Error) -> TokenError {
     ))
 }
 
-/// Reads a file of at most this many bytes of text. Anything but a file is refused: a pipe could be waited for without
-/// end.
+/// Reads a file of at most this many bytes of text, without its byte order mark. Anything but a file is refused: a pipe
+/// could be waited for without end.
 pub(super) fn read_capped(path: &Path, max: u64) -> io::Result<String> {
     use std::{io::Read, os::unix::fs::OpenOptionsExt};
     // Of what was opened, not of what had the name before; opening a pipe would else wait for its other end.
@@ -114,18 +114,15 @@ pub(super) fn read_capped(path: &Path, max: u64) -> io::Result<String> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
-    let mut text = String::new();
-    let read = file.take(max + 1).read_to_string(&mut text);
-    match read {
-        Ok(length) if u64::try_from(length).is_ok_and(|length| length > max) => {
-            Err(io::Error::other(format!("it is longer than {max} bytes")))
-        }
-        Ok(_) => Ok(text),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(io::Error::other("it is not text"))
-        }
-        Err(error) => Err(error),
+    let mut bytes = Vec::new();
+    let length = file.take(max + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(length).is_ok_and(|length| length > max) {
+        return Err(io::Error::other(format!("it is longer than {max} bytes")));
     }
+    let text = without_mark(&bytes).map_err(io::Error::other)?;
+    let text = std::str::from_utf8(text)
+        .map_err(|_| io::Error::other("it is not text (UTF-8 is expected)"))?;
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -185,6 +182,13 @@ mod tests {
         }
         fs::write(&path, "0123456789").unwrap();
         assert_eq!(read_capped(&path, 10).unwrap(), "0123456789");
+        fs::write(&path, "\u{feff}0123456").unwrap();
+        assert_eq!(read_capped(&path, 10).unwrap(), "0123456");
+        for text in [b"\xff\xfe{\0", b"\xfe\xff\0{"] {
+            fs::write(&path, text).unwrap();
+            let error = read_capped(&path, 10).unwrap_err().to_string();
+            assert!(error.contains("it is in UTF-16"), "{error}");
+        }
         let pipe = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status();
         assert!(made.unwrap().success());

@@ -12,7 +12,9 @@ use super::{
     secret::Secret,
     token_answer,
 };
-use crate::google::{endpoint::is_loopback, proto_json::Object, token::TokenError};
+use crate::google::{
+    byte_order_mark::without_mark, endpoint::is_loopback, proto_json::Object, token::TokenError,
+};
 
 /// A source of subject tokens.
 #[derive(Debug)]
@@ -104,7 +106,8 @@ impl SubjectToken {
                     let why = token_answer::refusal(&answer, &sent);
                     return Err(format!("{place}: {why}"));
                 }
-                (String::from_utf8_lossy(&answer.body).into_owned(), place)
+                let text = without_mark(&answer.body).map_err(|why| format!("{place}: {why}"))?;
+                (String::from_utf8_lossy(text).into_owned(), place)
             }
         };
         self.take(&text).map_err(|why| format!("{place}: {why}"))
