@@ -2,9 +2,12 @@
 //!
 //! Namespaces take turns, and within one its endpoints. However many calls one of them has waiting, it never gets more than
 //! half of the workers that the others leave: whoever comes next finds one free (I12).
+//!
+//! A namespace that has no call that may begin is put aside until a worker becomes free for it. So each turn costs the same,
+//! however many namespaces wait for an endpoint that does not answer.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     hash::Hash,
     sync::Arc,
 };
@@ -22,15 +25,32 @@ pub struct Owner {
 #[derive(Debug)]
 pub struct FairQueue<T> {
     workers: usize,
-    /// Whose turn is next comes first; each namespace with something waiting stands here once.
+    /// Whose turn is next comes first; each namespace with something waiting stands here once, or was put aside.
     turns: VecDeque<Arc<str>>,
+    aside: Aside,
     waiting: HashMap<Arc<str>, Endpoints<T>>,
     waiting_count: usize,
     busy: Shares,
+    /// How often a namespace was looked at.
+    #[cfg(test)]
+    looks: usize,
 }
 
 /// The waiting calls of one namespace by endpoint, in the order of their turns.
 type Endpoints<T> = VecDeque<(Arc<str>, VecDeque<T>)>;
+
+/// The namespaces of which no call may begin until a worker becomes free.
+#[derive(Debug, Default)]
+struct Aside {
+    all: HashSet<Arc<str>>,
+    /// Those that have their share of workers. Each has a call under way, so there are no more than workers.
+    by_namespace: HashSet<Arc<str>>,
+    /// Those that wait only for endpoints which have their share. Each of these has a call under way too. A namespace may stand
+    /// here although it is not aside any more.
+    by_endpoint: HashMap<Arc<str>, VecDeque<Arc<str>>>,
+    /// A worker became free since it was last looked for one of them.
+    freed: bool,
+}
 
 /// The workers in use.
 #[derive(Debug, Default)]
@@ -46,9 +66,12 @@ impl<T> FairQueue<T> {
         Self {
             workers: workers.max(1),
             turns: VecDeque::new(),
+            aside: Aside::default(),
             waiting: HashMap::new(),
             waiting_count: 0,
             busy: Shares::default(),
+            #[cfg(test)]
+            looks: 0,
         }
     }
 
@@ -64,7 +87,13 @@ impl<T> FairQueue<T> {
         };
         match endpoints.iter_mut().find(|(of, _)| **of == *endpoint) {
             Some((_, calls)) => calls.push_back(call),
-            None => endpoints.push_back((endpoint.into(), VecDeque::from([call]))),
+            None => {
+                endpoints.push_back((endpoint.into(), VecDeque::from([call])));
+                // This one may have a worker free.
+                if let Some(namespace) = self.aside.take_back(namespace) {
+                    self.turns.push_back(namespace);
+                }
+            }
         }
     }
 
@@ -73,15 +102,17 @@ impl<T> FairQueue<T> {
         if self.busy.total >= self.workers {
             return None;
         }
-        for _ in 0..self.turns.len() {
-            let namespace = self.turns.pop_front()?;
-            let taken = self.take_of(&namespace);
-            if self.waiting.get(&namespace).is_some_and(VecDeque::is_empty) {
-                self.waiting.remove(&namespace);
-            } else {
-                self.turns.push_back(namespace.clone());
-            }
-            if let Some((endpoint, call)) = taken {
+        loop {
+            while let Some(namespace) = self.turns.pop_front() {
+                let Some((endpoint, call)) = self.take_of(&namespace) else {
+                    self.put_aside(namespace);
+                    continue;
+                };
+                if self.waiting.get(&namespace).is_some_and(VecDeque::is_empty) {
+                    self.waiting.remove(&namespace);
+                } else {
+                    self.turns.push_back(namespace.clone());
+                }
                 let owner = Owner {
                     namespace,
                     endpoint,
@@ -90,12 +121,31 @@ impl<T> FairQueue<T> {
                 self.waiting_count = self.waiting_count.saturating_sub(1);
                 return Some((owner, call));
             }
+            let next = self.aside.next_with_room(&self.busy, self.workers)?;
+            self.turns.push_back(next);
         }
-        None
+    }
+
+    fn put_aside(&mut self, namespace: Arc<str>) {
+        let mine = self.busy.by_namespace.get(&namespace);
+        if self.busy.has_room(self.workers, mine) {
+            let endpoints = self.waiting.get(&namespace).into_iter().flatten();
+            for (endpoint, _) in endpoints {
+                let waiting = self.aside.by_endpoint.entry(endpoint.clone());
+                waiting.or_default().push_back(namespace.clone());
+            }
+        } else {
+            self.aside.by_namespace.insert(namespace.clone());
+        }
+        self.aside.all.insert(namespace);
     }
 
     /// The next call of one namespace, in turn by endpoint.
     fn take_of(&mut self, namespace: &Arc<str>) -> Option<(Arc<str>, T)> {
+        #[cfg(test)]
+        {
+            self.looks += 1;
+        }
         if !self
             .busy
             .has_room(self.workers, self.busy.by_namespace.get(namespace))
@@ -126,6 +176,7 @@ impl<T> FairQueue<T> {
     /// A call that was taken has ended.
     pub fn done(&mut self, owner: &Owner) {
         self.busy.end(owner);
+        self.aside.freed = true;
     }
 
     /// How many calls wait.
@@ -136,6 +187,49 @@ impl<T> FairQueue<T> {
     /// How many calls are under way.
     pub const fn under_way(&self) -> usize {
         self.busy.total
+    }
+}
+
+impl Aside {
+    /// Takes a namespace back, if it is aside.
+    fn take_back(&mut self, namespace: &str) -> Option<Arc<str>> {
+        let namespace = self.all.take(namespace)?;
+        self.by_namespace.remove(&namespace);
+        Some(namespace)
+    }
+
+    /// Takes back one for which there is room now. Room only comes when a call ends, so there is nothing to look for before.
+    fn next_with_room(&mut self, busy: &Shares, workers: usize) -> Option<Arc<str>> {
+        if !self.freed {
+            return None;
+        }
+        let mut of_namespace = self.by_namespace.iter();
+        let namespace = of_namespace
+            .find(|namespace| busy.has_room(workers, busy.by_namespace.get(*namespace)))
+            .cloned();
+        if let Some(namespace) = namespace {
+            return self.take_back(&namespace);
+        }
+        loop {
+            let mut endpoints = self.by_endpoint.iter_mut();
+            let Some((endpoint, waiting)) = endpoints
+                .find(|(endpoint, _)| busy.has_room(workers, busy.by_endpoint.get(*endpoint)))
+            else {
+                self.freed = false;
+                return None;
+            };
+            match waiting.pop_front() {
+                Some(namespace) => {
+                    if let Some(namespace) = self.take_back(&namespace) {
+                        return Some(namespace);
+                    }
+                }
+                None => {
+                    let endpoint = endpoint.clone();
+                    self.by_endpoint.remove(&endpoint);
+                }
+            }
+        }
     }
 }
 
@@ -232,10 +326,32 @@ mod tests {
         queue.done(&owner("b", "f"));
         assert_eq!(queue.under_way(), 0);
         assert!(
-            queue.busy.by_namespace.is_empty()
+            queue.aside.all.is_empty()
+                && queue.busy.by_namespace.is_empty()
                 && queue.busy.by_endpoint.is_empty()
                 && queue.waiting.is_empty()
         );
+    }
+
+    /// Thousands of namespaces wait for an endpoint that does not answer; others go on.
+    #[test]
+    fn a_turn_costs_the_same_however_many_wait() {
+        let mut queue = FairQueue::new(8);
+        for n in 0..5000 {
+            queue.push(&format!("n{n}"), "dead", n);
+        }
+        assert_eq!(take_all(&mut queue).len(), 4);
+        let before = queue.looks;
+        for call in 10_000..11_000 {
+            queue.push("quiet", "alive", call);
+            assert_eq!(take_all(&mut queue), [call]);
+            queue.done(&owner("quiet", "alive"));
+            assert!(queue.take().is_none());
+        }
+        assert!(queue.looks - before <= 2000, "{}", queue.looks - before);
+        // One of the dead calls gives up: the next in turn begins.
+        queue.done(&owner("n0", "dead"));
+        assert_eq!(take_all(&mut queue), [4]);
     }
 
     proptest! {
@@ -256,6 +372,16 @@ mod tests {
                     prop_assert!(under_way.len() <= workers);
                 }
                 prop_assert_eq!(queue.under_way(), under_way.len());
+                // Nobody is put aside for whom a worker is free.
+                for (namespace, endpoints) in &queue.waiting {
+                    for (endpoint, _) in endpoints {
+                        let busy = &queue.busy;
+                        let room = busy.total < workers
+                            && busy.has_room(workers, busy.by_namespace.get(namespace))
+                            && busy.has_room(workers, busy.by_endpoint.get(endpoint));
+                        prop_assert!(!room, "{} {}", namespace, endpoint);
+                    }
+                }
                 let Some(ended) = under_way.pop_front() else { break };
                 queue.done(&ended);
             }
