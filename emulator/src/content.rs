@@ -7,10 +7,14 @@ use bytes::Bytes;
 /// Most bytes that are handed to the connection at once.
 const PIECE: usize = 64 * 1024;
 
-/// A body: some bytes, repeated up to a length, perhaps slowly, perhaps less than its head claims.
+/// A body: some bytes, repeated up to a length, perhaps between others, perhaps slowly, perhaps less than its head claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
+    begin: Bytes,
     pattern: Bytes,
+    /// So many bytes of the pattern.
+    filling: u64,
+    end: Bytes,
     length: u64,
     claimed: u64,
     pace: Option<(usize, Duration)>,
@@ -21,10 +25,27 @@ impl Content {
     pub fn new(bytes: Bytes) -> Self {
         let length = bytes.len() as u64;
         Self {
+            begin: Bytes::new(),
             pattern: bytes,
+            filling: length,
+            end: Bytes::new(),
             length,
             claimed: length,
             pace: None,
+        }
+    }
+
+    /// The one, so many times the letter x, and the other.
+    #[must_use]
+    pub fn filled(begin: Bytes, filling: u64, end: Bytes) -> Self {
+        let x = Self::new(Bytes::from_static(b"x")).repeated(filling);
+        let length = filling + (begin.len() + end.len()) as u64;
+        Self {
+            begin,
+            end,
+            length,
+            claimed: length,
+            ..x
         }
     }
 
@@ -41,6 +62,7 @@ impl Content {
         }
         Self {
             pattern,
+            filling: length,
             length,
             claimed: length,
             ..self
@@ -92,15 +114,23 @@ impl Content {
     /// The next bytes after these many; empty at the end.
     pub fn piece(&self, sent: u64) -> Bytes {
         let left = self.length.saturating_sub(sent);
-        let size = self.pattern.len() as u64;
-        if left == 0 || size == 0 {
-            return Bytes::new();
-        }
-        let at = sent % size;
-        let most = self.pace.map_or(u64::MAX, |(bytes, _)| bytes as u64);
-        let end = at + left.min(size - at).min(most);
-        // Both are below the pattern's length, which is a usize.
-        self.pattern.slice(at as usize..end as usize)
+        let (begin, size) = (self.begin.len() as u64, self.pattern.len() as u64);
+        let filled = begin + self.filling;
+        let (part, at, most) = if sent < begin {
+            (&self.begin, sent, left)
+        } else if sent < filled && size > 0 {
+            (
+                &self.pattern,
+                (sent - begin) % size,
+                left.min(filled - sent),
+            )
+        } else {
+            (&self.end, sent - filled, left)
+        };
+        let paced = self.pace.map_or(u64::MAX, |(bytes, _)| bytes as u64);
+        let end = (part.len() as u64).min(at + most.min(paced));
+        // Both are at most the part's length, which is a usize.
+        part.slice(at.min(end) as usize..end as usize)
     }
 }
 
@@ -140,6 +170,20 @@ mod tests {
             all(&Content::new(Bytes::from_static(b"abc")).repeated(2)),
             b"ab"
         );
+    }
+
+    #[test]
+    fn fills_what_stands_between() {
+        let content = Content::filled("ab".into(), 100_000, "cd".into());
+        assert_eq!(content.length(), 100_004);
+        let expected = format!("ab{}cd", "x".repeat(100_000)).into_bytes();
+        assert_eq!(all(&content), expected);
+        assert_eq!(
+            all(&content.clone().paced(40_000, Duration::ZERO)),
+            expected
+        );
+        assert_eq!(all(&content.truncated(100_003)), expected[..100_003]);
+        assert_eq!(all(&Content::filled("ab".into(), 0, "".into())), b"ab");
     }
 
     #[test]

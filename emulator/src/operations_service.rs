@@ -161,7 +161,9 @@ impl OperationsService {
             Call::Get => self
                 .store
                 .get(name, &rules.shown(&route.operation))
-                .map_or_else(not_found, |json| Reply::json(200, &json)),
+                .map_or_else(not_found, |(json, padding)| {
+                    Reply::operation(&json, padding)
+                }),
             Call::Cancel => match self.store.cancel(name) {
                 CancelVerdict::Ok => Reply::json(200, &json!({})),
                 CancelVerdict::Absent => not_found(),

@@ -66,6 +66,31 @@ impl Reply {
         Self::json_bytes(200, text.into())
     }
 
+    /// An operation, with so many bytes more as a text `padding` in its response, if it has one; they need no memory.
+    pub fn operation(operation: &Value, padding: usize) -> Self {
+        let (Some(fields), true) = (operation.as_object(), padding > 0) else {
+            return Self::json(200, operation);
+        };
+        let mut fields = fields.clone();
+        let Some(Value::Object(mut response)) = fields.remove("response") else {
+            return Self::json(200, operation);
+        };
+        response.remove("padding");
+        let begun = |object| {
+            let text = Value::Object(object).to_string();
+            let members = text.strip_suffix('}').unwrap_or_default().to_owned();
+            let comma = if members == "{" { "" } else { "," };
+            members + comma
+        };
+        let head = format!(
+            "{}\"response\":{}\"padding\":\"",
+            begun(fields),
+            begun(response)
+        );
+        Self::json_bytes(200, Bytes::new())
+            .map_content(|_| Content::filled(head.into(), padding as u64, "\"}}\n".into()))
+    }
+
     fn json_bytes(status: u16, bytes: Bytes) -> Self {
         let mut response = with_status(status, bytes);
         let headers = response.headers_mut();

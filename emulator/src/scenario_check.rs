@@ -13,7 +13,7 @@ use crate::{
     permissions::Permission,
     rpc_code::RpcCode,
     scenario::{Scenario, ScenarioError, UnknownOperations},
-    script::{CancelEffect, EndResult, MOST_PADDING, Script},
+    script::{CancelEffect, EndResult, MOST_PADDING, MOST_RESPONSE_PADDING, Script},
 };
 
 /// `Ok` for no complaints.
@@ -189,6 +189,12 @@ pub(crate) fn result(field: &str, result: &EndResult) -> Vec<String> {
         EndResult::Failed(failure) if failure.code == RpcCode::Cancelled => {
             vec![format!(
                 "{field}.failed.code: CANCELLED is no failure; expected cancelledElsewhere in place of failed"
+            )]
+        }
+        EndResult::Completed(response) if response.padding > MOST_RESPONSE_PADDING => {
+            let bytes = response.padding;
+            vec![format!(
+                "{field}.completed.padding: {bytes} bytes; expected at most {MOST_RESPONSE_PADDING}"
             )]
         }
         _ => Vec::new(),

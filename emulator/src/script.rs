@@ -99,6 +99,10 @@ pub struct Response {
     pub type_url: String,
     /// The further fields.
     pub fields: Map<String, Value>,
+    /// So many more bytes, as text in a field `padding`; at most 256 MiB. A GET sends them without having them in memory; lists
+    /// leave them out.
+    #[schemars(range(max = MOST_RESPONSE_PADDING))]
+    pub padding: usize,
 }
 
 impl Default for Response {
@@ -106,9 +110,13 @@ impl Default for Response {
         Self {
             type_url: "type.googleapis.com/google.cloud.dialogflow.v2.ExportAgentResponse".into(),
             fields: Map::new(),
+            padding: 0,
         }
     }
 }
+
+/// Most bytes that [`Response::padding`] may add.
+pub(crate) const MOST_RESPONSE_PADDING: usize = 256 * 1024 * 1024;
 
 /// `Operation.error`: a google.rpc.Status.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

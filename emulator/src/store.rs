@@ -83,12 +83,17 @@ impl Store {
         self.lock().entry(name);
     }
 
-    /// The answer to a GET, with this name in it; `None` for NOT_FOUND.
-    pub fn get(&self, name: &str, shown: &str) -> Option<serde_json::Value> {
+    /// The answer to a GET, with this name in it, and how many bytes more its response has; `None` for NOT_FOUND.
+    pub fn get(&self, name: &str, shown: &str) -> Option<(serde_json::Value, usize)> {
         let mut inner = self.lock();
         let entry = inner.entry(name)?;
         let phase = entry.phase();
-        operation_json(shown, entry.operation.script(), &phase)
+        let padding = match &phase {
+            Phase::Ended(EndResult::Completed(response)) => response.padding,
+            _ => 0,
+        };
+        let json = operation_json(shown, entry.operation.script(), &phase)?;
+        Some((json, padding))
     }
 
     /// The operations right below a parent (`projects/P/locations/-`: in all locations), by name, as a list shows them: from

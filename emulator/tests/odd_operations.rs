@@ -16,6 +16,7 @@ operations:
   projects/p/operations/empty: {ends: {result: emptyError}}
   projects/p/operations/none: {ends: {result: noResult}}
   projects/p/operations/any: {ends: {result: {completed: {type: type.googleapis.com/acme.Unheard, fields: {deep: [{}]}}}}}
+  projects/p/operations/large: {ends: {result: {completed: {type: type.googleapis.com/acme.Unheard, fields: {a: "}"}, padding: 3000000}}}}
   projects/p/operations/big: {metadata: {type: type.googleapis.com/acme.Unheard, state: none, padding: 2000000}}
 "#;
     let setup = start_scenario(Scenario::parse(text).unwrap()).await;
@@ -30,6 +31,11 @@ operations:
         ("empty", "error", json!({})),
         ("none", "done", json!(true)),
         ("any", "response", json!({"@type": unheard, "deep": [{}]})),
+        (
+            "large",
+            "response",
+            json!({"@type": unheard, "a": "}", "padding": "x".repeat(3_000_000)}),
+        ),
         (
             "big",
             "metadata",

@@ -177,6 +177,10 @@ fn what_is_wrong_is_named() {
             ["o\"].metadata.padding", "16777216"],
         ),
         (
+            script("{ends: {result: {completed: {padding: 999999999999999}}}}"),
+            ["o\"].ends.result.completed.padding", "268435456"],
+        ),
+        (
             script("{faults: [{answer: {deep: {depth: 999999999999999}}}]}"),
             ["o\"].faults[0].answer.deep.depth", "1000000"],
         ),

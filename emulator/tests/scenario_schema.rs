@@ -68,6 +68,7 @@ fn it_refuses_what_the_emulator_refuses() {
         script(json!({"faults": [{"answer": {"drip": {"bytes": 1}}}]})),
         script(json!({"faults": [{"answer": {"deep": {"depth": 1_000_001}}}]})),
         script(json!({"metadata": {"padding": 16_777_217}})),
+        script(json!({"ends": {"result": {"completed": {"padding": 268_435_457}}}})),
     ] {
         assert!(Scenario::parse(&wrong.to_string()).is_err(), "{wrong}");
         assert!(!validator.is_valid(&wrong), "{wrong}");

@@ -55,7 +55,7 @@ pub(super) fn live(shared: &Shared, name: &str) -> Option<String> {
     let json = shared
         .store
         .get(name, &shown)
-        .map(|json| format!("{json:#}"));
+        .map(|(json, _)| format!("{json:#}"));
     let mut html = String::new();
     let asked = view
         .last_asked
