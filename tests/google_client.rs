@@ -7,7 +7,7 @@ mod raw_http;
 use opcancel::google::{
     answer::{CallError, ErrorKind, Operation},
     catalogue::{Target, resolve},
-    client::{ClientConfig, MAX_ANSWER, OperationsClient, USER_AGENT},
+    client::{ClientConfig, MAX_ANSWER, MAX_OPERATION, OperationsClient, USER_AGENT},
     endpoint::EndpointOverrides,
     operation_name::OperationName,
     request_reason::RequestReason,
@@ -73,14 +73,20 @@ async fn server(reply: &str) -> (RawHttp, Caller) {
 fn quick() -> ClientConfig {
     ClientConfig {
         call_timeout: Duration::from_millis(200),
+        idle_timeout: Duration::from_millis(200),
         ..ClientConfig::default()
     }
 }
 
 #[tokio::test]
 async fn a_get_says_who_asks_and_reads_the_operation() {
-    let server =
-        RawHttp::start(|_, _| Reply::Keep(answer("200 OK", r#"{"name":"n","done":true}"#))).await;
+    let server = RawHttp::start(|_, _| {
+        Reply::Keep(answer(
+            "200 OK",
+            r#"{"name":"projects/123/locations/eu/operations/o-1","done":true}"#,
+        ))
+    })
+    .await;
     let config = ClientConfig {
         quota_project: Some("payer".to_owned()),
         ..ClientConfig::default()
@@ -254,25 +260,132 @@ async fn googles_errors_keep_their_details() {
 
 #[tokio::test]
 async fn what_goes_on_for_ever_is_cut_off() {
-    for head in [
-        "HTTP/1.1 200 OK\r\n\r\n".to_owned(),
-        format!(
-            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
-            MAX_ANSWER + 1
+    let too_long = |most: usize| format!("more than {most} bytes");
+    for (head, get, cancel) in [
+        (
+            "HTTP/1.1 200 OK\r\n\r\n".to_owned(),
+            "HTTP 200 is not an answer of a Google API (the JSON has another shape)".to_owned(),
+            too_long(MAX_ANSWER),
         ),
-        "HTTP/1.1 503 Unavailable\r\n\r\n".to_owned(),
+        (
+            "HTTP/1.1 200 OK\r\n\r\n{\"done\":true,\"response\":{\"data\":\"".to_owned(),
+            too_long(MAX_OPERATION),
+            too_long(MAX_ANSWER),
+        ),
+        (
+            format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{{\"name\":\"",
+                MAX_OPERATION + 10
+            ),
+            too_long(MAX_OPERATION),
+            too_long(MAX_ANSWER),
+        ),
+        (
+            "HTTP/1.1 503 Unavailable\r\n\r\n".to_owned(),
+            too_long(MAX_ANSWER),
+            too_long(MAX_ANSWER),
+        ),
     ] {
         let server = RawHttp::start(move |_, _| Reply::Flood(head.clone())).await;
-        let error = Caller::new(&server.url(), ClientConfig::default())
-            .get()
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Unrecognised);
+        let caller = Caller::new(&server.url(), ClientConfig::default());
+        for (error, said) in [
+            (caller.get().await.unwrap_err(), get),
+            (caller.cancel().await.unwrap_err(), cancel),
+        ] {
+            assert_eq!(error.kind, ErrorKind::Unrecognised);
+            assert!(error.message.contains(&said), "{said}: {}", error.message);
+        }
+    }
+}
+
+/// A finished operation whose response is one text of so many bytes, in chunks of any size.
+fn finished(bytes: usize) -> String {
+    answer(
+        "200 OK",
+        &format!(
+            r#"{{"name":"{NAME}","response":{{"@type":"a/b.C","data":"{}"}},"done":true}}"#,
+            "QUJD".repeat(bytes / 4)
+        ),
+    )
+}
+
+#[tokio::test]
+async fn large_operations_are_read_and_say_how_long_it_took() {
+    for (bytes, large) in [(1000, false), (3 << 19, true), (50 << 20, true)] {
+        let (asked, caller) = server(&finished(bytes)).await;
+        let operation = caller.get().await.unwrap();
+        assert!(operation.done && operation.has_response);
+        assert_eq!(operation.response_type.as_deref(), Some("b.C"));
+        assert_eq!(operation.reading_took.is_some(), large, "{bytes}");
+        assert_eq!(asked.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn large_answers_that_hang_hold_up_others_no_longer_than_allowed() {
+    let begun = finished(3 << 20);
+    let server = RawHttp::start(move |_, before| {
+        if before < 2 {
+            Reply::Hang(begun[..2 << 20].to_owned())
+        } else {
+            Reply::Keep(begun.clone())
+        }
+    })
+    .await;
+    let config = ClientConfig {
+        idle_timeout: Duration::from_millis(200),
+        ..ClientConfig::default()
+    };
+    let caller = Caller::new(&server.url(), config);
+    let (first, second) = tokio::join!(caller.get(), caller.get());
+    for hung in [first, second] {
+        let error = hung.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Timeout);
         assert!(
-            error.message.contains("more than 1048576 bytes"),
+            error.message.ends_with("no further byte within 200ms"),
             "{}",
             error.message
         );
+    }
+    assert!(caller.get().await.unwrap().done);
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_is_ended() {
+    let begun = "HTTP/1.1 200 OK\r\n\r\n{\"done\":true,\"response\":{\"data\":\"".to_owned();
+    let server = RawHttp::start(move |_, _| Reply::Drip(begun.clone())).await;
+    let config = ClientConfig {
+        idle_timeout: Duration::from_secs(5),
+        read_timeout: Duration::from_millis(300),
+        ..ClientConfig::default()
+    };
+    let error = Caller::new(&server.url(), config).get().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Timeout);
+    assert!(
+        error.message.ends_with("did not end within 300ms"),
+        "{}",
+        error.message
+    );
+}
+
+#[tokio::test]
+async fn the_operation_is_the_one_asked_for() {
+    for (name, said) in [
+        (
+            r#""name":"projects/p/locations/us/operations/o-1","#,
+            "another operation",
+        ),
+        (
+            r#""name":"projects/p/locations/eu/operations/o-2","#,
+            "another operation",
+        ),
+        ("", "has no name"),
+    ] {
+        let body = format!(r#"{{{name}"done":true}}"#);
+        let (_server, caller) = server(&answer("200 OK", &body)).await;
+        let error = caller.get().await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unrecognised);
+        assert!(error.message.contains(said), "{name}: {}", error.message);
     }
 }
 
@@ -297,7 +410,7 @@ async fn an_echoed_token_goes_nowhere() {
     let json =
         format!(r#"{{"error":{{"status":"UNAUTHENTICATED","message":"bad token {TOKEN}"}}}}"#);
     let operation = format!(
-        r#"{{"name":"n","done":true,"metadata":{{"@type":"x/{TOKEN}","state":"{TOKEN}"}},"response":{{"@type":"{TOKEN}"}},"error":{{"code":3,"message":"{TOKEN}"}}}}"#
+        r#"{{"name":"projects/123/locations/eu/operations/o-1","done":true,"metadata":{{"@type":"x/{TOKEN}","state":"{TOKEN}"}},"response":{{"@type":"{TOKEN}"}},"error":{{"code":3,"message":"{TOKEN}"}}}}"#
     );
     for reply in [
         answer("401 Unauthorized", &json),
@@ -345,7 +458,10 @@ async fn a_post_is_sent_once_whatever_becomes_of_it() {
         if head.starts_with("POST") {
             Reply::Close(String::new())
         } else {
-            Reply::Keep(answer("200 OK", r#"{"name":"n"}"#))
+            Reply::Keep(answer(
+                "200 OK",
+                r#"{"name":"projects/123/locations/eu/operations/o-1"}"#,
+            ))
         }
     })
     .await;

@@ -66,7 +66,7 @@ async fn start() -> Server {
                     let body = if request.method() == "POST" {
                         "{}"
                     } else {
-                        r#"{"name":"n"}"#
+                        r#"{"name":"o"}"#
                     };
                     async move { Ok::<_, Infallible>(Response::new(body.to_owned())) }
                 });

@@ -15,8 +15,8 @@ pub type GetAnswer = Result<Operation, CallError>;
 /// What `POST /{version}/{name}:cancel` told. `Ok` means accepted, never that the operation ended.
 pub type CancelAnswer = Result<(), CallError>;
 
-/// A `google.longrunning.Operation` as one GET showed it. Its name is not kept: it may carry the project's number
-/// where ours has the id, so it is never compared.
+/// A `google.longrunning.Operation` as one GET showed it. Its name is compared and not kept: it may carry the project's number
+/// where ours has the id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Operation {
     /// `done` as a JSON boolean; absent means false (ProtoJSON leaves defaults out).
@@ -31,6 +31,8 @@ pub struct Operation {
     pub has_response: bool,
     /// `error`, unless it is empty or has code 0: both mean "no error".
     pub error: Option<OperationError>,
+    /// How long reading the answer took, if it was large (above 1 MiB): whoever asks again for as much waits in proportion.
+    pub reading_took: Option<Duration>,
 }
 
 /// `Operation.error`: a `google.rpc.Status`. Its code is the google.rpc number, not HTTP's.

@@ -4,14 +4,16 @@
 //! every text in an answer is cleaned of the token that was sent. Caveat: a dropped call may still have arrived.
 
 mod observation;
+mod operation_answer;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
-use reqwest::{Certificate, Url};
+use reqwest::{Certificate, Response, Url};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     answer::{CallError, CancelAnswer, ErrorKind, GetAnswer},
@@ -19,7 +21,7 @@ use super::{
     connection::{Connection, ConnectionConfig, Connections},
     known_endpoints::KnownEndpoints,
     network_error,
-    operation_json::{read_operation, read_taken},
+    operation_json::read_taken,
     operation_name::OperationName,
     proto_json::NotProtoJson,
     request_reason::RequestReason,
@@ -29,9 +31,13 @@ use super::{
 };
 
 pub use observation::{Asked, Asking, Observation, UserProject};
+#[cfg(test)]
+pub(super) use operation_answer::MOST_LARGE;
+use operation_answer::{Expected, OperationReader, read_whole_operation, too_long};
+pub use operation_answer::{LARGE, MAX_OPERATION};
 
-/// Most that is read of one answer, in bytes.
-pub const MAX_ANSWER: usize = 1024 * 1024;
+/// Most that is read of an answer that shows no operation, in bytes.
+pub const MAX_ANSWER: usize = 64 * 1024;
 
 /// The `User-Agent` of every call.
 pub const USER_AGENT: &str = concat!("opcancel/", env!("CARGO_PKG_VERSION"));
@@ -39,9 +45,13 @@ pub const USER_AGENT: &str = concat!("opcancel/", env!("CARGO_PKG_VERSION"));
 /// How calls are made.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// Limit for one call from its start to the last byte of the answer. Google's published configuration of Get and
-    /// Cancel has 10 s.
+    /// Limit for one call from its start to the last byte of the answer; of an answer that shows an operation, to the end of its
+    /// head. Google's published configuration of Get and Cancel has 10 s.
     pub call_timeout: Duration,
+    /// Longest wait for a further byte of an operation.
+    pub idle_timeout: Duration,
+    /// Longest time for reading an operation, without the wait for its turn.
+    pub read_timeout: Duration,
     /// Limit for opening a connection, as a part of the above.
     pub connect_timeout: Duration,
     /// `x-goog-user-project`: the project that pays for the calls and whose quota they use (`--quota-project`).
@@ -60,6 +70,8 @@ impl Default for ClientConfig {
     fn default() -> Self {
         Self {
             call_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(120),
             connect_timeout: Duration::from_secs(5),
             quota_project: None,
             override_roots: Vec::new(),
@@ -80,7 +92,17 @@ pub struct OperationsClient {
     endpoints: Mutex<KnownEndpoints>,
     config: ConnectionConfig,
     call_timeout: Duration,
+    operations: OperationReader,
     quota_project: Option<HeaderValue>,
+}
+
+/// A call whose answer has begun.
+struct Begun {
+    response: Response,
+    connections: Arc<Connections>,
+    connection: Arc<Connection>,
+    /// When the call must have ended.
+    deadline: Instant,
 }
 
 /// The whole of an answer.
@@ -115,11 +137,13 @@ impl OperationsClient {
                 http1_only: config.http1_only,
             },
             call_timeout: config.call_timeout,
+            operations: OperationReader::new(config.idle_timeout, config.read_timeout),
             quota_project: quota_project.transpose()?,
         })
     }
 
-    /// `GET {endpoint}/{version}/{name}`. `now` is what a date in `Retry-After` is counted from.
+    /// `GET {endpoint}/{version}/{name}`. `now` is what a date in `Retry-After` is counted from. An answer above [`LARGE`] waits
+    /// until few others are read.
     pub async fn get(
         &self,
         target: &Target,
@@ -129,8 +153,22 @@ impl OperationsClient {
         now: SystemTime,
     ) -> GetAnswer {
         let url = get_url(target, name).map_err(unusable)?;
-        let answer = self.call(Method::GET, url, target, reason, token).await?;
-        read_get(&answer, now, &[token.secret()])
+        let secrets = &[token.secret()];
+        let headers = self.headers(&Method::GET, reason, Some(token))?;
+        let begun = self
+            .begin(Method::GET, url, target, headers, secrets)
+            .await?;
+        if begun.response.status() != StatusCode::OK {
+            let answer = self.finish(begun, MAX_ANSWER, target, secrets).await?;
+            return read_get(&answer, now, secrets);
+        }
+        begun.connections.note(&begun.connection, false);
+        let expected = Expected {
+            name,
+            host: host(&target.endpoint),
+            secrets,
+        };
+        self.operations.read(begun.response, expected).await
     }
 
     /// `POST {endpoint}/{version}/{name}:cancel`. `Ok` says that the API took the request, not that anything ended. After
@@ -144,8 +182,13 @@ impl OperationsClient {
         now: SystemTime,
     ) -> CancelAnswer {
         let url = cancel_url(target, name).map_err(unusable)?;
-        let answer = self.call(Method::POST, url, target, reason, token).await?;
-        read_cancel(&answer, now, &[token.secret()])
+        let secrets = &[token.secret()];
+        let headers = self.headers(&Method::POST, reason, Some(token))?;
+        let begun = self
+            .begin(Method::POST, url, target, headers, secrets)
+            .await?;
+        let answer = self.finish(begun, MAX_ANSWER, target, secrets).await?;
+        read_cancel(&answer, now, secrets)
     }
 
     /// Opens the connections to an endpoint by a request without a token to its root, whose answer does not matter.
@@ -166,38 +209,57 @@ impl OperationsClient {
         futures::future::try_join_all(opened).await.map(|_| ())
     }
 
-    async fn call(
-        &self,
-        method: Method,
-        url: Url,
-        target: &Target,
-        reason: &RequestReason,
-        token: &Token,
-    ) -> Result<Answer, CallError> {
-        let headers = self.headers(&method, reason, Some(token))?;
-        self.send(method, url, target, headers, &[token.secret()])
-            .await
-    }
-
-    async fn send(
+    /// One request, until its answer begins.
+    async fn begin(
         &self,
         method: Method,
         url: Url,
         target: &Target,
         headers: HeaderMap,
         secrets: &[&str],
-    ) -> Result<Answer, CallError> {
+    ) -> Result<Begun, CallError> {
+        let host = host(&target.endpoint);
         let connections = self.connections(&target.endpoint, target.overridden)?;
         let connection = connections
             .pick()
             .ok_or_else(|| network("there is no connection"))?;
-        let exchange = exchange(&connection, method, url, headers, &target.endpoint, secrets);
-        let answer = match tokio::time::timeout(self.call_timeout, exchange).await {
+        let deadline = Instant::now() + self.call_timeout;
+        let request = connection.client.request(method, url).headers(headers);
+        match timeout_at(deadline, request.send()).await {
+            Ok(Ok(response)) => Ok(Begun {
+                response,
+                connections,
+                connection,
+                deadline,
+            }),
+            Ok(Err(error)) => {
+                let error = network_error::from_reqwest(error, host, secrets);
+                connections.note(&connection, error.kind == ErrorKind::Timeout);
+                Err(error)
+            }
+            Err(_) => {
+                connections.note(&connection, true);
+                Err(self.timed_out(host))
+            }
+        }
+    }
+
+    /// The whole of an answer, of at most so many bytes.
+    async fn finish(
+        &self,
+        begun: Begun,
+        most: usize,
+        target: &Target,
+        secrets: &[&str],
+    ) -> Result<Answer, CallError> {
+        let host = host(&target.endpoint);
+        let whole = read_whole(begun.response, most, host, secrets);
+        let answer = match timeout_at(begun.deadline, whole).await {
             Ok(answer) => answer,
-            Err(_) => Err(self.timed_out(host(&target.endpoint))),
+            Err(_) => Err(self.timed_out(host)),
         };
         let timed_out = matches!(&answer, Err(error) if error.kind == ErrorKind::Timeout);
-        connections.note(&connection, timed_out);
+        begun.connections.note(&begun.connection, timed_out);
         answer
     }
 
@@ -246,19 +308,13 @@ impl OperationsClient {
     }
 }
 
-/// One request and the whole of its answer.
-async fn exchange(
-    connection: &Connection,
-    method: Method,
-    url: Url,
-    headers: HeaderMap,
-    endpoint: &str,
+async fn read_whole(
+    mut response: Response,
+    most: usize,
+    host: &str,
     secrets: &[&str],
 ) -> Result<Answer, CallError> {
-    let failed =
-        |error: reqwest::Error| network_error::from_reqwest(error, host(endpoint), secrets);
-    let request = connection.client.request(method, url).headers(headers);
-    let mut response = request.send().await.map_err(failed)?;
+    let failed = |error| network_error::from_reqwest(error, host, secrets);
     let (status, version) = (response.status(), response.version());
     let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
     let retry_after = response
@@ -268,16 +324,8 @@ async fn exchange(
         .map(str::to_owned);
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            let message = format!(
-                "HTTP {} with an answer of more than {MAX_ANSWER} bytes",
-                status.as_u16()
-            );
-            return Err(rpc_error::error(
-                ErrorKind::Unrecognised,
-                Some(status.as_u16()),
-                message,
-            ));
+        if body.len() + chunk.len() > most {
+            return Err(too_long(status.as_u16(), most));
         }
         body.extend_from_slice(&chunk);
     }
@@ -290,14 +338,16 @@ async fn exchange(
     })
 }
 
+/// What a whole answer means that shows an operation, or does not. Whose it is, the caller has to see.
 fn read_get(answer: &Answer, now: SystemTime, secrets: &[&str]) -> GetAnswer {
     if answer.status.is_success() && answer.status != StatusCode::OK {
         // A part of an operation (206), or something else that is none.
         let wrong = NotProtoJson::new("only 200 shows an operation");
         return Err(broken(answer, &wrong, secrets));
     }
-    ok_body(answer, now, secrets)
-        .and_then(|body| read_operation(body, secrets).map_err(|e| broken(answer, &e, secrets)))
+    ok_body(answer, now, secrets).and_then(|body| {
+        read_whole_operation(body, secrets).map_err(|e| broken(answer, &e, secrets))
+    })
 }
 
 fn read_cancel(answer: &Answer, now: SystemTime, secrets: &[&str]) -> CancelAnswer {

@@ -16,6 +16,13 @@ const RETIRE_AFTER: u32 = 2;
 /// everything; few, because Google's front end likes it so.
 const CONNECTIONS: usize = 2;
 
+/// What a server may send of one answer before it is read, in bytes. An operation of 64 MiB over a line of 100 ms takes half a minute.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// The same of all answers on one connection. Large answers wait for their turn unread, so that there must be room for all that may
+/// wait or are read, and for the small answers beside them: else a cancel would wait for them.
+const CONNECTION_WINDOW: u32 = 20 * 1024 * 1024;
+
 /// What connections are made with.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionConfig {
@@ -132,7 +139,9 @@ fn build(
         .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(10))
         .http2_keep_alive_timeout(Duration::from_secs(5))
-        .http2_keep_alive_while_idle(true);
+        .http2_keep_alive_while_idle(true)
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(CONNECTION_WINDOW);
     let builder = if config.proxy_from_environment {
         builder
     } else {
@@ -173,6 +182,12 @@ mod tests {
             http1_only: false,
         };
         Connections::new("http://127.0.0.1:9", true, &config).unwrap()
+    }
+
+    #[test]
+    fn answers_that_wait_leave_room_for_others() {
+        let waiting = u32::try_from(crate::google::client::MOST_LARGE).unwrap();
+        assert!(waiting * STREAM_WINDOW + 2 * 1024 * 1024 <= CONNECTION_WINDOW);
     }
 
     #[test]

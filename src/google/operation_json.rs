@@ -1,24 +1,31 @@
 //! `google.longrunning.Operation` as GET shows it, and the empty answer of a cancel.
 //!
 //! Source: google/longrunning/operations.proto. Of `metadata` and `response` only what [`Operation`] keeps is opened; both
-//! may be anything.
+//! may be anything. What is read here is the copy that [`super::operation_stream`] makes of an answer.
 
 use serde_json::value::RawValue;
 
 use super::{
     answer::{Operation, OperationError},
     clean::clean,
+    operation_name::OperationName,
     proto_json::{NotProtoJson, Object},
     rpc_error::code_name,
 };
 
 const FIELDS: [&str; 5] = ["name", "metadata", "done", "error", "response"];
 
-/// Reads the answer to GET. Texts in the result are cleaned.
+/// Reads the answer to GET. Texts in the result are cleaned. `own` is the operation that was asked for, unless its name does not
+/// matter.
 ///
 /// # Errors
-/// If it is no Operation: not JSON, a key twice, `done` no boolean, or an object with none of an Operation's fields.
-pub fn read_operation(body: &[u8], secrets: &[&str]) -> Result<Operation, NotProtoJson> {
+/// If it is no Operation: not JSON, a key twice, `done` no boolean, or an object with none of an Operation's fields; or if it is
+/// not the one asked for.
+pub(super) fn read_operation(
+    body: &[u8],
+    own: Option<&OperationName>,
+    secrets: &[&str],
+) -> Result<Operation, NotProtoJson> {
     let operation = Object::from_body(body)?;
     if !operation.keys().any(|key| FIELDS.contains(&key)) {
         // Some gateway's own JSON. As an operation it would read as "still running" for ever.
@@ -26,7 +33,7 @@ pub fn read_operation(body: &[u8], secrets: &[&str]) -> Result<Operation, NotPro
             "the JSON has none of an operation's fields",
         ));
     }
-    operation.string("name")?;
+    let name = operation.string("name")?.unwrap_or_default();
     if operation.raw("error").is_some() && !operation.boolean("done")? {
         // Some error answer that came with 200. As an operation it would read as "still running".
         return Err(NotProtoJson::new(
@@ -36,7 +43,7 @@ pub fn read_operation(body: &[u8], secrets: &[&str]) -> Result<Operation, NotPro
     let metadata = opened(operation.raw("metadata"))?;
     let response = opened(operation.raw("response"))?;
     let text = |text: String| clean(&text, secrets);
-    Ok(Operation {
+    let read = Operation {
         done: operation.boolean("done")?,
         metadata_type: metadata.as_ref().and_then(type_name).map(text),
         metadata_state: metadata.as_ref().and_then(state).map(text),
@@ -47,7 +54,32 @@ pub fn read_operation(body: &[u8], secrets: &[&str]) -> Result<Operation, NotPro
             .map(|error| read_error(&error, secrets))
             .transpose()?
             .flatten(),
-    })
+        reading_took: None,
+    };
+    if let Some(own) = own {
+        check_name(&name, own)?;
+    }
+    Ok(read)
+}
+
+/// Whether an answer is about the operation that was asked for. The project may be another text: its number for its id. An API may
+/// also leave out what stands before the operation. But an operation always has a name (AIP-151).
+fn check_name(name: &str, own: &OperationName) -> Result<(), NotProtoJson> {
+    if name.is_empty() {
+        return Err(NotProtoJson::new("the operation has no name"));
+    }
+    let mut segments = name.split('/');
+    let location = segments
+        .find(|segment| *segment == "locations")
+        .and_then(|_| segments.next());
+    let same_location = location
+        .zip(own.location())
+        .is_none_or(|(theirs, ours)| theirs == ours);
+    if same_location && name.rsplit('/').next() == Some(own.operation()) {
+        Ok(())
+    } else {
+        Err(NotProtoJson::new("the name is another operation's"))
+    }
 }
 
 /// Reads the answer to a cancel that an HTTP status calls a success: nothing, or an object without `error`.
@@ -111,9 +143,42 @@ fn state(metadata: &Object<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::google::operation_stream::OperationStream;
 
     fn read(text: &str) -> Result<Operation, NotProtoJson> {
-        read_operation(text.as_bytes(), &["secret-token"])
+        let mut stream = OperationStream::default();
+        stream.push(text.as_bytes())?;
+        read_operation(&stream.finish()?, None, &["secret-token"])
+    }
+
+    #[test]
+    fn the_name_is_that_of_the_operation_asked_for() {
+        let own = OperationName::parse("projects/acme/locations/eu/operations/o-1").unwrap();
+        for (name, good) in [
+            (r#""projects/acme/locations/eu/operations/o-1""#, true),
+            (r#""projects/123/locations/eu/operations/o-1""#, true),
+            (
+                r#""projects\/123\/locations\/eu\/operations\/\u006f-1""#,
+                true,
+            ),
+            (r#""projects/acme/operations/o-1""#, true),
+            (r#""operations/o-1""#, true),
+            (r#""o-1""#, true),
+            (r#""projects/acme/locations/us/operations/o-1""#, false),
+            (r#""projects/acme/locations/eu/operations/o-2""#, false),
+            (r#""projects/acme/locations/eu/operations/o-1/""#, false),
+            (r#""""#, false),
+            ("null", false),
+        ] {
+            let text = format!(r#"{{"name":{name},"done":true}}"#);
+            let read = read_operation(text.as_bytes(), Some(&own), &[]);
+            assert_eq!(read.is_ok(), good, "{name}: {read:?}");
+        }
+        let absent = read_operation(br#"{"done":true}"#, Some(&own), &[]).unwrap_err();
+        assert_eq!(absent.to_string(), "the operation has no name");
+        let wide = OperationName::parse("projects/acme/operations/o-1").unwrap();
+        let with_location = br#"{"name":"projects/acme/locations/eu/operations/o-1"}"#;
+        assert!(read_operation(with_location, Some(&wide), &[]).is_ok());
     }
 
     #[test]

@@ -71,17 +71,26 @@ pub fn unrecognised(
     wrong: &NotProtoJson,
     secrets: &[&str],
 ) -> CallError {
+    let quote = quote(body, secrets, MAX_QUOTE);
+    let mut error = unrecognised_and_unquoted(http_status, wrong);
+    if body.iter().all(u8::is_ascii_whitespace) {
+        let status = http_status
+            .map(|status| format!("HTTP {status} "))
+            .unwrap_or_default();
+        error.message =
+            format!("{status}with an empty body, which is not an answer of a Google API");
+    } else if !quote.is_empty() {
+        error.message = format!("{}: {quote}", error.message);
+    }
+    error
+}
+
+/// The same, of whose body nothing may be quoted.
+pub fn unrecognised_and_unquoted(http_status: Option<u16>, wrong: &NotProtoJson) -> CallError {
     let status = http_status
         .map(|status| format!("HTTP {status} "))
         .unwrap_or_default();
-    let quote = quote(body, secrets, MAX_QUOTE);
-    let message = if body.iter().all(u8::is_ascii_whitespace) {
-        format!("{status}with an empty body, which is not an answer of a Google API")
-    } else if quote.is_empty() {
-        format!("{status}is not an answer of a Google API ({wrong})")
-    } else {
-        format!("{status}is not an answer of a Google API ({wrong}): {quote}")
-    };
+    let message = format!("{status}is not an answer of a Google API ({wrong})");
     error(ErrorKind::Unrecognised, http_status, message)
 }
 

@@ -36,6 +36,7 @@ fn answered(known: &mut Cancellation, operation: &Operation, stale: bool, contex
     known.get.observed = Some(observed(operation));
     known.get.looked_at = Some(known.object.generation);
     known.get.next_at = now.mono + pace(known, context);
+    let rest = rest_after(operation);
     if let Some(ending) = Ending::of(operation) {
         known.end(ending);
         return;
@@ -50,8 +51,10 @@ fn answered(known: &mut Cancellation, operation: &Operation, stale: bool, contex
         {
             known.get.next_at = now.mono;
         }
+        known.get.next_at = known.get.next_at.max(now.mono.saturating_add(rest));
         return;
     }
+    known.get.next_at = known.get.next_at.max(now.mono.saturating_add(rest));
     known.get.last = Some(LastGet::Running);
     known.post.must_see_running = false;
     known.post.invalid_argument = false;
@@ -68,6 +71,18 @@ fn answered(known: &mut Cancellation, operation: &Operation, stale: bool, contex
         | CancelState::Again { .. } => {}
     }
 }
+
+/// How long an operation is left alone at least, that is not done and whose answer was large: reading it again and again must cost
+/// little beside everything else.
+fn rest_after(operation: &Operation) -> Duration {
+    operation
+        .reading_took
+        .unwrap_or_default()
+        .saturating_mul(TIMES_READING)
+}
+
+/// So many times as long as reading a large answer took passes before the next look.
+const TIMES_READING: u32 = 30;
 
 /// The API refuses to cancel it now: it runs on, is polled, and is asked again later.
 pub fn refuse(known: &mut Cancellation, context: &Context<'_>) {

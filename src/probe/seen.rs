@@ -205,8 +205,8 @@ impl Seen {
     /// Whether it is a page for people.
     pub fn is_html(&self) -> bool {
         let html = |text: &String| text.starts_with("text/html");
-        self.status == ErrorKind::Unrecognised.name()
-            && self.content_type.as_ref().is_some_and(html)
+        let unread = [ErrorKind::Unrecognised, ErrorKind::NotServed].map(ErrorKind::name);
+        unread.contains(&self.status.as_str()) && self.content_type.as_ref().is_some_and(html)
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Reply {
     Hang(String),
     /// These bytes, and then zeros for as long as somebody takes them.
     Flood(String),
+    /// These bytes, and then a zero every 20 ms for as long as somebody takes them.
+    Drip(String),
 }
 
 /// An answer with a body of JSON or anything else.
@@ -112,6 +114,13 @@ async fn serve<F>(
                 let _ = stream.write_all(bytes.as_bytes()).await;
                 while stream.read(&mut [0; 64]).await.is_ok_and(|n| n > 0) {}
                 left.send_modify(|left| *left += 1);
+                return;
+            }
+            Reply::Drip(bytes) => {
+                let _ = stream.write_all(bytes.as_bytes()).await;
+                while stream.write_all(b"0").await.is_ok() {
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
                 return;
             }
             Reply::Flood(bytes) => {

@@ -22,6 +22,9 @@ use crate::google::{
     token::Token,
 };
 
+/// Most that is read of one answer, in bytes: its whole is looked at.
+const MAX_OBSERVED: usize = 1024 * 1024;
+
 /// What is read.
 #[derive(Clone, Copy, Debug)]
 pub enum Asked<'a> {
@@ -110,7 +113,8 @@ impl OperationsClient {
             headers.insert("x-goog-user-project", project);
         }
         let secrets: Vec<&str> = asking.token.map(Token::secret).into_iter().collect();
-        let answer = self.send(method, url, target, headers, &secrets).await?;
+        let begun = self.begin(method, url, target, headers, &secrets).await?;
+        let answer = self.finish(begun, MAX_OBSERVED, target, &secrets).await?;
         Ok(Observation {
             answer,
             token: asking.token.cloned(),
@@ -144,7 +148,8 @@ impl Observation {
         Some(self.clean(&String::from_utf8_lossy(value.as_bytes())))
     }
 
-    /// What the product would make of it as the answer to a GET. `now` is what a date in `Retry-After` is counted from.
+    /// What the product would make of it as the answer to a GET, but for the operation's name: that is for whoever asked to
+    /// judge. `now` is what a date in `Retry-After` is counted from.
     pub fn get_answer(&self, now: SystemTime) -> GetAnswer {
         read_get(&self.answer, now, &self.secrets())
     }

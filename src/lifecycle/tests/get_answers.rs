@@ -86,6 +86,28 @@ fn done_is_read_as_documented() {
 }
 
 #[test]
+fn what_took_long_to_read_is_left_alone_in_proportion() {
+    let took = s(4);
+    let mut sim = Simulation::new(
+        move |n, _| {
+            running().map(|operation| Operation {
+                reading_took: (n == 2).then_some(took),
+                ..operation
+            })
+        },
+        |_| Ok(()),
+    );
+    sim.run_for(s(600));
+    let waited: Vec<Duration> = sim.gets.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(waited[1] >= took * 30, "{waited:?}");
+    assert!(
+        waited[0] < s(60) && waited[2..].iter().all(|wait| *wait < s(70)),
+        "{waited:?}"
+    );
+    assert_eq!(sim.posts.len(), 1, "it holds no cancel back");
+}
+
+#[test]
 fn not_found_for_long_enough_is_not_found() {
     let mut sim = Simulation::new(|_, _| Err(error(ErrorKind::NotFound)), |_| Ok(()));
     assert_eq!(sim.run(), Some(Outcome::NotFound));

@@ -1,0 +1,235 @@
+//! Reading the answer that shows an operation: as it comes, and of the large ones few at a time.
+//!
+//! Guarantees: nothing of the answer is kept but what [`OperationStream`] copies and the beginning that an error quotes; at
+//! most [`MAX_OPERATION`] bytes are read; every wait is bounded. Caveat: while an answer waits for its turn, what the windows of
+//! HTTP/2 or the buffers of HTTP/1.1 let in is held (`connection.rs` says how much).
+
+use bytes::BytesMut;
+use reqwest::Response;
+use std::time::{Duration, Instant};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
+
+use crate::google::{
+    answer::{CallError, ErrorKind, Operation},
+    network_error,
+    operation_json::read_operation,
+    operation_name::OperationName,
+    operation_stream::OperationStream,
+    proto_json::NotProtoJson,
+    rpc_error::{self, unrecognised, unrecognised_and_unquoted},
+};
+
+/// Most that is read of an operation, in bytes: an inline export of an agent is some tens of megabytes.
+pub const MAX_OPERATION: usize = 64 * 1024 * 1024;
+
+/// An answer above this size, in bytes, is large: it is read when its turn comes.
+pub const LARGE: usize = 1024 * 1024;
+
+/// Large answers that are read at a time.
+const AT_ONCE: usize = 2;
+
+/// Large answers that may wait for their turn. One more fails, and is asked for again later.
+const MOST_WAITING: usize = 64;
+
+/// Large answers that have begun and not ended, at most.
+#[cfg(test)]
+pub const MOST_LARGE: usize = AT_ONCE + MOST_WAITING;
+
+/// Longest wait for a turn.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// What is kept of the beginning of an answer, in bytes, to be quoted if it is no operation.
+const BEGINNING: usize = 4096;
+
+/// Reads operations, for all endpoints of the process.
+#[derive(Debug)]
+pub(super) struct OperationReader {
+    turns: Semaphore,
+    places: Semaphore,
+    /// Longest wait for a further byte.
+    idle_timeout: Duration,
+    /// Longest time that reading may take, without the wait for the turn.
+    read_timeout: Duration,
+}
+
+/// Whose operation an answer should show, and where it comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Expected<'a> {
+    pub name: &'a OperationName,
+    pub host: &'a str,
+    pub secrets: &'a [&'a str],
+}
+
+impl OperationReader {
+    pub fn new(idle_timeout: Duration, read_timeout: Duration) -> Self {
+        Self {
+            turns: Semaphore::new(AT_ONCE),
+            places: Semaphore::new(MOST_WAITING),
+            idle_timeout,
+            read_timeout,
+        }
+    }
+
+    /// Reads the body of a response with the HTTP status 200.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unrecognised`] if it is no operation, another one, or too long; [`ErrorKind::Timeout`] if bytes or the end
+    /// do not come, or its turn does not; [`ErrorKind::Network`] if the connection breaks.
+    pub async fn read(
+        &self,
+        mut response: Response,
+        expected: Expected<'_>,
+    ) -> Result<Operation, CallError> {
+        let Expected { host, secrets, .. } = expected;
+        let status = response.status().as_u16();
+        let mut stream = OperationStream::default();
+        let mut wrong = None;
+        let mut beginning = BytesMut::new();
+        let mut size = 0_usize;
+        let mut took = Duration::ZERO;
+        let mut turn = None;
+        loop {
+            let begun = Instant::now();
+            let limit = self
+                .read_timeout
+                .saturating_sub(took)
+                .min(self.idle_timeout);
+            let chunk = timeout(limit, response.chunk())
+                .await
+                .map_err(|_| self.timed_out(host, limit))?
+                .map_err(|error| network_error::from_reqwest(error, host, secrets))?;
+            let Some(chunk) = chunk else { break };
+            size = size.saturating_add(chunk.len());
+            if size > MAX_OPERATION {
+                return Err(too_long(status, MAX_OPERATION));
+            }
+            let room = BEGINNING.saturating_sub(beginning.len()).min(chunk.len());
+            beginning.extend_from_slice(chunk.get(..room).unwrap_or_default());
+            if wrong.is_none() {
+                wrong = stream.push(&chunk).err();
+            }
+            if wrong.is_some() && size > BEGINNING {
+                break;
+            }
+            drop(chunk);
+            took += begun.elapsed();
+            if size > LARGE && turn.is_none() {
+                turn = Some(self.turn(host).await?);
+            }
+        }
+        let read = match wrong {
+            Some(wrong) => Err(wrong),
+            None => stream
+                .finish()
+                .and_then(|copy| read_operation(&copy, Some(expected.name), secrets)),
+        };
+        let operation = read.map_err(|wrong| {
+            let was_cut = size > beginning.len();
+            match quotable(&beginning, was_cut) {
+                [] if was_cut => unrecognised_and_unquoted(Some(status), &wrong),
+                quotable => unrecognised(Some(status), quotable, &wrong, secrets),
+            }
+        })?;
+        Ok(Operation {
+            reading_took: (size > LARGE).then_some(took),
+            ..operation
+        })
+    }
+
+    /// Leave to read the rest of a large answer. First come, first served.
+    async fn turn(&self, host: &str) -> Result<SemaphorePermit<'_>, CallError> {
+        let none = || {
+            let message = format!(
+                "the answer from {host} is above {LARGE} bytes, and too many such answers are being read"
+            );
+            rpc_error::error(ErrorKind::Timeout, None, message)
+        };
+        let _place = self.places.try_acquire().map_err(|_| none())?;
+        match timeout(LONGEST_WAIT, self.turns.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            // It took too long; the semaphore is never closed.
+            Ok(Err(_)) | Err(_) => Err(none()),
+        }
+    }
+
+    fn timed_out(&self, host: &str, limit: Duration) -> CallError {
+        let message = if limit == self.idle_timeout {
+            format!("the answer from {host} stopped: no further byte within {limit:?}")
+        } else {
+            format!(
+                "the answer from {host} did not end within {:?}",
+                self.read_timeout
+            )
+        };
+        rpc_error::error(ErrorKind::Timeout, None, message)
+    }
+}
+
+/// Reads a whole answer that shows an operation, with the eyes of [`OperationReader`].
+///
+/// # Errors
+/// If it is no operation.
+pub(super) fn read_whole_operation(
+    body: &[u8],
+    secrets: &[&str],
+) -> Result<Operation, NotProtoJson> {
+    let mut stream = OperationStream::default();
+    stream.push(body)?;
+    read_operation(&stream.finish()?, None, secrets)
+}
+
+/// An answer of which no more is read.
+pub(super) fn too_long(status: u16, most: usize) -> CallError {
+    let message = format!("HTTP {status} with an answer of more than {most} bytes");
+    rpc_error::error(ErrorKind::Unrecognised, Some(status), message)
+}
+
+/// What may be quoted of the beginning of an answer. Where it was cut, the last word goes: it may be the beginning of a token, too
+/// short to be known as one.
+fn quotable(beginning: &[u8], was_cut: bool) -> &[u8] {
+    if !was_cut {
+        return beginning;
+    }
+    let end = beginning.iter().rposition(u8::is_ascii_whitespace);
+    beginning.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_beginning_ends_with_a_whole_word() {
+        for (beginning, was_cut, quoted) in [
+            ("Sign in ya29.abc", false, "Sign in ya29.abc"),
+            ("Sign in ya29.abc", true, "Sign in"),
+            ("ya29.abc", true, ""),
+            ("", true, ""),
+        ] {
+            let shown = quotable(beginning.as_bytes(), was_cut);
+            assert_eq!(shown, quoted.as_bytes(), "{beginning} {was_cut}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_too_many_does_not_wait() {
+        let reader = OperationReader::new(Duration::from_secs(1), Duration::from_secs(1));
+        let _turns = [
+            reader.turn("h").await.unwrap(),
+            reader.turn("h").await.unwrap(),
+        ];
+        let mut waiting: Vec<_> = (0..MOST_WAITING)
+            .map(|_| Box::pin(reader.turn("h")))
+            .collect();
+        for turn in &mut waiting {
+            assert!(futures::poll!(turn).is_pending());
+        }
+        let error = reader.turn("h").await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Timeout);
+        drop(waiting);
+        assert!(futures::poll!(Box::pin(reader.turn("h"))).is_pending());
+    }
+}

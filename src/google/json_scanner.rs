@@ -1,0 +1,184 @@
+//! The grammar of JSON (RFC 8259), byte by byte: where in a number, in a string, in which objects and lists a text stands.
+//!
+//! For a text of which nothing is to be kept. Nothing in here recurses, and nesting costs a bit for each level.
+
+use super::proto_json::NotProtoJson;
+
+/// Where in a number it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Number {
+    Minus,
+    Zero,
+    Whole,
+    Point,
+    Fraction,
+    Exponent,
+    ExponentSign,
+    ExponentDigits,
+}
+
+impl Number {
+    /// Where it stands after one more byte; none if the byte does not belong to it.
+    pub const fn then(self, byte: u8) -> Option<Self> {
+        match (self, byte) {
+            (Self::Minus, b'0') => Some(Self::Zero),
+            (Self::Minus, b'1'..=b'9') | (Self::Whole, b'0'..=b'9') => Some(Self::Whole),
+            (Self::Zero | Self::Whole, b'.') => Some(Self::Point),
+            (Self::Point | Self::Fraction, b'0'..=b'9') => Some(Self::Fraction),
+            (Self::Zero | Self::Whole | Self::Fraction, b'e' | b'E') => Some(Self::Exponent),
+            (Self::Exponent, b'+' | b'-') => Some(Self::ExponentSign),
+            (Self::Exponent | Self::ExponentSign | Self::ExponentDigits, b'0'..=b'9') => {
+                Some(Self::ExponentDigits)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a number may end here.
+    pub const fn may_end(self) -> bool {
+        matches!(
+            self,
+            Self::Zero | Self::Whole | Self::Fraction | Self::ExponentDigits
+        )
+    }
+}
+
+/// Where in a string it stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Text {
+    /// Between characters.
+    #[default]
+    Plain,
+    /// Within a character of several bytes: so many are missing, and the next lies in this range.
+    Bytes(u8, u8, u8),
+    /// After a backslash.
+    Escape,
+    /// Within `\u`: so many digits are missing; the value so far.
+    Hex(u8, u16),
+    /// After the first half of a surrogate pair.
+    HighHalf,
+    /// After that, and a backslash.
+    HighHalfEscape,
+    /// Within the second half.
+    LowHalf(u8, u16),
+}
+
+/// The objects and lists that are open: a bit each.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    bits: Vec<u64>,
+    depth: usize,
+}
+
+impl Open {
+    /// How many are open.
+    pub const fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// An object or a list begins.
+    pub fn push(&mut self, is_object: bool) {
+        let (word, bit) = (self.depth / 64, self.depth % 64);
+        if word == self.bits.len() {
+            self.bits.push(0);
+        }
+        if let Some(bits) = self.bits.get_mut(word) {
+            *bits = (*bits & !(1 << bit)) | (u64::from(is_object) << bit);
+        }
+        self.depth += 1;
+    }
+
+    /// The innermost ends.
+    pub fn pop(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// Whether the innermost is an object; none if nothing is open.
+    pub fn is_object(&self) -> Option<bool> {
+        let at = self.depth.checked_sub(1)?;
+        let bits = self.bits.get(at / 64)?;
+        Some(bits >> (at % 64) & 1 == 1)
+    }
+}
+
+/// Whether a byte within a string is a whole character that means itself.
+pub(super) const fn is_plain(byte: u8) -> bool {
+    byte >= 0x20 && byte < 0x80 && byte != b'"' && byte != b'\\'
+}
+
+/// Where a string stands after one more byte, other than the quotation mark that ends it.
+///
+/// # Errors
+/// If the byte cannot stand there.
+pub(super) fn text_then(text: Text, byte: u8) -> Result<Text, NotProtoJson> {
+    let hex = || {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u16::try_from(digit).ok())
+            .ok_or_else(not_json)
+    };
+    Ok(match (text, byte) {
+        (Text::Plain, b'\\') => Text::Escape,
+        (Text::Plain, 0..=0x1f) => return Err(not_json()),
+        (Text::Plain, _) => character(byte)?,
+        (Text::Bytes(missing, low, high), _) => {
+            if byte < low || byte > high {
+                return Err(not_utf8());
+            }
+            match missing {
+                1 => Text::Plain,
+                more => Text::Bytes(more - 1, 0x80, 0xbf),
+            }
+        }
+        (Text::Escape, b'u') => Text::Hex(4, 0),
+        (Text::Escape, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Text::Plain,
+        (Text::Hex(missing, value), _) => {
+            let value = value << 4 | hex()?;
+            match (missing, value) {
+                (1, 0xd800..=0xdbff) => Text::HighHalf,
+                (1, 0xdc00..=0xdfff) => return Err(half_pair()),
+                (1, _) => Text::Plain,
+                _ => Text::Hex(missing - 1, value),
+            }
+        }
+        (Text::HighHalf, b'\\') => Text::HighHalfEscape,
+        (Text::HighHalfEscape, b'u') => Text::LowHalf(4, 0),
+        (Text::LowHalf(missing, value), _) => {
+            let value = value << 4 | hex()?;
+            match (missing, value) {
+                (1, 0xdc00..=0xdfff) => Text::Plain,
+                (1, _) => return Err(half_pair()),
+                _ => Text::LowHalf(missing - 1, value),
+            }
+        }
+        (Text::HighHalf | Text::HighHalfEscape, _) => return Err(half_pair()),
+        (Text::Escape, _) => return Err(not_json()),
+    })
+}
+
+/// The beginning of a character (Unicode, table 3-7).
+fn character(first: u8) -> Result<Text, NotProtoJson> {
+    Ok(match first {
+        0..=0x7f => Text::Plain,
+        0xc2..=0xdf => Text::Bytes(1, 0x80, 0xbf),
+        0xe0 => Text::Bytes(2, 0xa0, 0xbf),
+        0xed => Text::Bytes(2, 0x80, 0x9f),
+        0xe1..=0xef => Text::Bytes(2, 0x80, 0xbf),
+        0xf0 => Text::Bytes(3, 0x90, 0xbf),
+        0xf1..=0xf3 => Text::Bytes(3, 0x80, 0xbf),
+        0xf4 => Text::Bytes(3, 0x80, 0x8f),
+        _ => return Err(not_utf8()),
+    })
+}
+
+pub(super) fn not_json() -> NotProtoJson {
+    NotProtoJson::new("it is not JSON")
+}
+
+fn not_utf8() -> NotProtoJson {
+    NotProtoJson::new("it is not UTF-8")
+}
+
+fn half_pair() -> NotProtoJson {
+    NotProtoJson::new("a string holds half a surrogate pair")
+}
