@@ -196,10 +196,29 @@ async fn a_permanent_error_is_not_for_ever_and_not_hammered() {
     assert_eq!(count(&server, "/token?"), 2);
 }
 
+/// Takes as long as the slow servers do: 12 s.
+#[tokio::test]
+async fn a_slow_server_is_waited_for() {
+    // Seconds for each question who we are, and for the token.
+    let cases = [(0, 12), (4, 4)].map(async |(email, token)| {
+        let [email, token] = [email, token].map(Duration::from_secs);
+        let server = RawHttp::start(move |head, _| match head.contains("/email ") {
+            true => Reply::Late(email, answer("200 OK", EMAIL)),
+            false => Reply::Late(token, token_json("token-1", 3600)),
+        })
+        .await;
+        let identity = identity(&server, |_| ());
+        let answered = identity.token().await;
+        assert_eq!(answered.unwrap().secret(), "token-1", "{email:?} {token:?}");
+        assert_eq!(server.requests().len(), 3, "asked once");
+    });
+    futures::future::join_all(cases).await;
+}
+
 #[tokio::test]
 async fn a_server_that_hangs_is_left() {
     let server = metadata(EMAIL, |_| Reply::Hang(String::new())).await;
-    let identity = identity(&server, |c| c.fetch_timeout = Duration::from_secs(1));
+    let identity = identity(&server, |c| c.request_timeout = Duration::from_millis(500));
     let error = identity.token().await.unwrap_err().to_string();
     assert!(error.contains("no answer within 500ms"), "{error}");
     // Nothing goes on behind the caller's back.

@@ -134,7 +134,7 @@ async fn a_server_that_hangs_in_mid_answer_is_left() {
     let files = files();
     let file = external_account(&server.url(), &files.subject_token());
     let us = Observed::of_file(&files, &file, |c| {
-        c.fetch_timeout = Duration::from_millis(300)
+        c.request_timeout = Duration::from_millis(150)
     })
     .unwrap();
     let error = us.token().await.unwrap_err();
@@ -153,8 +153,10 @@ async fn the_server_that_is_silent_is_named() {
     .await;
     let files = files();
     let file = impersonating(&server.url(), &files.subject_token());
-    let us =
-        Observed::of_file(&files, &file, |c| c.fetch_timeout = Duration::from_secs(2)).unwrap();
+    let us = Observed::of_file(&files, &file, |c| {
+        c.request_timeout = Duration::from_secs(1)
+    })
+    .unwrap();
     let error = us.token().await.unwrap_err();
     assert!(
         error.contains(&format!("impersonating {EMAIL}")) && error.contains("no answer within 1s"),
@@ -298,7 +300,7 @@ async fn proxies_of_the_environment_are_ignored() {
         &files.subject_token(),
     );
     let us = Observed::of_file(&files, &over_tls, |c| {
-        c.fetch_timeout = Duration::from_millis(500);
+        c.request_timeout = Duration::from_millis(250);
     })
     .unwrap();
     us.token().await.unwrap_err();

@@ -4,13 +4,14 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::future::{join, join_all};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{calls::Calls, complaint::Complaint};
 use crate::{
     google::{
         catalogue::{self, SERVICES},
         operation_name::OperationName,
+        token::TokenSource,
     },
     telemetry::health::Health,
 };
@@ -21,6 +22,9 @@ pub const STEPS: [&str; 2] = ["token", "connections"];
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// A token server that takes longer is told of.
+const ANSWER_EXPECTED: Duration = Duration::from_secs(10);
+
 /// How often a token is asked for while it is not needed: from memory, but shortly before its end.
 const KEEP_AT_HAND: Duration = Duration::from_secs(10);
 
@@ -28,10 +32,7 @@ const KEEP_AT_HAND: Duration = Duration::from_secs(10);
 /// status what fails.
 pub async fn run(calls: Arc<Calls>, health: Arc<Health>) {
     let [token, connections] = STEPS;
-    let mut tries = Tries::new(token, &health);
-    while let Err(error) = calls.tokens.token().await {
-        tries.failed(error.to_string()).await;
-    }
+    first_token(calls.tokens.as_ref(), &health, ANSWER_EXPECTED).await;
     health.done(token);
     // All at once: one that is dead leaves no other cold.
     let warm = endpoints(&calls)
@@ -47,6 +48,20 @@ pub async fn run(calls: Arc<Calls>, health: Arc<Health>) {
         health.done(connections);
     };
     join(opened, keep_at_hand(&calls)).await;
+}
+
+/// Waits for a token, and says so if that takes longer than expected: a token server may need half a minute, and is not given up meanwhile.
+async fn first_token(tokens: &dyn TokenSource, health: &Health, expected: Duration) {
+    let mut tries = Tries::new(STEPS[0], health);
+    loop {
+        match timeout(expected, tokens.token()).await {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => tries.failed(error.to_string()).await,
+            Err(_) => tries.explain(&format!(
+                "the token server has not answered for {expected:?}; it is waited for"
+            )),
+        }
+    }
 }
 
 /// Has the token fetched anew before its end also if nobody else asks for one. Never ends.
@@ -76,11 +91,15 @@ impl<'a> Tries<'a> {
         }
     }
 
-    async fn failed(&mut self, why: String) {
+    fn explain(&mut self, why: &str) {
         let line = format!("not ready: {}: {why}", self.step);
         // First where a probe looks: whoever has read the log finds it there.
         self.health.explain(self.step, why);
         self.complaint.say(&line);
+    }
+
+    async fn failed(&mut self, why: String) {
+        self.explain(&why);
         sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
@@ -107,4 +126,51 @@ fn endpoints(calls: &Calls) -> Vec<(String, bool)> {
     endpoints.sort();
     endpoints.dedup();
     endpoints
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, future::BoxFuture};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::google::token::{Token, TokenError};
+
+    /// Answers when it is let.
+    struct Slow(Semaphore);
+
+    impl TokenSource for Slow {
+        fn token(&self) -> BoxFuture<'_, Result<Token, TokenError>> {
+            async {
+                let _allowed = self.0.acquire().await;
+                Token::new("a-token")
+            }
+            .boxed()
+        }
+
+        fn refused(&self, _: &Token) {}
+
+        fn principal(&self) -> Option<String> {
+            None
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_token_server_is_told_of_and_waited_for() {
+        let (tokens, health) = (Slow(Semaphore::new(0)), Health::waiting_for(&STEPS));
+        let waited = first_token(&tokens, &health, Duration::from_millis(1));
+        let told = async {
+            let said = "token: the token server has not answered for 1ms; it is waited for";
+            while !health
+                .missing()
+                .is_some_and(|missing| missing.contains(said))
+            {
+                tokio::task::yield_now().await;
+            }
+            tokens.0.add_permits(1);
+        };
+        timeout(Duration::from_secs(30), join(waited, told))
+            .await
+            .unwrap();
+    }
 }

@@ -37,6 +37,9 @@ use super::{
 
 pub use self::search::Environment;
 
+/// Most requests of one fetch: who we are, the token, who we still are; or subject token, token exchange, impersonation.
+const REQUESTS: u32 = 3;
+
 /// How the operator's identity is found.
 #[derive(Clone, Debug)]
 pub struct IdentityConfig {
@@ -46,8 +49,10 @@ pub struct IdentityConfig {
     pub expect_principal: Option<String>,
     /// Scopes of the tokens.
     pub scopes: Vec<String>,
-    /// Limit for one fetch with all of its requests; half of it for each, so that the message names who is silent.
-    pub fetch_timeout: Duration,
+    /// Limit for one request to a token server. A fetch makes up to three of them, one after the other, and may take as long
+    /// as three. GKE's metadata server may need half a minute for a token; whoever gives up earlier and asks again makes it
+    /// start anew.
+    pub request_timeout: Duration,
     /// Pause after a first failure; it doubles up to `max_pause`. A pod's metadata server needs some seconds to start.
     pub min_pause: Duration,
     /// Longest pause between fetches that fail.
@@ -63,7 +68,7 @@ impl Default for IdentityConfig {
             environment: Environment::default(),
             expect_principal: None,
             scopes: default_scopes(),
-            fetch_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(60),
             min_pause: Duration::from_millis(500),
             max_pause: Duration::from_secs(30),
             refused_pause: Duration::from_secs(10),
@@ -88,7 +93,7 @@ impl OperatorIdentity {
     /// fetch: a subject token that is not there yet, a server that does not answer.
     pub fn new(config: IdentityConfig, observer: FetchObserver) -> Result<Self, TokenError> {
         let expected = config.expect_principal;
-        let limit = config.fetch_timeout / 2;
+        let limit = config.request_timeout;
         let loaded = match search::find(&config.environment)? {
             Found::File { name, text } => {
                 let asking = Asking {
@@ -113,7 +118,7 @@ impl OperatorIdentity {
             },
         };
         let pace = FetchPace {
-            fetch_timeout: config.fetch_timeout,
+            fetch_timeout: limit * REQUESTS,
             min_pause: config.min_pause,
             max_pause: config.max_pause,
             refused_pause: config.refused_pause,

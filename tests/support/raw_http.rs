@@ -5,6 +5,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,6 +20,8 @@ pub enum Reply {
     Keep(String),
     /// These bytes, and the connection is closed.
     Close(String),
+    /// After so long these bytes, and the connection is closed.
+    Late(Duration, String),
     /// These bytes, and then nothing until the client goes away.
     Hang(String),
     /// These bytes, and then zeros for as long as somebody takes them.
@@ -107,6 +110,11 @@ async fn serve<F>(
                 }
             }
             Reply::Close(bytes) => {
+                let _ = stream.write_all(bytes.as_bytes()).await;
+                return;
+            }
+            Reply::Late(after, bytes) => {
+                tokio::time::sleep(after).await;
                 let _ = stream.write_all(bytes.as_bytes()).await;
                 return;
             }

@@ -1,7 +1,7 @@
 //! The one way in which tokens are asked for over HTTP.
 //!
 //! Guarantees: no redirect is followed (an STS that answers 307 would else be handed the subject token again, elsewhere),
-//! no proxy from the environment, total and connect time limits, at most 64 KiB of an answer, TLS 1.2 or newer, no
+//! no proxy from the environment, total and connect time limits, probes of a silent connection, at most 64 KiB of an answer, TLS 1.2 or newer, no
 //! retries, no connection kept from one request to the next. Google's own library (google-cloud-auth 1.18) is not used
 //! because it offers no way to forbid redirects, to limit time or to cap answers.
 
@@ -19,6 +19,12 @@ pub(super) const MAX_ANSWER: usize = 64 * 1024;
 
 /// Limit for opening a connection, as a part of the whole.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection may be silent before it is asked whether it still stands, and how often: an answer may take a
+/// minute, and what lies between may have forgotten the connection meanwhile. After three of them, and after as long without
+/// an acknowledgement of what was sent, it is given up.
+const PROBE_AFTER: Duration = Duration::from_secs(10);
+const PROBES: u32 = 3;
 
 /// The whole of an answer.
 #[derive(Clone)]
@@ -58,6 +64,10 @@ impl GuardedHttp {
             .http1_only()
             .tls_version_min(Version::TLS_1_2)
             .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_keepalive(PROBE_AFTER)
+            .tcp_keepalive_interval(PROBE_AFTER)
+            .tcp_keepalive_retries(PROBES)
+            .tcp_user_timeout(PROBE_AFTER * PROBES)
             .user_agent(USER_AGENT)
             // Requests are an hour apart, and nothing may be left over that a restarted server has forgotten.
             .pool_max_idle_per_host(0);

@@ -1,7 +1,7 @@
 //! Keeps a credential's token.
 //!
 //! Guarantees: many callers share one fetch; every wait is bounded; a token that ends soon is fetched anew while callers
-//! go on with the old one; nothing is fetched when nobody calls; after a failure, whatever it was, comes a pause that
+//! go on with the old one, early enough for a server that takes a minute, and takes it twice; nothing is fetched when nobody calls; after a failure, whatever it was, comes a pause that
 //! doubles, and then another try; a refused token is fetched anew, but not again and again, and is better than none.
 
 use futures::{
@@ -27,8 +27,9 @@ use crate::google::{
 /// more is not believed.
 const LONGEST_LIFE: Duration = Duration::from_secs(12 * 3600);
 
-/// How long before its end a token is fetched anew, but never in the first 80 % of its life. The metadata server gives out
-/// a new one in the last 5 minutes only.
+/// How long before its end a token is fetched anew, but never in the first half of its life. The metadata server gives out
+/// a new one in the last 5 minutes only, and a life that it gives out has at least as much left. A fetch of three requests
+/// that each take as long as they may is over in 3 of these minutes; one that fails after a minute leaves time for another.
 const REFRESH_BEFORE_END: Duration = Duration::from_secs(4 * 60);
 
 /// How long before its end a token is not given out any more: it has to arrive.
@@ -247,11 +248,10 @@ impl Held {
     /// `begun` is when the token was asked for: its life began after that.
     fn new(fetched: Fetched, begun: Instant) -> Self {
         let life = fetched.life.min(LONGEST_LIFE);
-        let most = life * 4 / 5;
         Self {
             token: fetched.token,
             refused: false,
-            refresh_from: begun + most.max(life.saturating_sub(REFRESH_BEFORE_END)),
+            refresh_from: begun + (life / 2).max(life.saturating_sub(REFRESH_BEFORE_END)),
             good_until: begun + life.saturating_sub(LAST_USE_BEFORE_END.min(life / 10)),
         }
     }

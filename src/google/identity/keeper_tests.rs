@@ -66,7 +66,7 @@ fn observed(life: Duration, panicking: bool, hear: impl Fn(usize) + Send + Sync 
         panicking,
     });
     let pace = FetchPace {
-        fetch_timeout: Duration::from_secs(10),
+        fetch_timeout: Duration::from_secs(180),
         min_pause: Duration::from_millis(500),
         max_pause: Duration::from_secs(30),
         refused_pause: Duration::from_secs(10),
@@ -207,11 +207,97 @@ async fn no_life_is_believed_for_ever() {
     assert_eq!(kept.next().await, "token-2");
 }
 
+/// Gives a token whose life begins when it is asked for, once somebody lets it answer; the first one at once.
+#[derive(Debug)]
+struct Slow {
+    life: Duration,
+    answers: tokio::sync::Semaphore,
+    fetches: AtomicUsize,
+    failures: AtomicUsize,
+}
+
+impl Credential for Slow {
+    fn fetch(&self) -> BoxFuture<'_, Result<Fetched, FetchFailed>> {
+        let number = self.fetches.fetch_add(1, Ordering::SeqCst) + 1;
+        Box::pin(async move {
+            self.answers.acquire().await.unwrap().forget();
+            let fails = self
+                .failures
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                    left.checked_sub(1)
+                });
+            if number > 1 && fails.is_ok() {
+                return Err(FetchFailed::Failed("no answer".to_owned()));
+            }
+            Ok(Fetched {
+                token: Token::new(&format!("token-{number}")).unwrap(),
+                life: self.life,
+            })
+        })
+    }
+
+    fn principal(&self) -> Option<String> {
+        None
+    }
+
+    fn source(&self) -> String {
+        "a test".to_owned()
+    }
+}
+
 #[tokio::test]
-async fn a_short_life_is_used_for_most_of_it() {
+async fn a_token_in_use_never_runs_out_while_one_is_on_its_way() {
+    // Seconds: five minutes are the shortest that a metadata server gives out.
+    for life in [300, 301, 420, 480, 600, 3600, 12 * 3600] {
+        for (takes, failures) in [(1, 3), (12, 1), (30, 1), (60, 1), (120, 0)] {
+            let case = format!("life {life}, a fetch takes {takes}, {failures} fail");
+            let credential = Arc::new(Slow {
+                life: Duration::from_secs(life),
+                answers: tokio::sync::Semaphore::new(1),
+                fetches: AtomicUsize::new(0),
+                failures: AtomicUsize::new(failures),
+            });
+            let hands = Arc::<Hands>::default();
+            let (began, read) = (Instant::now(), hands.clone());
+            let clock =
+                Box::new(move || began + Duration::from_millis(read.0.load(Ordering::SeqCst)));
+            let pace = FetchPace {
+                fetch_timeout: Duration::from_secs(180),
+                min_pause: Duration::from_millis(500),
+                max_pause: Duration::from_secs(30),
+                refused_pause: Duration::from_secs(10),
+            };
+            let keeper =
+                TokenKeeper::with_clock(credential.clone(), pace, FetchObserver::default(), clock);
+            keeper.token().await.unwrap();
+            let mut on_its_way = 0;
+            for second in 0..2 * life {
+                let token = keeper.token().now_or_never();
+                assert!(matches!(token, Some(Ok(_))), "{case}: {second}: {token:?}");
+                let fetching = keeper.0.lock().fetching.clone();
+                if let Some(fetching) = fetching {
+                    on_its_way += 1;
+                    if on_its_way > takes {
+                        on_its_way = 0;
+                        credential.answers.add_permits(1);
+                        let _ = fetching.await;
+                    }
+                }
+                hands.advance(Duration::from_secs(1));
+            }
+            let fetches = credential.fetches.load(Ordering::SeqCst);
+            assert!((2..=6 + failures).contains(&fetches), "{case}: {fetches}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_short_life_is_used_for_half_of_it_at_least() {
     let kept = kept(Duration::from_secs(1), false);
+    kept.hands.advance(Duration::from_millis(499));
     for _ in 0..50 {
         assert_eq!(kept.next().await, "token-1");
+        kept.settle().await;
     }
     assert_eq!(kept.fetches(), 1);
     kept.hands.advance(Duration::from_millis(950));
