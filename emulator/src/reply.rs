@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug)]
 pub enum Reply {
     /// Sends this answer.
-    Answer(Response<Content>),
+    Answer(Box<Response<Content>>),
     /// Answers nothing.
     Abort(Abort),
 }
@@ -103,7 +103,7 @@ impl Reply {
             HeaderValue::from_static("Origin, X-Origin, Referer"),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
-        Self::Answer(response)
+        Self::Answer(Box::new(response))
     }
 
     /// A plain text answer.
@@ -113,7 +113,7 @@ impl Reply {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/text"),
         );
-        Self::Answer(response)
+        Self::Answer(Box::new(response))
     }
 
     /// An HTML error page, as Google's front end makes it for what no API has taken.
@@ -132,7 +132,7 @@ impl Reply {
             header::CONTENT_TYPE,
             HeaderValue::from_static("text/html; charset=UTF-8"),
         );
-        Self::Answer(response)
+        Self::Answer(Box::new(response))
     }
 
     /// A Google JSON error (AIP-193): `error.code` is the HTTP status, `error.status` the google.rpc name.
@@ -172,7 +172,7 @@ impl Reply {
                 response.headers_mut().append(name, value);
             }
         }
-        Self::Answer(response)
+        Self::Answer(Box::new(response))
     }
 
     /// The same answer with one more header.
@@ -188,7 +188,7 @@ impl Reply {
     #[must_use]
     pub fn map_content(self, change: impl FnOnce(Content) -> Content) -> Self {
         match self {
-            Self::Answer(response) => Self::Answer(response.map(change)),
+            Self::Answer(response) => Self::Answer(Box::new(response.map(change))),
             Self::Abort(abort) => Self::Abort(abort),
         }
     }
