@@ -16,7 +16,7 @@ use crate::google::{
     catalogue::Target,
     clean::clean,
     operation_name::OperationName,
-    proto_json::Object,
+    proto_json::{NotProtoJson, Object},
     request_reason::RequestReason,
     request_url::{cancel_url, get_url},
     token::Token,
@@ -154,9 +154,17 @@ impl Observation {
         read_get(&self.answer, now, &self.secrets())
     }
 
-    /// What the product would make of it as the answer to a cancel.
+    /// What the API definition has as the answer to a cancel: an empty object. The product takes more for one.
     pub fn cancel_answer(&self, now: SystemTime) -> CancelAnswer {
-        read_cancel(&self.answer, now, &self.secrets())
+        let secrets = self.secrets();
+        read_cancel(&self.answer, now, &secrets)?;
+        match self.object() {
+            Some(object) if object.is_empty() => Ok(()),
+            _ => {
+                let wrong = NotProtoJson::new("it is not an empty JSON object");
+                Err(broken(&self.answer, &wrong, &secrets))
+            }
+        }
     }
 
     /// Whether it is a success with a JSON object, which is all that is known of a list.
