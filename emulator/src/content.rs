@@ -10,11 +10,11 @@ const PIECE: usize = 64 * 1024;
 /// A body: some bytes, repeated up to a length, perhaps between others, perhaps slowly, perhaps less than its head claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
-    begin: Bytes,
     pattern: Bytes,
     /// So many bytes of the pattern.
     filling: u64,
-    end: Bytes,
+    /// What stands before and after them.
+    around: Option<Box<(Bytes, Bytes)>>,
     length: u64,
     claimed: u64,
     pace: Option<(usize, Duration)>,
@@ -25,10 +25,9 @@ impl Content {
     pub fn new(bytes: Bytes) -> Self {
         let length = bytes.len() as u64;
         Self {
-            begin: Bytes::new(),
             pattern: bytes,
             filling: length,
-            end: Bytes::new(),
+            around: None,
             length,
             claimed: length,
             pace: None,
@@ -41,8 +40,7 @@ impl Content {
         let x = Self::new(Bytes::from_static(b"x")).repeated(filling);
         let length = filling + (begin.len() + end.len()) as u64;
         Self {
-            begin,
-            end,
+            around: Some(Box::new((begin, end))),
             length,
             claimed: length,
             ..x
@@ -114,10 +112,11 @@ impl Content {
     /// The next bytes after these many; empty at the end.
     pub fn piece(&self, sent: u64) -> Bytes {
         let left = self.length.saturating_sub(sent);
-        let (begin, size) = (self.begin.len() as u64, self.pattern.len() as u64);
+        let (before, after) = self.around.as_deref().cloned().unwrap_or_default();
+        let (begin, size) = (before.len() as u64, self.pattern.len() as u64);
         let filled = begin + self.filling;
         let (part, at, most) = if sent < begin {
-            (&self.begin, sent, left)
+            (&before, sent, left)
         } else if sent < filled && size > 0 {
             (
                 &self.pattern,
@@ -125,7 +124,7 @@ impl Content {
                 left.min(filled - sent),
             )
         } else {
-            (&self.end, sent - filled, left)
+            (&after, sent - filled, left)
         };
         let paced = self.pace.map_or(u64::MAX, |(bytes, _)| bytes as u64);
         let end = (part.len() as u64).min(at + most.min(paced));

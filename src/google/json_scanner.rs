@@ -102,8 +102,28 @@ impl Open {
 }
 
 /// Whether a byte within a string is a whole character that means itself.
-pub(super) const fn is_plain(byte: u8) -> bool {
+const fn is_plain(byte: u8) -> bool {
     byte >= 0x20 && byte < 0x80 && byte != b'"' && byte != b'\\'
+}
+
+/// How many bytes at the beginning are plain. Eight are looked at together: a large answer is one long string.
+pub(super) fn plain_length(text: &[u8]) -> usize {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = EACH << 7;
+    let is_plain_word = |word: &&[u8; 8]| {
+        let word = u64::from_ne_bytes(**word);
+        // The high bit of a byte is set where the byte is below `limit`, or above such a byte.
+        let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word;
+        let odd = word
+            | below(word, 0x20)
+            | below(word ^ (EACH * u64::from(b'"')), 1)
+            | below(word ^ (EACH * u64::from(b'\\')), 1);
+        odd & HIGH == 0
+    };
+    let (words, _) = text.as_chunks::<8>();
+    let whole = 8 * words.iter().take_while(is_plain_word).count();
+    let rest = text.get(whole..).unwrap_or_default();
+    whole + rest.iter().take_while(|byte| is_plain(**byte)).count()
 }
 
 /// Where a string stands after one more byte, other than the quotation mark that ends it.
@@ -181,4 +201,30 @@ fn not_utf8() -> NotProtoJson {
 
 fn half_pair() -> NotProtoJson {
     NotProtoJson::new("a string holds half a surrogate pair")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn every_byte_at_every_place_ends_what_is_plain_or_not() {
+        for byte in 0..=u8::MAX {
+            for at in 0..24 {
+                let mut text = [b'~'; 24];
+                text[at] = byte;
+                let plain = if is_plain(byte) { 24 } else { at };
+                assert_eq!(plain_length(&text), plain, "{byte:#x} at {at}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn eight_at_a_time_are_as_many_as_one_by_one(text in prop::collection::vec(any::<u8>(), 0..40)) {
+            let one_by_one = text.iter().take_while(|byte| is_plain(**byte)).count();
+            prop_assert_eq!(plain_length(&text), one_by_one);
+        }
+    }
 }

@@ -8,7 +8,7 @@
 //! whose root is an object. Memory is bounded whatever the text holds. Nesting costs a bit for each level and no recursion.
 
 use super::{
-    json_scanner::{Number, Open, Text, is_plain, not_json, text_then},
+    json_scanner::{Number, Open, Text, not_json, plain_length, text_then},
     proto_json::NotProtoJson,
 };
 
@@ -147,7 +147,7 @@ impl OperationStream {
         while let Some((byte, rest)) = piece.split_first() {
             if self.skips_text() {
                 // Most of a large answer is one long string that nobody reads.
-                let plain = piece.iter().take_while(|byte| is_plain(**byte)).count();
+                let plain = plain_length(piece);
                 if plain > 0 {
                     piece = piece.get(plain..).unwrap_or_default();
                     continue;

@@ -26,6 +26,7 @@ mod judges;
 mod identity;
 mod immutability;
 mod instants;
+mod large_answers;
 mod logs;
 mod metrics;
 mod monitoring;

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: how fast a cancel leaves, how many end in a second, and what a backlog costs, each next to what
 //! the same API server does without the controller in the same run: only such ratios mean something on another machine.
 
+mod answers;
 mod backlog;
 mod bare;
 mod figures;
@@ -62,6 +63,15 @@ enum What {
         #[arg(long, default_value_t = 200)]
         objects: usize,
     },
+    /// Large answers of finished operations, all at once: memory, and what they do to a new cancel. About a minute
+    Answers {
+        /// How many large answers
+        #[arg(long, default_value_t = 64)]
+        large: usize,
+        /// How many new objects are measured beside them, and as many without
+        #[arg(long, default_value_t = 100)]
+        objects: usize,
+    },
 }
 
 /// Runs the task.
@@ -79,6 +89,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         What::Start { objects, rate } => start::measure(&mut stage, objects, rate),
         What::Throughput { objects } => throughput::measure(&mut stage, objects),
         What::Backlog { pending, objects } => backlog::measure(&mut stage, pending, objects),
+        What::Answers { large, objects } => answers::measure(&mut stage, large, objects),
     };
     if measured.is_err() {
         eprintln!("{}", stage.controller_log());

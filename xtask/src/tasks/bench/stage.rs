@@ -21,6 +21,9 @@ use crate::tasks::image_environment;
 use crate::tasks::interrupt::Interrupt;
 use crate::tasks::stand_ins::{CONTROLLER, EMULATOR, Emulator};
 
+/// The size of the large answers, in bytes.
+pub(super) const LARGE: usize = 50 * 1024 * 1024;
+
 /// How long the controller may take to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -295,6 +298,7 @@ fn scenario() -> Value {
             operation("fast-*"): {},
             operation("slow-*"): {"latency": "100ms"},
             operation("never-*"): {"cancel": {"effect": "ignored"}},
+            operation("large-*"): {"ends": {"result": {"completed": {"padding": LARGE}}}},
         },
     })
 }

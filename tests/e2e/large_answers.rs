@@ -1,0 +1,38 @@
+//! Operations whose answers are large: an inline export is base64 in the response.
+
+use operations_emulator::{Call::Get, EndResult, Response, Scenario, Script};
+
+use crate::support::world::{World, operation};
+
+#[test]
+fn a_finished_operation_of_any_size_is_completed_and_costs_one_get() {
+    let exports = [("export-1536k", 3 << 19), ("export-50m", 50 << 20)];
+    let operations = exports.map(|(name, padding)| {
+        let response = Response {
+            padding,
+            ..Response::default()
+        };
+        let script = Script::already_done(EndResult::Completed(response));
+        (operation(name), script)
+    });
+    let scenario = Scenario {
+        operations: operations.into(),
+        ..Scenario::default()
+    };
+    // Whatever the machine: how long reading may take before the cancel leaves is not what is tried here.
+    let mut world = World::stopped("large", scenario, &["--observe-budget=60s"], &[]);
+    world.grant();
+    world.start();
+    world.cancel_all(exports.map(|(name, _)| name));
+    let objects = world.all_finished();
+    for (name, _) in exports {
+        let object = &objects[name];
+        assert_eq!(object.outcome(), "Completed", "{name}");
+        assert_eq!(
+            object.text("/status/operation/responseType"),
+            "google.cloud.dialogflow.v2.ExportAgentResponse",
+            "{name}"
+        );
+        assert_eq!(world.calls(name), [Get], "{name}");
+    }
+}
