@@ -1,7 +1,13 @@
 //! The Operations client over TLS and HTTP/2: whom it trusts, what it speaks, and how it gets over a dead connection.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use hyper::{Request, Response, body::Incoming, service::service_fn};
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use hyper::{
+    Request, Response,
+    body::{Body, Frame, Incoming},
+    service::service_fn,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use opcancel::google::{
     answer::ErrorKind,
@@ -15,7 +21,9 @@ use opcancel::google::{
 use std::{
     convert::Infallible,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 use tokio::{
@@ -32,6 +40,51 @@ struct Server {
     address: SocketAddr,
     ca: Vec<u8>,
     seen: Arc<Mutex<Vec<String>>>,
+    /// Bytes of bodies that the connections have taken.
+    taken: watch::Receiver<usize>,
+    /// Lets the answers end that wait for it.
+    let_end: watch::Sender<bool>,
+}
+
+/// A body in frames of 16 KiB, that counts what the connection takes, and ends when it may.
+struct Counted {
+    left: Bytes,
+    may_end: BoxFuture<'static, ()>,
+    taken: watch::Sender<usize>,
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.left.is_empty() {
+            return self.may_end.as_mut().poll(context).map(|()| None);
+        }
+        let size = self.left.len().min(16 * 1024);
+        let frame = self.left.split_to(size);
+        self.taken.send_modify(|taken| *taken += size);
+        Poll::Ready(Some(Ok(Frame::data(frame))))
+    }
+}
+
+/// What a GET of this path shows: an operation that runs, one whose answer is large, or one whose answer does not end until it may.
+fn shown(path: &str) -> (String, bool) {
+    let id = path.rsplit('/').next().unwrap();
+    let response = |mebibytes: usize| {
+        format!(
+            r#"{{"name":"{id}","done":true,"response":{{"data":"{}"}}}}"#,
+            "x".repeat(mebibytes << 20)
+        )
+    };
+    match id {
+        "large" => (response(3), true),
+        "endless" => (response(2), false),
+        _ => (format!(r#"{{"name":"{id}"}}"#), true),
+    }
 }
 
 /// A server for `localhost` with a certificate of its own making, that speaks HTTP/2 and nothing else.
@@ -49,9 +102,12 @@ async fn start() -> Server {
     let address = listener.local_addr().unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let kept = seen.clone();
+    let (count, taken) = watch::channel(0);
+    let (let_end, end) = watch::channel(false);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (acceptor, kept) = (acceptor.clone(), kept.clone());
+            let (count, end) = (count.clone(), end.clone());
             tokio::spawn(async move {
                 let Ok(stream) = acceptor.accept(stream).await else {
                     return;
@@ -63,12 +119,23 @@ async fn start() -> Server {
                         request.version(),
                         request.method()
                     ));
-                    let body = if request.method() == "POST" {
-                        "{}"
+                    let (text, ends) = if request.method() == "POST" {
+                        ("{}".to_owned(), true)
                     } else {
-                        r#"{"name":"o"}"#
+                        shown(request.uri().path())
                     };
-                    async move { Ok::<_, Infallible>(Response::new(body.to_owned())) }
+                    let mut end = end.clone();
+                    let body = Counted {
+                        left: text.into(),
+                        may_end: async move {
+                            if !ends {
+                                let _ = end.wait_for(|end| *end).await;
+                            }
+                        }
+                        .boxed(),
+                        taken: count.clone(),
+                    };
+                    async move { Ok::<_, Infallible>(Response::new(body)) }
                 });
                 let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                     .serve_connection(TokioIo::new(stream), service)
@@ -80,12 +147,19 @@ async fn start() -> Server {
         address,
         ca: made.cert.pem().into_bytes(),
         seen,
+        taken,
+        let_end,
     }
 }
 
 fn client(ca: Option<&[u8]>) -> OperationsClient {
+    patient_client(ca, Duration::from_secs(1))
+}
+
+fn patient_client(ca: Option<&[u8]>, call_timeout: Duration) -> OperationsClient {
     OperationsClient::new(ClientConfig {
-        call_timeout: Duration::from_secs(1),
+        call_timeout,
+        idle_timeout: Duration::from_secs(60),
         override_roots: ca
             .map(|pem| tls::read_ca_file(pem).unwrap())
             .unwrap_or_default(),
@@ -104,7 +178,15 @@ fn target(host: &str, port: u16, overridden: bool) -> Target {
 }
 
 async fn get(client: &OperationsClient, target: &Target) -> Result<(), (ErrorKind, String)> {
-    let name = OperationName::parse("projects/p/operations/o").unwrap();
+    get_of(client, target, "o").await
+}
+
+async fn get_of(
+    client: &OperationsClient,
+    target: &Target,
+    id: &str,
+) -> Result<(), (ErrorKind, String)> {
+    let name = OperationName::parse(&format!("projects/p/operations/{id}")).unwrap();
     let reason = RequestReason::new("", "ns", "n", "u");
     let token = Token::new("a-token-of-the-test").unwrap();
     let got = client
@@ -155,6 +237,47 @@ async fn the_ca_file_has_no_say_about_googles_hosts() {
         assert!(message.contains(said), "{message}");
     }
     assert!(server.seen.lock().unwrap().is_empty());
+}
+
+/// Two answers that do not end hold all turns, and 60 large ones wait: what is small gets through on the same connections.
+#[tokio::test]
+async fn large_answers_that_wait_hold_up_no_cancel() {
+    let mut server = start().await;
+    let client = Arc::new(patient_client(Some(&server.ca), Duration::from_secs(20)));
+    let target = target("localhost", server.address.port(), true);
+    let mut large = tokio::task::JoinSet::new();
+    for n in 0..62 {
+        let (client, target) = (client.clone(), target.clone());
+        large.spawn(async move {
+            let id = if n < 2 { "endless" } else { "large" };
+            get_of(&client, &target, id).await
+        });
+        if n == 1 {
+            // They have their turns.
+            let both = |taken: &usize| *taken > 4 << 20;
+            server.taken.wait_for(both).await.unwrap();
+        }
+    }
+    // Each large one is read up to its first mebibyte, and then as far as its window reaches: half of it at least.
+    let all = |taken: &usize| *taken > (4 << 20) + 60 * (1100 << 10);
+    let waiting = server.taken.wait_for(all);
+    let reached = tokio::time::timeout(Duration::from_secs(60), waiting)
+        .await
+        .is_ok();
+    assert!(reached, "{} bytes taken", *server.taken.borrow());
+    let name = OperationName::parse("projects/p/operations/o").unwrap();
+    let reason = RequestReason::new("", "ns", "n", "u");
+    let token = Token::new("a-token-of-the-test").unwrap();
+    for _ in 0..4 {
+        get(&client, &target).await.unwrap();
+        let cancel = client.cancel(&target, &name, &reason, &token, SystemTime::now());
+        cancel.await.unwrap();
+    }
+    assert!(large.try_join_next().is_none(), "they still wait");
+    server.let_end.send(true).unwrap();
+    for read in large.join_all().await {
+        read.unwrap();
+    }
 }
 
 #[tokio::test]
