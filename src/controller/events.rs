@@ -1,4 +1,5 @@
-//! Kubernetes events: for people who look with `kubectl describe`, at most two in an object's life.
+//! Kubernetes events: for people who look with `kubectl describe`, at most two in an object's life. The reason of one is
+//! always that of a condition.
 //!
 //! Best effort: a bounded queue that drops and counts, no retry, no aggregation. Nothing waits for it.
 
@@ -108,10 +109,11 @@ impl Publisher {
     fn event(&self, about: &ObjectId, notice: Notice) -> KubernetesEvent {
         let (normal, reason, message) = match notice {
             Notice::Finished {
-                outcome,
+                reason,
                 accepted,
                 message,
-            } => (accepted, outcome.name(), message),
+                ..
+            } => (accepted, reason, message),
             Notice::Stalled { reason, message } => (false, reason, message),
         };
         let prefix: String = about.name.chars().take(200).collect();
@@ -185,6 +187,7 @@ mod tests {
             };
             let notice = Notice::Finished {
                 outcome: Outcome::Cancelled,
+                reason: Outcome::Cancelled.name(),
                 accepted: true,
                 message: String::new(),
             };

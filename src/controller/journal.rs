@@ -61,6 +61,7 @@ pub fn noticed(notice: &Notice) {
             outcome,
             accepted,
             message,
+            ..
         } => tracing::info!(outcome = outcome.name(), accepted, "finished: {message}"),
         Notice::Stalled { reason, message } => tracing::warn!(reason, "stalled: {message}"),
     }

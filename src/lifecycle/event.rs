@@ -177,6 +177,8 @@ pub enum Notice {
     Finished {
         /// Which.
         outcome: Outcome,
+        /// The reason that the condition `Finished` has.
+        reason: &'static str,
         /// Whether `spec.acceptedOutcomes` has it.
         accepted: bool,
         /// For people.

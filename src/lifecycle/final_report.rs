@@ -89,6 +89,7 @@ fn finished(
     }
     let notice = Notice::Finished {
         outcome,
+        reason,
         accepted,
         message: text,
     };
@@ -128,6 +129,42 @@ fn cancel_requested_at_the_end(known: &Cancellation, outcome: Outcome) -> (Sent,
                 text.to_owned(),
             );
             (Sent::No, row)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::{
+        Now,
+        tests::simulation::{START, object},
+    };
+
+    #[test]
+    fn the_event_has_the_reason_of_a_condition_whatever_the_outcome() {
+        let now = Now {
+            wall: jiff::Timestamp::new(START, 0).unwrap(),
+            mono: std::time::Duration::ZERO,
+        };
+        let known = Cancellation::new(object(), now);
+        let endings = Outcome::ALL
+            .into_iter()
+            .flat_map(|outcome| [false, true].map(|no_result| Ending { outcome, no_result }));
+        for ending in endings {
+            let (rows, notice) = finished(&known, ending, None);
+            let Notice::Finished {
+                outcome, reason, ..
+            } = notice
+            else {
+                panic!("{ending:?}: {notice:?}");
+            };
+            assert_eq!(outcome, ending.outcome);
+            let of_condition = rows
+                .iter()
+                .find(|(type_, ..)| *type_ == ConditionType::Finished)
+                .map(|(_, _, reason, _)| *reason);
+            assert_eq!(of_condition, Some(reason), "{ending:?}");
         }
     }
 }

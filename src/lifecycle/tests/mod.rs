@@ -10,6 +10,6 @@ mod packed;
 mod properties;
 mod recovery;
 mod shared_quota;
-mod simulation;
+pub(super) mod simulation;
 mod turns;
 mod waiting_tools;

@@ -4,6 +4,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
+    collections::BTreeSet,
     rc::Rc,
     time::{Duration, SystemTime},
 };
@@ -69,6 +70,8 @@ pub struct Simulation {
     pub posts: Vec<Duration>,
     pub writes: Vec<(Duration, StatusWrite)>,
     pub notices: Vec<Notice>,
+    /// Of all conditions that were ever written.
+    reasons: BTreeSet<String>,
     pub dropped_tokens: usize,
     pub seen_done: Option<Operation>,
     /// When a cancel request was first taken.
@@ -213,6 +216,7 @@ impl Simulation {
             posts: Vec::new(),
             writes: Vec::new(),
             notices: Vec::new(),
+            reasons: BTreeSet::new(),
             dropped_tokens: 0,
             seen_done: None,
             accepted: None,
@@ -395,6 +399,9 @@ impl Simulation {
                 self.queue.push((at, Event::WriteTurn));
             }
             Effect::Write(write) => {
+                let conditions = write.status.conditions.iter();
+                self.reasons
+                    .extend(conditions.map(|has| has.reason.clone()));
                 let at = self.now + self.write_latency;
                 let answer = if self.write_faults.is_empty() {
                     self.store(&write)
@@ -417,7 +424,15 @@ impl Simulation {
                 self.queue.push((at, Event::WriteAnswered(answer)));
             }
             Effect::DropToken => self.dropped_tokens += 1,
-            Effect::Publish(notice) => self.notices.push(notice),
+            Effect::Publish(notice) => {
+                let (Notice::Finished { reason, .. } | Notice::Stalled { reason, .. }) = &notice;
+                assert!(
+                    self.reasons.contains(*reason),
+                    "an event has the reason of a condition: {notice:?}, {:?}",
+                    self.reasons
+                );
+                self.notices.push(notice);
+            }
             Effect::Reread => {
                 let at = self.now + self.write_latency;
                 self.queue
