@@ -1,5 +1,8 @@
-//! `--endpoint-override SERVICE[/LOCATION]=URL`: other hosts for the calls, named by the administrator alone
+//! `--endpoint-override SERVICE[/LOCATION[+LOCATION...]]=URL`: other hosts for the calls, named by the administrator alone
 //! (a regional private endpoint, an emulator). No object can name one.
+//!
+//! Guarantee: a location that an object invents leads only to a host below googleapis.com. Anywhere else somebody could get
+//! a name and a certificate for it, and with them the operator's token: there the administrator lists the locations.
 
 use reqwest::Url;
 use std::{collections::BTreeMap, net::IpAddr, str::FromStr};
@@ -8,13 +11,21 @@ use super::{catalogue, operation_name::is_location};
 
 const PLACEHOLDER: &str = "{location}";
 
+/// The location of a name that has none.
+const GLOBAL: &str = "global";
+
+/// Between the locations of one override; the flag's own values are separated by commas.
+const AND: char = '+';
+
+/// Below it every name is Google's.
+const GOOGLES: &str = ".googleapis.com";
+
 /// One `--endpoint-override`, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointOverride {
     service: &'static str,
-    location: Option<String>,
-    /// Base URL without a slash at the end; may hold `{location}` in its host.
-    template: String,
+    /// Each location with its base URL, without a slash at the end; without a location it may hold `{location}` in its host.
+    templates: Vec<(Option<String>, String)>,
 }
 
 /// Why a text is no `--endpoint-override`; the message names the part that is wrong and what is right.
@@ -36,18 +47,21 @@ impl EndpointOverrides {
     pub fn new(overrides: impl IntoIterator<Item = EndpointOverride>) -> Self {
         let templates = overrides
             .into_iter()
-            .map(|o| ((o.service, o.location), o.template))
+            .flat_map(|o| {
+                let of = move |(location, template)| ((o.service, location), template);
+                o.templates.into_iter().map(of)
+            })
             .collect();
         Self { templates }
     }
 
-    /// The base URL for a service and a name's location. A name without a location counts as `global` for the
-    /// placeholder, but only an override without a location applies to it.
+    /// The base URL for a service and a name's location. A name without a location counts as `global`.
     pub fn endpoint(&self, service: &'static str, location: Option<&str>) -> Option<String> {
+        let location = location.unwrap_or(GLOBAL);
         self.templates
-            .get(&(service, location.map(str::to_owned)))
+            .get(&(service, Some(location.to_owned())))
             .or_else(|| self.templates.get(&(service, None)))
-            .map(|template| template.replace(PLACEHOLDER, location.unwrap_or("global")))
+            .map(|template| template.replace(PLACEHOLDER, location))
     }
 
     /// The base URLs that are known before any object is: those without the placeholder.
@@ -83,9 +97,9 @@ fn parse(given: &str) -> Result<EndpointOverride, String> {
     let (key, url) = given.split_once('=').ok_or(
         "there is no \"=\"; expected SERVICE[/LOCATION]=URL, such as dialogflow/us=https://dialogflow.us.rep.googleapis.com",
     )?;
-    let (service, location) = match key.split_once('/') {
-        Some((service, location)) => (service, Some(location)),
-        None => (key, None),
+    let (service, locations) = match key.split_once('/') {
+        Some((service, locations)) => (service, locations.split(AND).collect()),
+        None => (key, Vec::new()),
     };
     let service = catalogue::service(service)
         .map(|row| row.name)
@@ -95,23 +109,42 @@ fn parse(given: &str) -> Result<EndpointOverride, String> {
                 catalogue::service_names().collect::<Vec<_>>().join(", ")
             )
         })?;
-    if location.is_some_and(|location| !is_location(location)) {
+    if locations.iter().any(|location| !is_location(location)) {
         return Err(
-            "LOCATION must be a location as operation names spell it, such as europe-west1"
+            "LOCATION must be a location as operation names spell it, such as europe-west1, or several with + between them"
                 .to_owned(),
         );
     }
-    Ok(EndpointOverride {
-        service,
-        location: location.map(str::to_owned),
-        template: check_url(url)?,
-    })
+    let templates = if locations.is_empty() {
+        vec![(None, check_template(url)?)]
+    } else {
+        let filled = locations.into_iter().map(|location| {
+            let url = check_url(url, location)?.replace(PLACEHOLDER, location);
+            Ok((Some(location.to_owned()), url))
+        });
+        filled.collect::<Result<_, String>>()?
+    };
+    Ok(EndpointOverride { service, templates })
 }
 
-/// Checks the URL with the placeholder filled in, and gives the template back without a slash at its end.
-fn check_url(template: &str) -> Result<String, String> {
+/// Checks a URL for every location that there may be.
+fn check_template(url: &str) -> Result<String, String> {
+    let template = check_url(url, GLOBAL)?;
+    let after = template.rsplit_once(PLACEHOLDER).map(|(_, after)| after);
+    let host = after.map(|after| after.split_once(':').map_or(after, |(host, _)| host));
+    if host.is_some_and(|host| !host.ends_with(GOOGLES)) {
+        return Err(
+            "URL: {location} may stand for any location below googleapis.com only, where nobody else can get a name; for another host list the locations, such as dialogflow/us+europe-west1=https://{location}-dialogflow.private.example"
+                .to_owned(),
+        );
+    }
+    Ok(template)
+}
+
+/// Checks the URL with this location in the placeholder's place, and gives the template back without a slash at its end.
+fn check_url(template: &str, location: &str) -> Result<String, String> {
     let template = template.strip_suffix('/').unwrap_or(template);
-    let filled = template.replace(PLACEHOLDER, "global");
+    let filled = template.replace(PLACEHOLDER, location);
     if filled.contains(['{', '}']) {
         return Err("URL: the only placeholder is {location}".to_owned());
     }
@@ -173,16 +206,16 @@ mod tests {
     #[test]
     fn the_more_specific_one_wins() {
         let given = overrides(&[
-            "dialogflow=https://{location}-dialogflow.private.example",
+            "dialogflow=https://{location}-dialogflow.p.googleapis.com",
             "dialogflow/us=https://dialogflow.us.rep.googleapis.com/",
         ]);
         for (location, endpoint) in [
             (Some("us"), "https://dialogflow.us.rep.googleapis.com"),
             (
                 Some("europe-west1"),
-                "https://europe-west1-dialogflow.private.example",
+                "https://europe-west1-dialogflow.p.googleapis.com",
             ),
-            (None, "https://global-dialogflow.private.example"),
+            (None, "https://global-dialogflow.p.googleapis.com"),
         ] {
             assert_eq!(
                 given.endpoint("dialogflow", location).as_deref(),
@@ -202,6 +235,49 @@ mod tests {
         assert_eq!(given.endpoint("dialogflow", None), None);
         assert_eq!(given.endpoint("dialogflow", Some("eu")), None);
         assert!(!given.covers("dialogflow"));
+    }
+
+    #[test]
+    fn listed_locations_have_hosts_of_their_own() {
+        let given =
+            overrides(&["dialogflow/us+europe-west1=https://{location}-df.private.example:8443/"]);
+        for (location, endpoint) in [
+            (Some("us"), Some("https://us-df.private.example:8443")),
+            (
+                Some("europe-west1"),
+                Some("https://europe-west1-df.private.example:8443"),
+            ),
+            (Some("invented"), None),
+            (Some("global"), None),
+            (None, None),
+        ] {
+            let found = given.endpoint("dialogflow", location);
+            assert_eq!(found.as_deref(), endpoint, "{location:?}");
+        }
+        assert_eq!(given.fixed_endpoints().count(), 2);
+        let same = overrides(&["dialogflow/us+eu=https://df.private.example"]);
+        assert_eq!(
+            same.endpoint("dialogflow", Some("us")),
+            same.endpoint("dialogflow", Some("eu"))
+        );
+    }
+
+    #[test]
+    fn the_one_for_global_covers_names_without_a_location() {
+        let given = overrides(&[
+            "dialogflow/global=https://private.example",
+            "dialogflow=https://other.example",
+        ]);
+        for (location, endpoint) in [
+            (None, "https://private.example"),
+            (Some("global"), "https://private.example"),
+            (Some("us"), "https://other.example"),
+        ] {
+            let found = given.endpoint("dialogflow", location);
+            assert_eq!(found.as_deref(), Some(endpoint), "{location:?}");
+        }
+        let alone = overrides(&["dialogflow/global+us=https://private.example"]);
+        assert!(alone.endpoint("dialogflow", None).is_some());
     }
 
     #[test]
@@ -246,6 +322,35 @@ mod tests {
             ("dialogflow=https:a.example", "https://HOST"),
             ("dialogflow=https://a.example\\b", "https://HOST"),
             ("dialogflow=https://{region}.example", "only placeholder"),
+            ("dialogflow/us+=https://a.example", "LOCATION must be"),
+            ("dialogflow/us,eu=https://a.example", "LOCATION must be"),
+            ("dialogflow/us+EU=https://a.example", "LOCATION must be"),
+            ("dialogflow=https://{location}.com", "list the locations"),
+            (
+                "dialogflow=https://{location}-df.private.example",
+                "list the locations",
+            ),
+            (
+                "dialogflow=https://{location}.private.example:8443",
+                "list the locations",
+            ),
+            (
+                "dialogflow=https://{location}googleapis.com",
+                "list the locations",
+            ),
+            (
+                "dialogflow=https://{location}.googleapis.com.evil.example",
+                "list the locations",
+            ),
+            (
+                "dialogflow=https://x.googleapis.com.{location}.evil.example",
+                "list the locations",
+            ),
+            (
+                "dialogflow=https://{location}.example.googleapis.com.",
+                "list the locations",
+            ),
+            ("dialogflow/us+eu=https://df.{location}", "last part"),
             ("dialogflow=https://a.{location}", "last part"),
             ("dialogflow=https://{location}", "last part"),
             (
