@@ -10,6 +10,9 @@ use crate::{
     telemetry::logs::LogFormat,
 };
 
+/// Below it `--not-found-after` is for tries: new operations may be invisible for minutes.
+const SHORT_NOT_FOUND: Duration = Duration::from_secs(60);
+
 /// Cancels the Google long-running operations that OperationCancellation objects name, and records how they ended.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "opcancel-controller", version, max_term_width = 110)]
@@ -22,8 +25,8 @@ pub struct Arguments {
     #[arg(long, value_name = "NAMESPACE", env = "OPCANCEL_WATCH_NAMESPACE", value_delimiter = ',', value_parser = namespace)]
     pub watch_namespace: Vec<String>,
 
-    /// Call this URL instead of Google's own: https, a host that may hold {location}, and a port if need be; http for loopback
-    /// only. May be given more than once
+    /// Call this URL instead of Google's own: https, a host, and a port if need be; http for loopback only. The host may hold
+    /// {location}: below googleapis.com, or with a list of locations (dialogflow/us+eu=URL). May be given more than once
     #[arg(
         long,
         value_name = "SERVICE[/LOCATION]=URL",
@@ -41,20 +44,20 @@ pub struct Arguments {
     #[arg(long, value_name = "NUMBER", env = "OPCANCEL_WORKERS", default_value_t = 64, value_parser = workers)]
     pub workers: usize,
 
-    /// How long the first cancel request waits for the first look at the operation
-    #[arg(long, value_name = "DURATION", env = "OPCANCEL_OBSERVE_BUDGET", default_value = "250ms", value_parser = duration_text::parse, allow_hyphen_values = true)]
+    /// How long the first cancel request waits for the first look at the operation (10ms to 30s)
+    #[arg(long, value_name = "DURATION", env = "OPCANCEL_OBSERVE_BUDGET", default_value = "250ms", value_parser = within("10ms", "30s"), allow_hyphen_values = true)]
     pub observe_budget: Duration,
 
-    /// Shortest delay between two polls of an operation
-    #[arg(long, value_name = "DURATION", env = "OPCANCEL_MIN_POLL", default_value = "500ms", value_parser = positive, allow_hyphen_values = true)]
+    /// Shortest delay between two polls of an operation (100ms to 1h)
+    #[arg(long, value_name = "DURATION", env = "OPCANCEL_MIN_POLL", default_value = "500ms", value_parser = within("100ms", "1h"), allow_hyphen_values = true)]
     pub min_poll: Duration,
 
-    /// Longest delay between two polls of an operation
-    #[arg(long, value_name = "DURATION", env = "OPCANCEL_MAX_POLL", default_value = "60s", value_parser = positive, allow_hyphen_values = true)]
+    /// Longest delay between two polls of an operation (500ms to 1h)
+    #[arg(long, value_name = "DURATION", env = "OPCANCEL_MAX_POLL", default_value = "60s", value_parser = within("500ms", "1h"), allow_hyphen_values = true)]
     pub max_poll: Duration,
 
-    /// After so long of nothing but NOT_FOUND the outcome is NotFound; new operations may be invisible for minutes
-    #[arg(long, value_name = "DURATION", env = "OPCANCEL_NOT_FOUND_AFTER", default_value = "5m", value_parser = positive, allow_hyphen_values = true)]
+    /// After so long of nothing but NOT_FOUND the outcome is NotFound; new operations may be invisible for minutes (3s to 1d)
+    #[arg(long, value_name = "DURATION", env = "OPCANCEL_NOT_FOUND_AFTER", default_value = "5m", value_parser = within("3s", "1d"), allow_hyphen_values = true)]
     pub not_found_after: Duration,
 
     /// This cluster's name in Google's audit log (X-Goog-Request-Reason)
@@ -124,6 +127,20 @@ impl Arguments {
     }
 }
 
+impl Arguments {
+    /// What is allowed and yet dangerous, a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.not_found_after < SHORT_NOT_FOUND {
+            warnings.push(format!(
+                "--not-found-after is {:?}: Google may need minutes to show a new operation, which may end NotFound until then although it runs",
+                self.not_found_after
+            ));
+        }
+        warnings
+    }
+}
+
 fn admin_address(text: &str) -> Result<AdminAddress, String> {
     match text {
         "" | "off" => Ok(AdminAddress::Off),
@@ -154,12 +171,19 @@ fn workers(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "expected a number from 1 to 1024".to_owned())
 }
 
-fn positive(text: &str) -> Result<Duration, String> {
-    let duration = duration_text::parse(text)?;
-    if duration.is_zero() {
-        Err("must be longer than nothing".to_owned())
-    } else {
-        Ok(duration)
+/// Reads a duration between these two. What is beyond them is a slip of the pen that costs much: polls without a pause, a
+/// `NotFound` of an operation that runs, a cancel that never leaves.
+fn within(
+    shortest: &'static str,
+    longest: &'static str,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone {
+    move |text| {
+        let duration = duration_text::parse(text)?;
+        if (duration_text::parse(shortest)?..=duration_text::parse(longest)?).contains(&duration) {
+            Ok(duration)
+        } else {
+            Err(format!("expected {shortest} to {longest}"))
+        }
     }
 }
 
@@ -194,11 +218,46 @@ mod tests {
     }
 
     #[test]
+    fn the_limits_themselves_are_allowed() {
+        for (flag, limits) in [
+            ("--observe-budget", ["10ms", "30s"]),
+            ("--min-poll", ["100ms", "60s"]),
+            ("--max-poll", ["500ms", "1h"]),
+            ("--not-found-after", ["3s", "1d"]),
+        ] {
+            for limit in limits {
+                parse(&[&format!("{flag}={limit}")]).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_wait_for_what_is_not_found_is_warned_of() {
+        assert!(parse(&[]).unwrap().warnings().is_empty());
+        assert!(
+            parse(&["--not-found-after=1m"])
+                .unwrap()
+                .warnings()
+                .is_empty()
+        );
+        let warned = parse(&["--not-found-after=59s"]).unwrap().warnings();
+        assert!(warned[0].contains("--not-found-after is 59s"), "{warned:?}");
+    }
+
+    #[test]
     fn wrong_values_are_told_with_the_flag_and_the_form() {
         for (arguments, said) in [
             (&["--observe-budget", "-1s"][..], "--observe-budget"),
             (&["--observe-budget=1"], "200ms"),
-            (&["--min-poll=0s"], "longer than nothing"),
+            (&["--min-poll=0s"], "100ms to 1h"),
+            (&["--min-poll=1ms"], "100ms to 1h"),
+            (&["--min-poll=2h", "--max-poll=2h"], "100ms to 1h"),
+            (&["--max-poll=499ms", "--min-poll=100ms"], "500ms to 1h"),
+            (&["--max-poll=2d"], "500ms to 1h"),
+            (&["--observe-budget=0s"], "10ms to 30s"),
+            (&["--observe-budget=9999s"], "10ms to 30s"),
+            (&["--not-found-after=1ms"], "3s to 1d"),
+            (&["--not-found-after=2d"], "3s to 1d"),
             (&["--min-poll=2m"], "--max-poll"),
             (&["--workers=0"], "1 to 1024"),
             (&["--watch-namespace=Team_A"], "name of a namespace"),

@@ -40,6 +40,9 @@ fn main() -> ExitCode {
         }
         LogFormat::Text => fail(message, code),
     };
+    for warning in arguments.warnings() {
+        tracing::warn!("{warning}");
+    }
     tls::install_provider();
     // One thread: what it does between two answers takes microseconds, and tasks that change threads cost more than they
     // gain. Files and names of hosts are read by threads of their own.
@@ -135,8 +138,8 @@ async fn run(arguments: Arguments) -> Result<(), String> {
             tokio::select! {
                 result = controller => result,
                 // Served to the end, so that nobody takes a controller that is stopping for a dead one.
-                served = admin::serve(listener, health, metrics, std::future::pending()) => {
-                    served.and_then(|()| Err("the admin server ended".to_owned()))
+                () = admin::serve(listener, health, metrics, std::future::pending()) => {
+                    Err("the admin server ended".to_owned())
                 }
             }
         }

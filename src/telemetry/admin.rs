@@ -1,6 +1,9 @@
 //! The admin server: `/livez`, `/readyz` and `/metrics`. Plain HTTP, nothing secret, nothing to change.
+//!
+//! Guarantee: whoever reaches the port can take neither much memory nor the probes away. The head of a request is read up to a
+//! size and for a time, a connection lives for a time, and of too many the oldest is closed for the newest.
 
-use std::{future::Future, net::SocketAddr, sync::Arc};
+use std::{collections::VecDeque, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -9,9 +12,41 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::{AbortHandle, JoinSet},
+    time::{sleep, timeout},
+};
 
 use super::{exposition::Format, health::Health, metrics::Metrics};
+
+/// How long not to accept after the system gave no connection: it may have no file descriptors left.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
+
+/// What one who connects may take.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Connections at once.
+    connections: usize,
+    /// The head of a request, in bytes.
+    head: usize,
+    /// From the first moment of a connection, or the answer before, to the end of the head.
+    head_time: Duration,
+    /// A connection in all, its answers with it.
+    life: Duration,
+}
+
+const LIMITS: Limits = Limits {
+    connections: 64,
+    head: 16 * 1024,
+    head_time: Duration::from_secs(5),
+    life: Duration::from_secs(60),
+};
 
 #[derive(Clone, Debug)]
 struct Shown {
@@ -32,24 +67,55 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
 }
 
 /// Serves until `stop` is there.
-///
-/// # Errors
-/// If the listener fails.
 pub async fn serve(
     listener: TcpListener,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     stop: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), String> {
+) {
     let router = Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_text))
         .with_state(Shown { health, metrics });
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop)
-        .await
-        .map_err(|error| format!("the admin server failed: {error}"))
+    tokio::select! {
+        () = stop => {}
+        () = accept(&listener, router, LIMITS) => {}
+    }
+}
+
+/// Accepts for ever.
+async fn accept(listener: &TcpListener, router: Router, limits: Limits) {
+    // Dropped with this future.
+    let mut connections = JoinSet::new();
+    let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
+        while connections.try_join_next().is_some() {}
+        by_age.retain(|connection| !connection.is_finished());
+        // Not the newest: that may be the kubelet, whose request is answered before anybody else comes.
+        while by_age.len() >= limits.connections {
+            if let Some(oldest) = by_age.pop_front() {
+                oldest.abort();
+            }
+        }
+        by_age.push_back(connections.spawn(connection(stream, router.clone(), limits)));
+        // It has its turn before the next one is accepted.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Serves one connection to its end; what goes wrong with it is the other side's affair.
+async fn connection(stream: TcpStream, router: Router, limits: Limits) {
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_time)
+        .max_buf_size(limits.head)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let _ = timeout(limits.life, serving).await;
 }
 
 async fn livez(State(shown): State<Shown>) -> Response {
@@ -78,5 +144,117 @@ async fn metrics_text(State(shown): State<Shown>, headers: HeaderMap) -> Respons
     match shown.metrics.text(format) {
         Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Long enough for whatever a test waits for.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    async fn server(limits: Limits) -> SocketAddr {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { accept(&listener, router(), limits).await });
+        address
+    }
+
+    fn router() -> Router {
+        let big = "x".repeat(64 << 20);
+        Router::new()
+            .route("/livez", get(|| async { "ok\n" }))
+            .route("/big", get(|| async { big }))
+    }
+
+    async fn sent(address: SocketAddr, bytes: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // It may be closed before all of it is written.
+        let _ = stream.write_all(bytes).await;
+        stream
+    }
+
+    /// What comes until the connection is closed.
+    async fn rest(mut stream: TcpStream) -> String {
+        let mut text = Vec::new();
+        // Closed with a reset if something was left unread.
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut text))
+            .await
+            .unwrap();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    const GET: &[u8] = b"GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_head_that_does_not_end_is_not_kept() {
+        let patient = Limits {
+            head_time: PATIENCE * 2,
+            life: PATIENCE * 2,
+            ..LIMITS
+        };
+        let address = server(patient).await;
+        let head = [b"GET /livez HTTP/1.1\r\nx: ".as_slice(), &[b'x'; 400_000]].concat();
+        let answers = (0..100).map(async |_| rest(sent(address, &head).await).await);
+        for answer in futures::future::join_all(answers).await {
+            assert!(!answer.contains("200"), "{answer}");
+        }
+        assert!(rest(sent(address, GET).await).await.ends_with("ok\n"));
+    }
+
+    #[tokio::test]
+    async fn a_head_that_takes_too_long_and_a_connection_that_is_idle_are_closed() {
+        let hasty = Limits {
+            head_time: Duration::from_millis(50),
+            life: PATIENCE * 2,
+            ..LIMITS
+        };
+        let address = server(hasty).await;
+        let kept = b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n";
+        for begun in [b"GET /livez HTTP/1.1\r\n".as_slice(), b"", kept] {
+            let answer = rest(sent(address, begun).await).await;
+            assert_eq!(answer.contains("200"), begun == kept, "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_reads_is_not_kept() {
+        let limits = Limits {
+            life: Duration::from_millis(50),
+            ..LIMITS
+        };
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let _unread = sent(address, b"GET /big HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let (accepted, _) = listener.accept().await.unwrap();
+        let served = connection(accepted, router(), limits);
+        timeout(PATIENCE, served).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_too_many_the_oldest_is_closed_for_the_newest() {
+        let few = Limits {
+            connections: 4,
+            head_time: PATIENCE * 2,
+            life: PATIENCE * 2,
+            ..LIMITS
+        };
+        let address = server(few).await;
+        let mut held = Vec::new();
+        for _ in 0..few.connections {
+            held.push(sent(address, b"GET").await);
+        }
+        for _ in 0..10 {
+            assert!(rest(sent(address, GET).await).await.ends_with("ok\n"));
+        }
+        assert_eq!(rest(held.remove(0)).await, "");
+        // The others are still waited for.
+        for mut stream in held {
+            stream.write_all(&GET[3..]).await.unwrap();
+            assert!(rest(stream).await.ends_with("ok\n"));
+        }
     }
 }

@@ -131,7 +131,7 @@ fn an_object_is_named_in_warnings_even_if_nothing_else_is_logged() {
         .wait_for_log(|log| log.contains("\"message\":\"stalled: "));
     let stalled = lines(&log[..=log.rfind('\n').unwrap()])
         .into_iter()
-        .find(|line| line["severity"] == "WARNING")
+        .find(|line| line["severity"] == "WARNING" && line["uid"].is_string())
         .unwrap();
     assert_eq!(
         (&stalled["name"], &stalled["operation"]),

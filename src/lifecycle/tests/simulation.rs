@@ -3,8 +3,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     time::{Duration, SystemTime},
 };
