@@ -23,7 +23,7 @@ use super::{grants::Grants, standing::Standing, timers::Wake};
 use crate::{
     google::token::Token,
     lifecycle::{Cancellation, Grant, ObjectView, Packed, Packer},
-    telemetry::{metrics::Metrics, series::WaitsFor},
+    telemetry::{metrics::Metrics, series::Phase},
 };
 
 /// Stands for one object in this process, and never for another: late answers to a forgotten one reach nobody.
@@ -307,11 +307,11 @@ impl Objects {
     }
 
     /// When the oldest that is under way was created, by what it waits for. Looks at each of them.
-    pub fn oldest(&self) -> BTreeMap<WaitsFor, Timestamp> {
+    pub fn oldest(&self) -> BTreeMap<Phase, Timestamp> {
         let mut oldest = BTreeMap::new();
         for (_, live) in self.live() {
-            let waits_for = live.kept.standing.waits_for();
-            let before = oldest.entry(waits_for).or_insert(live.created);
+            let phase = live.kept.standing.phase();
+            let before = oldest.entry(phase).or_insert(live.created);
             *before = live.created.min(*before);
         }
         oldest

@@ -10,7 +10,7 @@ use crate::{
     telemetry::{
         metrics::{self, Metrics},
         pending::Pending,
-        series::{NEW, OTHER, STATES, WaitsFor},
+        series::{NEW, OTHER, Phase, STATES},
     },
 };
 
@@ -19,7 +19,7 @@ use crate::{
 pub struct Standing {
     metrics: Arc<Metrics>,
     pending: Pending,
-    waits_for: WaitsFor,
+    phase: Phase,
     /// For a while people held it back.
     held: bool,
     /// The API took its cancel request, and that was counted, if by this process at all.
@@ -30,26 +30,26 @@ impl Standing {
     /// Of an object that was just seen. What happened before is not counted again.
     pub fn new(object: &ObjectView, metrics: Arc<Metrics>) -> Self {
         let state = state(object);
-        let waits_for = waits_for(object, state);
+        let phase = phase(object, state);
         Self {
             pending: Pending::new(metrics.clone(), state),
             metrics,
-            waits_for,
-            held: waits_for == WaitsFor::People || started_late(object),
+            phase,
+            held: phase == Phase::OnHold || started_late(object),
             accepted: is_accepted(object),
         }
     }
 
     /// What it waits for.
-    pub const fn waits_for(&self) -> WaitsFor {
-        self.waits_for
+    pub const fn phase(&self) -> Phase {
+        self.phase
     }
 
     /// Takes in how the object is stored now.
     pub fn note(&mut self, object: &ObjectView) {
         let state = state(object);
-        self.waits_for = waits_for(object, state);
-        self.held |= self.waits_for == WaitsFor::People;
+        self.phase = phase(object, state);
+        self.held |= self.phase == Phase::OnHold;
         self.pending.moved_to(state);
         if is_accepted(object) {
             // A refusal because it was taken before says so only here.
@@ -83,7 +83,7 @@ fn state(object: &ObjectView) -> &'static str {
     }
 }
 
-fn waits_for(object: &ObjectView, state: &str) -> WaitsFor {
+fn phase(object: &ObjectView, state: &str) -> Phase {
     let is = |reasons: &[Reason]| reasons.iter().any(|reason| reason.name() == state);
     // Also while the look at it fails: nobody wants it cancelled yet.
     let suspended = is_suspended(object);
@@ -92,14 +92,15 @@ fn waits_for(object: &ObjectView, state: &str) -> WaitsFor {
             Reason::NoGrant,
             Reason::UnknownService,
             Reason::UnknownVersion,
+            Reason::UnknownName,
             Reason::IdentityNotSupported,
         ])
     {
-        WaitsFor::People
+        Phase::OnHold
     } else if is_accepted(object) || is(&[Reason::Refused, Reason::Unsupported]) {
-        WaitsFor::End
+        Phase::Completion
     } else {
-        WaitsFor::Cancel
+        Phase::Request
     }
 }
 
@@ -168,38 +169,38 @@ mod tests {
     fn what_it_waits_for_is_what_its_conditions_say() {
         const SUSPENDED: (&str, &str, &str) = ("CancelRequested", "False", "Suspended");
         const TAKEN: (&str, &str, &str) = ("CancelRequested", "True", "Accepted");
-        for (conditions, state, waits_for) in [
-            (&[][..], NEW, WaitsFor::Cancel),
-            (
-                &[("Ready", "Unknown", "NoGrant")],
-                "NoGrant",
-                WaitsFor::People,
-            ),
-            (&[SUSPENDED], "Suspended", WaitsFor::People),
+        for (conditions, state, phase) in [
+            (&[][..], NEW, Phase::Request),
+            (&[("Ready", "Unknown", "NoGrant")], "NoGrant", Phase::OnHold),
+            (&[SUSPENDED], "Suspended", Phase::OnHold),
             (
                 &[SUSPENDED, ("Ready", "Unknown", "PermissionDenied")],
                 "PermissionDenied",
-                WaitsFor::People,
+                Phase::OnHold,
             ),
             (
                 &[("Ready", "Unknown", "PermissionDenied")],
                 "PermissionDenied",
-                WaitsFor::Cancel,
+                Phase::Request,
             ),
             (
                 &[TAKEN, ("Ready", "Unknown", "Unavailable")],
                 "Unavailable",
-                WaitsFor::End,
+                Phase::Completion,
             ),
-            (&[("Ready", "Unknown", "Refused")], "Refused", WaitsFor::End),
+            (
+                &[("Ready", "Unknown", "Refused")],
+                "Refused",
+                Phase::Completion,
+            ),
             (
                 &[("Ready", "Unknown", "FromTheFuture")],
                 OTHER,
-                WaitsFor::Cancel,
+                Phase::Request,
             ),
         ] {
             let standing = Standing::new(&object(conditions, None), Arc::default());
-            assert_eq!(standing.waits_for(), waits_for, "{conditions:?}");
+            assert_eq!(standing.phase(), phase, "{conditions:?}");
             assert_eq!(
                 super::state(&object(conditions, None)),
                 state,

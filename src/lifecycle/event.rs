@@ -122,7 +122,7 @@ impl WriteAnswer {
         match self {
             Self::Written(_) => "written",
             Self::Conflict(_) => "conflict",
-            Self::Unsure => "unsure",
+            Self::Unsure => "unconfirmed",
             Self::Failed => "failed",
             Self::Gone => "gone",
         }

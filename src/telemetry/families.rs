@@ -163,8 +163,8 @@ impl Families {
             let _ = self.outcomes.get_or_create(&[("outcome", outcome)]);
             let _ = self.to_end.get_or_create(&[("outcome", outcome)]);
         }
-        for held in ["no", "yes"] {
-            let _ = self.to_accepted.get_or_create(&[("held", held)]);
+        for on_hold in ["false", "true"] {
+            let _ = self.to_accepted.get_or_create(&[("on_hold", on_hold)]);
         }
         for method in METHODS {
             for status in series::statuses() {

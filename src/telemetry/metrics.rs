@@ -18,7 +18,7 @@ use super::{
     exposition::{self, Format},
     families::Families,
     process::Process,
-    series::{self, GrantState, WaitsFor},
+    series::{self, GrantState, Phase},
     throttled::Throttled,
 };
 
@@ -29,7 +29,7 @@ pub struct Metrics {
     families: Families,
     process: Process,
     /// The creation of the oldest pending object, by what it waits for.
-    oldest: Mutex<BTreeMap<WaitsFor, Timestamp>>,
+    oldest: Mutex<BTreeMap<Phase, Timestamp>>,
     /// The path of each watch, with its resource and when it was last answered.
     watches: Mutex<BTreeMap<String, (&'static str, f64)>>,
     throttled: Mutex<BTreeMap<&'static str, Throttled>>,
@@ -68,13 +68,13 @@ impl Metrics {
             .observe(duration.as_secs_f64());
     }
 
-    /// The API took the cancel request of an object created so long ago. `held`: for a while people held it back, by a
+    /// The API took the cancel request of an object created so long ago. `on_hold`: for a while it waited for people, by a
     /// grant that was missing or by a suspension.
-    pub fn accepted(&self, age: Duration, held: bool) {
-        let held = if held { "yes" } else { "no" };
+    pub fn accepted(&self, age: Duration, on_hold: bool) {
+        let on_hold = if on_hold { "true" } else { "false" };
         self.families
             .to_accepted
-            .get_or_create(&[("held", held)])
+            .get_or_create(&[("on_hold", on_hold)])
             .observe(age.as_secs_f64());
     }
 
@@ -123,7 +123,7 @@ impl Metrics {
     }
 
     /// When the oldest unfinished objects were created, by what they wait for.
-    pub fn oldest(&self, created: BTreeMap<WaitsFor, Timestamp>) {
+    pub fn oldest(&self, created: BTreeMap<Phase, Timestamp>) {
         *lock(&self.oldest) = created;
     }
 
@@ -202,13 +202,13 @@ impl Metrics {
     fn bring_up_to_date(&self) {
         let now = Timestamp::now();
         let oldest = lock(&self.oldest);
-        for waits_for in WaitsFor::ALL {
+        for phase in Phase::ALL {
             let age = oldest
-                .get(&waits_for)
+                .get(&phase)
                 .map_or(Duration::ZERO, |created| age(*created, now));
             self.families
                 .oldest_age
-                .get_or_create(&[("waits_for", waits_for.name())])
+                .get_or_create(&[("phase", phase.name())])
                 .set(age.as_secs_f64());
         }
         let watches = lock(&self.watches);

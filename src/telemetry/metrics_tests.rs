@@ -1,4 +1,4 @@
-use super::{exposition::Format, metrics::*, series::WaitsFor};
+use super::{exposition::Format, metrics::*, series::Phase};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
@@ -36,8 +36,8 @@ fn what_was_counted_stands_in_the_text() {
             "opcancel_google_requests_total{method=\"Get\",status=\"OK\"} 2",
             "opcancel_google_request_duration_seconds_bucket{le=\"0.05\",method=\"Get\"} 1",
             "opcancel_google_request_duration_seconds_count{method=\"Get\"} 2",
-            "opcancel_time_to_accepted_seconds_bucket{le=\"1.0\",held=\"no\"} 0",
-            "opcancel_time_to_accepted_seconds_bucket{le=\"2.0\",held=\"no\"} 1",
+            "opcancel_time_to_accepted_seconds_bucket{le=\"1.0\",on_hold=\"false\"} 0",
+            "opcancel_time_to_accepted_seconds_bucket{le=\"2.0\",on_hold=\"false\"} 1",
             "opcancel_time_to_end_seconds_sum{outcome=\"Cancelled\"} 40.0",
             "opcancel_cancellations_total{outcome=\"Cancelled\"} 1",
             "opcancel_status_writes_total{kind=\"intent\",result=\"written\"} 1",
@@ -57,9 +57,9 @@ fn every_series_exists_before_anything_happened() {
         &[
             "opcancel_cancellations_total{outcome=\"Unknown\"} 0",
             "opcancel_google_requests_total{method=\"Cancel\",status=\"RESOURCE_EXHAUSTED\"} 0",
-            "opcancel_time_to_accepted_seconds_count{held=\"yes\"} 0",
+            "opcancel_time_to_accepted_seconds_count{on_hold=\"true\"} 0",
             "opcancel_pending{state=\"PermissionDenied\"} 0",
-            "opcancel_oldest_pending_age_seconds{waits_for=\"cancel\"} 0.0",
+            "opcancel_oldest_pending_age_seconds{phase=\"request\"} 0.0",
             "opcancel_token_fetches_total{result=\"failed\"} 0",
             "opcancel_status_writes_total{kind=\"outcome\",result=\"failed\"} 0",
             "opcancel_watch_restarts_total{resource=\"operationcancellations\"} 0",
@@ -79,20 +79,20 @@ fn the_oldest_ages_and_is_zero_if_there_is_none() {
     let metrics = Metrics::default();
     let hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
     let tomorrow = Timestamp::now() + SignedDuration::from_hours(24);
-    metrics.oldest([(WaitsFor::End, hour_ago), (WaitsFor::People, tomorrow)].into());
+    metrics.oldest([(Phase::Completion, hour_ago), (Phase::OnHold, tomorrow)].into());
     let oldest = |metrics: &Metrics, of: &str| {
         value(
             metrics,
-            &format!("opcancel_oldest_pending_age_seconds{{waits_for=\"{of}\"}} "),
+            &format!("opcancel_oldest_pending_age_seconds{{phase=\"{of}\"}} "),
         )
     };
-    assert!((3600.0..3660.0).contains(&oldest(&metrics, "end")));
+    assert!((3600.0..3660.0).contains(&oldest(&metrics, "completion")));
     assert_eq!(
-        (oldest(&metrics, "cancel"), oldest(&metrics, "people")),
+        (oldest(&metrics, "request"), oldest(&metrics, "on_hold")),
         (0.0, 0.0)
     );
     metrics.oldest([].into());
-    assert_eq!(oldest(&metrics, "end"), 0.0);
+    assert_eq!(oldest(&metrics, "completion"), 0.0);
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub fn token_results() -> impl Iterator<Item = &'static str> {
 pub const WRITE_KINDS: [&str; 3] = ["intent", "outcome", "progress"];
 
 /// What may come of a status write.
-pub const WRITE_RESULTS: [&str; 5] = ["written", "conflict", "unsure", "failed", "gone"];
+pub const WRITE_RESULTS: [&str; 5] = ["written", "conflict", "unconfirmed", "failed", "gone"];
 
 /// Nothing was written to its status yet.
 pub const NEW: &str = "New";
@@ -34,7 +34,7 @@ pub const NEW: &str = "New";
 pub const OTHER: &str = "Other";
 
 /// The states of an unfinished object: the reason on `Ready`, `Suspended`, or one of ours.
-pub const STATES: [&str; 18] = [
+pub const STATES: [&str; 20] = [
     NEW,
     Reason::NoGrant.name(),
     Reason::Observing.name(),
@@ -48,9 +48,11 @@ pub const STATES: [&str; 18] = [
     Reason::Unauthenticated.name(),
     Reason::Throttled.name(),
     Reason::Unavailable.name(),
+    Reason::NotServed.name(),
     Reason::Unrecognised.name(),
     Reason::UnknownService.name(),
     Reason::UnknownVersion.name(),
+    Reason::UnknownName.name(),
     Reason::IdentityNotSupported.name(),
     OTHER,
 ];
@@ -90,25 +92,25 @@ impl GrantState {
 
 /// What an unfinished object waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum WaitsFor {
-    /// That the API takes its cancel request. Ends as `End`.
-    Cancel,
+pub enum Phase {
+    /// That the API takes its cancel request. Ends as `Completion`.
+    Request,
     /// That the operation ends: the API has taken the request, or refused it.
-    End,
+    Completion,
     /// That somebody applies a grant, ends a suspension, or upgrades the controller.
-    People,
+    OnHold,
 }
 
-impl WaitsFor {
+impl Phase {
     /// Each of them.
-    pub const ALL: [Self; 3] = [Self::Cancel, Self::End, Self::People];
+    pub const ALL: [Self; 3] = [Self::Request, Self::Completion, Self::OnHold];
 
     /// As the label has it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Cancel => "cancel",
-            Self::End => "end",
-            Self::People => "people",
+            Self::Request => "request",
+            Self::Completion => "completion",
+            Self::OnHold => "on_hold",
         }
     }
 }
@@ -138,4 +140,31 @@ pub(super) fn to_end() -> Histogram {
 /// Up to the limit for one call.
 pub(super) fn request_duration() -> Histogram {
     Histogram::new([0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_a_state_or_never_stands_on_ready_of_what_is_unfinished() {
+        let elsewhere = [
+            Reason::Granted,
+            Reason::Accepted,
+            Reason::AlreadyDone,
+            Reason::NotSent,
+            Reason::OutcomeAccepted,
+            Reason::OutcomeNotAccepted,
+            Reason::NoResult,
+            Reason::DeadlineExceeded,
+        ];
+        for reason in Reason::ALL {
+            assert_ne!(
+                STATES.contains(&reason.name()),
+                elsewhere.contains(&reason),
+                "{reason:?}"
+            );
+        }
+        assert_eq!(STATES.len(), Reason::ALL.len() - elsewhere.len() + 2);
+    }
 }

@@ -153,8 +153,14 @@ fn tells_of_the_fates(served: &Served) {
         );
     }
     for (series, value) in [
-        ("opcancel_time_to_accepted_seconds_count{held=\"no\"}", 3.0),
-        ("opcancel_time_to_accepted_seconds_count{held=\"yes\"}", 0.0),
+        (
+            "opcancel_time_to_accepted_seconds_count{on_hold=\"false\"}",
+            3.0,
+        ),
+        (
+            "opcancel_time_to_accepted_seconds_count{on_hold=\"true\"}",
+            0.0,
+        ),
         ("opcancel_pending{state=\"IdentityNotSupported\"}", 1.0),
         ("opcancel_pending{state=\"PermissionDenied\"}", 1.0),
         (
@@ -221,7 +227,7 @@ fn what_is_pending_is_counted_for_as_long_as_it_is() {
     assert_eq!(
         shown(
             &mut world,
-            "opcancel_oldest_pending_age_seconds{waits_for=\"people\"}"
+            "opcancel_oldest_pending_age_seconds{phase=\"on_hold\"}"
         ),
         0.0
     );
@@ -232,7 +238,7 @@ fn what_is_pending_is_counted_for_as_long_as_it_is() {
     until(|| {
         shown(
             &mut world,
-            "opcancel_oldest_pending_age_seconds{waits_for=\"people\"}",
+            "opcancel_oldest_pending_age_seconds{phase=\"on_hold\"}",
         ) > 0.0
     });
     world.grant();
@@ -241,21 +247,21 @@ fn what_is_pending_is_counted_for_as_long_as_it_is() {
     assert_eq!(
         shown(
             &mut world,
-            "opcancel_time_to_accepted_seconds_count{held=\"yes\"}"
+            "opcancel_time_to_accepted_seconds_count{on_hold=\"true\"}"
         ),
         1.0
     );
     assert_eq!(
         shown(
             &mut world,
-            "opcancel_time_to_accepted_seconds_count{held=\"no\"}"
+            "opcancel_time_to_accepted_seconds_count{on_hold=\"false\"}"
         ),
         0.0
     );
     until(|| {
         shown(
             &mut world,
-            "opcancel_oldest_pending_age_seconds{waits_for=\"people\"}",
+            "opcancel_oldest_pending_age_seconds{phase=\"on_hold\"}",
         ) == 0.0
     });
 }

@@ -97,7 +97,7 @@ fn what_small_ones_wait_for_is_known_without_making_them_whole() {
     let (mut objects, ids) = many(300);
     let small = objects.small();
     let oldest = objects.oldest();
-    assert_eq!(oldest[&WaitsFor::Cancel], object(0).created);
+    assert_eq!(oldest[&Phase::Request], object(0).created);
     let grants = Grants::new(&[CancellationGrantSpec {
         namespaces: ["team-1".to_owned()].into(),
         projects: ["acme-0".to_owned()].into(),
