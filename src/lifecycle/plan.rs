@@ -74,7 +74,9 @@ fn decide(known: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
     }
     let report = report(known, &gate, known.cancel, context);
     let stalled_at = report.stalled_at;
-    if is_settled(known, &gate, context) && status_write::is_due(known, &report) {
+    if !is_settled(known, &gate, context) {
+        // What it comes to is not known yet.
+    } else if status_write::is_due(known, &report) {
         // Nobody is fought at full speed over what the status says.
         let at = known
             .write
@@ -86,6 +88,9 @@ fn decide(known: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
         } else {
             plan.wake_at = Some(plan.wake_at.map_or(at, |before| before.min(at)));
         }
+    } else {
+        // What came of the last request is stored already: it failed as the one before.
+        known.post.unrecorded = false;
     }
     if context.stopping {
         // What becomes due later is the next process's.
@@ -352,7 +357,8 @@ fn write(
 fn is_settled(known: &Cancellation, gate: &Gate, context: &Context<'_>) -> bool {
     let asking = known.get.in_flight.is_some();
     match gate {
-        Gate::LastLook | Gate::End(_) => false,
+        Gate::LastLook => context.stopping && known.post.unrecorded,
+        Gate::End(_) => false,
         Gate::Stall(..) | Gate::NotGranted => true,
         Gate::Suspended => !(asking && known.get.looked_at != Some(known.object.generation)),
         // The next poll is the next process's.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::simulation::{Simulation, done, error, running};
+use super::simulation::{Simulation, done, error, object, running};
 use crate::{
     api::Outcome,
     google::answer::ErrorKind,
@@ -111,4 +111,38 @@ fn a_process_that_ends_announces_nothing() {
     sim.run_for(s(100));
     assert_eq!((sim.writes.len(), sim.posts.len()), (0, 0));
     assert!(!sim.unrecorded);
+}
+
+/// A request that fails as the one before leaves nothing to store: the process does not wait for a write that never comes.
+#[test]
+fn a_process_that_ends_does_not_wait_for_what_is_stored_already() {
+    let mut sim = Simulation::new(
+        |_, _| running(),
+        |_| Err(error(ErrorKind::PermissionDenied)),
+    );
+    while sim.posts.len() < 4 {
+        assert!(sim.next(s(3600)));
+    }
+    sim.stopping = true;
+    sim.run_for(s(15));
+    assert_eq!(sim.posts.len(), 4);
+    assert!(!sim.unrecorded);
+    assert_eq!(sim.condition("Ready"), "Unknown/PermissionDenied");
+}
+
+#[test]
+fn a_process_that_ends_stores_an_answer_that_comes_after_the_deadline() {
+    let mut object = object();
+    object.spec.as_mut().unwrap().deadline = s(5);
+    let mut sim = Simulation::of(object, |_, _| running(), |_| Ok(()));
+    sim.cancel_latency = s(8);
+    sim.run_until_posted();
+    sim.stopping = true;
+    sim.run_for(s(15));
+    assert!(!sim.unrecorded);
+    assert_eq!(sim.condition("CancelRequested"), "True/Accepted");
+    sim.stopping = false;
+    sim.restart();
+    assert_eq!(sim.run(), Some(Outcome::Unknown));
+    assert_eq!(sim.condition("CancelRequested"), "True/Accepted");
 }
