@@ -188,6 +188,8 @@ fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>)
     let mut effects = Vec::new();
     match answer {
         WriteAnswer::Written(object) => {
+            // If its number was announced once more, a request is sent for it.
+            known.write.lost_intent = None;
             let counts =
                 object.resource_version != write.base && object.cancel_attempts() == write.attempts;
             if object.uid == known.object.uid && (counts || write.kind != WriteKind::Intent) {

@@ -230,3 +230,23 @@ fn an_operation_that_ends_while_intents_are_not_taken_gets_no_request() {
         assert_eq!(sim.posts.len(), 0);
     }
 }
+
+/// An intent that was lost once is no excuse later, when its number was announced again and the request was sent.
+#[test]
+fn a_request_after_a_lost_intent_may_have_arrived() {
+    let mut sim = Simulation::new(
+        |_, _| running(),
+        |n| match n {
+            1 => Ok(()),
+            _ => Err(error(ErrorKind::FailedPrecondition)),
+        },
+    );
+    sim.write_faults = vec![(WriteAnswer::Unsure, false)];
+    sim.run_for(s(10));
+    assert_eq!(sim.condition("CancelRequested"), "True/Accepted");
+    sim.stored.status.conditions.clear();
+    sim.show();
+    sim.run_for(s(20));
+    assert_eq!(sim.posts.len(), 2);
+    assert_eq!(sim.condition("CancelRequested"), "Unknown/Sending");
+}
