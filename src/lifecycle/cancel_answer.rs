@@ -61,6 +61,7 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
     let now = context.now;
     let class = error_table::meaning(error.kind, Call::Cancel).class;
     let retry_after = error.retry_after;
+    known.post.sent |= class != Class::NoToken && !error.not_sent;
     let may_have_arrived = class.may_have_arrived() && !error.not_sent;
     let since = Since::now(&known.object, now);
     let denied = known

@@ -127,6 +127,8 @@ pub(super) struct PostState {
     pub next_at: Duration,
     /// A request may have arrived unanswered: a refusal may then mean "already cancelled".
     pub maybe_arrived: bool,
+    /// A request left and was not taken, or not certainly.
+    pub sent: bool,
     /// The last definite answer was a refusal.
     pub refused: bool,
     /// A GET must say "not done" before the next intent.
@@ -341,6 +343,8 @@ impl Cancellation {
         };
         match failure.call {
             Call::Cancel => {
+                // What failed in this process is known better.
+                self.post.sent |= self.post.failures.last.is_none();
                 self.post.failures.last = Some(failure);
                 self.post.failures.stalling_since = stalling_since;
             }

@@ -10,7 +10,7 @@ use super::{
     report::{Report, Row, cancel_requested, conditions, facts},
     time,
 };
-use crate::api::{Call, ConditionStatus, ConditionType, ObservedOperation, Outcome, Reason};
+use crate::api::{ConditionStatus, ConditionType, ObservedOperation, Outcome, Reason};
 
 /// The status that records how it ended.
 pub fn final_report(known: &Cancellation, ending: Ending, context: &Context<'_>) -> Report {
@@ -103,18 +103,11 @@ fn cancel_requested_at_the_end(known: &Cancellation, outcome: Outcome) -> (Sent,
         outcome,
         Outcome::Cancelled | Outcome::Completed | Outcome::Failed
     );
-    // A request that was answered with a failure was sent, and not taken.
-    let was_sent = known
-        .post
-        .failures
-        .last
-        .as_ref()
-        .is_some_and(|failure| failure.call == Call::Cancel);
     match known.cancel {
         Accepted { .. } => (Sent::Yes, cancel_requested(known.cancel)),
         Unsupported => (Sent::NotTaken, cancel_requested(known.cancel)),
         _ if known.post.maybe_arrived => (Sent::Perhaps, cancel_requested(Sending)),
-        _ if was_sent => (Sent::NotTaken, cancel_requested(Again { refused: true })),
+        _ if known.post.sent => (Sent::NotTaken, cancel_requested(Again { refused: true })),
         Again { refused: true } => (Sent::NotTaken, cancel_requested(known.cancel)),
         _ => {
             let (reason, text) = if seen_done {

@@ -156,6 +156,29 @@ fn what_never_left_is_not_perhaps_arrived() {
     assert_eq!(sim.condition("CancelRequested"), "False/Refused");
 }
 
+/// No request left, so nobody refused one.
+#[test]
+fn what_never_left_is_not_called_refused_at_the_end() {
+    for (answered_before, condition) in [(false, "False/AlreadyDone"), (true, "False/Refused")] {
+        let mut sim = Simulation::new(
+            |_, now| if now >= s(600) { done(0) } else { running() },
+            move |n| {
+                Err(if n == 1 && answered_before {
+                    error(ErrorKind::PermissionDenied)
+                } else {
+                    CallError {
+                        not_sent: true,
+                        ..error(ErrorKind::Network)
+                    }
+                })
+            },
+        );
+        assert_eq!(sim.run(), Some(Outcome::Completed));
+        assert!(sim.posts.len() > 1);
+        assert_eq!(sim.condition("CancelRequested"), condition);
+    }
+}
+
 #[test]
 fn a_method_that_is_not_found_twice_is_unsupported() {
     let mut sim = running_until(7000, |_| Err(ErrorKind::MethodNotFound));
