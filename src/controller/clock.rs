@@ -60,25 +60,30 @@ impl Clock {
         self.origin + mono
     }
 
-    /// Takes in the `Date` header of an answer that came now. It has whole seconds, so it tells a range; what is known is moved
-    /// into the range, and no further. What is no date is ignored.
-    pub fn learn(&self, date: &str) {
-        self.learn_at(date, self.mono());
+    /// Takes in the `Date` header of an answer that came now, to a request that was `sent` then. It has whole seconds, and was
+    /// written at some moment in between, so it tells a range; what is known is moved into the range, and no further. An answer
+    /// that was long on its way tells little. What is no date is ignored.
+    pub fn learn(&self, date: &str, sent: Duration) {
+        self.learn_at(date, sent, self.mono());
     }
 
-    fn learn_at(&self, date: &str, mono: Duration) {
+    fn learn_at(&self, date: &str, sent: Duration, received: Duration) {
         let Ok(date) = httpdate::parse_http_date(date) else {
             return;
         };
         let Ok(since_epoch) = date.duration_since(SystemTime::UNIX_EPOCH) else {
             return;
         };
-        let earliest = millis(since_epoch).saturating_sub(millis(mono));
-        let latest = earliest.saturating_add(999);
-        // One answer may overtake another, which is harmless: each moves it by less than a second.
+        let date = millis(since_epoch);
+        let earliest = date.saturating_sub(millis(received));
+        let latest = date
+            .saturating_add(999)
+            .saturating_sub(millis(sent))
+            .max(earliest);
+        // One answer may overtake another, which is harmless: the true time is in the range of each.
         let known = self.server.load(Ordering::Relaxed);
         let learnt = if known == UNKNOWN {
-            earliest.saturating_add(500)
+            earliest.midpoint(latest)
         } else {
             known.clamp(earliest, latest)
         };
@@ -117,24 +122,29 @@ mod tests {
     fn the_api_servers_time_is_narrowed_down_by_each_answer() {
         let clock = Clock::start();
         assert_eq!(clock.server_time(MS(0)), None);
-        clock.learn_at("no date", MS(0));
+        clock.learn_at("no date", MS(0), MS(0));
         assert_eq!(clock.server_time(MS(0)), None);
-        clock.learn_at("Sun, 06 Nov 1994 08:49:37 GMT", MS(100));
+        clock.learn_at("Sun, 06 Nov 1994 08:49:37 GMT", MS(99), MS(100));
         assert_eq!(server_time(&clock, MS(100)), 500);
         // Still the same second 800 ms later, so it was earlier.
-        clock.learn_at("Sun, 06 Nov 1994 08:49:37 GMT", MS(900));
+        clock.learn_at("Sun, 06 Nov 1994 08:49:37 GMT", MS(900), MS(900));
         assert_eq!(server_time(&clock, MS(900)), 999);
-        clock.learn_at("Sun, 06 Nov 1994 08:49:38 GMT", MS(1000));
+        clock.learn_at("Sun, 06 Nov 1994 08:49:38 GMT", MS(1000), MS(1000));
+        assert_eq!(server_time(&clock, MS(1000)), 1099);
+        // An answer that was on its way for 20 s, or lay unread, sets nothing back.
+        clock.learn_at("Sun, 06 Nov 1994 08:49:38 GMT", MS(1000), MS(21_000));
         assert_eq!(server_time(&clock, MS(1000)), 1099);
         // The server's clock was set back by an hour.
-        clock.learn_at("Sun, 06 Nov 1994 07:49:38 GMT", MS(1000));
+        clock.learn_at("Sun, 06 Nov 1994 07:49:38 GMT", MS(1000), MS(1000));
         assert_eq!(server_time(&clock, MS(1000)), 1999 - 3_600_000);
     }
 
     #[test]
     fn clones_share_it_and_the_nodes_clock_does_not_count() {
         let clock = Clock::start();
-        clock.clone().learn("Sun, 06 Nov 1994 08:49:37 GMT");
+        clock
+            .clone()
+            .learn("Sun, 06 Nov 1994 08:49:37 GMT", clock.mono());
         let wall = clock.now().wall.as_second();
         assert!((784_111_777..784_111_900).contains(&wall), "{wall}");
     }

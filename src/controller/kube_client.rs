@@ -100,11 +100,12 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let metrics = self.metrics.clone();
         let clock = self.clock.clone();
+        let sent = clock.mono();
         let path = request.uri().path().to_owned();
         let noted = self.inner.call(request).inspect_ok(move |answer| {
             let date = answer.headers().get(DATE);
             if let Some(date) = date.and_then(|date| date.to_str().ok()) {
-                clock.learn(date);
+                clock.learn(date, sent);
             }
             if answer.status().is_success() {
                 metrics.answered(&path);
