@@ -99,6 +99,14 @@ pub fn after_hold(until: Duration, now: Duration, jitter: f64) -> Duration {
         .saturating_add(hold.min(LONGEST_SPREAD).mul_f64(jitter.clamp(0.0, 1.0)))
 }
 
+/// Polls have places no further ahead than this: the rate may grow until then, and places of objects that end are lost.
+pub const PLACES_AHEAD: Duration = Duration::from_secs(60);
+
+/// The delay after which a poll for which there was no place is due again: half a minute to a minute.
+pub fn until_places_are_free(jitter: f64) -> Duration {
+    PLACES_AHEAD.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
+}
+
 /// The longest `Retry-After` that is obeyed.
 pub const LONGEST_RETRY_AFTER: Duration = quota::MAX_HOLD;
 

@@ -210,6 +210,8 @@ fn act(known: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
 
 /// A used-up quota holds the look back until then. Nothing else waits for it.
 fn skip_look(known: &mut Cancellation, until: Duration, context: &Context<'_>) {
+    // All places that a hold covers, used at its end, would use the quota up once more.
+    known.get.has_place = false;
     known.get.next_at = backoff::after_hold(until, context.now.mono, context.jitter);
     known.get.last = known.get.last.or(Some(LastGet::Failed));
     known.get.looked_at = Some(known.object.generation);
@@ -275,8 +277,15 @@ fn get_if_due(known: &mut Cancellation, context: &Context<'_>, lane: Lane, plan:
     let has_place = std::mem::take(&mut known.get.has_place);
     if lane == Lane::Poll
         && !has_place
+        && !decides_on_cancel(known)
         && let Some(place) = context.quota.next_poll
     {
+        if place > now.mono.saturating_add(backoff::PLACES_AHEAD) {
+            known.get.next_at = now
+                .mono
+                .saturating_add(backoff::until_places_are_free(context.jitter));
+            return;
+        }
         plan.effects.push(Effect::ReservePoll);
         if place > now.mono {
             known.get.has_place = true;
@@ -289,6 +298,16 @@ fn get_if_due(known: &mut Cancellation, context: &Context<'_>, lane: Lane, plan:
         lane,
         regardless_of_quota: false,
     });
+}
+
+/// Whether the look says what comes after a cancel request that failed: then it is no poll, and does not wait behind those of
+/// others.
+const fn decides_on_cancel(known: &Cancellation) -> bool {
+    known.post.must_see_running
+        || matches!(
+            known.cancel,
+            CancelState::AwaitingGet | CancelState::Unsupported
+        )
 }
 
 /// Once a generation, then every minute.

@@ -2,8 +2,14 @@
 
 use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use super::simulation::{Simulation, done, error, object, running};
-use crate::{api::Outcome, google::answer::ErrorKind};
+use super::simulation::{Simulation, caller, done, error, object, running};
+use crate::{
+    api::Outcome,
+    google::{
+        answer::ErrorKind,
+        quota::{Quotas, Share},
+    },
+};
 
 /// Calls a minute that the API takes, of everybody together.
 const QUOTA: usize = 60;
@@ -144,4 +150,68 @@ fn a_new_cancel_does_not_wait_for_the_polls_of_others() {
         .iter()
         .filter(|sim| sim.outcome() == Some(Outcome::Cancelled));
     assert!(ended.count() >= 28);
+}
+
+/// A quota that polls were too many for: so many of the namespace have their places already, 2 s apart.
+fn crowded(sim: &Simulation, places: usize) {
+    let mut quotas = sim.quotas.borrow_mut();
+    let mut exhausted = error(ErrorKind::ResourceExhausted);
+    exhausted.retry_after = Some(Duration::from_secs(1));
+    let wall = std::time::SystemTime::from(sim.wall());
+    quotas.record(Share::Get, &caller(), Some(&exhausted), sim.now, wall, 0.0);
+    for _ in 0..places {
+        quotas.reserve_poll(&caller(), &sim.stored.namespace, sim.now);
+    }
+}
+
+/// What decides whether to cancel again is no poll.
+#[test]
+fn a_look_before_the_next_cancel_needs_no_place() {
+    for first in [
+        ErrorKind::Unavailable,
+        ErrorKind::NotFound,
+        ErrorKind::Unimplemented,
+    ] {
+        let mut sim = Simulation::new(|_, _| running(), move |_| Err(error(first)));
+        crowded(&sim, 1000);
+        sim.run_for(Duration::from_secs(60));
+        let posted = sim.posts[0];
+        assert!(
+            sim.gets.iter().any(|at| *at > posted),
+            "{first:?}: {:?}",
+            sim.gets
+        );
+    }
+}
+
+/// Places hours ahead would be kept although the quota takes more by then.
+#[test]
+fn a_crowd_does_not_settle_the_polls_of_hours() {
+    let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
+    crowded(&sim, 10_000);
+    sim.run_for(Duration::from_secs(600));
+    let before = sim.gets.len();
+    // The quota is free again.
+    sim.quotas.replace(Quotas::default());
+    sim.run_for(Duration::from_secs(180));
+    assert!(sim.gets.len() > before, "{:?}", sim.gets);
+}
+
+/// All places of a hold used at its end would use the quota up once more.
+#[test]
+fn a_place_that_a_hold_covered_is_lost() {
+    let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
+    crowded(&sim, 20);
+    sim.run_for(Duration::from_secs(10));
+    sim.gets_held_until = Some(Duration::from_secs(300));
+    sim.run_for(Duration::from_secs(280));
+    let before = sim.gets.len();
+    for _ in 0..25 {
+        let mut quotas = sim.quotas.borrow_mut();
+        quotas.reserve_poll(&caller(), &sim.stored.namespace, sim.now);
+    }
+    sim.run_for(Duration::from_secs(30));
+    assert_eq!(sim.gets.len(), before, "{:?}", sim.gets);
+    sim.run_for(Duration::from_secs(100));
+    assert!(sim.gets.len() > before);
 }

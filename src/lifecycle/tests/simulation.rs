@@ -123,7 +123,7 @@ pub fn object() -> ObjectView {
     }
 }
 
-fn caller() -> Caller {
+pub fn caller() -> Caller {
     Caller {
         endpoint: "https://europe-west1-dialogflow.googleapis.com".into(),
         principal: "opcancel@acme.iam.gserviceaccount.com".into(),
