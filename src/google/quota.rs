@@ -116,6 +116,7 @@ impl Quotas {
                 .max()
         };
         let rates = keys.iter().filter_map(|key| self.rates.get(key));
+        let rates = rates.filter(|rate| rate.is_in_force(now));
         Allowance {
             gets_held_until: held(Share::Get),
             cancels_held_until: held(Share::Post),
@@ -159,20 +160,25 @@ impl Quotas {
         wall: SystemTime,
         jitter: f64,
     ) -> Option<Duration> {
-        let Some(error) = error.filter(|error| error.kind == ErrorKind::ResourceExhausted) else {
+        let exhausted = error.filter(|error| error.kind == ErrorKind::ResourceExhausted);
+        let Some(exhausted) = exhausted else {
+            if error.is_some_and(|error| error.http_status.is_none()) {
+                // Nobody answered, so nobody counted it.
+                return None;
+            }
             if self.taken.len() >= MAX_REMEMBERED {
                 self.taken.clear();
             }
             self.taken.entry(caller.clone()).or_default().add(now);
             return None;
         };
-        let wait = error
+        let wait = exhausted
             .retry_after
             .unwrap_or_else(|| to_next_minute(wall, jitter));
         let until = now.saturating_add(wait.clamp(MIN_HOLD, MAX_HOLD));
         self.forget(now);
         let mut held = until;
-        for quota in self.exhausted(caller, error, now) {
+        for quota in self.exhausted(caller, exhausted, now) {
             self.met
                 .entry(caller.clone())
                 .or_default()
@@ -253,7 +259,7 @@ impl Quotas {
 
     fn forget(&mut self, now: Duration) {
         self.holds.retain(|_, hold| hold.until > now);
-        self.rates.retain(|_, rate| rate.is_in_use(now));
+        self.rates.retain(|_, rate| rate.is_in_force(now));
         self.unnamed
             .retain(|_, (_, when)| now.saturating_sub(*when) <= WIDENS_WITHIN);
         if self.holds.len() >= MAX_REMEMBERED {

@@ -22,10 +22,11 @@ const DISCOVERY: f64 = 0.01;
 /// Polls a minute, at least.
 const LOWEST: f64 = 1.0;
 
-/// What a quota is taken for at first if few calls were made: whoever used it up was somebody else.
+/// What a quota is taken for if few calls were made: whoever used it up was somebody else.
 const LEAST_CAPACITY: f64 = 60.0;
 
-/// A rate that nobody used for so long is forgotten.
+/// A quota that was not used up for so long is polled freely: what it takes is learnt anew if it ever is again. An estimate from a
+/// time when others used the quota up does not slow polls down for ever.
 const KEPT: Duration = Duration::from_secs(3600);
 
 /// Most namespaces whose places are remembered. Beyond it they are forgotten, at the price of a few more 429s.
@@ -39,7 +40,6 @@ pub(super) struct PollRate {
     /// Polls a minute, as of `since`.
     rate: f64,
     since: Duration,
-    used: Duration,
     /// When each namespace's next poll may be made; those whose time has passed are not needed.
     next: HashMap<String, Duration>,
 }
@@ -52,7 +52,6 @@ impl PollRate {
             capacity,
             rate: (capacity / 2.0).max(LOWEST),
             since: now,
-            used: now,
             next: HashMap::new(),
         }
     }
@@ -64,10 +63,11 @@ impl PollRate {
         }
         let rate = self.rate(now);
         // Few calls may have been taken because few were made.
-        self.capacity = f64::from(taken).max(self.capacity / 2.0).max(LOWEST);
+        self.capacity = f64::from(taken)
+            .max(self.capacity / 2.0)
+            .max(LEAST_CAPACITY);
         self.rate = (rate.min(self.capacity) / 2.0).max(LOWEST);
         self.since = now;
-        self.used = now;
     }
 
     /// Polls a minute now.
@@ -87,7 +87,6 @@ impl PollRate {
 
     /// A poll for a namespace has its place.
     pub fn reserve(&mut self, namespace: &str, now: Duration) {
-        self.used = now;
         self.next.retain(|_, at| *at > now);
         if self.next.len() >= MAX_NAMESPACES {
             self.next.clear();
@@ -101,9 +100,9 @@ impl PollRate {
             .insert(namespace.to_owned(), place.saturating_add(spacing));
     }
 
-    /// Whether it is still worth remembering.
-    pub fn is_in_use(&self, now: Duration) -> bool {
-        now.saturating_sub(self.used) < KEPT
+    /// Whether polls still keep to it.
+    pub fn is_in_force(&self, now: Duration) -> bool {
+        now.saturating_sub(self.since) < KEPT
     }
 }
 

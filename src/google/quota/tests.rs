@@ -226,6 +226,60 @@ fn other_errors_close_no_gate_and_shorter_waits_open_none() {
     assert_eq!(long, short);
 }
 
+fn polls_a_minute(quotas: &mut Quotas, caller: &Caller, from: Duration) -> usize {
+    let mut now = from;
+    let mut polls = 0;
+    while now < from + Duration::from_secs(60) {
+        now = quotas.allowance(caller, "ns", now).next_poll.unwrap();
+        quotas.reserve_poll(caller, "ns", now);
+        polls += 1;
+    }
+    polls
+}
+
+/// While a quota is used up by others, few calls are taken. It says nothing about what it takes afterwards.
+#[test]
+fn a_quota_that_others_used_up_for_minutes_is_not_taken_for_tiny() {
+    let mut quotas = Quotas::default();
+    let caller = caller("e", "a", "p");
+    let minute = |n: u64| NOW + Duration::from_secs(61 * n);
+    for n in 0..20 {
+        let error = exhausted(Some(30), None);
+        quotas.record(Share::Get, &caller, Some(&error), minute(n), wall(), 0.0);
+    }
+    assert!(polls_a_minute(&mut quotas, &caller, minute(20)) < 12);
+    assert!(polls_a_minute(&mut quotas, &caller, minute(40)) > 40);
+}
+
+/// Polls are slowed down as long as it is known what for.
+#[test]
+fn a_quota_that_was_not_used_up_for_an_hour_slows_nobody_down() {
+    let mut quotas = Quotas::default();
+    let caller = caller("e", "a", "p");
+    let error = exhausted(Some(30), None);
+    quotas.record(Share::Get, &caller, Some(&error), NOW, wall(), 0.0);
+    for minute in 0..61 {
+        let now = NOW + Duration::from_secs(60 * minute);
+        let slowed = quotas.allowance(&caller, "ns", now).next_poll.is_some();
+        assert_eq!(slowed, minute < 60, "{minute}");
+        quotas.reserve_poll(&caller, "ns", now);
+    }
+}
+
+/// What never reached the API says nothing about what its quota takes.
+#[test]
+fn calls_without_an_answer_were_not_taken() {
+    let mut quotas = Quotas::default();
+    let caller = caller("e", "a", "p");
+    let network = rpc_error::error(ErrorKind::Network, None, String::new());
+    for _ in 0..6000 {
+        quotas.record(Share::Get, &caller, Some(&network), NOW, wall(), 0.0);
+    }
+    let error = exhausted(Some(1), None);
+    quotas.record(Share::Get, &caller, Some(&error), NOW, wall(), 0.0);
+    assert!(polls_a_minute(&mut quotas, &caller, NOW) < 40);
+}
+
 proptest! {
     #[test]
     fn memory_stays_bounded_and_waits_too(calls in proptest::collection::vec((0u32..9000, 0u64..u64::MAX), 1..200)) {
