@@ -269,10 +269,10 @@ impl Cancellation {
             match (stored, known) {
                 (Some(stored), Some(known)) if known.stored == stored => Some(known),
                 (Some(stored), _) => Some(Since::learnt(stored, now)),
+                // What this process knows does not end because somebody wiped the status.
+                (None, Some(known)) => Some(known),
                 // An intent stands, so there was such a time once; what is stored is lost or not credible.
-                (None, known) => {
-                    intended.then(|| known.unwrap_or_else(|| Since::now(&self.object, now)))
-                }
+                (None, None) => intended.then(|| Since::now(&self.object, now)),
             }
         };
         let started = learn(status.start_time.as_ref(), self.started);

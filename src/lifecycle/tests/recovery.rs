@@ -250,3 +250,21 @@ fn a_request_after_a_lost_intent_may_have_arrived() {
     assert_eq!(sim.posts.len(), 2);
     assert_eq!(sim.condition("CancelRequested"), "Unknown/Sending");
 }
+
+/// The deadline counts from the start that this process knows, whoever wipes the status.
+#[test]
+fn a_status_that_somebody_wipes_does_not_move_the_deadline() {
+    let mut object = object();
+    object.spec.as_mut().unwrap().deadline = s(3600);
+    let unwanted = || Err(error(ErrorKind::Unauthenticated));
+    let mut sim = Simulation::of(object, move |_, _| unwanted(), |_| Ok(()));
+    sim.run_for(s(3000));
+    assert!(sim.stored.status.start_time.is_some());
+    sim.stored.status = CancellationStatus {
+        observed_generation: Some(-1),
+        ..CancellationStatus::default()
+    };
+    sim.show();
+    sim.run_for(s(700));
+    assert_eq!(sim.outcome(), Some(Outcome::Unknown));
+}
