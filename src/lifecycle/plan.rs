@@ -241,12 +241,7 @@ const fn observes(known: &Cancellation) -> bool {
 
 /// Whether the next cancel request may be announced.
 fn may_intend(known: &Cancellation, now: Now) -> bool {
-    if now.mono < known.post.next_at
-        || matches!(
-            known.get.last,
-            Some(LastGet::NotFound | LastGet::NoToken | LastGet::NotServed)
-        )
-    {
+    if now.mono < known.post.next_at || holds_cancel_back(known.get.last) {
         return false;
     }
     let looked = !observes(known)
@@ -259,6 +254,14 @@ fn may_intend(known: &Cancellation, now: Now) -> bool {
         CancelState::Again { .. } => looked && !known.post.must_see_running,
         _ => false,
     }
+}
+
+/// Whether no cancel request is announced until a GET answers anything else.
+const fn holds_cancel_back(last: Option<LastGet>) -> bool {
+    matches!(
+        last,
+        Some(LastGet::NotFound | LastGet::NoToken | LastGet::NotServed)
+    )
 }
 
 fn is_look_due(known: &Cancellation, now: Now) -> bool {
@@ -300,10 +303,15 @@ fn get_if_due(known: &mut Cancellation, context: &Context<'_>, lane: Lane, plan:
     });
 }
 
-/// Whether the look says what comes after a cancel request that failed: then it is no poll, and does not wait behind those of
-/// others.
+/// Whether a cancel request waits for the look, or it says what one that failed comes to: then it is no poll, and does not wait
+/// behind those of others.
 const fn decides_on_cancel(known: &Cancellation) -> bool {
+    let to_be_sent = matches!(
+        known.cancel,
+        CancelState::NotSent | CancelState::Again { .. }
+    );
     known.post.must_see_running
+        || (to_be_sent && holds_cancel_back(known.get.last))
         || matches!(
             known.cancel,
             CancelState::AwaitingGet | CancelState::Unsupported

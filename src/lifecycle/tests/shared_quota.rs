@@ -215,3 +215,20 @@ fn a_place_that_a_hold_covered_is_lost() {
     sim.run_for(Duration::from_secs(100));
     assert!(sim.gets.len() > before);
 }
+
+/// The first cancel waits for a look that finds the operation: that is no poll either.
+#[test]
+fn a_first_cancel_does_not_wait_for_a_place_among_polls() {
+    for first in [ErrorKind::NotFound, ErrorKind::Token, ErrorKind::NotServed] {
+        let mut sim = Simulation::new(
+            move |n, _| if n > 1 { running() } else { Err(error(first)) },
+            |_| Ok(()),
+        );
+        crowded(&sim, 1000);
+        // The hold is over.
+        sim.now = Duration::from_secs(2);
+        sim.wake = Some(sim.now);
+        sim.run_for(Duration::from_secs(30));
+        assert_eq!(sim.posts.len(), 1, "{first:?}: {:?}", sim.gets);
+    }
+}
