@@ -99,7 +99,7 @@ fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
         }
         Class::Quota => {
             let until = context.quota.cancels_held_until;
-            again(known, context, held_for(until, 1, context));
+            again(known, context, held_for(until, in_a_row, context));
         }
         Class::NotOffered if in_a_row > 1 => cannot(known, now),
         Class::NotOffered => {

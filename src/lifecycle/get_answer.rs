@@ -209,13 +209,14 @@ pub fn asked_to_wait(retry_after: Option<Duration>) -> Duration {
         .min(backoff::LONGEST_RETRY_AFTER)
 }
 
-/// How long a used-up quota holds a call back, which is known once its answer is.
+/// How long a used-up quota holds a call back, which is known once its answer is: no less than any other passing error, so that a
+/// server that asks for no wait is not tried every second.
 pub fn held_for(until: Option<Duration>, failures: u32, context: &Context<'_>) -> Duration {
     let now = context.now.mono;
-    until.map_or_else(
-        || backoff::after_passing_error(failures, context.jitter),
-        |until| until.saturating_sub(now),
-    )
+    until
+        .map(|until| until.saturating_sub(now))
+        .unwrap_or_default()
+        .max(backoff::after_passing_error(failures, context.jitter))
 }
 
 /// The delay to the next look while nothing fails.

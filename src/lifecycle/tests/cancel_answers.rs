@@ -398,6 +398,26 @@ fn a_used_up_quota_holds_posts_back_as_long_as_the_server_says() {
     );
 }
 
+/// Each try is announced by a write, so a server that says "at once" for ever costs the API server more than Google.
+#[test]
+fn a_quota_that_asks_for_no_wait_is_not_tried_every_second() {
+    let exhausted = || CallError {
+        retry_after: Some(Duration::ZERO),
+        ..error(ErrorKind::ResourceExhausted)
+    };
+    let mut sim = Simulation::new(
+        move |n, _| if n == 1 { running() } else { Err(exhausted()) },
+        move |_| Err(exhausted()),
+    );
+    sim.run_for(s(3600));
+    assert!(
+        sim.posts.len() < 200,
+        "{} POSTs in an hour",
+        sim.posts.len()
+    );
+    assert!(sim.gets.len() < 200, "{} GETs in an hour", sim.gets.len());
+}
+
 #[test]
 fn the_failure_of_cancel_wins_over_that_of_get() {
     let mut sim = Simulation::new(
