@@ -48,7 +48,7 @@ pub const fn after_refusal(refusals: u32) -> Duration {
     })
 }
 
-/// The delay after the `answers`-th GET in a row that the endpoint does not serve: 1, 2, 5, then 30 s doubling to 5 min.
+/// The delay after the `answers`-th GET that the endpoint does not serve, without an answer about the operation in between: 1, 2, 5, then 30 s doubling to 5 min.
 pub fn after_get_not_served(answers: u32, jitter: f64) -> Duration {
     match answers {
         0 | 1 => Duration::from_secs(1),

@@ -34,6 +34,8 @@ pub struct Failures {
     pub passing: u32,
     /// How often the last kind came in a row, as far as this process knows.
     pub in_a_row: u32,
+    /// How often the endpoint did not serve the path, whatever else failed in between.
+    pub not_served: u32,
     /// Denials in a row.
     pub denials: u32,
     /// The last answer was UNAUTHENTICATED: another token was tried at once after the first of them, and is not again.
@@ -59,6 +61,10 @@ impl Failures {
             self.stalling_since.get_or_insert(now);
         } else if kind.tells_of_the_operation() {
             self.stalling_since = None;
+            self.not_served = 0;
+        }
+        if matches!(class, Class::NotServed | Class::NotOffered) {
+            self.not_served = self.not_served.saturating_add(1);
         }
         let before = self.last.replace(failure);
         let again = before.is_some_and(|before| before.error.kind == kind);

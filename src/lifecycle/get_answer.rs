@@ -134,7 +134,7 @@ fn failed(
         Class::Gone | Class::Impossible => pace(known, context),
         Class::Quota => held_for(context.quota.gets_held_until, failures.passing, context),
         Class::NotServed | Class::NotOffered => {
-            backoff::after_get_not_served(failures.in_a_row, context.jitter)
+            backoff::after_get_not_served(failures.not_served, context.jitter)
         }
         _ => backoff::after_passing_error(failures.passing, context.jitter)
             .max(asked_to_wait(retry_after)),

@@ -309,3 +309,28 @@ fn the_end_seen_by_the_last_get_counts() {
     );
     assert_eq!(sim.run(), Some(Outcome::Cancelled));
 }
+
+/// Whatever two answers follow each other for ever, as from two servers behind one address, GET is not made at full speed.
+#[test]
+fn no_two_answers_in_turn_are_asked_for_at_full_speed() {
+    let kinds = [
+        ErrorKind::NotServed,
+        ErrorKind::MethodNotFound,
+        ErrorKind::Unauthenticated,
+        ErrorKind::PermissionDenied,
+        ErrorKind::Unavailable,
+        ErrorKind::Token,
+    ];
+    for one in kinds {
+        for other in kinds {
+            let turn = move |n: usize| error(if n.is_multiple_of(2) { one } else { other });
+            let mut sim = Simulation::new(move |n, _| Err(turn(n)), move |n| Err(turn(n)));
+            sim.run_for(Duration::from_secs(3600));
+            let calls = (sim.posts.len(), sim.gets.len());
+            assert!(
+                calls.0 < 200 && calls.1 < 300,
+                "{one:?}, {other:?}: {calls:?}"
+            );
+        }
+    }
+}
