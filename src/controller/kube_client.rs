@@ -5,10 +5,10 @@ use std::{
     path::Path,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use futures::{TryFutureExt, future::BoxFuture};
+use futures::future::BoxFuture;
 use http::{
     HeaderValue, Request, Response,
     header::{DATE, USER_AGENT},
@@ -20,7 +20,7 @@ use kube::{
 };
 use tower::{Service, layer::layer_fn};
 
-use super::clock::Clock;
+use super::{clock::Clock, watch_pace::WatchPace};
 use crate::telemetry::metrics::Metrics;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -61,25 +61,33 @@ pub async fn client(
         USER_AGENT,
         HeaderValue::from_static(concat!("opcancel-controller/", env!("CARGO_PKG_VERSION"))),
     ));
+    build(config, metrics, clock)
+}
+
+/// The client of a configuration, with what is noted and paced of its requests.
+fn build(config: Config, metrics: Arc<Metrics>, clock: Clock) -> Result<Client, String> {
     let builder = ClientBuilder::try_from(config).map_err(|error| {
         format!(
             "the API server's address or certificates cannot be used: {}",
             innermost(&error)
         )
     })?;
+    let pace = Arc::<WatchPace>::default();
     let noting = layer_fn(|inner| Noting {
         inner,
         metrics: metrics.clone(),
         clock: clock.clone(),
+        pace: pace.clone(),
     });
     Ok(builder.with_layer(&noting).build())
 }
 
-/// Notes the path of each request that was answered well, and the date of each answer.
+/// Notes the path of each request that was answered well, and the date of each answer; paces watches that end at once.
 struct Noting<S> {
     inner: S,
     metrics: Arc<Metrics>,
     clock: Clock,
+    pace: Arc<WatchPace>,
 }
 
 impl<S, B, A> Service<Request<B>> for Noting<S>
@@ -100,9 +108,25 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let metrics = self.metrics.clone();
         let clock = self.clock.clone();
-        let sent = clock.mono();
         let path = request.uri().path().to_owned();
-        let noted = self.inner.call(request).inspect_ok(move |answer| {
+        let pause = match request.uri().query() {
+            Some(query) if query.split('&').any(|part| part.starts_with("watch=")) => {
+                let begin = self.pace.begin(&path, Instant::now());
+                if begin.after_short {
+                    metrics.watch_was_short(&path);
+                }
+                begin.pause
+            }
+            _ => Duration::ZERO,
+        };
+        // Nothing is sent before it is polled.
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            let sent = clock.mono();
+            let answer = answer.await?;
             let date = answer.headers().get(DATE);
             if let Some(date) = date.and_then(|date| date.to_str().ok()) {
                 clock.learn(date, sent);
@@ -110,8 +134,8 @@ where
             if answer.status().is_success() {
                 metrics.answered(&path);
             }
-        });
-        Box::pin(noted)
+            Ok(answer)
+        })
     }
 }
 
@@ -122,4 +146,60 @@ fn innermost(error: &dyn Error) -> String {
         innermost = cause;
     }
     innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::{Json, Router, extract::RawQuery, response::IntoResponse, routing::get};
+    use futures::StreamExt;
+    use kube::{Api, core::ApiResource, runtime::watcher};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::CancellationGrant, controller::raw_object::RawObject, telemetry::exposition::Format,
+    };
+
+    #[tokio::test]
+    async fn a_watch_that_ends_at_once_is_paced_and_counted() {
+        crate::google::tls::install_provider();
+        let watches = Arc::new(AtomicUsize::new(0));
+        let counted = watches.clone();
+        let answer = move |RawQuery(query): RawQuery| {
+            let counted = counted.clone();
+            async move {
+                if query.is_some_and(|query| query.contains("watch=")) {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    return "".into_response();
+                }
+                let list = json!({"kind": "List", "apiVersion": "v1",
+                    "metadata": {"resourceVersion": "5"}, "items": []});
+                Json(list).into_response()
+            }
+        };
+        let router = Router::new().fallback(get(answer));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, router).into_future());
+        let metrics = Arc::<Metrics>::default();
+        let client = build(
+            Config::new(url.parse().unwrap()),
+            metrics.clone(),
+            Clock::start(),
+        )
+        .unwrap();
+        let resource = ApiResource::erase::<CancellationGrant>(&());
+        let api: Api<RawObject> = Api::all_with(client, &resource);
+        metrics.watch_began("cancellationgrants", api.resource_url());
+        let watching = tokio::spawn(watcher(api, watcher::Config::default()).count());
+        let fourth = "opcancel_short_watches_total{resource=\"cancellationgrants\"} 3\n";
+        while !metrics.text(Format::Text).unwrap().contains(fourth) {
+            tokio::task::yield_now().await;
+        }
+        // The fourth waits before it is sent.
+        assert_eq!(watches.load(Ordering::SeqCst), 3);
+        watching.abort();
+    }
 }

@@ -31,6 +31,7 @@ pub mod status_writer;
 pub mod timers;
 mod turns;
 pub mod warm_up;
+mod watch_pace;
 pub mod watches;
 mod watching;
 

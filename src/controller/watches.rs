@@ -30,8 +30,9 @@ use crate::telemetry::{health::Health, metrics::Metrics};
 /// connection is taken for dead.
 const WATCH_SECONDS: u32 = 60;
 
-/// A page of a list is held in memory as a whole.
-const PAGE: u32 = 100;
+/// A page of a list is held in memory as a whole, and twice while it is read. An object may have 1.5 MB, whoever made it: with
+/// 20 of them a page takes up to 60 MB.
+const PAGE: u32 = 20;
 
 /// The objects that are not finished: the watch says DELETED when an outcome is recorded.
 const UNFINISHED: &str = "status.outcome=";
@@ -126,7 +127,9 @@ impl Watches {
         step: &'static str,
     ) {
         let api: Api<RawObject> = Api::all_with(self.client.clone(), &resource);
-        let config = watcher::Config::default().timeout(WATCH_SECONDS);
+        let config = watcher::Config::default()
+            .page_size(PAGE)
+            .timeout(WATCH_SECONDS);
         let mut watching = Watching::new(&self, api, config, "cancellationgrants", step);
         let mut known = ByName::new();
         let mut listing = ByName::new();

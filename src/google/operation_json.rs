@@ -1,7 +1,7 @@
 //! `google.longrunning.Operation` as GET shows it, and the empty answer of a cancel.
 //!
 //! Source: google/longrunning/operations.proto. Of `metadata` and `response` only what [`Operation`] keeps is opened; both
-//! may be anything. What is read here is the copy that [`super::operation_stream`] makes of an answer.
+//! may be anything. What is read here is the copy that `operation_stream` makes of an answer.
 
 use serde_json::value::RawValue;
 

@@ -30,6 +30,7 @@ pub(super) struct Families {
     pub writes: Counters<2>,
     pub events_dropped: Counter,
     pub watch_restarts: Counters<1>,
+    pub short_watches: Counters<1>,
     pub watch_answers: Family<Labels<1>, Seconds>,
     pub queue_depth: Family<Labels<1>, Gauge>,
     pub throttled_seconds: Family<Labels<1>, Counter<f64, AtomicU64>>,
@@ -50,6 +51,7 @@ impl Default for Families {
             writes: Family::default(),
             events_dropped: Counter::default(),
             watch_restarts: Family::default(),
+            short_watches: Family::default(),
             watch_answers: Family::default(),
             queue_depth: Family::default(),
             throttled_seconds: Family::default(),
@@ -134,6 +136,12 @@ impl Families {
         );
         add(
             registry,
+            "short_watches",
+            "Watches that ended within a second",
+            self.short_watches.clone(),
+        );
+        add(
+            registry,
             "watch_last_answer_timestamp_seconds",
             "When the API server last answered a list or watch, of several watches the one that waits longest",
             self.watch_answers.clone(),
@@ -193,6 +201,7 @@ impl Families {
         }
         for resource in series::RESOURCES {
             let _ = self.watch_restarts.get_or_create(&[("resource", resource)]);
+            let _ = self.short_watches.get_or_create(&[("resource", resource)]);
         }
         for lane in series::LANES {
             let _ = self.queue_depth.get_or_create(&[("lane", lane)]);

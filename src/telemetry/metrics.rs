@@ -161,6 +161,16 @@ impl Metrics {
             .inc();
     }
 
+    /// A watch of this URL path had ended as soon as it was begun; of no account unless it is watched.
+    pub fn watch_was_short(&self, path: &str) {
+        if let Some((resource, _)) = lock(&self.watches).get(path) {
+            self.families
+                .short_watches
+                .get_or_create(&[("resource", *resource)])
+                .inc();
+        }
+    }
+
     /// The API server answered a request for this URL path; of no account unless it is watched.
     pub fn answered(&self, path: &str) {
         if let Some((_, last)) = lock(&self.watches).get_mut(path) {
