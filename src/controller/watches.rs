@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use kube::{
@@ -16,19 +17,25 @@ use kube::{
     core::ApiResource,
     runtime::watcher::{self, Event},
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
+};
 
 use super::{
     grant_reading::GrantReading,
     grants::{GrantBook, Grants},
     raw_object::RawObject,
-    watching::Watching,
+    watching::{RELIST_AFTER, Watching},
 };
 use crate::telemetry::{health::Health, metrics::Metrics};
 
 /// One watch request lasts this many seconds, then the next goes on from there. Five more without a sign of life, and the
 /// connection is taken for dead.
 const WATCH_SECONDS: u32 = 60;
+
+/// When the next full list of grants is overdue: two of them were missed.
+const LIST_OVERDUE: Duration = RELIST_AFTER.saturating_mul(2);
 
 /// A page of a list is held in memory as a whole, and twice while it is read. An object may have 1.5 MB, whoever made it: with
 /// 20 of them a page takes up to 60 MB.
@@ -119,8 +126,21 @@ impl Watches {
     }
 
     /// Watches the grants for ever, keeps the book, and says `changed` at each change. What cannot be read grants nothing.
+    /// `step` of the readiness is done at each full list, and not done any more when the next one is overdue.
     pub async fn grants(
         self,
+        resource: ApiResource,
+        book: GrantBook,
+        changed: watch::Sender<u64>,
+        step: &'static str,
+    ) {
+        self.grants_overdue_after(LIST_OVERDUE, resource, book, changed, step)
+            .await;
+    }
+
+    async fn grants_overdue_after(
+        self,
+        overdue_after: Duration,
         resource: ApiResource,
         book: GrantBook,
         changed: watch::Sender<u64>,
@@ -133,8 +153,19 @@ impl Watches {
         let mut watching = Watching::new(&self, api, config, "cancellationgrants", step);
         let mut known = ByName::new();
         let mut listing = ByName::new();
+        let mut overdue: Option<Instant> = None;
         loop {
-            match watching.next().await {
+            let event = tokio::select! {
+                event = watching.next() => event,
+                () = at(overdue) => {
+                    overdue = None;
+                    let why = "the CancellationGrants could not be listed for long: what was revoked meanwhile may still allow calls";
+                    self.health.not_yet(step, why);
+                    tracing::warn!("not ready: {step}: {why}");
+                    continue;
+                }
+            };
+            match event {
                 Event::Init => {
                     listing.clear();
                     continue;
@@ -144,7 +175,11 @@ impl Watches {
                     listing.extend(reading.map(|reading| (name, reading)));
                     continue;
                 }
-                Event::InitDone => known = std::mem::take(&mut listing),
+                Event::InitDone => {
+                    known = std::mem::take(&mut listing);
+                    overdue = Some(Instant::now() + overdue_after);
+                    self.health.done(step);
+                }
                 Event::Apply(object) => {
                     let (name, reading) = read(&known, object);
                     known.remove(&name);
@@ -158,9 +193,16 @@ impl Watches {
             book.replace(Grants::new(specs));
             let states = known.values().map(|reading| reading.state);
             self.metrics.grants(states);
-            self.health.done(step);
             changed.send_modify(|version| *version += 1);
         }
+    }
+}
+
+/// Waits until then; for ever if there is no such time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

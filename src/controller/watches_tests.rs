@@ -83,3 +83,29 @@ async fn what_a_newer_release_says_in_a_grant_never_grants_more() {
     }
     watching.abort();
 }
+
+#[tokio::test]
+async fn readiness_goes_back_when_the_grants_were_not_listed_for_long() {
+    let watches = Watches {
+        client: api_server(Vec::new()).await,
+        metrics: Arc::default(),
+        health: Arc::new(Health::waiting_for(&["grants"])),
+    };
+    let health = watches.health.clone();
+    let (changed, mut listed) = watch::channel(0);
+    let resource = ApiResource::erase::<CancellationGrant>(&());
+    let overdue_after = Duration::from_millis(200);
+    let book = GrantBook::default();
+    let watching = watches.grants_overdue_after(overdue_after, resource, book, changed, "grants");
+    let watching = tokio::spawn(watching);
+    // Its step was done then: it is the only one that this readiness waits for.
+    listed.wait_for(|version| *version > 0).await.unwrap();
+    let said = "grants: the CancellationGrants could not be listed for long";
+    while !health
+        .missing()
+        .is_some_and(|missing| missing.contains(said))
+    {
+        tokio::task::yield_now().await;
+    }
+    watching.abort();
+}

@@ -22,7 +22,7 @@ use super::{
 use crate::telemetry::{health::Health, metrics::Metrics};
 
 /// A full list is taken this often, give or take a tenth.
-const RELIST_AFTER: Duration = Duration::from_secs(600);
+pub(super) const RELIST_AFTER: Duration = Duration::from_secs(600);
 
 /// Errors in a row after which a watch is begun anew.
 const ERRORS_IN_A_ROW: u32 = 4;
