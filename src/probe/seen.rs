@@ -100,7 +100,17 @@ impl Seen {
     /// The answer to a cancel.
     pub fn of_cancel(observed: &Observation) -> Self {
         match observed.cancel_answer(SystemTime::now()) {
-            Ok(()) => Self::ok(observed),
+            // The product takes any object without an error for a yes. What should be empty is shown if it is not.
+            Ok(()) => Self {
+                page: observed
+                    .object()
+                    .filter(|object| !object.is_empty())
+                    .map(|object| PageSeen {
+                        keys: keys(observed, &object),
+                        operations: None,
+                    }),
+                ..Self::ok(observed)
+            },
             Err(error) => Self::failed(Some(observed), &error),
         }
     }
