@@ -20,7 +20,7 @@ fn a_finished_operation_of_any_size_is_completed_and_costs_one_get() {
         ..Scenario::default()
     };
     // Whatever the machine: how long reading may take before the cancel leaves is not what is tried here.
-    let mut world = World::stopped("large", scenario, &["--observe-budget=60s"], &[]);
+    let mut world = World::stopped("large", scenario, &["--observe-budget=30s"], &[]);
     world.grant();
     world.start();
     world.cancel_all(exports.map(|(name, _)| name));
