@@ -19,6 +19,7 @@ resource "kubernetes_manifest" "stop_agent_import" {
       namespace = "contact-center"
     }
     spec = {
+      service       = "dialogflow"
       operationName = "projects/acme-prod/locations/europe-west1/operations/0b2c5f3e-9a41-4f5e-8d10-6a4d2c1e7b90"
     }
   }
