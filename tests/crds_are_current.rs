@@ -40,8 +40,29 @@ fn generated() -> Vec<(&'static str, String)> {
 }
 
 fn yaml(crd: &CustomResourceDefinition) -> String {
-    let body = serde_saphyr::to_string(crd).expect("plain data");
+    let mut crd = serde_json::to_value(crd).expect("plain data");
+    whole_numbers(&mut crd);
+    let body = serde_saphyr::to_string(&crd).expect("plain data");
     format!("# Generated from src/api by `cargo xtask crds`; do not edit.\n{body}")
+}
+
+/// The Rust type has limits as floating-point numbers; those of integers are integers.
+fn whole_numbers(value: &mut serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::Number(number) => {
+            let text = number.to_string();
+            let whole = text
+                .strip_suffix(".0")
+                .and_then(|text| text.parse::<i64>().ok());
+            if let Some(whole) = whole {
+                *number = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
 }
 
 #[test]
@@ -81,6 +102,62 @@ fn every_string_has_a_longest_length() {
             assert!(unlimited.is_empty(), "{name}: {unlimited:?}");
         }
     }
+}
+
+/// Some clients make floating-point fields of a limit like `10.0`, or of a format that they do not know.
+#[test]
+fn every_number_is_an_integer() {
+    for (name, text) in generated() {
+        let crd: serde_json::Value = serde_saphyr::from_str(&text).expect("what was written");
+        let mut wrong = Vec::new();
+        fractions(&crd["spec"]["versions"][0]["schema"], "", &mut wrong);
+        assert!(wrong.is_empty(), "{name}: {wrong:?}");
+    }
+}
+
+fn fractions(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
+    use serde_json::Value;
+    let fraction = value.as_f64().is_some() && value.as_i64().is_none();
+    let format = value["format"].as_str();
+    let number = value["type"] == "number"
+        || format.is_some_and(|format| !["int32", "int64", "date-time"].contains(&format));
+    if fraction || number {
+        found.push(path.to_owned());
+    }
+    match value {
+        Value::Object(fields) => {
+            for (key, inner) in fields {
+                fractions(inner, &format!("{path}.{key}"), found);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                fractions(item, path, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// With any other type a value stays that the last one who applied the object has taken out, if a second field manager owns it.
+#[test]
+fn every_list_of_a_spec_is_replaced_as_a_whole() {
+    let mut lists = 0;
+    for (name, text) in generated() {
+        let crd: serde_json::Value = serde_saphyr::from_str(&text).expect("what was written");
+        let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        for (field, schema) in spec["properties"].as_object().expect("fields") {
+            if schema["type"] == "array" {
+                assert_eq!(
+                    schema["x-kubernetes-list-type"], "atomic",
+                    "{name}: {field}"
+                );
+                assert!(schema["maxItems"].is_u64(), "{name}: {field}");
+                lists += 1;
+            }
+        }
+    }
+    assert_eq!(lists, 7);
 }
 
 fn unlimited_strings(schema: &serde_json::Value, path: &str, found: &mut Vec<String>) {

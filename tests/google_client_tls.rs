@@ -11,8 +11,9 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use opcancel::google::{
     answer::ErrorKind,
-    catalogue::Target,
+    catalogue::{Target, read},
     client::{ClientConfig, OperationsClient},
+    endpoint::EndpointOverrides,
     operation_name::OperationName,
     request_reason::RequestReason,
     tls,
@@ -169,12 +170,11 @@ fn patient_client(ca: Option<&[u8]>, call_timeout: Duration) -> OperationsClient
 }
 
 fn target(host: &str, port: u16, overridden: bool) -> Target {
-    Target {
-        service: "dialogflow",
-        version: "v2",
-        endpoint: format!("https://{host}:{port}"),
-        overridden,
-    }
+    let name = "projects/p/operations/o";
+    let mut target = read("dialogflow", None, name, &EndpointOverrides::default()).unwrap();
+    target.endpoint = format!("https://{host}:{port}");
+    target.overridden = overridden;
+    target
 }
 
 async fn get(client: &OperationsClient, target: &Target) -> Result<(), (ErrorKind, String)> {

@@ -18,7 +18,7 @@ pub struct CancellationStatus {
     /// an outcome belongs to no generation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How it ended: Cancelled, Completed, Failed, NotFound, Unsupported, Rejected or Unknown. Absent until finished,
+    /// How it ended: Cancelled, Completed, Failed, Ended, NotFound, Unsupported, Rejected or Unknown. Absent until finished,
     /// never changed afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63), regex(pattern = r"^[A-Z][A-Za-z]*$"))]
@@ -70,15 +70,21 @@ impl CancellationStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Target {
-    /// The project as the operation's name spells it: an id or a number.
+    /// What stands before the operations' collection in the name, such as projects/acme-prod/locations/europe-west1; absent if
+    /// nothing does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub parent: Option<String>,
+    /// The project as the operation's name spells it: an id or a number; absent if the operation stands under none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
-    pub project: String,
+    pub project: Option<String>,
     /// The location in the name; absent if the name has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 52))]
     pub location: Option<String>,
-    /// The last segment of the operation's name.
-    #[schemars(length(max = 255))]
+    /// What follows the operations' collection in the name.
+    #[schemars(length(max = 1024))]
     pub operation: String,
     /// The service of the catalogue.
     #[schemars(length(max = 63))]

@@ -32,8 +32,9 @@ pub fn cancellation_crd(services: &[&str]) -> Result<CustomResourceDefinition, s
     })
 }
 
-/// The CRD of `CancellationGrant`. `services` as for [`cancellation_crd`].
+/// The CRD of `CancellationGrant`. `services` as for [`cancellation_crd`]; a grant may name all of them by `*`.
 pub fn grant_crd(services: &[&str]) -> Result<CustomResourceDefinition, serde_json::Error> {
+    let services: Vec<_> = services.iter().chain(&["*"]).collect();
     edit(CancellationGrant::crd(), |schema| {
         set(
             schema,
@@ -80,7 +81,8 @@ fn tidy_object(map: &mut Map<String, Value>) {
         map.remove("nullable");
     }
     if map.get("uniqueItems").is_some_and(Value::is_boolean) {
-        // Refused by structural schemas; the list type `set` says the same.
+        // Refused by structural schemas. A name that stands twice in a grant does no harm; in spec.acceptedOutcomes a rule
+        // refuses it.
         map.remove("uniqueItems");
     }
     // A doc comment is wrapped where its source is; `kubectl explain` wraps for the reader's window.

@@ -6,6 +6,7 @@ mod cancellation_grant;
 mod cancellation_status;
 mod condition;
 mod crd;
+pub mod name_rules;
 mod operation_cancellation;
 mod outcome;
 mod reason;

@@ -5,14 +5,10 @@ use std::collections::BTreeSet;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{AcceptedOutcome, CancellationStatus};
+use super::{AcceptedOutcome, CancellationStatus, name_rules};
 
 /// One day, in seconds.
 pub const DEFAULT_DEADLINE_SECONDS: i64 = 86_400;
-
-fn default_service() -> String {
-    "dialogflow".to_owned()
-}
 
 fn default_accepted_outcomes() -> BTreeSet<AcceptedOutcome> {
     AcceptedOutcome::DEFAULT.into_iter().collect()
@@ -58,19 +54,13 @@ const fn default_deadline_seconds() -> i64 {
     validation = Rule::new("has(self.serviceAccountName) == has(oldSelf.serviceAccountName) && (!has(self.serviceAccountName) || self.serviceAccountName == oldSelf.serviceAccountName)").message("spec.serviceAccountName is immutable; to act as another identity, create another OperationCancellation with another name").field_path(".serviceAccountName")
 )]
 pub struct OperationCancellationSpec {
-    /// The operation to stop, as the API that started it named it: projects/PROJECT/operations/OPERATION or
-    /// projects/PROJECT/locations/LOCATION/operations/OPERATION. Immutable.
-    #[schemars(length(min = 1, max = 402))]
-    #[x_kube(
-        validation = Rule::new(r"self.matches('^projects/([a-z0-9][a-z0-9.-]*:)?[a-z0-9][a-z0-9-]*(/locations/[a-z0-9]+(-[a-z0-9]+)*)?/operations/[A-Za-z0-9][A-Za-z0-9._~-]*$')").message("spec.operationName must be projects/PROJECT/operations/OPERATION or projects/PROJECT/locations/LOCATION/operations/OPERATION, without a host, a version or a leading slash: PROJECT and LOCATION in lower-case letters, digits and hyphens; OPERATION in letters, digits, and . _ ~ - after the first"),
-        validation = Rule::new("self.split('/').size() < 2 || self.split('/')[1].size() <= 63").message("spec.operationName: PROJECT must have at most 63 characters"),
-        validation = Rule::new("self.split('/').size() < 6 || self.split('/')[3].size() <= 52").message("spec.operationName: LOCATION must have at most 52 characters"),
-        validation = Rule::new("self.split('/').all(part, part.size() <= 255)").message("spec.operationName: OPERATION must have at most 255 characters")
-    )]
+    /// The operation to stop, as the API that started it named it: projects/PROJECT/operations/OPERATION,
+    /// projects/PROJECT/locations/LOCATION/operations/OPERATION, or another form that the service has. Immutable.
+    #[schemars(length(min = 1, max = name_rules::MAX_NAME))]
+    #[x_kube(validation = name_rules::operation_name())]
     pub operation_name: String,
 
-    /// The Google API that runs the operation. Immutable.
-    #[serde(default = "default_service")]
+    /// The Google API that runs the operation. Required, because a name does not tell it. Immutable.
     #[schemars(length(max = 63))]
     pub service: String,
 
@@ -87,9 +77,12 @@ pub struct OperationCancellationSpec {
     )]
     pub service_account_name: Option<String>,
 
-    /// The outcomes that count as success. The default says "it no longer runs". Immutable once an outcome is recorded.
+    /// The outcomes that count as success. The default says "it no longer runs". An operation of which the API says only
+    /// that it is over (outcome Ended) counts if both Cancelled and Completed are in the list. Immutable once an outcome is
+    /// recorded.
     #[serde(default = "default_accepted_outcomes")]
-    #[schemars(length(min = 1, max = 4), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(min = 1, max = 4), extend("x-kubernetes-list-type" = "atomic"))]
+    #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other == one))").message("spec.acceptedOutcomes: name each outcome once"))]
     pub accepted_outcomes: BTreeSet<AcceptedOutcome>,
 
     /// How long to keep trying, in seconds from status.startTime; then the outcome is Unknown. Does nothing once finished.

@@ -5,21 +5,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{clock::Clock, grants::GrantBook};
+use super::{
+    clock::Clock,
+    grants::{GrantBook, Unit},
+};
 use crate::{
     api::IdentityKind,
     google::{
         answer::{CallError, ErrorKind},
-        catalogue::{self, Target},
+        catalogue::Target,
         client::OperationsClient,
         endpoint::EndpointOverrides,
-        operation_name::OperationName,
         quota::{Allowance, Caller, Quotas, Share},
         request_reason::RequestReason,
-        rpc_error,
         token::{Token, TokenSource},
     },
-    lifecycle::{Event, ObjectView, Spec, TargetView},
+    lifecycle::{Event, ObjectView},
     telemetry::metrics::Metrics,
 };
 
@@ -51,7 +52,6 @@ pub struct Calls {
 pub struct Address {
     namespace: String,
     identity: IdentityKind,
-    operation: OperationName,
     target: Target,
     reason: RequestReason,
 }
@@ -84,41 +84,26 @@ impl From<Event> for CallAnswer {
 }
 
 impl Calls {
-    /// What an object addresses; an error if there is nothing to call, which the life cycle never asks for.
-    ///
-    /// # Errors
-    /// If the object has no readable spec or no known target.
-    pub fn address(&self, object: &ObjectView) -> Result<Address, CallError> {
-        let (spec, target) = readable(object)?;
-        let operation = OperationName::parse(&full_name(target)).map_err(|_| nothing_to_call())?;
-        let target = catalogue::resolve(
-            &target.service,
-            Some(&target.version),
-            &operation,
-            &self.overrides,
-        )
-        .map_err(|_| nothing_to_call())?;
-        Ok(Address {
+    /// What an object addresses; `None` if this release does not know, and the life cycle never asks for a call then.
+    pub fn address(&self, object: &ObjectView) -> Option<Address> {
+        let spec = object.spec.as_ref().ok()?;
+        let target = spec.target.as_ref().ok()?;
+        Some(Address {
             namespace: object.namespace.clone(),
             identity: spec.identity_kind(),
-            operation,
-            target,
+            target: target.clone(),
             reason: RequestReason::new(&self.cluster, &object.namespace, &object.name, &object.uid),
         })
     }
 
-    /// Whose turn a call for an object takes: of its namespace, and of the endpoint.
-    ///
-    /// # Errors
-    /// As [`Calls::address`].
-    pub fn owner(object: &ObjectView) -> Result<(&str, &str), CallError> {
-        let (_, target) = readable(object)?;
-        Ok((&object.namespace, &target.endpoint))
+    /// Whose turn a call for an object takes: of its namespace, and of the endpoint. `None` as in [`Calls::address`].
+    pub fn owner(object: &ObjectView) -> Option<(&str, &str)> {
+        Some((&object.namespace, &target_of(object)?.endpoint))
     }
 
     /// Asks about the operation.
     pub async fn get(&self, address: &Address, regardless_of_quota: bool) -> CallAnswer {
-        let caller = self.caller(address);
+        let caller = self.caller(&address.target);
         if !regardless_of_quota && self.are_gets_held(&caller, &address.namespace) {
             return Event::GetWithheld.into();
         }
@@ -139,7 +124,7 @@ impl Calls {
             .client
             .get(
                 &address.target,
-                &address.operation,
+                &address.target.name,
                 &address.reason,
                 &token,
                 self.clock.system_time(),
@@ -169,14 +154,14 @@ impl Calls {
                 return Event::CancelAnswered(Err(error)).into();
             }
         };
-        let caller = self.caller(address);
+        let caller = self.caller(&address.target);
         let begun = Instant::now();
         self.quotas().begin(Share::Post, &caller, self.clock.mono());
         let answer = self
             .client
             .cancel(
                 &address.target,
-                &address.operation,
+                &address.target.name,
                 &address.reason,
                 &token,
                 self.clock.system_time(),
@@ -210,12 +195,7 @@ impl Calls {
     }
 
     fn caller_for(&self, object: &ObjectView) -> Option<Caller> {
-        let (spec, target) = readable(object).ok()?;
-        Some(Caller {
-            endpoint: target.endpoint.clone(),
-            principal: self.principal(),
-            project: spec.project.clone(),
-        })
+        Some(self.caller(target_of(object)?))
     }
 
     fn quotas(&self) -> MutexGuard<'_, Quotas> {
@@ -244,17 +224,18 @@ impl Calls {
         address.identity == IdentityKind::Operator
             && self.grants.now().allows(
                 &address.namespace,
-                address.operation.project(),
-                address.target.service,
+                Unit::of(&address.target),
+                &address.target.service,
                 address.identity,
             )
     }
 
-    fn caller(&self, address: &Address) -> Caller {
+    fn caller(&self, target: &Target) -> Caller {
         Caller {
-            endpoint: address.target.endpoint.clone(),
+            endpoint: target.endpoint.clone(),
             principal: self.principal(),
-            project: address.operation.project().to_owned(),
+            // Operations without a project share what the endpoint gives them.
+            project: target.project().unwrap_or_default().to_owned(),
         }
     }
 
@@ -325,29 +306,6 @@ pub fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn readable(object: &ObjectView) -> Result<(&Spec, &TargetView), CallError> {
-    let spec = object.spec.as_ref().map_err(|_| nothing_to_call())?;
-    let target = spec.target.as_ref().map_err(|_| nothing_to_call())?;
-    Ok((spec, target))
-}
-
-fn nothing_to_call() -> CallError {
-    rpc_error::error(
-        ErrorKind::Network,
-        None,
-        "the object names nothing to call".to_owned(),
-    )
-}
-
-/// The operation's name, put together again from its parts.
-fn full_name(target: &TargetView) -> String {
-    let location = target
-        .location
-        .as_ref()
-        .map(|location| format!("/locations/{location}"))
-        .unwrap_or_default();
-    format!(
-        "projects/{}{location}/operations/{}",
-        target.project, target.operation
-    )
+fn target_of(object: &ObjectView) -> Option<&Target> {
+    object.spec.as_ref().ok()?.target.as_ref().ok()
 }

@@ -7,25 +7,122 @@ use std::{
 
 use crate::{
     api::{CancellationGrantSpec, IdentityKind},
+    google::catalogue::Target,
     lifecycle::Grant,
 };
 
 /// The entry that stands for all.
 const ALL: &str = "*";
 
-/// Every grant, found by namespace. Grants add up: one of them has to have all four at once.
+/// Every grant, found by namespace. Grants add up: one of them has to have everything at once.
 #[derive(Debug, Default)]
 pub struct Grants {
     by_namespace: HashMap<String, Vec<Arc<Row>>>,
     for_all_namespaces: Vec<Arc<Row>>,
 }
 
+/// What is allowed of an operation: what it stands under, or it alone if it stands under nothing. Nothing is read out of an
+/// operation's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unit<S> {
+    /// The parent.
+    Under(S),
+    /// The whole name.
+    Alone(S),
+}
+
+impl<'a> Unit<&'a str> {
+    /// Of an operation.
+    pub fn of(target: &'a Target) -> Self {
+        match target.parent() {
+            Some(parent) => Self::Under(parent),
+            None => Self::Alone(target.name.as_str()),
+        }
+    }
+
+    /// To keep.
+    pub fn to_owned(self) -> Unit<String> {
+        match self {
+            Self::Under(parent) => Unit::Under(parent.to_owned()),
+            Self::Alone(name) => Unit::Alone(name.to_owned()),
+        }
+    }
+}
+
+impl Unit<String> {
+    /// To look up.
+    pub fn as_str(&self) -> Unit<&str> {
+        match self {
+            Self::Under(parent) => Unit::Under(parent),
+            Self::Alone(name) => Unit::Alone(name),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Row {
     all_projects: bool,
-    projects: BTreeSet<String>,
+    /// The projects too, as `projects/P`.
+    parents: BTreeSet<String>,
+    all_operations: bool,
+    operations: BTreeSet<String>,
+    all_services: bool,
     services: BTreeSet<String>,
     identities: BTreeSet<IdentityKind>,
+}
+
+impl Row {
+    fn new(spec: &CancellationGrantSpec) -> Self {
+        let projects = spec.projects.iter().filter(|project| *project != ALL);
+        Self {
+            all_projects: spec.projects.contains(ALL),
+            parents: projects
+                .map(|project| format!("projects/{project}"))
+                .chain(
+                    spec.parents
+                        .iter()
+                        .filter(|parent| parent.contains('/'))
+                        .cloned(),
+                )
+                .collect(),
+            all_operations: spec.operation_names.contains(ALL),
+            operations: spec.operation_names.clone(),
+            all_services: spec.services.contains(ALL),
+            services: spec.services.clone(),
+            identities: spec.identities.clone(),
+        }
+    }
+
+    /// `*` never lends the operator's own rights, even if an older CRD let such a grant through.
+    fn allows(&self, unit: Unit<&str>, service: &str, identity: IdentityKind) -> bool {
+        let star = identity == IdentityKind::ServiceAccount;
+        let unit = match unit {
+            Unit::Under(parent) => {
+                self.has_above(parent) || star && self.all_projects && is_in_project(parent)
+            }
+            Unit::Alone(name) => {
+                name != ALL && self.operations.contains(name) || star && self.all_operations
+            }
+        };
+        let service =
+            service != ALL && self.services.contains(service) || star && self.all_services;
+        unit && service && self.identities.contains(&identity)
+    }
+
+    /// Whether the parent, or what it stands below, is in the list.
+    fn has_above(&self, parent: &str) -> bool {
+        let borders = parent.match_indices('/').map(|(at, _)| at);
+        borders
+            .chain([parent.len()])
+            .filter_map(|end| parent.get(..end))
+            .any(|above| self.parents.contains(above))
+    }
+}
+
+/// Whether a parent is a project or below one: `projects/_` is none.
+fn is_in_project(parent: &str) -> bool {
+    let mut segments = parent.split('/');
+    segments.next() == Some("projects") && segments.next().is_some_and(|project| project != "_")
 }
 
 impl Grants {
@@ -33,12 +130,7 @@ impl Grants {
     pub fn new<'a>(specs: impl IntoIterator<Item = &'a CancellationGrantSpec>) -> Self {
         let mut grants = Self::default();
         for spec in specs {
-            let row = Arc::new(Row {
-                all_projects: spec.projects.contains(ALL),
-                projects: spec.projects.clone(),
-                services: spec.services.clone(),
-                identities: spec.identities.clone(),
-            });
+            let row = Arc::new(Row::new(spec));
             if spec.namespaces.contains(ALL) {
                 grants.for_all_namespaces.push(row);
                 continue;
@@ -54,33 +146,28 @@ impl Grants {
         grants
     }
 
-    /// Whether one grant has this namespace, project, service and identity.
-    ///
-    /// `*` projects never lend the operator's own rights, even if an older CRD let such a grant through.
+    /// Whether one grant has this namespace, operation, service and identity.
     pub fn allows(
         &self,
         namespace: &str,
-        project: &str,
+        unit: Unit<&str>,
         service: &str,
         identity: IdentityKind,
     ) -> bool {
         let own = self.by_namespace.get(namespace).into_iter().flatten();
-        own.chain(&self.for_all_namespaces).any(|row| {
-            let project_allowed = row.projects.contains(project)
-                || (row.all_projects && identity == IdentityKind::ServiceAccount);
-            project_allowed && row.services.contains(service) && row.identities.contains(&identity)
-        })
+        own.chain(&self.for_all_namespaces)
+            .any(|row| row.allows(unit, service, identity))
     }
 
     /// The same as the life cycle has it.
     pub fn grant(
         &self,
         namespace: &str,
-        project: &str,
+        unit: Unit<&str>,
         service: &str,
         identity: IdentityKind,
     ) -> Grant {
-        if self.allows(namespace, project, service, identity) {
+        if self.allows(namespace, unit, service, identity) {
             Grant::Granted
         } else {
             Grant::NotGranted
@@ -114,18 +201,35 @@ mod tests {
     use super::*;
     use IdentityKind::{Operator, ServiceAccount};
 
+    fn set(entries: &[&str]) -> BTreeSet<String> {
+        entries.iter().map(|entry| (*entry).to_owned()).collect()
+    }
+
     fn grant(
         namespaces: &[&str],
         projects: &[&str],
         identities: &[IdentityKind],
     ) -> CancellationGrantSpec {
-        let set = |entries: &[&str]| entries.iter().map(|e| (*e).to_owned()).collect();
         CancellationGrantSpec {
             namespaces: set(namespaces),
             projects: set(projects),
+            parents: BTreeSet::new(),
+            operation_names: BTreeSet::new(),
             services: set(&["dialogflow"]),
             identities: identities.iter().copied().collect(),
         }
+    }
+
+    /// Whether it allows a namespace an operation of a project.
+    fn allows(
+        grants: &Grants,
+        namespace: &str,
+        project: &str,
+        service: &str,
+        identity: IdentityKind,
+    ) -> bool {
+        let parent = format!("projects/{project}/locations/eu");
+        grants.allows(namespace, Unit::Under(&parent), service, identity)
     }
 
     #[test]
@@ -134,18 +238,19 @@ mod tests {
             grant(&["a"], &["p"], &[Operator]),
             grant(&["b"], &["q"], &[ServiceAccount]),
         ]);
-        assert!(grants.allows("a", "p", "dialogflow", Operator));
-        assert!(grants.allows("b", "q", "dialogflow", ServiceAccount));
+        assert!(allows(&grants, "a", "p", "dialogflow", Operator));
+        assert!(allows(&grants, "b", "q", "dialogflow", ServiceAccount));
         for (namespace, project, service, identity) in [
             ("a", "q", "dialogflow", Operator),
             ("b", "p", "dialogflow", Operator),
             ("a", "p", "dialogflow", ServiceAccount),
             ("a", "p", "speech", Operator),
+            ("a", "p", "", Operator),
             ("", "p", "dialogflow", Operator),
             ("A", "p", "dialogflow", Operator),
         ] {
             assert!(
-                !grants.allows(namespace, project, service, identity),
+                !allows(&grants, namespace, project, service, identity),
                 "{namespace} {project} {service} {identity:?}"
             );
         }
@@ -157,27 +262,180 @@ mod tests {
             grant(&["*"], &["p"], &[Operator]),
             grant(&["a", "*"], &["*", "r"], &[Operator, ServiceAccount]),
         ]);
-        assert!(grants.allows("anything", "p", "dialogflow", Operator));
-        assert!(grants.allows("anything", "whatever", "dialogflow", ServiceAccount));
-        assert!(!grants.allows("a", "whatever", "dialogflow", Operator));
-        assert!(!grants.allows("a", "*", "speech", ServiceAccount));
+        assert!(allows(&grants, "anything", "p", "dialogflow", Operator));
+        assert!(allows(
+            &grants,
+            "anything",
+            "whatever",
+            "dialogflow",
+            ServiceAccount
+        ));
+        assert!(!allows(&grants, "a", "whatever", "dialogflow", Operator));
+        assert!(!allows(&grants, "a", "*", "speech", ServiceAccount));
         // Named beside the star, it is lent by name.
-        assert!(grants.allows("a", "r", "dialogflow", Operator));
+        assert!(allows(&grants, "a", "r", "dialogflow", Operator));
+    }
+
+    /// What each list allows, by what an operation stands under. A grant with both identities, as only an older CRD lets it
+    /// through beside a star, shows that a star never lends the operator's rights.
+    #[test]
+    fn each_list_allows_what_it_says_on_the_borders_of_segments() {
+        let both = [Operator, ServiceAccount];
+        let of = |projects: &[&str], parents: &[&str], operations: &[&str]| CancellationGrantSpec {
+            projects: set(projects),
+            parents: set(parents),
+            operation_names: set(operations),
+            ..grant(&["a"], &[], &both)
+        };
+        let (under, alone) = (Unit::Under, Unit::Alone);
+        let everybody: &[IdentityKind] = &both;
+        let tenant: &[IdentityKind] = &[ServiceAccount];
+        let nobody: &[IdentityKind] = &[];
+        for (spec, unit, allowed) in [
+            (of(&["p"], &[], &[]), under("projects/p"), everybody),
+            (
+                of(&["p"], &[], &[]),
+                under("projects/p/locations/eu"),
+                everybody,
+            ),
+            (of(&["p"], &[], &[]), under("projects/p2"), nobody),
+            (
+                of(&["p"], &[], &[]),
+                under("projects/p2/locations/eu"),
+                nobody,
+            ),
+            (of(&["p"], &[], &[]), under("folders/p"), nobody),
+            (
+                of(&["p"], &[], &[]),
+                under("organizations/1/projects/p"),
+                nobody,
+            ),
+            (of(&["p"], &[], &[]), alone("operations/projects/p"), nobody),
+            (of(&["p"], &[], &[]), alone("operations/build/p/x"), nobody),
+            (
+                of(&[], &["projects/p"], &[]),
+                under("projects/p/locations/eu"),
+                everybody,
+            ),
+            (
+                of(&[], &["projects/p/locations/eu"], &[]),
+                under("projects/p/locations/eu/agents/a"),
+                everybody,
+            ),
+            (
+                of(&[], &["projects/p/locations/eu"], &[]),
+                under("projects/p"),
+                nobody,
+            ),
+            (
+                of(&[], &["projects/p/locations/eu"], &[]),
+                under("projects/p/locations/eu1"),
+                nobody,
+            ),
+            (
+                of(&[], &["organizations/1"], &[]),
+                under("organizations/1/locations/global"),
+                everybody,
+            ),
+            (
+                of(&[], &["organizations/1"], &[]),
+                under("organizations/12"),
+                nobody,
+            ),
+            (
+                of(&[], &["organizations/1"], &[]),
+                under("projects/p"),
+                nobody,
+            ),
+            (
+                of(&[], &["projects/_/buckets/b"], &[]),
+                under("projects/_/buckets/b"),
+                everybody,
+            ),
+            (
+                of(&[], &["projects/_/buckets/b"], &[]),
+                under("projects/_/buckets/b2"),
+                nobody,
+            ),
+            (
+                of(&[], &[], &["operations/x"]),
+                alone("operations/x"),
+                everybody,
+            ),
+            (
+                of(&[], &[], &["operations/x"]),
+                alone("operations/x/y"),
+                nobody,
+            ),
+            (
+                of(&[], &[], &["operations/x"]),
+                alone("operations/y"),
+                nobody,
+            ),
+            (
+                of(&[], &[], &["projects/p/operations/x"]),
+                under("projects/p"),
+                nobody,
+            ),
+            (
+                of(&["*"], &[], &[]),
+                under("projects/p/locations/eu"),
+                tenant,
+            ),
+            (of(&["*"], &[], &[]), under("projects/_/buckets/b"), nobody),
+            (of(&["*"], &[], &[]), under("organizations/1"), nobody),
+            (of(&["*"], &[], &[]), alone("operations/x"), nobody),
+            (of(&[], &[], &["*"]), alone("operations/x"), tenant),
+            (of(&[], &[], &["*"]), under("projects/p"), nobody),
+            // Never written by the CRD's rules, and never more than it says.
+            (of(&[], &["*"], &[]), under("projects/p"), nobody),
+            (of(&[], &["projects"], &[]), under("projects/p"), nobody),
+            (of(&[], &[], &[]), under("projects/p"), nobody),
+            (of(&[], &[], &[]), alone("operations/x"), nobody),
+        ] {
+            let grants = Grants::new([&spec]);
+            for identity in both {
+                assert_eq!(
+                    grants.allows("a", unit, "dialogflow", identity),
+                    allowed.contains(&identity),
+                    "{spec:?} {unit:?} {identity:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_star_among_the_services_is_for_tenants_own_identities() {
+        let spec = CancellationGrantSpec {
+            services: set(&["*"]),
+            ..grant(&["a"], &["p"], &[Operator, ServiceAccount])
+        };
+        let grants = Grants::new([&spec]);
+        assert!(allows(&grants, "a", "p", "speech", ServiceAccount));
+        for service in ["speech", "dialogflow", "*"] {
+            assert!(!allows(&grants, "a", "p", service, Operator), "{service}");
+        }
     }
 
     #[test]
     fn globs_match_nothing() {
         let grants = Grants::new(&[grant(&["team-*"], &["acme-*"], &[Operator, ServiceAccount])]);
-        assert!(!grants.allows("team-a", "acme-prod", "dialogflow", Operator));
+        assert!(!allows(
+            &grants,
+            "team-a",
+            "acme-prod",
+            "dialogflow",
+            Operator
+        ));
     }
 
     #[test]
     fn nothing_is_allowed_before_the_grants_were_read() {
         let book = GrantBook::default();
-        assert!(!book.now().allows("a", "p", "dialogflow", Operator));
+        assert!(!allows(&book.now(), "a", "p", "dialogflow", Operator));
         book.replace(Grants::new(&[grant(&["a"], &["p"], &[Operator])]));
-        assert!(book.now().allows("a", "p", "dialogflow", Operator));
+        assert!(allows(&book.now(), "a", "p", "dialogflow", Operator));
         book.replace(Grants::default());
-        assert!(!book.now().allows("a", "p", "dialogflow", Operator));
+        assert!(!allows(&book.now(), "a", "p", "dialogflow", Operator));
     }
 }

@@ -19,7 +19,7 @@ pub fn span(object: &ObjectView) -> Span {
         namespace = object.namespace,
         name = object.name,
         uid = object.uid,
-        operation = target.map_or("", |target| target.operation.as_str()),
+        operation = target.map_or("", |target| target.operation()),
         attempt = object.status.cancel_attempts.unwrap_or(0),
     )
 }

@@ -8,10 +8,7 @@ use super::{
     fair_queue::{FairQueue, Owner},
     objects::Id,
 };
-use crate::{
-    google::answer::CallError,
-    lifecycle::{Event, Lane},
-};
+use crate::lifecycle::{Event, Lane};
 
 /// One call that waits. Where it goes is found out when its turn comes: many may wait.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +32,11 @@ pub enum What {
 }
 
 impl What {
-    /// What it comes to if nothing can be called.
-    pub const fn failed(self, error: CallError) -> Event {
+    /// What it comes to if it is not made.
+    pub const fn withheld(self) -> Event {
         match self {
-            Self::Get { .. } => Event::GetAnswered(Err(error)),
-            Self::Cancel => Event::CancelAnswered(Err(error)),
+            Self::Get { .. } => Event::GetWithheld,
+            Self::Cancel => Event::CancelWithheld,
         }
     }
 }

@@ -11,12 +11,11 @@ use super::raw_object::RawObject;
 use crate::{
     api::{AcceptedOutcome, CancellationStatus, Condition, DEFAULT_DEADLINE_SECONDS, Reason},
     google::{
-        catalogue::{self, DEFAULT_SERVICE, ResolveError},
+        catalogue::{self, ResolveError},
         clean::clean,
         endpoint::EndpointOverrides,
-        operation_name::OperationName,
     },
-    lifecycle::{MalformedSpec, ObjectView, Spec, TargetView, UnknownTarget},
+    lifecycle::{MalformedSpec, ObjectView, Spec, UnknownTarget},
 };
 
 /// The range of `spec.deadlineSeconds`, as the CRD has it.
@@ -45,12 +44,11 @@ fn read_spec(spec: Option<&Value>, overrides: &EndpointOverrides) -> Result<Spec
             "spec: there is none; spec.operationName is required",
         ));
     };
-    let given = string(spec, "operationName")?.ok_or_else(|| {
+    let name = string(spec, "operationName")?.ok_or_else(|| {
         malformed("spec.operationName: missing; expected the name of an operation")
     })?;
-    let name = OperationName::parse(given)
-        .map_err(|error| malformed(&format!("spec.operationName: {error}")))?;
-    let service = string(spec, "service")?.unwrap_or(DEFAULT_SERVICE);
+    // Without one no row of the catalogue is meant, which is as good as one that is not known: it waits.
+    let service = string(spec, "service")?.unwrap_or_default();
     let version = string(spec, "version")?;
     let service_account_name = string(spec, "serviceAccountName")?;
     if service_account_name == Some("") {
@@ -60,9 +58,7 @@ fn read_spec(spec: Option<&Value>, overrides: &EndpointOverrides) -> Result<Spec
         ));
     }
     Ok(Spec {
-        service: clean(service, &[]),
-        project: name.project().to_owned(),
-        target: read_target(&name, service, version, overrides),
+        target: catalogue::read(service, version, name, overrides).map_err(unknown),
         service_account_name: service_account_name.map(str::to_owned),
         accepted_outcomes: accepted_outcomes(spec)?,
         deadline: deadline(spec)?,
@@ -74,28 +70,16 @@ fn read_spec(spec: Option<&Value>, overrides: &EndpointOverrides) -> Result<Spec
     })
 }
 
-fn read_target(
-    name: &OperationName,
-    service: &str,
-    version: Option<&str>,
-    overrides: &EndpointOverrides,
-) -> Result<TargetView, UnknownTarget> {
-    let target =
-        catalogue::resolve(service, version, name, overrides).map_err(|error| UnknownTarget {
-            reason: match error {
-                ResolveError::UnknownService { .. } => Reason::UnknownService,
-                ResolveError::UnknownVersion { .. } => Reason::UnknownVersion,
-            },
-            message: clean(&error.to_string(), &[]),
-        })?;
-    Ok(TargetView {
-        project: name.project().to_owned(),
-        location: name.location().map(str::to_owned),
-        operation: name.operation().to_owned(),
-        service: target.service.to_owned(),
-        version: target.version.to_owned(),
-        endpoint: target.endpoint,
-    })
+/// What this release does not know waits, whatever it is: a newer one may, and the CRD is upgraded first.
+fn unknown(error: ResolveError) -> UnknownTarget {
+    UnknownTarget {
+        reason: match error {
+            ResolveError::UnknownService { .. } => Reason::UnknownService,
+            ResolveError::UnknownVersion { .. } => Reason::UnknownVersion,
+            ResolveError::UnknownName { .. } => Reason::UnknownName,
+        },
+        message: clean(&error.to_string(), &[]),
+    }
 }
 
 fn accepted_outcomes(
@@ -228,7 +212,7 @@ mod tests {
     #[test]
     fn absent_fields_have_their_defaults() {
         let read = view(
-            json!({"operationName": "projects/p/locations/europe-west1/operations/o"}),
+            json!({"operationName": "projects/p/locations/europe-west1/operations/o", "service": "dialogflow"}),
             Value::Null,
         );
         assert_eq!(
@@ -245,7 +229,7 @@ mod tests {
         let spec = read.spec.unwrap();
         let target = spec.target.unwrap();
         assert_eq!(
-            (spec.service.as_str(), target.version.as_str()),
+            (target.service.as_str(), target.version.as_str()),
             ("dialogflow", "v2")
         );
         assert_eq!(
@@ -270,14 +254,6 @@ mod tests {
             (
                 json!({"operationName": 5}),
                 "spec.operationName: expected a string",
-            ),
-            (
-                json!({"operationName": "projects/p/operations/.."}),
-                "projects/PROJECT/operations/OPERATION",
-            ),
-            (
-                json!({"operationName": "projects/p/operations/o\n"}),
-                "spec.operationName",
             ),
             (
                 json!({"operationName": NAME, "service": 1}),
@@ -337,22 +313,90 @@ mod tests {
         }
     }
 
+    /// The CRD is upgraded first: whatever it lets through, this release must not judge.
     #[test]
-    fn services_and_versions_of_a_newer_release_wait() {
-        for (service, version, reason) in [
-            ("speech", Value::Null, Reason::UnknownService),
-            ("dialogflow", json!("v9"), Reason::UnknownVersion),
+    fn services_versions_and_names_of_a_newer_release_wait() {
+        const NAME: &str = "projects/p/operations/o";
+        for (name, service, version, reason, said) in [
+            (
+                NAME,
+                json!("speech"),
+                Value::Null,
+                Reason::UnknownService,
+                "this release knows",
+            ),
+            (
+                NAME,
+                json!("*"),
+                Value::Null,
+                Reason::UnknownService,
+                "this release knows",
+            ),
+            (
+                NAME,
+                Value::Null,
+                Value::Null,
+                Reason::UnknownService,
+                "this release knows",
+            ),
+            (
+                NAME,
+                json!("dialogflow"),
+                json!("v9"),
+                Reason::UnknownVersion,
+                "this release knows",
+            ),
+            (
+                "operations/build/x1",
+                json!("dialogflow"),
+                Value::Null,
+                Reason::UnknownName,
+                "this release knows",
+            ),
+            (
+                "organizations/1/operations/o",
+                json!("dialogflow"),
+                Value::Null,
+                Reason::UnknownName,
+                "this release knows",
+            ),
+            (
+                "projects/p/operations/o!",
+                json!("dialogflow"),
+                Value::Null,
+                Reason::UnknownName,
+                "expected",
+            ),
+            (
+                "projects/p/operations/..",
+                json!("dialogflow"),
+                Value::Null,
+                Reason::UnknownName,
+                "expected",
+            ),
+            (
+                "projects/p/operations/o\n",
+                json!("dialogflow"),
+                Value::Null,
+                Reason::UnknownName,
+                "line break",
+            ),
+            (
+                "",
+                json!("dialogflow"),
+                Value::Null,
+                Reason::UnknownName,
+                "expected",
+            ),
         ] {
-            let read =
-                spec(json!({"operationName": "projects/p/operations/o", "service": service, "version": version})).unwrap();
-            let unknown = read.target.unwrap_err();
-            assert_eq!(unknown.reason, reason);
+            let read = spec(json!({"operationName": name, "service": service, "version": version}));
+            let unknown = read.unwrap().target.unwrap_err();
+            assert_eq!(unknown.reason, reason, "{name} {service} {version}");
             assert!(
-                unknown.message.contains("this release knows"),
-                "{}",
+                unknown.message.contains(said),
+                "{name:?}: {}",
                 unknown.message
             );
-            assert_eq!(read.service, service);
         }
     }
 

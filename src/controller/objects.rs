@@ -327,12 +327,5 @@ impl Objects {
 
 /// What the grants say of an object. Nothing is granted to what cannot be read.
 pub fn grant_of(grants: &Grants, object: &ObjectView) -> Grant {
-    object.spec.as_ref().map_or(Grant::NotGranted, |spec| {
-        grants.grant(
-            &object.namespace,
-            &spec.project,
-            &spec.service,
-            spec.identity_kind(),
-        )
-    })
+    Asks::of(object).map_or(Grant::NotGranted, |asks| asks.grant(grants))
 }

@@ -8,11 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{calls::Calls, complaint::Complaint};
 use crate::{
-    google::{
-        catalogue::{self, SERVICES},
-        operation_name::OperationName,
-        token::TokenSource,
-    },
+    google::{catalogue::SERVICES, token::TokenSource},
     telemetry::health::Health,
 };
 
@@ -116,12 +112,7 @@ fn endpoints(calls: &Calls) -> Vec<(String, bool)> {
         .iter()
         .filter(|service| !calls.overrides.covers(service.name))
     {
-        // Any name without a location leads to the global host.
-        if let Ok(name) = OperationName::parse("projects/p/operations/o")
-            && let Ok(target) = catalogue::resolve(service.name, None, &name, &calls.overrides)
-        {
-            endpoints.push((target.endpoint, target.overridden));
-        }
+        endpoints.push((format!("https://{}", service.global_host), false));
     }
     endpoints.sort();
     endpoints.dedup();

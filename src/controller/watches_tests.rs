@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 use super::*;
+use crate::controller::grants::Unit;
 use crate::{
     api::{
         CancellationGrant,
@@ -69,7 +70,7 @@ async fn what_a_newer_release_says_in_a_grant_never_grants_more() {
         ("types", Operator, false),
     ] {
         assert_eq!(
-            grants.allows(namespace, "p", "dialogflow", identity),
+            grants.allows(namespace, Unit::Under("projects/p"), "dialogflow", identity),
             allowed,
             "{namespace} {identity:?}"
         );

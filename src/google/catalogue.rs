@@ -4,10 +4,13 @@
 //! Sources: the API definitions google/cloud/dialogflow/{v2,v2beta1,cx/v3,cx/v3beta1} and Google's regionalization
 //! pages ("use the region-specific hostname of the form REGION_ID-dialogflow.googleapis.com").
 
-use super::{endpoint::EndpointOverrides, operation_name::OperationName};
+use serde::{Deserialize, Serialize};
 
-/// The service of an object that names none.
-pub const DEFAULT_SERVICE: &str = "dialogflow";
+use super::{
+    endpoint::EndpointOverrides,
+    name_pattern::{NamePattern, Parts},
+    operation_name::OperationName,
+};
 
 /// One Google API that offers `google.longrunning.Operations` under names of our grammar.
 #[derive(Debug)]
@@ -21,9 +24,38 @@ pub struct Service {
     /// Locations whose host follows no pattern.
     pub host_exceptions: &'static [(&'static str, &'static str)],
     /// The versions that can stand in the path; the first is the default.
-    pub versions: &'static [&'static str],
+    pub versions: &'static [Version],
     /// OAuth scopes of which a token for this service needs one; the first is the default.
     pub scopes: &'static [&'static str],
+}
+
+/// One version of a service.
+#[derive(Debug)]
+pub struct Version {
+    /// As it stands in the path.
+    pub name: &'static str,
+    /// The forms of names that this version serves.
+    pub patterns: &'static [NamePattern],
+}
+
+/// Dialogflow's, the same in every version: `projects.operations` and `projects.locations.operations` of the discovery
+/// documents.
+const DIALOGFLOW_NAMES: &[NamePattern] = &[
+    NamePattern {
+        segments: "projects/*/operations/*",
+        parent: 2,
+    },
+    NamePattern {
+        segments: "projects/*/locations/*/operations/*",
+        parent: 4,
+    },
+];
+
+const fn dialogflow(name: &'static str) -> Version {
+    Version {
+        name,
+        patterns: DIALOGFLOW_NAMES,
+    }
 }
 
 /// All services.
@@ -36,7 +68,12 @@ pub const SERVICES: &[Service] = &[Service {
     global_host: "dialogflow.googleapis.com",
     regional_host: "{location}-dialogflow.googleapis.com",
     host_exceptions: &[],
-    versions: &["v2", "v2beta1", "v3", "v3beta1"],
+    versions: &[
+        dialogflow("v2"),
+        dialogflow("v2beta1"),
+        dialogflow("v3"),
+        dialogflow("v3beta1"),
+    ],
     // Whether STS and GKE's metadata server honour the second is not documented: hence it is not the default.
     scopes: &[
         "https://www.googleapis.com/auth/cloud-platform",
@@ -44,20 +81,48 @@ pub const SERVICES: &[Service] = &[Service {
     ],
 }];
 
-/// Where the calls for one operation go.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// Which operation is meant and where the calls for it go. Made once, when an object is read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
+    /// The operation's full name.
+    pub name: OperationName,
     /// The service's name in the catalogue.
-    pub service: &'static str,
+    pub service: String,
     /// The version in the path, from the object or the catalogue's default.
-    pub version: &'static str,
+    pub version: String,
     /// Base URL as shown to people, without a slash at the end: `https://dialogflow.googleapis.com`.
     pub endpoint: String,
     /// Whether an administrator's `--endpoint-override` made it.
     pub overridden: bool,
+    parts: Parts,
 }
 
-/// Why an object's service and version name nothing that this release can call. Another release may know it.
+impl Target {
+    /// What stands before the operations' collection; `None` if nothing does. It alone says whose the operation is.
+    pub fn parent(&self) -> Option<&str> {
+        let parent = self.name.as_str().get(..self.parts.parent.into());
+        parent.filter(|parent| !parent.is_empty())
+    }
+
+    /// The project of the parent as the name spells it, if it has one.
+    pub fn project(&self) -> Option<&str> {
+        self.parent().and(self.name.project())
+    }
+
+    /// The location in the parent, if it has one.
+    pub fn location(&self) -> Option<&str> {
+        let (from, to) = self.parts.location?;
+        self.name.as_str().get(from.into()..to.into())
+    }
+
+    /// What follows the operations' collection.
+    pub fn operation(&self) -> &str {
+        let from = self.parts.operation.into();
+        self.name.as_str().get(from..).unwrap_or_default()
+    }
+}
+
+/// Why an object names nothing that this release can call. Another release may know it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     /// The service stands in no row of the catalogue.
@@ -78,12 +143,21 @@ pub enum ResolveError {
         /// All versions of the service, with commas.
         known: String,
     },
+    /// The name has a form that this release cannot read, or that this version of the service does not have.
+    #[error("unknown form of operation name: {wrong}")]
+    UnknownName {
+        /// What is wrong with it, and what this release knows.
+        wrong: String,
+    },
 }
 
 impl Service {
     /// The version of an object that names none.
     pub fn default_version(&self) -> &'static str {
-        self.versions.first().copied().unwrap_or_default()
+        self.versions
+            .first()
+            .map(|version| version.name)
+            .unwrap_or_default()
     }
 
     /// The catalogue's host for a location.
@@ -133,41 +207,109 @@ pub fn sufficient_scopes() -> Vec<&'static str> {
     scopes
 }
 
-/// Finds out where the calls for an operation go.
+/// Reads a name, and finds out where the calls for it go.
 ///
 /// # Errors
-/// If the catalogue has no such service or version; a newer release may.
+/// If this release has no such service, version or form of name; a newer one may.
+pub fn read(
+    service_name: &str,
+    version: Option<&str>,
+    name: &str,
+    overrides: &EndpointOverrides,
+) -> Result<Target, ResolveError> {
+    let (service, version) = row(service_name, version)?;
+    let name = OperationName::parse(name).map_err(|invalid| ResolveError::UnknownName {
+        wrong: invalid.to_string(),
+    })?;
+    target(service, version, &name, overrides)
+}
+
+/// The same for a name that is read already.
+///
+/// # Errors
+/// As [`read`].
 pub fn resolve(
     service_name: &str,
     version: Option<&str>,
     name: &OperationName,
     overrides: &EndpointOverrides,
 ) -> Result<Target, ResolveError> {
+    let (service, version) = row(service_name, version)?;
+    target(service, version, name, overrides)
+}
+
+fn row(
+    service_name: &str,
+    version: Option<&str>,
+) -> Result<(&'static Service, &'static Version), ResolveError> {
     let service = service(service_name).ok_or_else(|| ResolveError::UnknownService {
         given: service_name.to_owned(),
         known: service_names().collect::<Vec<_>>().join(", "),
     })?;
-    let version = match version {
-        None => service.default_version(),
-        Some(given) => service
-            .versions
-            .iter()
-            .copied()
-            .find(|known| *known == given)
-            .ok_or_else(|| ResolveError::UnknownVersion {
-                service: service.name,
-                given: given.to_owned(),
-                known: service.versions.join(", "),
-            })?,
+    let given = version.unwrap_or(service.default_version());
+    let known = || service.versions.iter().map(|version| version.name);
+    let version = service
+        .versions
+        .iter()
+        .find(|known| known.name == given)
+        .ok_or_else(|| ResolveError::UnknownVersion {
+            service: service.name,
+            given: given.to_owned(),
+            known: known().collect::<Vec<_>>().join(", "),
+        })?;
+    Ok((service, version))
+}
+
+fn target(
+    service: &Service,
+    version: &Version,
+    name: &OperationName,
+    overrides: &EndpointOverrides,
+) -> Result<Target, ResolveError> {
+    let found = version
+        .patterns
+        .iter()
+        .find_map(|pattern| pattern.matches(name));
+    let parts = found.ok_or_else(|| {
+        let known = version.patterns.iter().map(|pattern| pattern.segments);
+        ResolveError::UnknownName {
+            wrong: format!(
+                "this release knows {} for {} {}",
+                known.collect::<Vec<_>>().join(", "),
+                service.name,
+                version.name
+            ),
+        }
+    })?;
+    let mut target = Target {
+        name: name.clone(),
+        service: service.name.to_owned(),
+        version: version.name.to_owned(),
+        endpoint: String::new(),
+        overridden: false,
+        parts,
     };
-    let overriding = overrides.endpoint(service.name, name.location());
-    Ok(Target {
-        service: service.name,
-        version,
-        overridden: overriding.is_some(),
-        endpoint: overriding
-            .unwrap_or_else(|| format!("https://{}", service.host(name.location()))),
-    })
+    let overriding = overrides.endpoint(service.name, target.location());
+    target.overridden = overriding.is_some();
+    let location = target.location();
+    let endpoint = overriding.unwrap_or_else(|| format!("https://{}", service.host(location)));
+    if !has_dns_labels(&endpoint) {
+        let length = location.map_or(0, str::len);
+        return Err(ResolveError::UnknownName {
+            wrong: format!(
+                "a location of {length} characters is longer than the names of the hosts of {} leave room for",
+                service.name
+            ),
+        });
+    }
+    target.endpoint = endpoint;
+    Ok(target)
+}
+
+/// Whether every part of the host's name has a length that DNS allows (RFC 1035, 2.3.4).
+fn has_dns_labels(endpoint: &str) -> bool {
+    let host = endpoint.split("://").last().unwrap_or_default();
+    host.len() <= 253 && host.split(['.', ':']).all(|label| label.len() <= 63)
 }
 
 #[cfg(test)]
@@ -201,7 +343,10 @@ mod tests {
             ),
         ] {
             let target = target(name, None).unwrap();
-            assert_eq!((target.endpoint.as_str(), target.version), (endpoint, "v2"));
+            assert_eq!(
+                (target.endpoint.as_str(), target.version.as_str()),
+                (endpoint, "v2")
+            );
             assert!(!target.overridden);
         }
     }
@@ -236,7 +381,72 @@ mod tests {
             assert!(!service.scopes.is_empty());
             assert!(!sufficient_scopes().is_empty());
             assert!(service.regional_host.contains("{location}"));
+            for version in service.versions {
+                assert!(!version.patterns.is_empty(), "{}", version.name);
+            }
         }
+    }
+
+    #[test]
+    fn only_forms_of_the_row_are_read() {
+        for name in [
+            "operations/o",
+            "projects/p/agents/a/operations/o",
+            "projects/p/locations/eu/agents/a/operations/o",
+            "projects/p/operations/o/more",
+            "organizations/1/operations/o",
+            "projects/_/buckets/b/operations/o",
+            "projects/p/regions/eu/operations/o",
+        ] {
+            let error = target(name, None).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                "unknown form of operation name: this release knows projects/*/operations/*, \
+                 projects/*/locations/*/operations/* for dialogflow v2",
+                "{name}"
+            );
+        }
+        let read = target("projects/ex.com:p/locations/eu/operations/o", Some("v3")).unwrap();
+        assert_eq!(read.parent(), Some("projects/ex.com:p/locations/eu"));
+        assert_eq!(
+            (read.project(), read.location(), read.operation()),
+            (Some("ex.com:p"), Some("eu"), "o")
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_so_after_service_and_version() {
+        let none = EndpointOverrides::default();
+        for (service, version, said) in [
+            ("speech", None, "unknown service"),
+            ("dialogflow", Some("v9"), "unknown version"),
+            (
+                "dialogflow",
+                None,
+                "unknown form of operation name: PROJECT must be",
+            ),
+        ] {
+            let error = read(service, version, "projects/-/operations/o", &none).unwrap_err();
+            assert!(error.to_string().starts_with(said), "{error}");
+        }
+    }
+
+    /// The catalogue's own hosts leave a location 52 characters; a longer name of an override leaves it less.
+    #[test]
+    fn a_location_is_no_longer_than_the_host_leaves() {
+        let name = |length: usize| {
+            let name = format!("projects/p/locations/{}/operations/o", "l".repeat(length));
+            OperationName::parse(&name).unwrap()
+        };
+        let given = "dialogflow=https://{location}-dialogflow-through-our-gateway.example.com";
+        let overrides = EndpointOverrides::new([given.parse().unwrap()]);
+        let long = |length, overrides: &EndpointOverrides| {
+            resolve("dialogflow", None, &name(length), overrides).err()
+        };
+        assert_eq!(long(52, &EndpointOverrides::default()), None);
+        assert_eq!(long(32, &overrides), None);
+        let error = long(33, &overrides).unwrap().to_string();
+        assert!(error.contains("a location of 33 characters"), "{error}");
     }
 
     proptest! {

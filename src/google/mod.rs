@@ -17,6 +17,7 @@ pub mod error_table;
 pub mod identity;
 mod json_scanner;
 mod known_endpoints;
+mod name_pattern;
 mod network_error;
 pub mod operation_json;
 pub mod operation_name;

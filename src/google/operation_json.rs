@@ -75,7 +75,7 @@ fn check_name(name: &str, own: &OperationName) -> Result<(), NotProtoJson> {
     let same_location = location
         .zip(own.location())
         .is_none_or(|(theirs, ours)| theirs == ours);
-    if same_location && name.rsplit('/').next() == Some(own.operation()) {
+    if same_location && name.rsplit('/').next() == Some(own.last_segment()) {
         Ok(())
     } else {
         Err(NotProtoJson::new("the name is another operation's"))

@@ -30,18 +30,14 @@ pub fn cancel_url(target: &Target, name: &OperationName) -> Result<Url, Unusable
 }
 
 fn build(target: &Target, name: &OperationName, verb: &str) -> Result<Url, UnusableEndpoint> {
-    // A colon would end the name early for servers that look for the verb; everything else that the grammar lets
-    // through needs no encoding (google/api/http.proto).
-    let project = name.project().replace(':', "%3A");
-    let location = name
-        .location()
-        .map(|location| format!("/locations/{location}"))
-        .unwrap_or_default();
-    let path = format!(
-        "/{}/projects/{project}{location}/operations/{}{verb}",
-        target.version,
-        name.operation()
-    );
+    // A colon would end the name early for servers that look for the verb, and the parentheses of `(default)` are encoded too;
+    // everything else that the grammar lets through needs no encoding (google/api/http.proto).
+    let name = name
+        .as_str()
+        .replace(':', "%3A")
+        .replace('(', "%28")
+        .replace(')', "%29");
+    let path = format!("/{}/{name}{verb}", target.version);
     let unusable = || UnusableEndpoint {
         endpoint: target.endpoint.clone(),
     };
@@ -99,14 +95,23 @@ mod tests {
             "https://a.example/b/..",
             "HTTPS://a.example",
         ] {
-            let target = Target {
-                service: "dialogflow",
-                version: "v2",
-                endpoint: endpoint.to_owned(),
-                overridden: true,
-            };
+            let mut target =
+                resolve("dialogflow", None, &name, &EndpointOverrides::default()).unwrap();
+            target.endpoint = endpoint.to_owned();
             assert!(get_url(&target, &name).is_err(), "{endpoint}");
         }
+    }
+
+    #[test]
+    fn a_name_of_any_form_keeps_its_segments() {
+        let plain = OperationName::parse("projects/p/operations/o").unwrap();
+        let target = resolve("dialogflow", None, &plain, &EndpointOverrides::default()).unwrap();
+        let name = "projects/p/databases/(default)/operations/_auto_1";
+        let url = get_url(&target, &OperationName::parse(name).unwrap()).unwrap();
+        assert_eq!(
+            url.as_str(),
+            "https://dialogflow.googleapis.com/v2/projects/p/databases/%28default%29/operations/_auto_1"
+        );
     }
 
     proptest! {

@@ -101,7 +101,7 @@ fn cancel_requested_at_the_end(known: &Cancellation, outcome: Outcome) -> (Sent,
     use CancelState::{Accepted, Again, Sending, Unsupported};
     let seen_done = matches!(
         outcome,
-        Outcome::Cancelled | Outcome::Completed | Outcome::Failed
+        Outcome::Cancelled | Outcome::Completed | Outcome::Failed | Outcome::Ended
     );
     match known.cancel {
         Accepted { .. } => (Sent::Yes, cancel_requested(known.cancel)),

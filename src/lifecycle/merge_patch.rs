@@ -223,7 +223,8 @@ mod tests {
             observed_generation: Some(n),
             outcome: Some(text("Outcome")),
             target: Some(Target {
-                project: text("project"),
+                parent: Some(text("parent")),
+                project: Some(text("project")),
                 location: Some(text("location")),
                 ..Target::default()
             }),

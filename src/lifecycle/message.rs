@@ -3,7 +3,7 @@
 use super::{ObjectView, Spec, ending::Ending, failure::Failure};
 use crate::{
     api::{Call, GROUP, IdentityKind, ObservedOperation, Outcome, Reason, VERSION},
-    google::{answer::ErrorKind, catalogue::DEFAULT_SERVICE, error_table},
+    google::{answer::ErrorKind, catalogue::Target, error_table},
 };
 
 /// The longest message of a condition, in bytes: Helm and kubectl print it on one line.
@@ -24,24 +24,25 @@ pub fn cut(mut text: String) -> String {
 
 /// The grant that would allow it, ready to be applied by any kubectl; what is lacking, if that would be too long.
 pub fn no_grant(object: &ObjectView, spec: &Spec) -> String {
-    let (namespace, project, service) = (&object.namespace, &spec.project, &spec.service);
-    let identity = spec.identity_kind().name();
-    let services = if service == DEFAULT_SERVICE {
-        String::new()
-    } else {
-        format!(r#""services":["{service}"],"#)
+    let Ok(target) = &spec.target else {
+        return "No CancellationGrant allows it".to_owned();
     };
+    let (namespace, service) = (&object.namespace, &target.service);
+    let identity = spec.identity_kind().name();
+    let (list, allowed) = unit(target);
     // JSON, because kubectl 1.32 takes whatever begins with a brace for it. Nothing in these names needs an escape.
     let grant = |name: &str| {
         format!(
-            r#"{{"apiVersion":"{GROUP}/{VERSION}","kind":"CancellationGrant","metadata":{{"name":"{name}"}},"spec":{{"namespaces":["{namespace}"],"projects":["{project}"],{services}"identities":["{identity}"]}}}}"#
+            r#"{{"apiVersion":"{GROUP}/{VERSION}","kind":"CancellationGrant","metadata":{{"name":"{name}"}},"spec":{{"namespaces":["{namespace}"],"{list}":["{allowed}"],"services":["{service}"],"identities":["{identity}"]}}}}"#
         )
     };
-    let name = grant_name(namespace, spec);
-    let short = short_grant_name(namespace, &name);
+    let name = grant_name(namespace, spec, target);
+    let number = number(&name);
+    let short = format!("{namespace}.{:08x}", number >> 32);
     [
         (name, "No grant. An admin can apply: "),
         (short, "No grant. Apply: "),
+        (format!("{number:016x}"), "Apply: "),
     ]
     .into_iter()
     .filter(|(name, _)| is_object_name(name))
@@ -49,27 +50,36 @@ pub fn no_grant(object: &ObjectView, spec: &Spec) -> String {
     .find(|message| message.len() <= LONGEST)
     .unwrap_or_else(|| {
         cut(format!(
-            "No CancellationGrant has namespace {namespace}, project {project}, service {service} and identity {identity} together"
+            "No CancellationGrant has namespace {namespace}, service {service}, identity {identity} and, in {list}, {allowed}"
         ))
     })
 }
 
-/// The same shorter: the namespace, and a number in place of the rest (FNV-1a, which is the same in every release).
-fn short_grant_name(namespace: &str, name: &str) -> String {
-    let number = name.bytes().fold(0x811c_9dc5_u32, |number, byte| {
-        (number ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
-    format!("{namespace}.{number:08x}")
+/// The list of a grant in which the operation's unit stands, and the unit: its project, else its parent, else its own name.
+fn unit(target: &Target) -> (&'static str, &str) {
+    match (target.project(), target.parent()) {
+        (Some(project), _) => ("projects", project),
+        (None, Some(parent)) => ("parents", parent),
+        (None, None) => ("operationNames", target.name.as_str()),
+    }
+}
+
+/// A number in place of a name that is too long (FNV-1a, which is the same in every release).
+fn number(name: &str) -> u64 {
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |number, byte| {
+            (number ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
 }
 
 /// A name for that grant which one for anything else does not get: to apply it must take nothing away.
 ///
-/// Dots stand between the parts. Namespaces have none, and projects only in a domain, whose colon no object's name may have.
-fn grant_name(namespace: &str, spec: &Spec) -> String {
-    let mut name = format!("{namespace}.{}", spec.project.replace(':', "."));
-    if spec.service != DEFAULT_SERVICE {
-        name = format!("{name}.{}", spec.service);
-    }
+/// Dots stand between the parts. Namespaces have none, and projects only in a domain, whose colon no object's name may have;
+/// what has slashes makes no object's name, and goes by its number.
+fn grant_name(namespace: &str, spec: &Spec, target: &Target) -> String {
+    let (_, allowed) = unit(target);
+    let allowed = allowed.replace(':', ".");
+    let mut name = format!("{namespace}.{allowed}.{}", target.service);
     if spec.identity_kind() == IdentityKind::ServiceAccount {
         name += ".sa";
     }
@@ -79,8 +89,18 @@ fn grant_name(namespace: &str, spec: &Spec) -> String {
 /// Whether Kubernetes takes it as a name: a project may end with a hyphen, and a part of a name may not. The message is
 /// shorter than names may be.
 fn is_object_name(name: &str) -> bool {
-    name.split('.')
-        .all(|part| !part.is_empty() && !part.starts_with('-') && !part.ends_with('-'))
+    let good = |part: &str| {
+        let part_bytes = part.as_bytes();
+        let ends = [part_bytes.first(), part_bytes.last()]
+            .into_iter()
+            .flatten();
+        !part.is_empty()
+            && ends.copied().all(|b| b.is_ascii_alphanumeric())
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    name.split('.').all(good)
 }
 
 /// The controller cannot act as a ServiceAccount.
@@ -143,13 +163,13 @@ fn cure(failure: &Failure, spec: &Spec) -> String {
     }
     let target = spec.target.as_ref().ok();
     let values = [
-        ("{project}", Some(spec.project.as_str())),
-        ("{service}", Some(spec.service.as_str())),
-        ("{version}", target.map(|target| target.version.as_str())),
         (
-            "{location}",
-            target.and_then(|target| target.location.as_deref()),
+            "{project}",
+            target.and_then(|target| target.project().or(target.parent())),
         ),
+        ("{service}", target.map(|target| target.service.as_str())),
+        ("{version}", target.map(|target| target.version.as_str())),
+        ("{location}", target.and_then(Target::location)),
         ("{endpoint}", target.map(|target| target.endpoint.as_str())),
         (
             "{consumer}",
@@ -238,7 +258,7 @@ pub fn ending(
                     format!(
                         " at {} for location {}",
                         target.endpoint,
-                        target.location.as_deref().unwrap_or("(none)")
+                        target.location().unwrap_or("(none)")
                     )
                 },
             );

@@ -36,7 +36,7 @@ mod time;
 pub use cancellation::Cancellation;
 pub use event::{Context, Effect, Event, Grant, Lane, Notice, Now, Plan, Settings, WriteAnswer};
 pub use merge_patch::MergePatch;
-pub use object::{MalformedSpec, ObjectView, Spec, TargetView, UnknownTarget};
+pub use object::{MalformedSpec, ObjectView, Spec, UnknownTarget};
 pub use packed::{Packed, Packer};
 pub use plan::step;
 pub use status_write::{StatusWrite, WriteKind};

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{AcceptedOutcome, CancellationStatus, IdentityKind, Outcome, Reason};
+use crate::{
+    api::{AcceptedOutcome, CancellationStatus, IdentityKind, Outcome, Reason},
+    google::catalogue::Target,
+};
 
 /// An object as the API server showed it at one resource version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,12 +55,8 @@ pub struct MalformedSpec {
 /// A spec that was read and checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
-    /// The service's name in the catalogue, as the spec has it.
-    pub service: String,
-    /// The project as the operation's name spells it.
-    pub project: String,
     /// What is addressed, or why this controller does not know.
-    pub target: Result<TargetView, UnknownTarget>,
+    pub target: Result<Target, UnknownTarget>,
     /// `spec.serviceAccountName`.
     pub service_account_name: Option<String>,
     /// `spec.acceptedOutcomes`.
@@ -78,21 +77,24 @@ impl Spec {
         }
     }
 
-    /// Whether the user calls this outcome a success.
+    /// Whether the user calls this outcome a success. `Ended` is one of `Cancelled` and `Completed`, and nobody knows which: so
+    /// it is one if both are.
     pub fn accepts(&self, outcome: Outcome) -> bool {
-        self.accepted_outcomes
-            .iter()
-            .any(|accepted| accepted.outcome() == outcome)
+        let has = |outcome: Outcome| {
+            let mut accepted = self.accepted_outcomes.iter();
+            accepted.any(|accepted| accepted.outcome() == outcome)
+        };
+        match outcome {
+            Outcome::Ended => has(Outcome::Cancelled) && has(Outcome::Completed),
+            other => has(other),
+        }
     }
 }
-
-/// What is addressed, for `status.target`.
-pub type TargetView = crate::api::Target;
 
 /// This controller may be older than the CRD: it waits instead of judging.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownTarget {
-    /// UnknownService or UnknownVersion.
+    /// UnknownService, UnknownVersion or UnknownName.
     pub reason: Reason,
     /// What this controller knows.
     pub message: String,

@@ -12,7 +12,10 @@ use super::{
     message,
     time::{self, Since},
 };
-use crate::api::{CancellationStatus, Condition, ConditionStatus, ConditionType, Identity, Reason};
+use crate::{
+    api::{CancellationStatus, Condition, ConditionStatus, ConditionType, Identity, Reason},
+    google::catalogue::Target,
+};
 
 /// How long no grant is not yet a reason to call for help: grant and object often come in one apply.
 const GRANT_PATIENCE: Duration = Duration::from_secs(60);
@@ -81,7 +84,7 @@ pub(super) fn facts(known: &Cancellation, context: &Context<'_>) -> Cancellation
     };
     if let Ok(spec) = &object.spec {
         if let Ok(target) = &spec.target {
-            status.target = Some(target.clone());
+            status.target = Some(shown(target));
         }
         let principal = match &spec.service_account_name {
             None => context.principal.map(str::to_owned),
@@ -100,6 +103,19 @@ pub(super) fn facts(known: &Cancellation, context: &Context<'_>) -> Cancellation
             .max(status.observed_generation.unwrap_or(i64::MIN)),
     );
     status
+}
+
+/// What is addressed, for `status.target`.
+fn shown(target: &Target) -> crate::api::Target {
+    crate::api::Target {
+        parent: target.parent().map(str::to_owned),
+        project: target.project().map(str::to_owned),
+        location: target.location().map(str::to_owned),
+        operation: target.operation().to_owned(),
+        service: target.service.clone(),
+        version: target.version.clone(),
+        endpoint: target.endpoint.clone(),
+    }
 }
 
 fn under_way(

@@ -7,7 +7,7 @@ use clap::{Parser, ValueEnum, builder::PossibleValuesParser};
 use crate::{
     duration_text,
     google::{
-        catalogue::{self, DEFAULT_SERVICE, Service},
+        catalogue::{self, Service},
         endpoint::EndpointOverride,
         operation_name::{OperationName, is_location, is_project},
     },
@@ -35,7 +35,7 @@ pub struct Arguments {
     pub location: Option<String>,
 
     /// The API
-    #[arg(long, value_name = "SERVICE", default_value = DEFAULT_SERVICE, value_parser = PossibleValuesParser::new(catalogue::service_names()))]
+    #[arg(long, value_name = "SERVICE", default_value = "dialogflow", value_parser = PossibleValuesParser::new(catalogue::service_names()))]
     pub service: String,
 
     /// A version of the API; may be given more than once: the first is used for all rows, the others have a row each. All
@@ -135,22 +135,30 @@ impl Arguments {
     pub fn check(mut self) -> Result<Self, String> {
         let service = self.service_row()?;
         if self.api_version.is_empty() {
-            self.api_version = service.versions.iter().map(ToString::to_string).collect();
+            self.api_version = service
+                .versions
+                .iter()
+                .map(|version| version.name.to_owned())
+                .collect();
         }
         let unknown = self
             .api_version
             .iter()
-            .find(|version| !service.versions.contains(&version.as_str()));
+            .find(|given| !service.versions.iter().any(|known| known.name == **given));
         if let Some(version) = unknown {
+            let known = service.versions.iter().map(|known| known.name);
             return Err(format!(
                 "--api-version {version:?} is unknown; this release knows {} of {}",
-                service.versions.join(", "),
+                known.collect::<Vec<_>>().join(", "),
                 service.name
             ));
         }
         for (flag, name) in [("--finished", &self.finished), ("--cancel", &self.cancel)] {
             // A slip between two projects must not cost an operation.
-            if let Some(name) = name.as_ref().filter(|name| name.project() != self.project) {
+            if let Some(name) = name
+                .as_ref()
+                .filter(|name| name.project() != Some(self.project.as_str()))
+            {
                 return Err(format!(
                     "{flag} {name} is not in --project {}; give the project as the name spells it",
                     self.project
@@ -248,7 +256,7 @@ pub(super) mod tests {
             (&["--project=p", "--api-version=v1"], "v2, v2beta1, v3"),
             (
                 &["--project=p", "--finished=o"],
-                "projects/PROJECT/operations",
+                "projects/PROJECT/locations/LOCATION/operations",
             ),
             (
                 &["--project=p", "--finished=projects/q/operations/o"],

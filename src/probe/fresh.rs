@@ -58,7 +58,7 @@ mod tests {
     fn each_is_another_and_looks_like_the_real_ones() {
         let [one, two] = [0, 1].map(|_| Fresh::draw("p", Some("eu")).unwrap());
         assert_ne!(one, two);
-        let id = one.name().operation();
+        let id = one.name().last_segment();
         let lengths: Vec<_> = id.split('-').map(str::len).collect();
         assert_eq!(lengths, [8, 4, 4, 4, 12], "{id}");
         assert_eq!(one.name().location(), Some("eu"));

@@ -81,7 +81,8 @@ impl MayCancel {
         if !arguments.cancel_missing {
             return Err("needs --cancel-missing");
         }
-        let forbidden = arguments.forbidden_project.as_deref() == Some(fresh.name().project());
+        let project = fresh.name().project();
+        let forbidden = project.is_some() && arguments.forbidden_project.as_deref() == project;
         match last.map(|said| &said.answer) {
             Some(Err(error))
                 if error.kind == ErrorKind::NotFound

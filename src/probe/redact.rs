@@ -29,7 +29,7 @@ impl Redactor {
         overrides: &EndpointOverrides,
     ) -> Self {
         let operation =
-            |name: &Option<OperationName>| name.as_ref().map(|name| name.operation().to_owned());
+            |name: &Option<OperationName>| name.as_ref().map(|name| name.last_segment().to_owned());
         let mut names = vec![
             (Some(arguments.project.clone()), "PROJECT"),
             (arguments.forbidden_project.clone(), "FORBIDDEN-PROJECT"),

@@ -120,7 +120,7 @@ impl Rows<'_> {
 
     /// Paths, hosts and locations that do not fit.
     fn places(&mut self, fresh: &Fresh) -> Result<(), String> {
-        let operation = fresh.name().operation();
+        let operation = fresh.name().last_segment();
         let project = self.arguments.project.clone();
         let path = format!(
             "/{}/{}/opcancelProbe/{operation}",

@@ -73,7 +73,7 @@ fn full_run(folder: &str) -> Cluster {
     let grant = json!({
         "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant",
         "metadata": {"name": "contact-center"},
-        "spec": {"namespaces": ["contact-center"], "projects": ["acme-prod"], "identities": ["Operator"]},
+        "spec": {"namespaces": ["contact-center"], "projects": ["acme-prod"], "services": ["dialogflow"], "identities": ["Operator"]},
     });
     control_plane.apply_text(&grant.to_string()).unwrap();
     declare(&control_plane, &[manifest("suspended", &["suspend: true"])]);

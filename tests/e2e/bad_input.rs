@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use operations_emulator::Script;
+use serde_json::{Value, json};
 
 use crate::support::{
-    cluster::{Namespace, kubectl_as_admin},
+    cluster::{Namespace, kubectl_as_admin, root},
     world::{World, manifest, operation},
 };
-
-const FORM: &str = "projects/PROJECT/operations/OPERATION or projects/PROJECT/locations/LOCATION/operations/OPERATION";
 
 fn refused(namespace: &Namespace, spec: &str) -> String {
     let manifest = format!(
@@ -21,72 +20,72 @@ fn refused(namespace: &Namespace, spec: &str) -> String {
     }
 }
 
+/// The names that the code's own tests read, and what is refused with which words.
 #[test]
-fn names_that_are_none_are_refused_with_the_form() {
+fn the_api_server_takes_and_refuses_the_same_names_as_the_code() {
     let namespace = Namespace::new("names");
-    let long = format!("projects/p/operations/{}", "a".repeat(10_000));
-    let names = [
-        "projects/p/operations/..",
-        "projects/p/operations/../../secret",
-        "projects/p/locations/../operations/o",
-        "projects/p/operations/%2e%2e",
-        "projects/p/operations/o%2f..",
-        r"projects/allowed\\..\\victim/operations/o",
-        "projects/p/operations/o?x=1",
-        "projects/p/operations/o#x",
-        r"projects/p/operations/o\n",
-        r"projects/p/operations/o\nX-Evil: 1",
-        "projects/a:b:c/operations/o",
-        "projects/p/operations/o:cancel",
-        "projects/p/locations/evil.example/operations/o",
-        "projects/p/locations/evil.example//operations/o",
-        "projects/p/locations/@evil/operations/o",
-        "projects/p/operations/",
-        "/projects/p/operations/o",
-        "projects/p/operations/o/",
-        "v2/projects/p/operations/o",
-        "https://dialogflow.googleapis.com/v2/projects/p/operations/o",
-        "projects/P/operations/o",
-        "operations/o",
-        r"projects/p/operations/\u00f6",
-        r"projects/p/operations/o\u0000",
-        "",
-        " projects/p/operations/o",
-    ];
+    let names = root().join("tests/names/names.json");
+    let names: Value = serde_json::from_str(&std::fs::read_to_string(names).unwrap()).unwrap();
+    let names = names.as_array().unwrap();
+    let object = |number: usize, name: &Value| {
+        json!({
+            "apiVersion": "opcancel.github.io/v1alpha1", "kind": "OperationCancellation",
+            "metadata": {"name": format!("name-{number}")},
+            "spec": {"service": "dialogflow", "operationName": name["name"]},
+        })
+    };
     // One apply tries them all, and kubectl tells of each by its object's name.
-    let manifests = names.iter().enumerate().map(|(number, name)| {
-        format!(
-            "{{apiVersion: opcancel.github.io/v1alpha1, kind: OperationCancellation, metadata: {{name: bad-{number}}}, spec: {{operationName: \"{name}\"}}}}\n---\n"
-        )
-    });
+    let items: Vec<_> = names
+        .iter()
+        .enumerate()
+        .map(|(number, name)| object(number, name))
+        .collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
     let said = namespace
-        .kubectl(&["apply", "--filename=-"], &manifests.collect::<String>())
+        .kubectl(&["create", "--filename=-"], &list.to_string())
         .unwrap_err();
-    let refusals: Vec<_> = said.split("error when creating").collect();
+    let mut refused = 0;
     for (number, name) in names.iter().enumerate() {
-        let why = refusals
-            .iter()
-            .find(|why| why.contains(&format!("\"bad-{number}\" is invalid")));
-        let why = why.unwrap_or_else(|| panic!("{name:?} was taken: {said}"));
-        assert!(why.contains("spec.operationName"), "{name:?}: {why}");
-        assert!(why.contains(FORM) || name.is_empty(), "{name:?}: {why}");
+        let why = said
+            .split("error when creating")
+            .find(|why| why.contains(&format!("\"name-{number}\" is invalid")));
+        let Some(says) = name["says"].as_str() else {
+            assert_eq!(why, None, "{name}");
+            continue;
+        };
+        refused += 1;
+        let why = why.unwrap_or_else(|| panic!("{name} was taken: {said}"));
+        assert!(why.contains("spec.operationName"), "{name}: {why}");
+        assert!(why.contains(says), "{name}: {why}");
     }
+    assert!(
+        refused > 60 && names.len() - refused > 20,
+        "{refused} of {}",
+        names.len()
+    );
+}
+
+#[test]
+fn names_that_are_too_long_are_refused_with_the_limit() {
+    let namespace = Namespace::new("long");
+    let long = |project: usize, location: usize, operation: usize| {
+        format!(
+            "projects/{}/locations/{}/operations/{}",
+            "p".repeat(project),
+            "l".repeat(location),
+            "o".repeat(operation)
+        )
+    };
     for (name, limit) in [
-        (long, "402"),
-        (
-            format!("projects/{}/operations/o", "p".repeat(64)),
-            "PROJECT must have at most 63",
-        ),
-        (
-            format!("projects/p/locations/{}/operations/o", "l".repeat(53)),
-            "LOCATION must have at most 52",
-        ),
-        (
-            format!("projects/p/operations/{}", "o".repeat(256)),
-            "OPERATION must have at most 255",
-        ),
+        (long(1, 1, 10_000), "1024"),
+        (long(64, 1, 1), "at most 63 characters for PROJECT"),
+        (long(1, 53, 1), "52 for LOCATION"),
+        (long(1, 1, 256), "255 for any other part"),
     ] {
-        let why = refused(&namespace, &format!("{{operationName: \"{name}\"}}"));
+        let why = refused(
+            &namespace,
+            &format!("{{service: dialogflow, operationName: \"{name}\"}}"),
+        );
         assert!(
             why.contains("spec.operationName") && why.contains(limit),
             "{why}"
@@ -95,12 +94,34 @@ fn names_that_are_none_are_refused_with_the_form() {
     }
 }
 
+/// The largest name is stored, and found again by a field selector: the rules cost no more than the API server allows.
+#[test]
+fn a_name_of_1024_characters_is_stored_and_selected_by() {
+    let namespace = Namespace::new("largest");
+    let pair = format!("/agents/{}", "a".repeat(200));
+    let name = format!("projects/p{}/operations/", pair.repeat(4));
+    let name = format!("{name}{}", "o".repeat(1024 - name.len()));
+    assert_eq!(name.len(), 1024);
+    let object = format!(
+        "{{apiVersion: opcancel.github.io/v1alpha1, kind: OperationCancellation, metadata: {{name: largest}}, spec: {{service: dialogflow, operationName: {name}}}}}"
+    );
+    namespace
+        .kubectl(&["create", "--filename=-"], &object)
+        .unwrap();
+    let selector = format!("--field-selector=spec.operationName={name}");
+    let found = namespace
+        .kubectl(&["get", "opcancel", &selector, "--output=name"], "")
+        .unwrap();
+    assert!(found.contains("largest"), "{found}");
+}
+
 #[test]
 fn wrong_values_are_refused_with_what_is_right() {
     let namespace = Namespace::new("values");
     let name = operation("o");
     for (field, said) in [
         ("service: speech", &["spec.service", "dialogflow"][..]),
+        ("service: null", &["spec.service", "Required"]),
         (
             "service: https://evil.example",
             &["spec.service", "dialogflow"],
@@ -118,7 +139,7 @@ fn wrong_values_are_refused_with_what_is_right() {
         ),
         (
             "acceptedOutcomes: [Cancelled, Cancelled]",
-            &["spec.acceptedOutcomes", "Duplicate"],
+            &["spec.acceptedOutcomes", "name each outcome once"],
         ),
         ("deadlineSeconds: 0", &["spec.deadlineSeconds", "10"]),
         ("deadlineSeconds: 9", &["spec.deadlineSeconds", "10"]),
@@ -146,7 +167,15 @@ fn wrong_values_are_refused_with_what_is_right() {
             &["spec.endpoint", "unknown field"],
         ),
     ] {
-        let why = refused(&namespace, &format!("{{operationName: {name}, {field}}}"));
+        let service = if field.starts_with("service:") {
+            ""
+        } else {
+            "service: dialogflow, "
+        };
+        let why = refused(
+            &namespace,
+            &format!("{{operationName: {name}, {service}{field}}}"),
+        );
         assert!(said.iter().all(|part| why.contains(part)), "{field}: {why}");
     }
     let why = refused(&namespace, "{service: dialogflow}");
@@ -154,7 +183,7 @@ fn wrong_values_are_refused_with_what_is_right() {
         why.contains("spec.operationName") && why.contains("Required"),
         "{why}"
     );
-    let why = refused(&namespace, "{operationName: null}");
+    let why = refused(&namespace, "{service: dialogflow, operationName: null}");
     assert!(why.contains("spec.operationName"), "{why}");
     assert!(refused(&namespace, "null").contains("spec"));
 }
@@ -163,7 +192,6 @@ fn wrong_values_are_refused_with_what_is_right() {
 fn null_fields_count_as_absent() {
     let namespace = Namespace::new("nulls");
     let nulls = [
-        "service: null",
         "version: null",
         "serviceAccountName: null",
         "acceptedOutcomes: null",
@@ -229,7 +257,12 @@ fn a_version_that_this_controller_does_not_know_stalls_and_makes_no_call() {
 
 #[test]
 fn grants_that_would_not_mean_what_they_look_like_are_refused() {
-    let valid = ["namespaces: [a]", "projects: [p]", "identities: [Operator]"];
+    let valid = [
+        "namespaces: [a]",
+        "projects: [p]",
+        "identities: [Operator]",
+        "services: [dialogflow]",
+    ];
     let refused = |fields: &[&str]| {
         let spec = format!("{{{}}}", fields.join(", "));
         let manifest = format!(
@@ -241,33 +274,13 @@ fn grants_that_would_not_mean_what_they_look_like_are_refused() {
         }
     };
     for (index, field, said) in [
-        (
-            0,
-            "namespaces: [team-*]",
-            &["spec.namespaces", "exactly \"*\"", "globs"][..],
-        ),
+        (0, "namespaces: [team-*]", &["spec.namespaces", "[*]"][..]),
         (0, "namespaces: []", &["spec.namespaces", "at least 1"]),
-        (
-            0,
-            "namespaces: [Team]",
-            &["spec.namespaces", "namespace's name"],
-        ),
-        (
-            0,
-            "namespaces: [\"\"]",
-            &["spec.namespaces", "namespace's name"],
-        ),
-        (
-            1,
-            "projects: [acme-*]",
-            &["spec.projects", "exactly \"*\"", "globs"],
-        ),
+        (0, "namespaces: [Team]", &["spec.namespaces", "a-z0-9"]),
+        (0, "namespaces: [\"\"]", &["spec.namespaces", "a-z0-9"]),
+        (1, "projects: [acme-*]", &["spec.projects", "[*]"]),
         (1, "projects: []", &["spec.projects", "at least 1"]),
-        (
-            1,
-            "projects: [projects/acme]",
-            &["spec.projects", "project's id or number"],
-        ),
+        (1, "projects: [projects/acme]", &["spec.projects", "a-z0-9"]),
         (
             1,
             "projects: [\"*\"]",
@@ -282,15 +295,49 @@ fn grants_that_would_not_mean_what_they_look_like_are_refused() {
             "projects: [p, \"*\"]",
             &["spec.projects", "only with identities: [ServiceAccount]"],
         ),
+        (1, "x: y", &["unknown field"]),
+        (1, "parents: []", &["spec.parents", "at least 1"]),
+        (1, "parents: [\"*\"]", &["spec.parents", "organizations"]),
+        (1, "parents: [acme]", &["spec.parents", "organizations"]),
         (
             1,
-            "projects: [\"*\"], services: []",
-            &["spec.services", "at least 1"],
+            "parents: [projects/p/locations]",
+            &["spec.parents", "organizations"],
         ),
         (
             1,
-            "projects: [p], services: [speech]",
-            &["spec.services", "dialogflow"],
+            "parents: [projects/_]",
+            &["spec.parents", "organizations"],
+        ),
+        (
+            1,
+            "parents: [organizations/acme]",
+            &["spec.parents", "organizations"],
+        ),
+        (
+            1,
+            "parents: [projects/p/]",
+            &["spec.parents", "organizations"],
+        ),
+        (
+            1,
+            "operationNames: [\"*\"]",
+            &[
+                "spec.operationNames",
+                "only with identities: [ServiceAccount]",
+            ],
+        ),
+        (
+            1,
+            "operationNames: [operations/build/*]",
+            &["spec.operationNames", "operations"],
+        ),
+        (3, "services: []", &["spec.services", "at least 1"]),
+        (3, "services: [speech]", &["spec.services", "dialogflow"]),
+        (
+            3,
+            "services: [\"*\"]",
+            &["spec.services", "only with identities: [ServiceAccount]"],
         ),
         (2, "identities: []", &["spec.identities", "at least 1"]),
         (
@@ -298,24 +345,82 @@ fn grants_that_would_not_mean_what_they_look_like_are_refused() {
             "identities: [Everybody]",
             &["spec.identities", "Operator"],
         ),
-        (
-            2,
-            "services: [dialogflow]",
-            &["spec.identities", "Required"],
-        ),
     ] {
         let mut fields = valid;
         fields[index] = field;
         let why = refused(&fields);
         assert!(said.iter().all(|part| why.contains(part)), "{field}: {why}");
     }
-    let why = refused(&[
-        "namespaces: [a]",
-        "projects: [\"*\"]",
-        "identities: [ServiceAccount, Operator]",
-    ]);
+    for (fields, said) in [
+        (
+            &[
+                "namespaces: [a]",
+                "projects: [\"*\"]",
+                "services: [dialogflow]",
+                "identities: [ServiceAccount, Operator]",
+            ][..],
+            "only with identities: [ServiceAccount]",
+        ),
+        (
+            &[
+                "namespaces: [a]",
+                "services: [dialogflow]",
+                "identities: [Operator]",
+            ],
+            "at least one of projects, parents and operationNames",
+        ),
+        (
+            &["namespaces: [a]", "projects: [p]", "identities: [Operator]"],
+            "spec.services: Required",
+        ),
+        (
+            &["namespaces: [a]", "projects: [p]", "services: [dialogflow]"],
+            "spec.identities: Required",
+        ),
+    ] {
+        let why = refused(fields);
+        assert!(why.contains(said), "{why}");
+    }
+}
+
+/// What a grant may say, at its largest: the rules cost no more than the API server allows.
+#[test]
+fn the_largest_grant_is_taken() {
+    let many = |entry: &dyn Fn(usize) -> String| (0..100).map(entry).collect::<Vec<_>>();
+    let long = |prefix: &str, number: usize, length: usize| {
+        let name = format!("{prefix}{number:03}");
+        format!("{name}{}", "a".repeat(length - name.len()))
+    };
+    let below = format!(
+        "projects/p{}",
+        format!("/agents/{}", "b".repeat(200)).repeat(4)
+    );
+    let grant = json!({
+        "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant",
+        "metadata": {"name": "largest-grant"},
+        "spec": {
+            "namespaces": many(&|n| long("n", n, 63)),
+            "projects": many(&|n| long("p", n, 63)),
+            "parents": many(&|n| long(&format!("{below}/c/"), n, 1024)),
+            "operationNames": many(&|n| long("operations/build/", n, 1024)),
+            "services": ["dialogflow"],
+            "identities": ["Operator", "ServiceAccount"],
+        },
+    });
+    kubectl_as_admin(
+        &["create", "--dry-run=server", "--filename=-"],
+        &grant.to_string(),
+    )
+    .unwrap();
+    let mut more = grant;
+    more["spec"]["projects"] = json!((0..101).map(|n| format!("p{n}")).collect::<Vec<_>>());
+    let why = kubectl_as_admin(
+        &["create", "--dry-run=server", "--filename=-"],
+        &more.to_string(),
+    )
+    .unwrap_err();
     assert!(
-        why.contains("only with identities: [ServiceAccount]"),
+        why.contains("spec.projects: Too many") && why.contains("100"),
         "{why}"
     );
 }

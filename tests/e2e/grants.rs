@@ -214,7 +214,7 @@ fn not_granted_asks_for_no_token_and_makes_no_call_until_the_grant_is_there() {
     // The message holds the grant, ready to be applied with any kubectl, and applying it takes nothing away.
     let message = object.message("Ready");
     let (_, manifest) = message
-        .split_once("can apply: ")
+        .split_once("pply: ")
         .unwrap_or_else(|| panic!("{message}"));
     for kubectl in kubectls() {
         kubectl_of(&kubectl, &["apply", "--filename=-"], manifest).unwrap();

@@ -19,7 +19,7 @@ enum Changes {
 fn field(name: &str) -> (Value, Value, Changes) {
     match name {
         "operationName" => (json!(operation("a")), json!(operation("b")), Changes::Never),
-        // There is one service only; leaving it out means the same.
+        // There is one service only.
         "service" => (json!("dialogflow"), json!("dialogflow"), Changes::Never),
         "version" => (json!("v2"), json!("v3"), Changes::Never),
         "serviceAccountName" => (json!("one"), json!("two"), Changes::Never),
@@ -162,7 +162,7 @@ fn each_spec_field_changes_exactly_when_it_may() {
             removes_required: required && to.is_null(),
             changes: when,
         };
-        let mut spec = json!({"operationName": operation("a")});
+        let mut spec = json!({"operationName": operation("a"), "service": "dialogflow"});
         if !required {
             objects.push((object("absent"), spec.clone()));
             changes.push(change("absent", &absent, &one));
@@ -196,14 +196,11 @@ fn removing_a_defaulted_field_from_an_applied_file_is_no_trap() {
     let name = operation("a");
     let apply = |fields: &str| {
         let object = format!(
-            "{{apiVersion: opcancel.github.io/v1alpha1, kind: OperationCancellation, metadata: {{name: op}}, spec: {{operationName: {name}{fields}}}}}"
+            "{{apiVersion: opcancel.github.io/v1alpha1, kind: OperationCancellation, metadata: {{name: op}}, spec: {{service: dialogflow, operationName: {name}{fields}}}}}"
         );
         namespace.kubectl(&["apply", "--filename=-"], &object)
     };
-    apply(
-        ", service: dialogflow, suspend: true, deadlineSeconds: 60, acceptedOutcomes: [NotFound]",
-    )
-    .unwrap();
+    apply(", suspend: true, deadlineSeconds: 60, acceptedOutcomes: [NotFound]").unwrap();
     apply("").unwrap();
     let object = json_of(
         &namespace
@@ -239,7 +236,10 @@ fn an_outcome_cannot_be_changed_or_removed_by_hand() {
     let namespace = Namespace::new("final");
     create(
         &namespace,
-        &[("op".to_owned(), json!({"operationName": operation("a")}))],
+        &[(
+            "op".to_owned(),
+            json!({"operationName": operation("a"), "service": "dialogflow"}),
+        )],
     );
     for (status, said) in [
         (json!({"outcome": "not an outcome"}), "status.outcome"),

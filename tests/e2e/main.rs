@@ -27,6 +27,7 @@ mod identity;
 mod immutability;
 mod instants;
 mod large_answers;
+mod list_ownership;
 mod logs;
 mod metrics;
 mod monitoring;

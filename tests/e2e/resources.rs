@@ -36,8 +36,8 @@ fn explain_reads_like_documentation() {
     };
     let spec = explain("operationcancellation.spec");
     for sentence in [
-        "The operation to stop, as the API that started it named it: projects/PROJECT/operations/OPERATION or",
-        "The Google API that runs the operation. Immutable.",
+        "The operation to stop, as the API that started it named it:",
+        "The Google API that runs the operation.",
         "Absent: the default of the service (dialogflow: v2). Immutable.",
         "Act as this ServiceAccount of the object's own namespace instead of the operator's identity.",
         "The outcomes that count as success.",
@@ -122,7 +122,7 @@ fn a_new_object_has_the_defaults_and_does_not_read_as_done() {
     );
 
     let grant = format!(
-        "{{apiVersion: opcancel.github.io/v1alpha1, kind: CancellationGrant, metadata: {{name: {0}}}, spec: {{namespaces: [{0}], projects: [p], identities: [Operator]}}}}",
+        "{{apiVersion: opcancel.github.io/v1alpha1, kind: CancellationGrant, metadata: {{name: {0}}}, spec: {{namespaces: [{0}], projects: [p], services: [dialogflow], identities: [Operator]}}}}",
         namespace.name
     );
     kubectl_as_admin(&["apply", "--filename=-"], &grant).unwrap();
@@ -138,6 +138,7 @@ fn a_new_object_has_the_defaults_and_does_not_read_as_done() {
     for word in [
         "NAMESPACES",
         "PROJECTS",
+        "SERVICES",
         "IDENTITIES",
         "AGE",
         "[\"p\"]",

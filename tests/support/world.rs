@@ -37,7 +37,7 @@ pub fn manifest(name: &str, spec: &[&str]) -> String {
 pub fn of_operation(name: &str, operation: &str, spec: &[&str]) -> String {
     let more: String = spec.iter().map(|line| format!("  {line}\n")).collect();
     format!(
-        "apiVersion: opcancel.github.io/v1alpha1\nkind: OperationCancellation\nmetadata:\n  name: {name}\nspec:\n  operationName: {operation}\n{more}---\n"
+        "apiVersion: opcancel.github.io/v1alpha1\nkind: OperationCancellation\nmetadata:\n  name: {name}\nspec:\n  service: dialogflow\n  operationName: {operation}\n{more}---\n"
     )
 }
 
@@ -149,14 +149,13 @@ impl World {
         );
     }
 
-    /// Applies a grant to this namespace, unless `spec` names others.
+    /// Applies a grant to this namespace and for Dialogflow, unless `spec` names others.
     pub fn grant_spec(&self, name: &str, spec: &Value) {
         let mut spec = spec.clone();
         let namespaces = json!([self.namespace.name]);
-        spec.as_object_mut()
-            .unwrap()
-            .entry("namespaces")
-            .or_insert(namespaces);
+        let fields = spec.as_object_mut().unwrap();
+        fields.entry("namespaces").or_insert(namespaces);
+        fields.entry("services").or_insert(json!(["dialogflow"]));
         let grant = json!({
             "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant",
             "metadata": {"name": name}, "spec": spec,

@@ -30,7 +30,7 @@ use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 pub use binaries::{ASSETS_VARIABLE, Binaries};
-pub use client::{Watch, WatchEvent};
+pub use client::{Watch, WatchEvent, fed};
 use daemons::{API_SERVER, CONTROLLER_MANAGER, ETCD};
 pub(crate) use supervisor::Orders;
 use supervisor::Supervisor;

@@ -118,13 +118,13 @@ impl Dispatcher {
     fn call(&mut self, id: Id, lane: Name, what: What) -> Option<Event> {
         let entry = self.objects.active(id)?;
         match Calls::owner(entry.known.object()) {
-            Ok((namespace, endpoint)) => {
+            Some((namespace, endpoint)) => {
                 entry.kept.unanswered += 1;
                 self.lanes
                     .push(lane, namespace, endpoint, Call { id, what });
                 None
             }
-            Err(error) => Some(what.failed(error)),
+            None => Some(what.withheld()),
         }
     }
 
@@ -160,31 +160,16 @@ impl Dispatcher {
             return;
         };
         let from = From::Lane(lane, owner);
-        let withheld = match what {
-            What::Cancel if draining || !entry.known.wants_cancel() => Some(Event::CancelWithheld),
-            What::Get { .. } if draining => Some(Event::GetWithheld),
-            _ => None,
-        };
-        if let Some(event) = withheld {
+        let unwanted = draining || what == What::Cancel && !entry.known.wants_cancel();
+        let address = self.calls.address(entry.known.object());
+        let Some(address) = address.filter(|_| !unwanted) else {
             return self.answered(Answer {
                 id,
                 from,
-                event,
+                event: what.withheld(),
                 refused: None,
                 complaint: None,
             });
-        }
-        let address = match self.calls.address(entry.known.object()) {
-            Ok(address) => address,
-            Err(error) => {
-                return self.answered(Answer {
-                    id,
-                    from,
-                    event: what.failed(error),
-                    refused: None,
-                    complaint: None,
-                });
-            }
         };
         let span = journal::task_span(entry.known.object());
         let calls = self.calls.clone();

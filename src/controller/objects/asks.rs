@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use crate::{
     api::IdentityKind,
-    controller::grants::Grants,
+    controller::grants::{Grants, Unit},
     lifecycle::{Grant, ObjectView},
 };
 
@@ -13,7 +13,7 @@ use crate::{
 pub struct Asks {
     /// The object's namespace.
     pub namespace: String,
-    project: String,
+    unit: Unit<String>,
     service: String,
     identity: IdentityKind,
 }
@@ -27,20 +27,26 @@ pub struct AllAsks {
 }
 
 impl Asks {
-    /// Of an object whose spec can be read.
+    /// Of an object of which is known what it addresses.
     pub fn of(object: &ObjectView) -> Option<Self> {
         let spec = object.spec.as_ref().ok()?;
+        let target = spec.target.as_ref().ok()?;
         Some(Self {
             namespace: object.namespace.clone(),
-            project: spec.project.clone(),
-            service: spec.service.clone(),
+            unit: Unit::of(target).to_owned(),
+            service: target.service.clone(),
             identity: spec.identity_kind(),
         })
     }
 
     /// What the grants say.
     pub fn grant(&self, grants: &Grants) -> Grant {
-        grants.grant(&self.namespace, &self.project, &self.service, self.identity)
+        grants.grant(
+            &self.namespace,
+            self.unit.as_str(),
+            &self.service,
+            self.identity,
+        )
     }
 }
 
@@ -70,7 +76,7 @@ mod tests {
     fn asks(n: usize) -> Asks {
         Asks {
             namespace: format!("team-{n}"),
-            project: "acme".into(),
+            unit: Unit::Under("projects/acme".into()),
             service: "dialogflow".into(),
             identity: IdentityKind::Operator,
         }

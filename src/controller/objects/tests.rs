@@ -3,7 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::{
     api::{AcceptedOutcome, CancellationGrantSpec, CancellationStatus, IdentityKind},
-    lifecycle::{Now, Spec, TargetView},
+    google::{catalogue, endpoint::EndpointOverrides},
+    lifecycle::{Now, Spec},
 };
 
 fn object(n: usize) -> ObjectView {
@@ -16,9 +17,13 @@ fn object(n: usize) -> ObjectView {
         created: Timestamp::from_second(1_700_000_000 + n.cast_signed() as i64).unwrap(),
         deleting: false,
         spec: Ok(Spec {
-            service: "dialogflow".into(),
-            project: format!("acme-{}", n % 2),
-            target: Ok(TargetView::default()),
+            target: Ok(catalogue::read(
+                "dialogflow",
+                None,
+                &format!("projects/acme-{}/operations/o", n % 2),
+                &EndpointOverrides::default(),
+            )
+            .unwrap()),
             service_account_name: None,
             accepted_outcomes: AcceptedOutcome::DEFAULT.into_iter().collect(),
             deadline: Duration::from_secs(60),
@@ -99,6 +104,8 @@ fn what_small_ones_wait_for_is_known_without_making_them_whole() {
     let oldest = objects.oldest();
     assert_eq!(oldest[&Phase::Request], object(0).created);
     let grants = Grants::new(&[CancellationGrantSpec {
+        parents: Default::default(),
+        operation_names: Default::default(),
         namespaces: ["team-1".to_owned()].into(),
         projects: ["acme-0".to_owned()].into(),
         services: ["dialogflow".to_owned()].into(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::simulation::{error, object, spec};
+use super::simulation::{error, object, spec, target};
 use crate::{
     api::Call,
     google::answer::{CallError, ErrorKind},
@@ -23,8 +23,12 @@ fn grant(namespace: &str, spec: &Spec) -> Option<Value> {
 }
 
 fn of_project(project: &str) -> Spec {
+    of(&format!("projects/{project}/locations/eu/operations/o"))
+}
+
+fn of(name: &str) -> Spec {
     Spec {
-        project: project.to_owned(),
+        target: Ok(target(name)),
         ..spec()
     }
 }
@@ -36,14 +40,12 @@ fn the_grant_to_apply_is_json_and_has_a_name_of_its_own() {
         json!({
             "apiVersion": "opcancel.github.io/v1alpha1",
             "kind": "CancellationGrant",
-            "metadata": {"name": "contact-center.acme-prod"},
-            "spec": {"namespaces": ["contact-center"], "projects": ["acme-prod"], "identities": ["Operator"]},
+            "metadata": {"name": "contact-center.6d5aa474"},
+            "spec": {"namespaces": ["contact-center"], "projects": ["acme-prod"], "services": ["dialogflow"], "identities": ["Operator"]},
         })
     );
-    let other_service = Spec {
-        service: "speech".into(),
-        ..of_project("p")
-    };
+    let mut other_service = of_project("p");
+    other_service.target.as_mut().unwrap().service = "speech".into();
     let as_tenant = Spec {
         service_account_name: Some("deployer".into()),
         ..of_project("p")
@@ -73,12 +75,18 @@ fn the_grant_to_apply_is_json_and_has_a_name_of_its_own() {
         json!(["ServiceAccount"])
     );
     // Names as companies have them.
-    let long = grant(
-        "customer-care-prod",
-        &of_project("acme-contact-center-prod"),
-    )
-    .unwrap();
-    assert_eq!(long["metadata"]["name"], "customer-care-prod.9e111672");
+    for (namespace, project, name) in [
+        ("team-a", "acme", "team-a.acme.dialogflow"),
+        ("customer-care-prod", "acme-prod-1", "67bb7734b18c737d"),
+        (
+            "customer-care-prod",
+            "acme-contact-center-prod",
+            "d24805c6263dcadc",
+        ),
+    ] {
+        let grant = grant(namespace, &of_project(project)).unwrap();
+        assert_eq!(grant["metadata"]["name"], name);
+    }
     assert_eq!(
         grant(&"n".repeat(63), &of_project("acme-prod")),
         None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::simulation::{Simulation, error, object, running};
+use super::simulation::{Simulation, error, object, running, target};
 use crate::{
     google::answer::ErrorKind,
     lifecycle::{Cancellation, Grant, ObjectView, Packer},
@@ -28,7 +28,9 @@ fn nth(n: u64) -> ObjectView {
     object.resource_version = (100_000 + 3 * n).to_string();
     object.created += SignedDuration::from_secs((n % 10).cast_signed());
     let spec = object.spec.as_mut().unwrap();
-    spec.target.as_mut().unwrap().operation = uuid.chars().rev().collect();
+    let id: String = uuid.chars().rev().collect();
+    let name = format!("projects/acme-prod/locations/europe-west1/operations/{id}");
+    spec.target = Ok(target(&name));
     object
 }
 
@@ -80,7 +82,7 @@ fn what_was_packed_before_others_were_learned_from_comes_back_all_the_same() {
     let packed = packer.pack(&known).unwrap();
     for n in 0..300 {
         let mut other = object();
-        other.spec.as_mut().unwrap().project = format!("{n}").repeat(1000);
+        other.spec.as_mut().unwrap().service_account_name = Some(format!("{n}").repeat(1000));
         let now = crate::lifecycle::Now {
             wall: other.created,
             mono: Duration::ZERO,

@@ -15,11 +15,13 @@ use crate::{
     api::{AcceptedOutcome, CancellationStatus, Outcome},
     google::{
         answer::{CallError, CancelAnswer, ErrorKind, GetAnswer, Operation, OperationError},
+        catalogue::{self, Target},
+        endpoint::EndpointOverrides,
         quota::{Allowance, Caller, Quotas, Share},
     },
     lifecycle::{
         Cancellation, Context, Effect, Event, Grant, Notice, Now, ObjectView, Packer, Settings,
-        Spec, StatusWrite, TargetView, WriteAnswer, WriteKind, step,
+        Spec, StatusWrite, WriteAnswer, WriteKind, step,
     },
 };
 
@@ -87,18 +89,15 @@ pub struct Simulation {
     pub rested: usize,
 }
 
+pub fn target(name: &str) -> Target {
+    catalogue::read("dialogflow", None, name, &EndpointOverrides::default()).unwrap()
+}
+
 pub fn spec() -> Spec {
     Spec {
-        service: "dialogflow".into(),
-        project: "acme-prod".into(),
-        target: Ok(TargetView {
-            project: "acme-prod".into(),
-            location: Some("europe-west1".into()),
-            operation: "op-1".into(),
-            service: "dialogflow".into(),
-            version: "v2".into(),
-            endpoint: "https://europe-west1-dialogflow.googleapis.com".into(),
-        }),
+        target: Ok(target(
+            "projects/acme-prod/locations/europe-west1/operations/op-1",
+        )),
         service_account_name: None,
         accepted_outcomes: AcceptedOutcome::DEFAULT.into_iter().collect(),
         deadline: Duration::from_secs(86_400),

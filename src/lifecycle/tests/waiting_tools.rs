@@ -168,7 +168,11 @@ fn no_permission_stalls_after_four_minutes_and_only_a_success_ends_it() {
 
 #[test]
 fn what_this_controller_does_not_know_stalls_at_once_and_is_never_rejected() {
-    for reason in [Reason::UnknownService, Reason::UnknownVersion] {
+    for reason in [
+        Reason::UnknownService,
+        Reason::UnknownVersion,
+        Reason::UnknownName,
+    ] {
         let mut object = object();
         object.spec.as_mut().unwrap().target = Err(UnknownTarget {
             reason,
@@ -274,7 +278,7 @@ fn a_bad_end_is_failed_and_stays_so_after_an_edit() {
 fn a_malformed_spec_is_rejected_with_neither_grant_nor_target() {
     let mut object = object();
     object.spec = Err(crate::lifecycle::MalformedSpec {
-        message: "spec.operationName: too old".into(),
+        message: "spec.suspend: expected true or false".into(),
     });
     let mut sim = Simulation::of(object, |_, _| running(), |_| Ok(()));
     sim.grant = Grant::NotGranted;

@@ -20,7 +20,7 @@ impl Rows<'_> {
         let here = parent(project, self.arguments.location.as_deref());
         let everywhere = parent(project, Some("-"));
         // A regional host may well refuse what is not of its region: that would tell nothing of partial success.
-        let at_global = self.usual(&name(project, None, fresh.name().operation())?)?;
+        let at_global = self.usual(&name(project, None, fresh.name().last_segment())?)?;
         let at_home = self.usual(fresh.name())?;
         for (id, title, expected, target, parent, query) in [
             ("list", "a list", LIST, &at_home, &here, "pageSize=1"),

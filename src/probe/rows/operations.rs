@@ -29,7 +29,7 @@ impl Rows<'_> {
                 Some(_) => None,
                 None => self.arguments.location.as_deref(),
             };
-            let other = name(finished.project(), location, finished.operation())?;
+            let other = name(&self.arguments.project, location, finished.last_segment())?;
             if other != finished {
                 elsewhere = Some(Step::Read(self.get(&other)?));
             }

@@ -35,7 +35,10 @@ impl Rows<'_> {
         let (mut get, mut payer) = (None, None);
         if let Some(forbidden) = forbidden {
             get = Some(self.get(forbidden.name())?);
-            payer = Some(pays(self.get(fresh.name())?, forbidden.name().project()));
+            payer = Some(pays(
+                self.get(fresh.name())?,
+                forbidden.name().project().unwrap_or_default(),
+            ));
         }
         for (id, title, expected, read) in [
             (

@@ -81,13 +81,16 @@ fn name_form(name: Option<&str>, asked: Option<&OperationName>) -> NameForm {
     let (Some(name), Some(asked)) = (name.and_then(|n| OperationName::parse(n).ok()), asked) else {
         return NameForm::Other;
     };
-    let project = match (number(asked.project()), number(name.project())) {
-        _ if name.project() == asked.project() => NameForm::AsAsked,
+    let (Some(asked_project), Some(project)) = (asked.project(), name.project()) else {
+        return NameForm::Other;
+    };
+    let project = match (number(asked_project), number(project)) {
+        _ if project == asked_project => NameForm::AsAsked,
         (false, true) => NameForm::ProjectNumber,
         (true, false) => NameForm::ProjectId,
         _ => NameForm::Other,
     };
-    if name.operation() != asked.operation() || project == NameForm::Other {
+    if name.last_segment() != asked.last_segment() || project == NameForm::Other {
         NameForm::Other
     } else if name.location() != asked.location() {
         NameForm::ElsewhereInAnswer

@@ -190,7 +190,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 }
 
 /// As [`output`], with `input` on standard input.
-pub(crate) fn fed(command: &mut Command, input: &str) -> Result<String> {
+pub fn fed(command: &mut Command, input: &str) -> Result<String> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -57,7 +57,7 @@ impl Load {
         let object = json!({
             "apiVersion": "opcancel.github.io/v1alpha1", "kind": "OperationCancellation",
             "metadata": {"name": name, "namespace": NAMESPACE},
-            "spec": {"operationName": operation(name)},
+            "spec": {"service": "dialogflow", "operationName": operation(name)},
         });
         self.send(Method::POST, OBJECTS, "application/json", &object)
             .await

@@ -282,7 +282,7 @@ fn prepare(control_plane: &ControlPlane) -> Result<()> {
         },
         {
             "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant", "metadata": {"name": NAMESPACE},
-            "spec": {"namespaces": [NAMESPACE], "projects": [NAMESPACE], "identities": ["Operator"]},
+            "spec": {"namespaces": [NAMESPACE], "projects": [NAMESPACE], "services": ["dialogflow"], "identities": ["Operator"]},
         },
     ]});
     control_plane.apply_text(&list.to_string())?;

@@ -1,0 +1,150 @@
+//! The forms of names that a service has: the inner wall (design section 5). A name must match one of its row's patterns in
+//! full, and only the pattern says where the parent ends.
+
+use serde::{Deserialize, Serialize};
+
+use super::operation_name::{LOCATION_COLLECTIONS, OperationName};
+
+/// One form of names, as Google's discovery documents write it.
+#[derive(Debug)]
+pub struct NamePattern {
+    /// Segments: words, `*` for one id, and at the end `**` for one id or more.
+    pub segments: &'static str,
+    /// How many segments the parent has; 0 if the operation stands under none.
+    pub parent: usize,
+}
+
+/// Where the parts of a name stand in it, in bytes. Nothing of it is read out of the operation's id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Parts {
+    /// Where the parent ends; 0 if there is none.
+    pub parent: u16,
+    /// Where the location begins and ends, if there is one.
+    pub location: Option<(u16, u16)>,
+    /// Where the operation's id begins.
+    pub operation: u16,
+}
+
+impl NamePattern {
+    /// Where the parts of a name of this form stand; `None` if it has another form.
+    pub fn matches(&self, name: &OperationName) -> Option<Parts> {
+        let mut parts = Parts::default();
+        let mut wanted = self.segments.split('/');
+        let mut given = name.segments().enumerate().peekable();
+        let mut at = 0;
+        let mut before = "";
+        while let Some((number, segment)) = given.next() {
+            let end = at + segment.len();
+            let word = wanted.next()?;
+            let is_last = given.peek().is_none();
+            if number < self.parent {
+                parts.parent = u16::try_from(end).ok()?;
+                if word == "*" && LOCATION_COLLECTIONS.contains(&before) {
+                    parts.location = Some((u16::try_from(at).ok()?, u16::try_from(end).ok()?));
+                }
+            } else if number == self.parent + 1 {
+                parts.operation = u16::try_from(at).ok()?;
+            }
+            match word {
+                "**" => return Some(parts),
+                "*" => {}
+                word if word == segment => {}
+                _ => return None,
+            }
+            if is_last {
+                return wanted.next().is_none().then_some(parts);
+            }
+            before = segment;
+            at = end + 1;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_matched_in_full_and_only_the_pattern_says_where_its_parent_ends() {
+        let plain = NamePattern {
+            segments: "projects/*/operations/*",
+            parent: 2,
+        };
+        let located = NamePattern {
+            segments: "projects/*/locations/*/operations/*",
+            parent: 4,
+        };
+        let nested = NamePattern {
+            segments: "projects/*/regions/*/clusters/*/operations/*",
+            parent: 6,
+        };
+        let alone = NamePattern {
+            segments: "operations/**",
+            parent: 0,
+        };
+        let singleton = NamePattern {
+            segments: "projects/*/locations/*/ragEngineConfig/operations/*",
+            parent: 5,
+        };
+        let bucket = NamePattern {
+            segments: "projects/_/buckets/*/operations/*",
+            parent: 4,
+        };
+        // Pattern, name, and what is read of it: parent, location, operation.
+        for (pattern, name, read) in [
+            (
+                &plain,
+                "projects/p/operations/o",
+                Some(("projects/p", "", "o")),
+            ),
+            (&plain, "projects/p/locations/l/operations/o", None),
+            (&plain, "projects/p/operations/o/o", None),
+            (&plain, "operations/p/operations/o", None),
+            (
+                &located,
+                "projects/p/locations/l/operations/o",
+                Some(("projects/p/locations/l", "l", "o")),
+            ),
+            (&located, "projects/p/operations/o", None),
+            (&located, "projects/p/regions/l/operations/o", None),
+            (
+                &nested,
+                "projects/p/regions/r1/clusters/c/operations/o",
+                Some(("projects/p/regions/r1/clusters/c", "r1", "o")),
+            ),
+            (
+                &singleton,
+                "projects/p/locations/l/ragEngineConfig/operations/o",
+                Some(("projects/p/locations/l/ragEngineConfig", "l", "o")),
+            ),
+            (
+                &bucket,
+                "projects/_/buckets/b/operations/o",
+                Some(("projects/_/buckets/b", "", "o")),
+            ),
+            (&bucket, "projects/p/buckets/b/operations/o", None),
+            (&alone, "operations/o", Some(("", "", "o"))),
+            // What an id says of a project or a location is nobody's business.
+            (
+                &alone,
+                "operations/projects/victim/locations/eu/operations/7",
+                Some(("", "", "projects/victim/locations/eu/operations/7")),
+            ),
+            (&alone, "projects/p/operations/o", None),
+        ] {
+            let parsed = OperationName::parse(name).unwrap();
+            let found = pattern.matches(&parsed).map(|parts| {
+                let location = parts
+                    .location
+                    .map_or(0..0, |(from, to)| from.into()..to.into());
+                (
+                    &name[..parts.parent.into()],
+                    &name[location],
+                    &name[parts.operation.into()..],
+                )
+            });
+            assert_eq!(found, read, "{name} as {}", pattern.segments);
+        }
+    }
+}
