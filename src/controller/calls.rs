@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::Notify;
+
 use super::{
     clock::Clock,
     grants::{GrantBook, Unit},
@@ -101,8 +103,13 @@ impl Calls {
         Some((&object.namespace, &target_of(object)?.endpoint))
     }
 
-    /// Asks about the operation.
-    pub async fn get(&self, address: &Address, regardless_of_quota: bool) -> CallAnswer {
+    /// Asks about the operation. `large` is notified once if the answer is a large one.
+    pub async fn get(
+        &self,
+        address: &Address,
+        regardless_of_quota: bool,
+        large: &Notify,
+    ) -> CallAnswer {
         let caller = self.caller(&address.target);
         if !regardless_of_quota && self.are_gets_held(&caller, &address.namespace) {
             return Event::GetWithheld.into();
@@ -122,12 +129,13 @@ impl Calls {
         self.quotas().begin(Share::Get, &caller, self.clock.mono());
         let answer = self
             .client
-            .get(
+            .get_and_notify(
                 &address.target,
                 &address.target.name,
                 &address.reason,
                 &token,
                 self.clock.system_time(),
+                large,
             )
             .await;
         let what = answer

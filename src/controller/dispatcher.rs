@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     drain::DRAIN_LIMIT,
-    effects::{Answer, ApiTurn, From},
+    effects::{Answer, ApiTurn, Ended, From},
 };
 use super::{
     calls::Calls,
@@ -61,7 +61,7 @@ pub struct Dispatcher {
     timers: Timers,
     lanes: Lanes,
     requests: WriteQueue<ApiTurn>,
-    tasks: JoinSet<Answer>,
+    tasks: JoinSet<Ended>,
     /// Once nothing new may begin: until when it waits for what is under way.
     drain_until: Option<Instant>,
 }
@@ -121,8 +121,8 @@ impl Dispatcher {
                     return Ok(());
                 }
                 Some(sighting) = sightings.recv(), if !draining => self.sighted(sighting),
-                Some(answer) = self.tasks.join_next(), if !self.tasks.is_empty() => match answer {
-                    Ok(answer) => self.answered(answer),
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => match ended {
+                    Ok(ended) => self.ended(ended),
                     Err(error) => return Err(format!("a call's task died: {error}")),
                 },
                 () = sleep_until(next.unwrap_or(limit)), if next.is_some() => self.timer_expired(),
@@ -232,6 +232,7 @@ impl Dispatcher {
                 self.lanes.done(*lane, owner);
                 false
             }
+            From::LargeAnswer => false,
             From::Api(_) => {
                 self.requests.done();
                 true

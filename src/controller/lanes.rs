@@ -3,6 +3,8 @@
 //! Cancel requests and first looks each have workers of their own, so that neither waits behind a backlog of polls, and a
 //! cancel not behind first looks that hang.
 
+use tokio::sync::Notify;
+
 use super::{
     calls::{Address, CallAnswer, Calls},
     fair_queue::{FairQueue, Owner},
@@ -117,12 +119,12 @@ impl From<Lane> for Name {
     }
 }
 
-/// Makes a call.
-pub async fn make(calls: &Calls, address: &Address, what: What) -> CallAnswer {
+/// Makes a call. `large` is notified once if its answer is a large one.
+pub async fn make(calls: &Calls, address: &Address, what: What, large: &Notify) -> CallAnswer {
     match what {
         What::Get {
             regardless_of_quota,
-        } => calls.get(address, regardless_of_quota).await,
+        } => calls.get(address, regardless_of_quota, large).await,
         What::Cancel => calls.cancel(address).await,
     }
 }

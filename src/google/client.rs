@@ -13,7 +13,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     answer::{CallError, CancelAnswer, ErrorKind, GetAnswer},
@@ -152,6 +155,21 @@ impl OperationsClient {
         token: &Token,
         now: SystemTime,
     ) -> GetAnswer {
+        self.get_and_notify(target, name, reason, token, now, &Notify::new())
+            .await
+    }
+
+    /// The same. `large` is notified once if the answer is above [`LARGE`]: from then on it takes its time, and whoever counts
+    /// the calls under way counts it no more.
+    pub async fn get_and_notify(
+        &self,
+        target: &Target,
+        name: &OperationName,
+        reason: &RequestReason,
+        token: &Token,
+        now: SystemTime,
+        large: &Notify,
+    ) -> GetAnswer {
         let url = get_url(target, name).map_err(unusable)?;
         let secrets = &[token.secret()];
         let headers = self.headers(&Method::GET, reason, Some(token))?;
@@ -168,7 +186,7 @@ impl OperationsClient {
             host: host(&target.endpoint),
             secrets,
         };
-        self.operations.read(begun.response, expected).await
+        self.operations.read(begun.response, expected, large).await
     }
 
     /// `POST {endpoint}/{version}/{name}:cancel`. `Ok` says that the API took the request, not that anything ended. After

@@ -1,5 +1,9 @@
 //! What the life cycle wants done: queued, begun when there is a worker, and answered exactly once.
 
+use std::sync::Arc;
+
+use futures::{FutureExt, future::BoxFuture};
+use tokio::sync::Notify;
 use tracing::Instrument;
 
 use super::Dispatcher;
@@ -33,6 +37,8 @@ const TURNS_AT_ONCE: usize = 64;
 #[derive(Debug)]
 pub(super) enum From {
     Lane(Name, Owner),
+    /// The worker of the lane is free already.
+    LargeAnswer,
     Api(Option<WriteKind>),
 }
 
@@ -45,6 +51,18 @@ pub(super) struct Answer {
     pub refused: Option<Token>,
     /// What people should know of a write.
     pub complaint: Option<String>,
+}
+
+/// What comes of a task.
+pub(super) enum Ended {
+    /// The answer.
+    Answer(Answer),
+    /// The answer has begun and is large. Whoever comes next need not wait for it: few of them are read at a time.
+    Large {
+        lane: Name,
+        owner: Owner,
+        rest: BoxFuture<'static, Answer>,
+    },
 }
 
 impl Dispatcher {
@@ -159,13 +177,12 @@ impl Dispatcher {
             self.lanes.done(lane, &owner);
             return;
         };
-        let from = From::Lane(lane, owner);
         let unwanted = draining || what == What::Cancel && !entry.known.wants_cancel();
         let address = self.calls.address(entry.known.object());
         let Some(address) = address.filter(|_| !unwanted) else {
             return self.answered(Answer {
                 id,
-                from,
+                from: From::Lane(lane, owner),
                 event: what.withheld(),
                 refused: None,
                 complaint: None,
@@ -173,17 +190,39 @@ impl Dispatcher {
         };
         let span = journal::task_span(entry.known.object());
         let calls = self.calls.clone();
-        let make = async move {
-            let answer = lanes::make(&calls, &address, what).await;
+        let large = Arc::new(Notify::new());
+        let is_large = large.clone();
+        let rest = async move {
+            let answer = lanes::make(&calls, &address, what, &large).await;
             Answer {
                 id,
-                from,
+                from: From::LargeAnswer,
                 event: answer.event,
                 refused: answer.refused,
                 complaint: None,
             }
         };
-        self.tasks.spawn(make.instrument(span));
+        let mut rest = rest.instrument(span).boxed();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                answer = &mut rest => Ended::Answer(Answer {
+                    from: From::Lane(lane, owner),
+                    ..answer
+                }),
+                () = is_large.notified() => Ended::Large { lane, owner, rest },
+            }
+        });
+    }
+
+    /// Takes in what came of a task.
+    pub(super) fn ended(&mut self, ended: Ended) {
+        match ended {
+            Ended::Answer(answer) => self.answered(answer),
+            Ended::Large { lane, owner, rest } => {
+                self.lanes.done(lane, &owner);
+                self.tasks.spawn(rest.map(Ended::Answer));
+            }
+        }
     }
 
     /// Sends a write, or reads the object.
@@ -203,13 +242,13 @@ impl Dispatcher {
                 }
                 None => (writer.reread(&object).await, None),
             };
-            Answer {
+            Ended::Answer(Answer {
                 id,
                 from: From::Api(kind),
                 event,
                 refused: None,
                 complaint,
-            }
+            })
         };
         self.requests.begin();
         self.tasks.spawn(make.instrument(span));

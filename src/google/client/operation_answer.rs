@@ -8,8 +8,8 @@ use bytes::BytesMut;
 use reqwest::Response;
 use std::time::{Duration, Instant};
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
-    time::timeout,
+    sync::{Notify, Semaphore, SemaphorePermit},
+    time::{sleep, timeout},
 };
 
 use crate::google::{
@@ -30,6 +30,10 @@ pub const LARGE: usize = 1024 * 1024;
 
 /// Large answers that are read at a time.
 const AT_ONCE: usize = 2;
+
+/// How fast each of them is read, in bytes a second: reading megabytes must not take the processor from what is small and new.
+/// Together they are read at 64 MiB a second, so that a last one of 64 that have 50 MiB each ends within a minute.
+const PACE: u32 = 32 * 1024 * 1024;
 
 /// Large answers that may wait for their turn. One more fails, and is asked for again later.
 const MOST_WAITING: usize = 64;
@@ -73,7 +77,8 @@ impl OperationReader {
         }
     }
 
-    /// Reads the body of a response with the HTTP status 200.
+    /// Reads the body of a response with the HTTP status 200. `large` is notified once if the answer is above [`LARGE`], before it
+    /// waits for its turn.
     ///
     /// # Errors
     /// [`ErrorKind::Unrecognised`] if it is no operation, another one, or too long; [`ErrorKind::Timeout`] if bytes or the end
@@ -82,6 +87,7 @@ impl OperationReader {
         &self,
         mut response: Response,
         expected: Expected<'_>,
+        large: &Notify,
     ) -> Result<Operation, CallError> {
         let Expected { host, secrets, .. } = expected;
         let status = response.status().as_u16();
@@ -102,7 +108,8 @@ impl OperationReader {
                 .map_err(|_| self.timed_out(host, limit))?
                 .map_err(|error| network_error::from_reqwest(error, host, secrets))?;
             let Some(chunk) = chunk else { break };
-            size = size.saturating_add(chunk.len());
+            let length = chunk.len();
+            size = size.saturating_add(length);
             if size > MAX_OPERATION {
                 return Err(too_long(status, MAX_OPERATION));
             }
@@ -116,7 +123,10 @@ impl OperationReader {
             }
             drop(chunk);
             took += begun.elapsed();
-            if size > LARGE && turn.is_none() {
+            if turn.is_some() {
+                sleep(pause(length, begun.elapsed())).await;
+            } else if size > LARGE {
+                large.notify_one();
                 turn = Some(self.turn(host).await?);
             }
         }
@@ -179,6 +189,12 @@ pub(super) fn read_whole_operation(
     let mut stream = OperationStream::default();
     stream.push(body)?;
     read_operation(&stream.finish()?, None, secrets)
+}
+
+/// How long to wait after so many bytes that took so long, to keep to [`PACE`].
+fn pause(length: usize, took: Duration) -> Duration {
+    let due = Duration::from_secs(1) * u32::try_from(length).unwrap_or(u32::MAX) / PACE;
+    due.saturating_sub(took)
 }
 
 /// An answer of which no more is read.
