@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{calls::Calls, complaint::Complaint};
 use crate::{
-    google::{catalogue::SERVICES, token::TokenSource},
+    google::{catalogue::SERVICES, endpoint::EndpointOverrides, token::TokenSource},
     telemetry::health::Health,
 };
 
@@ -31,7 +31,7 @@ pub async fn run(calls: Arc<Calls>, health: Arc<Health>) {
     first_token(calls.tokens.as_ref(), &health, ANSWER_EXPECTED).await;
     health.done(token);
     // All at once: one that is dead leaves no other cold.
-    let warm = endpoints(&calls)
+    let warm = endpoints(&calls.overrides)
         .into_iter()
         .map(async |(endpoint, overridden)| {
             let mut tries = Tries::new(connections, &health);
@@ -102,18 +102,15 @@ impl<'a> Tries<'a> {
 }
 
 /// The endpoints that are known before any object is: fixed overrides, and each service's global host if nothing overrides it.
-fn endpoints(calls: &Calls) -> Vec<(String, bool)> {
-    let mut endpoints: Vec<_> = calls
-        .overrides
+fn endpoints(overrides: &EndpointOverrides) -> Vec<(String, bool)> {
+    let mut endpoints: Vec<_> = overrides
         .fixed_endpoints()
         .map(|endpoint| (endpoint.to_owned(), true))
         .collect();
-    for service in SERVICES
+    let global = SERVICES
         .iter()
-        .filter(|service| !calls.overrides.covers(service.name))
-    {
-        endpoints.push((format!("https://{}", service.global_host), false));
-    }
+        .filter(|service| overrides.endpoint(service.name, None).is_none());
+    endpoints.extend(global.map(|service| (format!("https://{}", service.global_host), false)));
     endpoints.sort();
     endpoints.dedup();
     endpoints
@@ -163,5 +160,43 @@ mod tests {
         timeout(Duration::from_secs(30), join(waited, told))
             .await
             .unwrap();
+    }
+
+    #[test]
+    fn a_global_host_that_nobody_calls_is_not_opened() {
+        const GLOBAL: &str = "https://dialogflow.googleapis.com";
+        const PRIVATE: &str = "https://dialogflow.corp.example";
+        for (given, opened) in [
+            (vec![], vec![GLOBAL]),
+            (
+                vec!["dialogflow=https://dialogflow.corp.example"],
+                vec![PRIVATE],
+            ),
+            (
+                vec!["dialogflow/global=https://dialogflow.corp.example"],
+                vec![PRIVATE],
+            ),
+            (
+                vec!["dialogflow/us=https://dialogflow.corp.example"],
+                vec![PRIVATE, GLOBAL],
+            ),
+            (
+                vec!["dialogflow/us+eu=https://{location}.corp.example"],
+                vec!["https://eu.corp.example", "https://us.corp.example", GLOBAL],
+            ),
+            (
+                vec!["dialogflow=https://{location}-dialogflow.p.googleapis.com"],
+                vec![],
+            ),
+        ] {
+            let overrides =
+                EndpointOverrides::new(given.iter().map(|given| given.parse().unwrap()));
+            let mut opened: Vec<_> = opened.into_iter().map(str::to_owned).collect();
+            opened.sort();
+            let endpoints = endpoints(&overrides)
+                .into_iter()
+                .map(|(endpoint, _)| endpoint);
+            assert_eq!(endpoints.collect::<Vec<_>>(), opened, "{given:?}");
+        }
     }
 }

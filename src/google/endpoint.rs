@@ -71,11 +71,6 @@ impl EndpointOverrides {
             .map(String::as_str)
             .filter(|template| !template.contains(PLACEHOLDER))
     }
-
-    /// Whether any override is for the whole of a service, so that the catalogue's hosts are never called for it.
-    pub fn covers(&self, service: &'static str) -> bool {
-        self.templates.contains_key(&(service, None))
-    }
 }
 
 impl FromStr for EndpointOverride {
@@ -222,7 +217,6 @@ mod tests {
                 Some(endpoint)
             );
         }
-        assert!(given.covers("dialogflow"));
         assert_eq!(
             given.fixed_endpoints().collect::<Vec<_>>(),
             ["https://dialogflow.us.rep.googleapis.com"]
@@ -234,7 +228,6 @@ mod tests {
         let given = overrides(&["dialogflow/us=https://us.private.example:8443"]);
         assert_eq!(given.endpoint("dialogflow", None), None);
         assert_eq!(given.endpoint("dialogflow", Some("eu")), None);
-        assert!(!given.covers("dialogflow"));
     }
 
     #[test]
