@@ -10,8 +10,6 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::name_rules;
-
 /// Which namespaces may cancel which operations of which services, and as whom.
 ///
 /// Nothing is allowed until a grant allows it; grants add up. An object is allowed if one grant has its namespace, its service,
@@ -70,33 +68,33 @@ use super::name_rules;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.projects) || has(self.parents) || has(self.operationNames)").message("spec: at least one of projects, parents and operationNames is required; name what may be cancelled, such as projects: [acme-prod]"),
+    validation = Rule::new("has(self.projects) || has(self.parents) || has(self.operationNames)").message("at least one of spec.projects, spec.parents and spec.operationNames is required; name what may be cancelled, such as projects: [acme-prod]"),
     validation = Rule::new("!has(self.projects) || !('*' in self.projects) || self.identities.all(i, i == 'ServiceAccount')").message("spec.projects may be \"*\" only with identities: [ServiceAccount]; the operator's own rights are lent project by project, so name the projects").field_path(".projects"),
     validation = Rule::new("!has(self.operationNames) || !('*' in self.operationNames) || self.identities.all(i, i == 'ServiceAccount')").message("spec.operationNames may be \"*\" only with identities: [ServiceAccount]; the operator's own rights are lent by name, so name the operations").field_path(".operationNames"),
     validation = Rule::new("!('*' in self.services) || self.identities.all(i, i == 'ServiceAccount')").message("spec.services may be \"*\" only with identities: [ServiceAccount]; the operator's own rights are lent service by service, so name the services").field_path(".services")
 )]
 pub struct CancellationGrantSpec {
     /// The namespaces that are allowed: names, or exactly "*" for all. Globs such as team-* are not supported.
-    #[schemars(length(min = 1, max = 100), inner(length(max = 63), regex(pattern = name_rules::NAMESPACES_PATTERN)), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(min = 1, max = 100), inner(length(max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
     pub namespaces: BTreeSet<String>,
 
     /// The Google Cloud projects that are allowed, short for parents: [projects/PROJECT]: ids or numbers as operation names
     /// spell them, or exactly "*" for all (only if identities has ServiceAccount alone). Globs such as acme-* are not supported.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    #[schemars(length(min = 1, max = 100), inner(length(max = 63), regex(pattern = name_rules::PROJECTS_PATTERN)), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(min = 1, max = 100), inner(length(max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
     pub projects: BTreeSet<String>,
 
     /// What operations may stand under: the entry itself, and all names below it. projects/PROJECT, organizations/NUMBER,
     /// folders/NUMBER, billingAccounts/ACCOUNT or projects/_/buckets/BUCKET; pairs COLLECTION/ID may follow. A project inside an
     /// organization is not below it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    #[schemars(length(min = 1, max = 100), inner(length(max = 1024), regex(pattern = name_rules::PARENT_PATTERN)), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(min = 1, max = 100), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
     pub parents: BTreeSet<String>,
 
     /// Operations that stand under no parent, such as operations/build/x1, by their exact names; or exactly "*" for all of them
     /// (only if identities has ServiceAccount alone).
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    #[schemars(length(min = 1, max = 100), inner(length(max = 1024), regex(pattern = name_rules::OPERATION_NAMES_PATTERN)), extend("x-kubernetes-list-type" = "atomic"))]
+    #[schemars(length(min = 1, max = 100), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
     pub operation_names: BTreeSet<String>,
 
     /// The services that are allowed, or exactly "*" for all (only if identities has ServiceAccount alone).

@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
-use super::{CancellationGrant, OperationCancellation};
+use super::{CancellationGrant, OperationCancellation, name_rules};
 
 /// The CRD of `OperationCancellation`. `services` are the names of the service catalogue: the enum of `spec.service`.
 pub fn cancellation_crd(services: &[&str]) -> Result<CustomResourceDefinition, serde_json::Error> {
@@ -42,6 +42,14 @@ pub fn grant_crd(services: &[&str]) -> Result<CustomResourceDefinition, serde_js
             "enum",
             json!(services),
         );
+        for entries in &name_rules::GRANT_ENTRIES {
+            set(
+                schema,
+                &format!("/properties/spec/properties/{}/items", entries.list),
+                "x-kubernetes-validations",
+                json!([{"rule": entries.rule(), "message": entries.message}]),
+            );
+        }
     })
 }
 

@@ -69,21 +69,48 @@ pub const MUST_NOT_MATCH: [&str; 4] = [BAD_LOCATION, DOUBLED, LONG_PROJECT, LONG
 /// Longest name.
 pub const MAX_NAME: u32 = 1024;
 
-/// What people paste instead of a name, and what to write instead.
-pub const PASTED: [(&str, &str); 7] = [
+/// What people paste instead of a name, and what to write instead. The first that fits is said.
+pub const PASTED: [(&str, &str); 17] = [
+    (
+        r"^[{ \t\x22\x27]*name[\x22\x27]?[ \t]*:",
+        "leave out name: and the quotes, and write what follows them",
+    ),
+    (
+        "^https?://([^/]*[.])?cloud[.]google[.]com(/|$)",
+        "this is the address of a page of the console: write the name that the API or gcloud printed",
+    ),
+    (
+        "[A-Za-z]://",
+        "this is a URL: leave out https://, the host and the version, and write from projects/ on, without :cancel",
+    ),
     (
         r"[ \t\r\n\f]",
         "write it without blanks and line breaks (in YAML, | and > add a line break at the end: write the name on the same line)",
     ),
     (
-        "^[A-Za-z]*://",
-        "this is a URL: leave out https://, the host and the version, and write from projects/ on",
+        "[^!-~]",
+        "it has an invisible character, or one that is not ASCII, such as a curly quote: type the name anew",
+    ),
+    (
+        r"[\x22\x27\x60]",
+        "leave out the quotes, and what stands outside of them",
+    ),
+    (
+        "[<>{}$]",
+        "a placeholder was not filled in: write the value itself in place of < >, { } or $",
     ),
     (
         "^//",
         "this is an absolute resource name: leave out // and the host, and write from projects/ on",
     ),
-    ("^/", "leave out the leading slash"),
+    (
+        "^/",
+        "leave out the leading slash, and the version if one follows",
+    ),
+    (
+        "^[^/]*[.][^/]*/",
+        "leave out the host and the version, and write from projects/ on",
+    ),
     (
         "^projects/projects/",
         "projects/ stands twice: write it once",
@@ -93,13 +120,52 @@ pub const PASTED: [(&str, &str); 7] = [
         "leave out the version: it goes into spec.version",
     ),
     (":cancel$", "leave out :cancel: the controller adds it"),
+    ("[?#]", "leave out ? or # and what follows"),
+    (
+        "%[0-9A-Fa-f]{2}",
+        "leave out the percent-encoding: write the character itself, such as / for %2F",
+    ),
+    (
+        "/$",
+        "leave out the slash at the end, or write what is missing after it",
+    ),
+    (
+        "^[^/]+$",
+        "this is a part of a name: write the whole, such as projects/PROJECT/locations/LOCATION/operations/OPERATION",
+    ),
 ];
 
 /// What a name looks like.
 pub const EXPECTED: &str = "expected the name alone, such as projects/PROJECT/locations/LOCATION/operations/OPERATION or projects/PROJECT/operations/OPERATION: at most 63 characters for PROJECT, 52 for LOCATION, 255 for any other part; PROJECT and LOCATION in lower-case letters, digits and hyphens; ids in letters, digits, and . _ ~ - after the first";
 
-/// A parent of operations in a grant.
-pub const PARENT_PATTERN: &str = concat!(
+/// What the entries of one list of a grant must be.
+#[derive(Debug)]
+pub struct Entries {
+    /// The list's name in the spec.
+    pub list: &'static str,
+    /// What each entry must match.
+    pub must_match: &'static str,
+    /// What no entry may match.
+    pub must_not_match: &'static [&'static str],
+    /// What is said of one that is refused. The API server names the list and the place in it.
+    pub message: &'static str,
+}
+
+impl Entries {
+    /// The rule for one entry, as it stands in the CRD. A pattern would do too, but the API server says no more of it than the
+    /// expression.
+    pub fn rule(&self) -> String {
+        let must_not = self.must_not_match.iter();
+        let must_not = must_not.map(|pattern| format!("!self.matches({})", literal(pattern)));
+        [format!("self.matches({})", literal(self.must_match))]
+            .into_iter()
+            .chain(must_not)
+            .collect::<Vec<_>>()
+            .join(" && ")
+    }
+}
+
+const PARENT: &str = concat!(
     "^(projects/",
     project!(),
     "|organizations/[0-9]+|folders/[0-9]+|billingAccounts/[0-9A-F]{6}(-[0-9A-F]{6}){2}|projects/_/buckets/",
@@ -108,12 +174,41 @@ pub const PARENT_PATTERN: &str = concat!(
     id!(),
     "|[(]default[)]))*$"
 );
-/// A project in a grant, or all of them.
-pub const PROJECTS_PATTERN: &str = concat!("^([*]|", project!(), ")$");
-/// A namespace in a grant, or all of them.
-pub const NAMESPACES_PATTERN: &str = "^([*]|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$";
-/// An operation in a grant, or all of them.
-pub const OPERATION_NAMES_PATTERN: &str = concat!("^([*]|", form!(), ")$");
+/// An operation where its parent should stand.
+const OPERATION_IN_PARENT: &str = "/(operations|transferOperations)/";
+
+/// The lists of a grant whose entries are names.
+pub const GRANT_ENTRIES: [Entries; 4] = [
+    Entries {
+        list: "namespaces",
+        must_match: "^([*]|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$",
+        must_not_match: &[],
+        message: "expected the name of a namespace, or exactly \"*\" for all; globs such as team-* are not supported",
+    },
+    Entries {
+        list: "projects",
+        must_match: concat!("^([*]|", project!(), ")$"),
+        must_not_match: &[],
+        message: "expected the id or the number of a project as operation names spell it, such as acme-prod or \"123456789012\", without projects/; or exactly \"*\" for all; globs such as acme-* are not supported",
+    },
+    Entries {
+        list: "parents",
+        must_match: PARENT,
+        must_not_match: &[
+            BAD_LOCATION,
+            OPERATION_IN_PARENT,
+            LONG_PROJECT,
+            LONG_SEGMENT,
+        ],
+        message: "expected what operations stand under: projects/PROJECT, organizations/NUMBER, folders/NUMBER, billingAccounts/ACCOUNT or projects/_/buckets/BUCKET, then whole pairs COLLECTION/ID, such as projects/acme-prod/locations/europe-west1; no operation, no glob, and no slash at either end",
+    },
+    Entries {
+        list: "operationNames",
+        must_match: concat!("^([*]|(operations|transferOperations)(/", id!(), ")+)$"),
+        must_not_match: &[BAD_LOCATION, LONG_SEGMENT],
+        message: "expected the whole name of an operation that stands under nothing, such as operations/build/x1, or exactly \"*\" for all of them; globs are not supported, and what stands under a project or another parent is granted by projects or parents",
+    },
+];
 
 /// The rule for `spec.operationName`. One message: it says what to write instead of what was pasted.
 pub fn operation_name() -> Rule {
@@ -131,7 +226,8 @@ pub fn operation_name() -> Rule {
         .iter()
         .map(|(pattern, hint)| format!("{} ? {} : ", matches(pattern), literal(hint)))
         .collect();
-    let message = format!("'spec.operationName: ' + ({hints}{})", literal(EXPECTED));
+    // The API server says first that it is about spec.operationName.
+    let message = format!("{hints}{}", literal(EXPECTED));
     Rule::new(rule.join(" && ")).message(Message::Expression(message))
 }
 

@@ -82,7 +82,7 @@ pub struct OperationCancellationSpec {
     /// recorded.
     #[serde(default = "default_accepted_outcomes")]
     #[schemars(length(min = 1, max = 4), extend("x-kubernetes-list-type" = "atomic"))]
-    #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other == one))").message("spec.acceptedOutcomes: name each outcome once"))]
+    #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other == one))").message("name each outcome once"))]
     pub accepted_outcomes: BTreeSet<AcceptedOutcome>,
 
     /// How long to keep trying, in seconds from status.startTime; then the outcome is Unknown. Does nothing once finished.

@@ -22,6 +22,7 @@ mod network_error;
 pub mod operation_json;
 pub mod operation_name;
 mod operation_stream;
+mod pasted_name;
 pub mod proto_json;
 pub mod quota;
 pub mod request_reason;

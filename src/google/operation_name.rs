@@ -9,6 +9,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::pasted_name;
+
 /// Longest name, in characters.
 pub const MAX_NAME: usize = 1024;
 /// Longest segment.
@@ -46,7 +48,7 @@ impl OperationName {
     /// If any character or length is outside the grammar; nothing is trimmed or decoded.
     pub fn parse(name: &str) -> Result<Self, InvalidOperationName> {
         check(name).map_err(|wrong| {
-            let hint = pasted(name).unwrap_or(EXAMPLE);
+            let hint = pasted_name::hint(name).unwrap_or(EXAMPLE);
             InvalidOperationName(format!("{wrong}; {hint}"))
         })?;
         Ok(Self(name.into()))
@@ -226,35 +228,6 @@ fn starts_lower(text: &str) -> bool {
 
 const fn is_lower(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit()
-}
-
-/// What to write instead of things that people paste; the CRD says the same (`src/api/name_rules.rs`).
-fn pasted(name: &str) -> Option<&'static str> {
-    let version = name.split('/').next().unwrap_or_default();
-    let is_version = version
-        .strip_prefix('v')
-        .and_then(|rest| rest.bytes().next())
-        .is_some_and(|first| first.is_ascii_digit());
-    let scheme = name.split("://").next().filter(|scheme| {
-        scheme.len() < name.len() && scheme.bytes().all(|b| b.is_ascii_alphabetic())
-    });
-    Some(if name.bytes().any(|b| b.is_ascii_whitespace()) {
-        "write it without blanks and line breaks (in YAML, | and > add a line break at the end: write the name on the same line)"
-    } else if scheme.is_some() {
-        "this is a URL: leave out https://, the host and the version, and write from projects/ on"
-    } else if name.starts_with("//") {
-        "this is an absolute resource name: leave out // and the host, and write from projects/ on"
-    } else if name.starts_with('/') {
-        "leave out the leading slash"
-    } else if name.starts_with("projects/projects/") {
-        "projects/ stands twice: write it once"
-    } else if is_version && name.contains('/') {
-        "leave out the version: it goes into spec.version"
-    } else if name.ends_with(":cancel") {
-        "leave out :cancel: the controller adds it"
-    } else {
-        return None;
-    })
 }
 
 #[cfg(test)]

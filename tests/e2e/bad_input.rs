@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     cluster::{Namespace, kubectl_as_admin, root},
-    world::{World, manifest, operation},
+    world::{World, manifest, of_operation, operation},
 };
 
 fn refused(namespace: &Namespace, spec: &str) -> String {
@@ -55,7 +55,7 @@ fn the_api_server_takes_and_refuses_the_same_names_as_the_code() {
         };
         refused += 1;
         let why = why.unwrap_or_else(|| panic!("{name} was taken: {said}"));
-        assert!(why.contains("spec.operationName"), "{name}: {why}");
+        assert!(why.contains("spec.operationName: "), "{name}: {why}");
         assert!(why.contains(says), "{name}: {why}");
     }
     assert!(
@@ -255,6 +255,59 @@ fn a_version_that_this_controller_does_not_know_stalls_and_makes_no_call() {
     assert_eq!(world.status_writes("op").len(), 1);
 }
 
+/// A form that the CRD lets through and no row of the catalogue has: a newer release may know it.
+#[test]
+fn a_name_that_this_controller_does_not_know_stalls_and_makes_no_call() {
+    let world = World::new("new-name", [("op", Script::default())]);
+    let names = [
+        "projects/acme-prod/agents/a/operations/op",
+        "operations/op",
+        // What people write for the forms that there are.
+        "project/acme-prod/operations/op",
+        "projects/acme-prod/location/europe-west1/operations/op",
+    ];
+    for (number, name) in names.iter().enumerate() {
+        let object = format!("name-{number}");
+        world.apply(&of_operation(&object, name, &[])).unwrap();
+        world.wait(&[&object], "condition=Stalled");
+    }
+    world.let_time_pass(Duration::from_millis(1000));
+    for (object, seen) in world.objects() {
+        assert_eq!(
+            seen.conditions()[1..],
+            [
+                "False/UnknownName",
+                "False/UnknownName",
+                "-",
+                "True/UnknownName"
+            ],
+            "{object}"
+        );
+        let message = seen.message("Stalled");
+        assert!(
+            message.contains(
+                "this release knows projects/*/operations/*, projects/*/locations/*/operations/*"
+            ),
+            "{message}"
+        );
+        assert_eq!(
+            (
+                seen.outcome().as_str(),
+                seen.kstatus(),
+                world.status_writes(&object).len()
+            ),
+            ("-", "Failed", 1)
+        );
+    }
+    // The emulator records what it does not serve too.
+    let requests = world.emulator.requests().into_iter();
+    let asked: Vec<_> = requests
+        .map(|request| request.path)
+        .filter(|path| path.contains("operations/") && !path.contains("clock-prod"))
+        .collect();
+    assert!(asked.is_empty(), "{asked:?}");
+}
+
 #[test]
 fn grants_that_would_not_mean_what_they_look_like_are_refused() {
     let valid = [
@@ -274,13 +327,42 @@ fn grants_that_would_not_mean_what_they_look_like_are_refused() {
         }
     };
     for (index, field, said) in [
-        (0, "namespaces: [team-*]", &["spec.namespaces", "[*]"][..]),
+        (
+            0,
+            "namespaces: [team-*]",
+            &["spec.namespaces[0]", "globs such as team-*"][..],
+        ),
         (0, "namespaces: []", &["spec.namespaces", "at least 1"]),
-        (0, "namespaces: [Team]", &["spec.namespaces", "a-z0-9"]),
-        (0, "namespaces: [\"\"]", &["spec.namespaces", "a-z0-9"]),
-        (1, "projects: [acme-*]", &["spec.projects", "[*]"]),
+        (0, "namespaces: a", &["spec.namespaces", "array"]),
+        (
+            0,
+            "namespaces: [a, Team]",
+            &["spec.namespaces[1]", "the name of a namespace"],
+        ),
+        (
+            0,
+            "namespaces: [\"\"]",
+            &["spec.namespaces[0]", "the name of a namespace"],
+        ),
+        (
+            1,
+            "projects: [acme-*]",
+            &["spec.projects[0]", "globs such as acme-*"],
+        ),
         (1, "projects: []", &["spec.projects", "at least 1"]),
-        (1, "projects: [projects/acme]", &["spec.projects", "a-z0-9"]),
+        (
+            1,
+            "projects: [p, projects/acme]",
+            &["spec.projects[1]", "without projects/"],
+        ),
+        (1, "projects: [Acme]", &["spec.projects[0]", "acme-prod"]),
+        (1, "projects: [acme/]", &["spec.projects[0]", "acme-prod"]),
+        (1, "projects: [\"\"]", &["spec.projects[0]", "acme-prod"]),
+        (
+            1,
+            "projects: [123456789012]",
+            &["spec.projects[0]", "string"],
+        ),
         (
             1,
             "projects: [\"*\"]",
@@ -296,29 +378,8 @@ fn grants_that_would_not_mean_what_they_look_like_are_refused() {
             &["spec.projects", "only with identities: [ServiceAccount]"],
         ),
         (1, "x: y", &["unknown field"]),
+        (1, "project: [p]", &["unknown field", "spec.project"]),
         (1, "parents: []", &["spec.parents", "at least 1"]),
-        (1, "parents: [\"*\"]", &["spec.parents", "organizations"]),
-        (1, "parents: [acme]", &["spec.parents", "organizations"]),
-        (
-            1,
-            "parents: [projects/p/locations]",
-            &["spec.parents", "organizations"],
-        ),
-        (
-            1,
-            "parents: [projects/_]",
-            &["spec.parents", "organizations"],
-        ),
-        (
-            1,
-            "parents: [organizations/acme]",
-            &["spec.parents", "organizations"],
-        ),
-        (
-            1,
-            "parents: [projects/p/]",
-            &["spec.parents", "organizations"],
-        ),
         (
             1,
             "operationNames: [\"*\"]",
@@ -329,8 +390,8 @@ fn grants_that_would_not_mean_what_they_look_like_are_refused() {
         ),
         (
             1,
-            "operationNames: [operations/build/*]",
-            &["spec.operationNames", "operations"],
+            "operationNames: []",
+            &["spec.operationNames", "at least 1"],
         ),
         (3, "services: []", &["spec.services", "at least 1"]),
         (3, "services: [speech]", &["spec.services", "dialogflow"]),
@@ -351,6 +412,65 @@ fn grants_that_would_not_mean_what_they_look_like_are_refused() {
         let why = refused(&fields);
         assert!(said.iter().all(|part| why.contains(part)), "{field}: {why}");
     }
+    // An entry that would allow nothing, because no operation stands under it, or not by that list.
+    for (list, entries, said) in [
+        (
+            "parents",
+            &[
+                "\"*\"",
+                "acme",
+                "projects",
+                "projects/",
+                "projects/*",
+                "projects/p/",
+                "/projects/p",
+                "//cloudresourcemanager.googleapis.com/projects/p",
+                "projects/P",
+                "projects/_",
+                "projects/_/buckets",
+                "projects/p/locations",
+                "projects/p/locations/*",
+                "projects/p/locations/EU",
+                "projects/p/locations/..",
+                "projects/p/operations/o",
+                "projects/p/locations/eu/operations/o",
+                "organizations/acme.example",
+                "folders/acme",
+                "billingAccounts/01a2b3-0c0d0e-ffffff",
+                "users/u",
+                "operations/o",
+            ][..],
+            "expected what operations stand under: projects/PROJECT",
+        ),
+        (
+            "operationNames",
+            &[
+                "o",
+                "operations",
+                "operations/",
+                "operations/o/",
+                "operations/build/*",
+                "operations/..",
+                "operations/locations/EU",
+                "projects/p/operations/o",
+                "organizations/1/operations/o",
+                "https://cloudbuild.googleapis.com/v1/operations/o",
+            ],
+            "expected the whole name of an operation that stands under nothing",
+        ),
+    ] {
+        for entry in entries {
+            let mut fields = valid;
+            let field = format!("{list}: [{entry}]");
+            fields[1] = &field;
+            let why = refused(&fields);
+            let place = format!("spec.{list}[0]");
+            assert!(why.contains(&place) && why.contains(said), "{field}: {why}");
+            assert!(!why.contains("in body should match"), "{field}: {why}");
+        }
+    }
+    let long = format!("parents: [projects/{}]", "p".repeat(64));
+    assert!(refused(&["namespaces: [a]", &long, valid[2], valid[3]]).contains("spec.parents[0]"));
     for (fields, said) in [
         (
             &[
@@ -367,7 +487,7 @@ fn grants_that_would_not_mean_what_they_look_like_are_refused() {
                 "services: [dialogflow]",
                 "identities: [Operator]",
             ],
-            "at least one of projects, parents and operationNames",
+            "at least one of spec.projects, spec.parents and spec.operationNames",
         ),
         (
             &["namespaces: [a]", "projects: [p]", "identities: [Operator]"],
@@ -402,7 +522,7 @@ fn the_largest_grant_is_taken() {
             "namespaces": many(&|n| long("n", n, 63)),
             "projects": many(&|n| long("p", n, 63)),
             "parents": many(&|n| long(&format!("{below}/c/"), n, 1024)),
-            "operationNames": many(&|n| long("operations/build/", n, 1024)),
+            "operationNames": many(&|n| long(&format!("operations{}/", format!("/{}", "b".repeat(200)).repeat(4)), n, 1024)),
             "services": ["dialogflow"],
             "identities": ["Operator", "ServiceAccount"],
         },

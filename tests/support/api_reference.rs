@@ -35,11 +35,12 @@ pub fn page(crds: &[CustomResourceDefinition]) -> String {
                 text(fields)
             );
             rows(fields, "", &mut page);
-            rules(fields, &mut page);
+            rules(fields, part, &mut page);
         }
         if let Some(over_all) = schema.get("x-kubernetes-validations") {
             page += "\n### Rules over spec and status\n";
-            rules(&json!({ "x-kubernetes-validations": over_all }), &mut page);
+            let over_all = json!({ "x-kubernetes-validations": over_all });
+            rules(&over_all, "", &mut page);
         }
     }
     page
@@ -148,9 +149,9 @@ fn type_of(field: &Value) -> String {
     parts.join(", ")
 }
 
-fn rules(schema: &Value, page: &mut String) {
+fn rules(schema: &Value, path: &str, page: &mut String) {
     let mut messages = Vec::new();
-    collect(schema, &mut messages);
+    collect(schema, path, &mut messages);
     if !messages.is_empty() {
         page.push_str("\nWhat the API server refuses:\n\n");
         for message in messages {
@@ -159,17 +160,26 @@ fn rules(schema: &Value, page: &mut String) {
     }
 }
 
-fn collect<'a>(schema: &'a Value, messages: &mut Vec<&'a str>) {
+/// The messages of all rules, each with its field unless it names that itself.
+fn collect(schema: &Value, path: &str, messages: &mut Vec<String>) {
     let rules = schema["x-kubernetes-validations"]
         .as_array()
         .into_iter()
         .flatten();
-    messages.extend(rules.filter_map(|rule| rule["message"].as_str()));
-    for field in schema["properties"]
-        .as_object()
-        .into_iter()
-        .flat_map(|fields| fields.values())
-    {
-        collect(field, messages);
+    for message in rules.filter_map(|rule| rule["message"].as_str()) {
+        messages.push(
+            if message.contains("spec.") || message.contains("status.") {
+                message.to_owned()
+            } else {
+                format!("`{path}`: {message}")
+            },
+        );
+    }
+    let fields = schema["properties"].as_object().into_iter().flatten();
+    for (name, field) in fields {
+        collect(field, &format!("{path}.{name}"), messages);
+    }
+    if let Some(items) = schema.get("items") {
+        collect(items, &format!("{path}[]"), messages);
     }
 }
