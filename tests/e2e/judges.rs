@@ -13,10 +13,7 @@ use crate::{
 
 /// Reasons of other conditions; and `Observing` and `Unsupported`, with which `Ready` stands only until the next GET is answered,
 /// and which are stored only if something else is to be written then.
-///
-/// `UnknownName`: the one service of the catalogue has every form of name that the CRD lets through.
-const NEVER_STORED_ON_READY: [Reason; 10] = [
-    Reason::UnknownName,
+const NEVER_STORED_ON_READY: [Reason; 9] = [
     Reason::Granted,
     Reason::Observing,
     Reason::Accepted,

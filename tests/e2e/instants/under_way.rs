@@ -102,6 +102,14 @@ pub(super) fn before_the_end(instants: &mut Instants) {
     }
     world.cancel("new-service-account", &["serviceAccountName: tenant"]);
     world.cancel("new-version", &["version: v99"]);
+    // It passes the CRD, and no row of the catalogue has this form.
+    world
+        .apply(&of_operation(
+            "new-name",
+            "projects/acme-prod/agents/a/operations/o",
+            &[],
+        ))
+        .unwrap();
     world.cancel_all([
         "polling",
         "edited",
@@ -138,6 +146,7 @@ pub(super) fn before_the_end(instants: &mut Instants) {
         ("suspended-denied", "PermissionDenied"),
         ("new-service-account", "IdentityNotSupported"),
         ("new-version", "UnknownVersion"),
+        ("new-name", "UnknownName"),
     ] {
         world.wait(&[name], &reason("Ready", said));
     }
@@ -226,6 +235,13 @@ pub(super) fn before_the_end(instants: &mut Instants) {
             "a version that is not known",
             of("new-version"),
             "UnknownVersion",
+            Stuck,
+            SUSPEND,
+        ),
+        (
+            "a form of name that is not known",
+            of("new-name"),
+            "UnknownName",
             Stuck,
             SUSPEND,
         ),
