@@ -29,7 +29,7 @@ use std::{
     time::Instant,
 };
 
-use opcancel::api::{Outcome, Reason};
+use opcancel::api::{Outcome, Reason, name_rules::PASTED};
 use page::Page;
 use place::Stage;
 use support::cluster::root;
@@ -129,6 +129,17 @@ fn troubleshooting_has_every_reason_and_outcome() {
             headings.iter().any(|heading| heading == name),
             "docs/troubleshooting.md has no heading {name}"
         );
+    }
+}
+
+/// Whoever pastes something else finds what the API server says of it.
+#[test]
+fn troubleshooting_has_every_hint_on_names() {
+    let page = fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap();
+    for (_, hint) in PASTED {
+        // Within a table.
+        let hint = hint.replace('|', "\\|");
+        assert!(page.contains(&format!("| `{hint}` |")), "{hint}");
     }
 }
 
