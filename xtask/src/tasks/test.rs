@@ -26,7 +26,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "STEP")]
     skip: Vec<Step>,
 
-    /// Also run what takes too long for CI: the properties of a life with 100 times the cases, about 10 minutes more on 2 cores.
+    /// Also run what takes too long for CI: the properties of a life with 100 times the cases, and what an older release makes of
+    /// this one's CRDs, which has to be built; about 15 minutes more on 2 cores.
     #[arg(long)]
     long: bool,
 }
@@ -163,7 +164,15 @@ impl Step {
                 if let Some(control_plane) = shared.as_ref() {
                     tests.env(SHARED_VARIABLE, control_plane.folder());
                 }
-                let result = cargo::run(&mut tests);
+                let mut result = cargo::run(&mut tests);
+                if long && result.is_ok() {
+                    let mut older =
+                        cargo::cargo(&["test", "--test=older_release", "--", "--ignored"]);
+                    if let Some(control_plane) = shared.as_ref() {
+                        older.env(SHARED_VARIABLE, control_plane.folder());
+                    }
+                    result = cargo::run(&mut older);
+                }
                 if let Some(control_plane) = shared.as_ref() {
                     control_plane.check()?;
                 }
