@@ -35,6 +35,18 @@ use serde::{Deserialize, Serialize};
         description = "Whose operations"
     ),
     printcolumn(
+        name = "Parents",
+        type_ = "string",
+        json_path = ".spec.parents",
+        description = "Below what operations are allowed, besides the projects"
+    ),
+    printcolumn(
+        name = "Operations",
+        type_ = "string",
+        json_path = ".spec.operationNames",
+        description = "Which operations without a parent are allowed"
+    ),
+    printcolumn(
         name = "Services",
         type_ = "string",
         json_path = ".spec.services",
@@ -45,20 +57,6 @@ use serde::{Deserialize, Serialize};
         type_ = "string",
         json_path = ".spec.identities",
         description = "With whose rights at Google"
-    ),
-    printcolumn(
-        name = "Parents",
-        type_ = "string",
-        json_path = ".spec.parents",
-        priority = 1,
-        description = "Below what operations are allowed, besides the projects"
-    ),
-    printcolumn(
-        name = "Operations",
-        type_ = "string",
-        json_path = ".spec.operationNames",
-        priority = 1,
-        description = "Which operations without a parent are allowed"
     ),
     printcolumn(
         name = "Age",

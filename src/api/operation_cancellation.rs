@@ -66,15 +66,14 @@ pub struct OperationCancellationSpec {
 
     /// The API version to use in the path. Absent: the default of the service (dialogflow: v2). Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = "^v[0-9][a-z0-9]*$"))]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^v[0-9][a-z0-9]*$')").message("expected an API version as it stands in the path, such as v2 or v2beta1; leave the field out for the default of the service"))]
     pub version: Option<String>,
 
     /// Act as this ServiceAccount of the object's own namespace instead of the operator's identity. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        length(min = 1, max = 253),
-        regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
-    )]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')").message("expected the name of a Kubernetes ServiceAccount of the object's namespace; not the email of a Google service account, and no namespace before it"))]
     pub service_account_name: Option<String>,
 
     /// The outcomes that count as success. The default says "it no longer runs". An operation of which the API says only

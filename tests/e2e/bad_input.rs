@@ -127,8 +127,16 @@ fn wrong_values_are_refused_with_what_is_right() {
             &["spec.service", "dialogflow"],
         ),
         ("version: \"\"", &["spec.version", "at least 1"]),
-        ("version: v2/../v3", &["spec.version", "v[0-9]"]),
-        ("version: latest", &["spec.version", "v[0-9]"]),
+        (
+            "version: v2/../v3",
+            &["spec.version", "such as v2 or v2beta1"],
+        ),
+        (
+            "version: latest",
+            &["spec.version", "such as v2 or v2beta1"],
+        ),
+        ("version: V2", &["spec.version", "such as v2 or v2beta1"]),
+        ("version: 2", &["spec.version", "string"]),
         (
             "acceptedOutcomes: []",
             &["spec.acceptedOutcomes", "at least 1"],
@@ -159,7 +167,18 @@ fn wrong_values_are_refused_with_what_is_right() {
         ),
         (
             "serviceAccountName: ../other",
-            &["spec.serviceAccountName", "a-z0-9"],
+            &["spec.serviceAccountName", "a Kubernetes ServiceAccount"],
+        ),
+        (
+            "serviceAccountName: tenant@acme-prod.iam.gserviceaccount.com",
+            &[
+                "spec.serviceAccountName",
+                "not the email of a Google service account",
+            ],
+        ),
+        (
+            "serviceAccountName: contact-center/tenant",
+            &["spec.serviceAccountName", "no namespace before it"],
         ),
         ("operation: x", &["spec.operation", "unknown field"]),
         (
