@@ -40,7 +40,8 @@ pub fn no_grant(object: &ObjectView, spec: &Spec) -> String {
     let number = number(&name);
     let short = format!("{namespace}.{:08x}", number >> 32);
     [
-        (name, "No grant. An admin can apply: "),
+        (name.clone(), "No grant. An admin can apply: "),
+        (name, "No grant. Apply: "),
         (short, "No grant. Apply: "),
         (format!("{number:016x}"), "Apply: "),
     ]

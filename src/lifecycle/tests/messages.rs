@@ -77,6 +77,7 @@ fn the_grant_to_apply_is_json_and_has_a_name_of_its_own() {
     // Names as companies have them.
     for (namespace, project, name) in [
         ("team-a", "acme", "team-a.acme.dialogflow"),
+        ("search", "acme-prod", "search.acme-prod.dialogflow"),
         ("customer-care-prod", "acme-prod-1", "67bb7734b18c737d"),
         (
             "customer-care-prod",
