@@ -92,6 +92,14 @@ fn names_that_are_too_long_are_refused_with_the_limit() {
         );
         assert!(why.len() < 3000, "the message does not repeat 10 kB");
     }
+    // The dearest to refuse: no kind of pasted text fits, and every rule reads all of it.
+    let dearest = format!("operations/{}!", "a/".repeat(506));
+    assert_eq!(dearest.len(), 1024);
+    let why = refused(
+        &namespace,
+        &format!("{{service: dialogflow, operationName: \"{dearest}\"}}"),
+    );
+    assert!(why.contains("expected the name alone"), "{why}");
 }
 
 /// The largest name is stored, and found again by a field selector: the rules cost no more than the API server allows.
@@ -551,6 +559,24 @@ fn the_largest_grant_is_taken() {
         &grant.to_string(),
     )
     .unwrap();
+    // Every entry of it wrong, and each is told so.
+    let mut wrong = grant.clone();
+    let lists = ["namespaces", "projects", "parents", "operationNames"];
+    for list in lists {
+        for entry in wrong["spec"][list].as_array_mut().unwrap() {
+            *entry = format!("{}!", &entry.as_str().unwrap()[1..]).into();
+        }
+    }
+    let why = kubectl_as_admin(
+        &["create", "--dry-run=server", "--filename=-"],
+        &wrong.to_string(),
+    )
+    .unwrap_err();
+    for list in lists {
+        let told = why.matches(&format!("spec.{list}[")).count();
+        assert_eq!(told, 100, "{list}: {}", why.get(..2000).unwrap_or(&why));
+    }
+    assert_eq!(why.matches("expected ").count(), 400);
     let mut more = grant;
     more["spec"]["projects"] = json!((0..101).map(|n| format!("p{n}")).collect::<Vec<_>>());
     let why = kubectl_as_admin(
