@@ -438,7 +438,7 @@ mod tests {
             let name = format!("projects/p/locations/{}/operations/o", "l".repeat(length));
             OperationName::parse(&name).unwrap()
         };
-        let given = "dialogflow=https://{location}-dialogflow-through-our-gateway.example.com";
+        let given = "dialogflow=https://{location}-dialogflow-through-our-gateway.p.googleapis.com";
         let overrides = EndpointOverrides::new([given.parse().unwrap()]);
         let long = |length, overrides: &EndpointOverrides| {
             resolve("dialogflow", None, &name(length), overrides).err()
