@@ -97,6 +97,12 @@ impl OperationReader {
         let mut size = 0_usize;
         let mut took = Duration::ZERO;
         let mut turn = None;
+        // If it says so itself, not even its beginning is read before its turn.
+        let is_announced = |length| length > LARGE as u64 && length <= MAX_OPERATION as u64;
+        if response.content_length().is_some_and(is_announced) {
+            large.notify_one();
+            turn = Some(self.turn(host).await?);
+        }
         loop {
             let begun = Instant::now();
             let limit = self
