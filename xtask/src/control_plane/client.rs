@@ -189,7 +189,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     told(command, &output)
 }
 
-/// As [`output`], with `input` on standard input.
+/// Gives the command `input` on standard input. Its standard output, or an error with its standard error.
 pub fn fed(command: &mut Command, input: &str) -> Result<String> {
     let mut child = command
         .stdin(Stdio::piped())
