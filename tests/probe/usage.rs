@@ -29,7 +29,7 @@ async fn wrong_arguments_are_told_and_end_with_2() {
         ),
         (
             &["--project=p", "--cancel=o"],
-            "projects/PROJECT/operations/OPERATION",
+            "projects/PROJECT/locations/LOCATION/operations/OPERATION",
         ),
         (
             &["--project=p", "--ca-file=/nonexistent"],
