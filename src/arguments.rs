@@ -40,7 +40,7 @@ pub struct Arguments {
     pub ca_file: Option<PathBuf>,
 
     /// Calls under way at once: cancel requests, first looks and polls have so many each. One endpoint, and one namespace,
-    /// gets at most half of what the others leave
+    /// gets at most half of what the others leave, and one namespace at most half of an endpoint's
     #[arg(long, value_name = "NUMBER", env = "OPCANCEL_WORKERS", default_value_t = 64, value_parser = workers)]
     pub workers: usize,
 

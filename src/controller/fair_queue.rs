@@ -1,7 +1,8 @@
 //! Who is next, among more calls than may be under way. Pure.
 //!
 //! Namespaces take turns, and within one its endpoints. However many calls one of them has waiting, it never gets more than
-//! half of the workers that the others leave: whoever comes next finds one free (I12).
+//! half of the workers that the others leave, and a namespace never more than half of those that the other namespaces leave of
+//! an endpoint's: whoever comes next finds one free (I12), also at an endpoint that does not answer somebody else.
 //!
 //! A namespace that has no call that may begin is put aside until a worker becomes free for it. So each turn costs the same,
 //! however many namespaces wait for an endpoint that does not answer.
@@ -48,6 +49,8 @@ struct Aside {
     /// Those that wait only for endpoints which have their share. Each of these has a call under way too. A namespace may stand
     /// here although it is not aside any more.
     by_endpoint: HashMap<Arc<str>, VecDeque<Arc<str>>>,
+    /// Those that have their share of an endpoint's workers, which has others free. Each had a call under way when it was put here.
+    by_share: HashSet<Owner>,
     /// A worker became free since it was last looked for one of them.
     freed: bool,
 }
@@ -58,6 +61,7 @@ struct Shares {
     total: usize,
     by_namespace: HashMap<Arc<str>, usize>,
     by_endpoint: HashMap<Arc<str>, usize>,
+    by_owner: HashMap<Owner, usize>,
 }
 
 impl<T> FairQueue<T> {
@@ -127,12 +131,11 @@ impl<T> FairQueue<T> {
     }
 
     fn put_aside(&mut self, namespace: Arc<str>) {
-        let mine = self.busy.by_namespace.get(&namespace);
-        if self.busy.has_room(self.workers, mine) {
+        if self.busy.has_room_for_namespace(self.workers, &namespace) {
             let endpoints = self.waiting.get(&namespace).into_iter().flatten();
             for (endpoint, _) in endpoints {
-                let waiting = self.aside.by_endpoint.entry(endpoint.clone());
-                waiting.or_default().push_back(namespace.clone());
+                self.aside
+                    .put(&self.busy, self.workers, &namespace, endpoint);
             }
         } else {
             self.aside.by_namespace.insert(namespace.clone());
@@ -146,23 +149,17 @@ impl<T> FairQueue<T> {
         {
             self.looks += 1;
         }
-        if !self
-            .busy
-            .has_room(self.workers, self.busy.by_namespace.get(namespace))
-        {
+        if !self.busy.has_room_for_namespace(self.workers, namespace) {
             return None;
         }
         let endpoints = self.waiting.get_mut(namespace)?;
         for _ in 0..endpoints.len() {
             let (endpoint, mut calls) = endpoints.pop_front()?;
-            let taken = if self
-                .busy
-                .has_room(self.workers, self.busy.by_endpoint.get(&endpoint))
-            {
-                calls.pop_front()
-            } else {
-                None
-            };
+            let has_room = self.busy.has_room_for_endpoint(self.workers, &endpoint)
+                && self
+                    .busy
+                    .has_room_for_share(self.workers, namespace, &endpoint);
+            let taken = if has_room { calls.pop_front() } else { None };
             if !calls.is_empty() {
                 endpoints.push_back((endpoint.clone(), calls));
             }
@@ -191,6 +188,19 @@ impl<T> FairQueue<T> {
 }
 
 impl Aside {
+    /// Notes what a namespace waits for at an endpoint.
+    fn put(&mut self, busy: &Shares, workers: usize, namespace: &Arc<str>, endpoint: &Arc<str>) {
+        if busy.has_room_for_endpoint(workers, endpoint) {
+            self.by_share.insert(Owner {
+                namespace: namespace.clone(),
+                endpoint: endpoint.clone(),
+            });
+        } else {
+            let waiting = self.by_endpoint.entry(endpoint.clone()).or_default();
+            waiting.push_back(namespace.clone());
+        }
+    }
+
     /// Takes a namespace back, if it is aside.
     fn take_back(&mut self, namespace: &str) -> Option<Arc<str>> {
         let namespace = self.all.take(namespace)?;
@@ -205,15 +215,18 @@ impl Aside {
         }
         let mut of_namespace = self.by_namespace.iter();
         let namespace = of_namespace
-            .find(|namespace| busy.has_room(workers, busy.by_namespace.get(*namespace)))
+            .find(|namespace| busy.has_room_for_namespace(workers, namespace))
             .cloned();
         if let Some(namespace) = namespace {
             return self.take_back(&namespace);
         }
+        if let Some(namespace) = self.next_with_share(busy, workers) {
+            return Some(namespace);
+        }
         loop {
             let mut endpoints = self.by_endpoint.iter_mut();
-            let Some((endpoint, waiting)) = endpoints
-                .find(|(endpoint, _)| busy.has_room(workers, busy.by_endpoint.get(*endpoint)))
+            let Some((endpoint, waiting)) =
+                endpoints.find(|(endpoint, _)| busy.has_room_for_endpoint(workers, endpoint))
             else {
                 self.freed = false;
                 return None;
@@ -233,12 +246,58 @@ impl Aside {
     }
 }
 
+impl Aside {
+    /// The same of those that had their share of an endpoint's workers. Where the endpoint has none free any more, they wait for
+    /// that.
+    fn next_with_share(&mut self, busy: &Shares, workers: usize) -> Option<Arc<str>> {
+        loop {
+            let mut shares = self.by_share.iter();
+            let owner = shares
+                .find(|owner| busy.has_room_for_share(workers, &owner.namespace, &owner.endpoint))?
+                .clone();
+            self.by_share.remove(&owner);
+            if !self.all.contains(&owner.namespace) {
+                continue;
+            }
+            if busy.has_room_for_endpoint(workers, &owner.endpoint) {
+                return self.take_back(&owner.namespace);
+            }
+            let waiting = self.by_endpoint.entry(owner.endpoint).or_default();
+            waiting.push_back(owner.namespace);
+        }
+    }
+}
+
+/// What one may have at most of so many, of which others have some: half of what they leave, but one at least.
+fn most(all: usize, others: usize) -> usize {
+    (all.saturating_sub(others) / 2).max(1)
+}
+
 impl Shares {
-    /// Whether one that has `mine` workers may have another: fewer than half of what the others leave, but one at least.
-    fn has_room(&self, workers: usize, mine: Option<&usize>) -> bool {
-        let mine = mine.copied().unwrap_or(0);
-        let left_by_others = workers.saturating_sub(self.total.saturating_sub(mine));
-        mine < (left_by_others / 2).max(1)
+    fn has_room_for_namespace(&self, workers: usize, namespace: &str) -> bool {
+        let mine = self.by_namespace.get(namespace).copied().unwrap_or(0);
+        mine < most(workers, self.total.saturating_sub(mine))
+    }
+
+    fn has_room_for_endpoint(&self, workers: usize, endpoint: &str) -> bool {
+        let all = self.by_endpoint.get(endpoint).copied().unwrap_or(0);
+        all < most(workers, self.total.saturating_sub(all))
+    }
+
+    fn has_room_for_share(
+        &self,
+        workers: usize,
+        namespace: &Arc<str>,
+        endpoint: &Arc<str>,
+    ) -> bool {
+        let owner = Owner {
+            namespace: namespace.clone(),
+            endpoint: endpoint.clone(),
+        };
+        let mine = self.by_owner.get(&owner).copied().unwrap_or(0);
+        let all = self.by_endpoint.get(endpoint).copied().unwrap_or(0);
+        let endpoints = most(workers, self.total.saturating_sub(all));
+        mine < most(endpoints, all.saturating_sub(mine))
     }
 
     fn begin(&mut self, owner: &Owner) {
@@ -248,12 +307,14 @@ impl Shares {
             .entry(owner.namespace.clone())
             .or_default() += 1;
         *self.by_endpoint.entry(owner.endpoint.clone()).or_default() += 1;
+        *self.by_owner.entry(owner.clone()).or_default() += 1;
     }
 
     fn end(&mut self, owner: &Owner) {
         self.total = self.total.saturating_sub(1);
         less(&mut self.by_namespace, &owner.namespace);
         less(&mut self.by_endpoint, &owner.endpoint);
+        less(&mut self.by_owner, owner);
     }
 }
 
@@ -297,22 +358,42 @@ mod tests {
 
     #[test]
     fn a_dead_endpoint_leaves_workers_for_others() {
-        let mut queue = FairQueue::new(8);
+        let mut queue = FairQueue::new(16);
         for call in 0..100 {
             queue.push("a", "dead", call);
         }
-        assert_eq!(take_all(&mut queue).len(), 4);
+        // Half of the half that the endpoint may have.
+        assert_eq!(take_all(&mut queue), [0, 1, 2, 3]);
         queue.push("a", "alive", 1000);
         queue.push("b", "alive", 2000);
-        // The namespace `a` has its half already; `b` does not wait for it.
-        assert_eq!(take_all(&mut queue), [2000]);
+        assert_eq!(take_all(&mut queue), [1000, 2000]);
+        queue.push("a", "alive", 1001);
+        assert_eq!(take_all(&mut queue), [1001]);
+        queue.push("a", "alive", 1002);
         for _ in 0..2 {
             queue.done(&owner("a", "dead"));
         }
+        queue.done(&owner("a", "alive"));
         // Within `a` the endpoints take turns.
-        assert_eq!(take_all(&mut queue), [4]);
-        queue.done(&owner("a", "dead"));
-        assert_eq!(take_all(&mut queue), [1000]);
+        assert_eq!(take_all(&mut queue), [4, 1002]);
+    }
+
+    /// What hangs for one namespace holds nobody else up at the same endpoint.
+    #[test]
+    fn an_endpoint_that_does_not_answer_one_namespace_has_workers_for_another() {
+        let mut queue = FairQueue::new(64);
+        for call in 0..1000 {
+            queue.push("greedy", "e", call);
+        }
+        assert_eq!(take_all(&mut queue).len(), 16);
+        for call in 2000..2100 {
+            queue.push("quiet", "e", call);
+            assert_eq!(take_all(&mut queue), [call]);
+            queue.done(&owner("quiet", "e"));
+        }
+        // What ends lets the next one begin.
+        queue.done(&owner("greedy", "e"));
+        assert_eq!(take_all(&mut queue), [16]);
     }
 
     #[test]
@@ -329,6 +410,7 @@ mod tests {
             queue.aside.all.is_empty()
                 && queue.busy.by_namespace.is_empty()
                 && queue.busy.by_endpoint.is_empty()
+                && queue.busy.by_owner.is_empty()
                 && queue.waiting.is_empty()
         );
     }
@@ -377,8 +459,9 @@ mod tests {
                     for (endpoint, _) in endpoints {
                         let busy = &queue.busy;
                         let room = busy.total < workers
-                            && busy.has_room(workers, busy.by_namespace.get(namespace))
-                            && busy.has_room(workers, busy.by_endpoint.get(endpoint));
+                            && busy.has_room_for_namespace(workers, namespace)
+                            && busy.has_room_for_endpoint(workers, endpoint)
+                            && busy.has_room_for_share(workers, namespace, endpoint);
                         prop_assert!(!room, "{} {}", namespace, endpoint);
                     }
                 }
