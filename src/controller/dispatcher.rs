@@ -145,13 +145,13 @@ impl Dispatcher {
 
     fn sighted(&mut self, sighting: Sighting) {
         match sighting {
-            Sighting::Seen(object) => self.seen(*object),
+            Sighting::Seen(object) | Sighting::Listed { object, .. } => self.seen(*object),
             Sighting::Gone(uid) => {
                 if let Some(id) = self.objects.id(&uid) {
                     self.gone(id);
                 }
             }
-            Sighting::Listed { namespace, uids } => {
+            Sighting::AllListed { namespace, uids } => {
                 for id in self.objects.not_listed(namespace.as_deref(), &uids) {
                     self.gone(id);
                 }

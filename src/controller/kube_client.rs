@@ -154,12 +154,14 @@ mod tests {
 
     use axum::{Json, Router, extract::RawQuery, response::IntoResponse, routing::get};
     use futures::StreamExt;
-    use kube::{Api, core::ApiResource, runtime::watcher};
+    use kube::{Api, core::ApiResource};
     use serde_json::json;
 
     use super::*;
     use crate::{
-        api::CancellationGrant, controller::raw_object::RawObject, telemetry::exposition::Format,
+        api::CancellationGrant,
+        controller::{raw_object::RawObject, watch_stream},
+        telemetry::exposition::Format,
     };
 
     #[tokio::test]
@@ -191,9 +193,17 @@ mod tests {
         )
         .unwrap();
         let resource = ApiResource::erase::<CancellationGrant>(&());
-        let api: Api<RawObject> = Api::all_with(client, &resource);
+        let api: Api<RawObject> = Api::all_with(client.clone(), &resource);
         metrics.watch_began("cancellationgrants", api.resource_url());
-        let watching = tokio::spawn(watcher(api, watcher::Config::default()).count());
+        let path = api.resource_url().to_owned();
+        let watching = tokio::spawn(async move {
+            loop {
+                let version = "5".to_owned();
+                watch_stream::watch(client.clone(), path.clone(), None, version)
+                    .count()
+                    .await;
+            }
+        });
         let fourth = "opcancel_short_watches_total{resource=\"cancellationgrants\"} 3\n";
         while !metrics.text(Format::Text).unwrap().contains(fourth) {
             tokio::task::yield_now().await;

@@ -25,6 +25,19 @@ pub fn code(error: &Error) -> Option<u16> {
     }
 }
 
+/// The token with which a list goes on although its moment is forgotten.
+pub fn continue_token(error: &Error) -> Option<String> {
+    match error {
+        Error::Api(status) => {
+            let metadata = status.metadata.as_ref();
+            metadata
+                .and_then(|metadata| metadata.continue_.clone())
+                .filter(|token| !token.is_empty())
+        }
+        _ => None,
+    }
+}
+
 /// Whether the API server says that this object is not there. Any other 404 (a CRD that one of several API servers does not
 /// serve yet, a proxy) says nothing about the object.
 pub fn is_gone(error: &Error, name: &str) -> bool {

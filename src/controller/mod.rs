@@ -10,6 +10,7 @@
 //! grants were read; of one object at most one GET, one POST and one write are under way; a task that dies ends the process.
 //! Caveat: one process at a time. Two of them would waste calls, but not break what the status says.
 
+mod api_answer;
 pub mod calls;
 pub mod clock;
 mod complaint;
@@ -19,19 +20,26 @@ pub mod fair_queue;
 mod grant_reading;
 pub mod grants;
 mod journal;
+mod json_sieve;
 pub mod kube_client;
 mod kube_error;
 pub mod lanes;
+mod listing;
 pub mod object_view;
 pub mod objects;
 pub mod preflight;
 pub mod raw_object;
+mod retry_pace;
+#[cfg(test)]
+mod scripted_api_server;
 pub mod standing;
 pub mod status_writer;
 pub mod timers;
 mod turns;
+pub mod versions;
 pub mod warm_up;
 mod watch_pace;
+mod watch_stream;
 pub mod watches;
 mod watching;
 
@@ -63,11 +71,12 @@ use self::{
     dispatcher::Dispatcher,
     grants::GrantBook,
     status_writer::StatusWriter,
+    versions::Newest,
     watches::{Sighting, Watches},
 };
 
-/// Sightings that wait for the dispatcher; the watches wait beyond it.
-const SIGHTINGS: usize = 256;
+/// Sightings that wait for the dispatcher; the watches wait beyond it. Each may hold an object of up to 256 KiB.
+const SIGHTINGS: usize = 64;
 
 /// How long events that wait may take at the end.
 const EVENTS_AT_THE_END: Duration = Duration::from_secs(2);
@@ -171,12 +180,14 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
     } else {
         config.namespaces.into_iter().map(Some).collect()
     };
+    let newest = Newest::default();
     let unlisted = Arc::new(AtomicUsize::new(namespaces.len()));
     for namespace in namespaces {
         watching.spawn(watches.clone().cancellations(
             cancellations.clone(),
             namespace,
             sender.clone(),
+            newest.clone(),
             unlisted.clone(),
             CANCELLATIONS,
         ));

@@ -5,14 +5,21 @@
 
 use std::time::{Duration, Instant};
 
+use http::Request;
 use kube::{
-    Api, Client,
-    api::{Patch, PatchParams, ValidationDirective},
-    core::ApiResource,
+    Api, Client, Error,
+    api::{GetParams, Patch, PatchParams, ValidationDirective},
+    core::{ApiResource, Request as Requests},
 };
 use tokio::time::timeout;
 
-use super::{calls::milliseconds, kube_error, object_view, raw_object::RawObject, turns::Turns};
+use super::{
+    api_answer::{self, Refused},
+    calls::milliseconds,
+    kube_error, object_view,
+    raw_object::RawObject,
+    turns::Turns,
+};
 use crate::{
     google::endpoint::EndpointOverrides,
     lifecycle::{Event, ObjectView, StatusWrite, WriteAnswer},
@@ -87,14 +94,11 @@ impl StatusWriter {
             field_validation: Some(ValidationDirective::Strict),
             ..PatchParams::default()
         };
-        let api = self.api(&id.namespace);
         let patch = Patch::Merge(&write.patch);
-        let answer =
-            match timeout(REQUEST_TIMEOUT, api.patch_status(&id.name, &params, &patch)).await {
-                Ok(answer) => answer,
-                Err(_) => return unsure("no answer in time"),
-            };
-        match answer {
+        let request = self
+            .requests(&id.namespace)
+            .patch_subresource("status", &id.name, &params, &patch);
+        match self.object(request).await.map_err(|refused| refused.error) {
             Ok(object) => match object_view::read(object, &self.overrides) {
                 Some(view) => WriteAnswer::Written(Box::new(view)).into(),
                 None => unsure("the answer is not the object"),
@@ -137,11 +141,13 @@ impl StatusWriter {
             tracing::debug!("the object cannot be read: {why}");
             NotRead::Unknown
         };
-        match timeout(REQUEST_TIMEOUT, self.api(&id.namespace).get(&id.name)).await {
-            Err(_) => Err(unknown("no answer in time")),
-            Ok(Err(error)) if kube_error::is_gone(&error, &id.name) => Err(NotRead::Gone),
-            Ok(Err(error)) => Err(unknown(&kube_error::describe(&error))),
-            Ok(Ok(object)) => match object_view::read(object, &self.overrides) {
+        let request = self
+            .requests(&id.namespace)
+            .get(&id.name, &GetParams::default());
+        match self.object(request).await.map_err(|refused| refused.error) {
+            Err(error) if kube_error::is_gone(&error, &id.name) => Err(NotRead::Gone),
+            Err(error) => Err(unknown(&kube_error::describe(&error))),
+            Ok(object) => match object_view::read(object, &self.overrides) {
                 Some(view) if view.uid == id.uid => Ok(view),
                 Some(_) => Err(NotRead::Gone),
                 None => Err(unknown("the answer is not the object")),
@@ -149,8 +155,22 @@ impl StatusWriter {
         }
     }
 
-    fn api(&self, namespace: &str) -> Api<RawObject> {
-        Api::namespaced_with(self.client.clone(), namespace, &self.resource)
+    /// The object that a request is answered with.
+    async fn object(
+        &self,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<RawObject, Refused> {
+        let request = request.map_err(Error::BuildRequest)?;
+        let asked = api_answer::object(&self.client, request);
+        timeout(REQUEST_TIMEOUT, asked)
+            .await
+            .unwrap_or_else(|_| Err(api_answer::silent()))
+    }
+
+    fn requests(&self, namespace: &str) -> Requests {
+        let api: Api<RawObject> =
+            Api::namespaced_with(self.client.clone(), namespace, &self.resource);
+        Requests::new(api.resource_url())
     }
 }
 

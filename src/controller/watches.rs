@@ -12,11 +12,7 @@ use std::{
     time::Duration,
 };
 
-use kube::{
-    Api, Client,
-    core::ApiResource,
-    runtime::watcher::{self, Event},
-};
+use kube::{Api, Client, core::ApiResource};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until},
@@ -26,20 +22,13 @@ use super::{
     grant_reading::GrantReading,
     grants::{GrantBook, Grants},
     raw_object::RawObject,
-    watching::{RELIST_AFTER, Watching},
+    versions::Newest,
+    watching::{RELIST_AFTER, Selection, Told, Watching},
 };
 use crate::telemetry::{health::Health, metrics::Metrics};
 
-/// One watch request lasts this many seconds, then the next goes on from there. Five more without a sign of life, and the
-/// connection is taken for dead.
-const WATCH_SECONDS: u32 = 60;
-
 /// When the next full list of grants is overdue: two of them were missed.
 const LIST_OVERDUE: Duration = RELIST_AFTER.saturating_mul(2);
-
-/// A page of a list is held in memory as a whole, and twice while it is read. An object may have 1.5 MB, whoever made it: with
-/// 20 of them a page takes up to 60 MB.
-const PAGE: u32 = 20;
 
 /// The objects that are not finished: the watch says DELETED when an outcome is recorded.
 const UNFINISHED: &str = "status.outcome=";
@@ -47,12 +36,20 @@ const UNFINISHED: &str = "status.outcome=";
 /// What a watch of cancellations says.
 #[derive(Debug)]
 pub enum Sighting {
-    /// An unfinished object, new or changed.
+    /// An unfinished object, new or changed, as a watch shows it.
     Seen(Box<RawObject>),
+    /// One in a full list. All versions up to `known_before` are older than the list, so an object that is known at one of them
+    /// cannot be older in the list, unless what the API server stores has gone back.
+    Listed {
+        /// It.
+        object: Box<RawObject>,
+        /// See there.
+        known_before: Option<u64>,
+    },
     /// The object with this uid is finished or gone.
     Gone(String),
     /// A full list was read: of this namespace, or of all, no other objects are unfinished.
-    Listed {
+    AllListed {
         /// `None` means all namespaces.
         namespace: Option<String>,
         /// The uids.
@@ -79,6 +76,7 @@ impl Watches {
         resource: ApiResource,
         namespace: Option<String>,
         sightings: mpsc::Sender<Sighting>,
+        newest: Newest,
         unlisted: Arc<AtomicUsize>,
         step: &'static str,
     ) {
@@ -86,31 +84,30 @@ impl Watches {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
         };
-        let config = watcher::Config::default()
-            .fields(UNFINISHED)
-            .page_size(PAGE)
-            .timeout(WATCH_SECONDS);
-        let mut watching = Watching::new(&self, api, config, "operationcancellations", step);
-        let mut listed = HashSet::new();
+        let selection = Selection {
+            path: api.resource_url().to_owned(),
+            fields: Some(UNFINISHED),
+            resource: "operationcancellations",
+        };
+        let mut watching = Watching::new(&self, selection, newest, RELIST_AFTER, step);
         let mut first_list = true;
         loop {
             let sighting = match watching.next().await {
-                Event::Init => {
-                    listed.clear();
-                    continue;
-                }
-                Event::InitApply(object) => {
-                    listed.extend(object.metadata.uid.clone());
-                    Some(seen(object))
-                }
-                Event::Apply(object) => Some(seen(object)),
-                Event::InitDone => Some(Sighting::Listed {
-                    namespace: namespace.clone(),
-                    uids: std::mem::take(&mut listed),
+                Told::Watched(object) => Some(Sighting::Seen(object)),
+                Told::Listed {
+                    object,
+                    known_before,
+                } => Some(Sighting::Listed {
+                    object,
+                    known_before,
                 }),
-                Event::Delete(object) => object.metadata.uid.map(Sighting::Gone),
+                Told::Gone(object) => object.metadata.uid.map(Sighting::Gone),
+                Told::AllListed(uids) => Some(Sighting::AllListed {
+                    namespace: namespace.clone(),
+                    uids,
+                }),
             };
-            let was_list = matches!(sighting, Some(Sighting::Listed { .. }));
+            let was_list = matches!(sighting, Some(Sighting::AllListed { .. }));
             if let Some(sighting) = sighting
                 && sightings.send(sighting).await.is_err()
             {
@@ -147,16 +144,20 @@ impl Watches {
         step: &'static str,
     ) {
         let api: Api<RawObject> = Api::all_with(self.client.clone(), &resource);
-        let config = watcher::Config::default()
-            .page_size(PAGE)
-            .timeout(WATCH_SECONDS);
-        let mut watching = Watching::new(&self, api, config, "cancellationgrants", step);
-        let mut known = ByName::new();
-        let mut listing = ByName::new();
+        let selection = Selection {
+            path: api.resource_url().to_owned(),
+            fields: None,
+            resource: "cancellationgrants",
+        };
+        // Nobody but this watch reads grants.
+        let newest = Newest::default();
+        let mut watching = Watching::new(&self, selection, newest, RELIST_AFTER, step);
+        let mut known = KnownGrants::new();
+        let mut is_listed = false;
         let mut overdue: Option<Instant> = None;
         loop {
-            let event = tokio::select! {
-                event = watching.next() => event,
+            let told = tokio::select! {
+                told = watching.next() => told,
                 () = at(overdue) => {
                     overdue = None;
                     let why = "the CancellationGrants could not be listed for long: what was revoked meanwhile may still allow calls";
@@ -165,34 +166,31 @@ impl Watches {
                     continue;
                 }
             };
-            match event {
-                Event::Init => {
-                    listing.clear();
+            match told {
+                Told::Watched(object) => take_in(&mut known, *object),
+                Told::Listed { object, .. } => {
+                    take_in(&mut known, *object);
+                    // The book is written once, at the end of the list.
                     continue;
                 }
-                Event::InitApply(object) => {
-                    let (name, reading) = read(&known, object);
-                    listing.extend(reading.map(|reading| (name, reading)));
-                    continue;
+                Told::Gone(object) => {
+                    known.remove(&object.metadata.uid.unwrap_or_default());
                 }
-                Event::InitDone => {
-                    known = std::mem::take(&mut listing);
+                Told::AllListed(uids) => {
+                    known.retain(|uid, _| uids.contains(uid));
+                    is_listed = true;
                     overdue = Some(Instant::now() + overdue_after);
                     self.health.done(step);
                 }
-                Event::Apply(object) => {
-                    let (name, reading) = read(&known, object);
-                    known.remove(&name);
-                    known.extend(reading.map(|reading| (name, reading)));
-                }
-                Event::Delete(object) => {
-                    known.remove(&object.metadata.name.unwrap_or_default());
-                }
             }
-            let specs = known.values().filter_map(|reading| reading.spec.as_ref());
+            if !is_listed {
+                // Others may still be missing; nothing is decided before.
+                continue;
+            }
+            let readings = || known.values().filter_map(|grant| grant.reading.as_ref());
+            let specs = readings().filter_map(|reading| reading.spec.as_ref());
             book.replace(Grants::new(specs));
-            let states = known.values().map(|reading| reading.state);
-            self.metrics.grants(states);
+            self.metrics.grants(readings().map(|reading| reading.state));
             changed.send_modify(|version| *version += 1);
         }
     }
@@ -206,25 +204,37 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-fn seen(object: RawObject) -> Sighting {
-    Sighting::Seen(Box::new(object))
+/// A grant, at the version at which it was read.
+struct KnownGrant {
+    version: Option<String>,
+    /// None while it is being deleted.
+    reading: Option<GrantReading>,
 }
 
-/// The grants that are not being deleted.
-type ByName = BTreeMap<String, GrantReading>;
+/// The grants by their uids.
+type KnownGrants = BTreeMap<String, KnownGrant>;
 
-/// Its name and what it says. What is wrong with it is told when it begins and when it changes.
-fn read(known: &ByName, object: RawObject) -> (String, Option<GrantReading>) {
+/// Reads a grant. What is wrong with it is told when it begins and when it changes.
+fn take_in(known: &mut KnownGrants, object: RawObject) {
+    let metadata = &object.metadata;
+    let uid = metadata.uid.clone().unwrap_or_default();
+    let version = metadata.resource_version.clone();
+    let before = known.get(&uid);
+    if before.is_some_and(|before| version.is_some() && before.version == version) {
+        return;
+    }
     let reading = GrantReading::of(&object);
-    let name = object.metadata.name.unwrap_or_default();
     let problem = |reading: &GrantReading| reading.problem.clone();
-    let before = known.get(&name).and_then(problem);
+    let told = before
+        .and_then(|before| before.reading.as_ref())
+        .and_then(problem);
     if let Some(problem) = reading.as_ref().and_then(problem)
-        && before.as_ref() != Some(&problem)
+        && told.as_ref() != Some(&problem)
     {
+        let name = object.metadata.name.as_deref().unwrap_or_default();
         tracing::warn!(grant = name, "about CancellationGrant {name}: {problem}");
     }
-    (name, reading)
+    known.insert(uid, KnownGrant { version, reading });
 }
 
 #[cfg(test)]

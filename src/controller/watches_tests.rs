@@ -39,7 +39,7 @@ async fn what_a_newer_release_says_in_a_grant_never_grants_more() {
         let mut spec = json!({"namespaces": [name], "projects": ["p"], "services": ["dialogflow"],
             "identities": ["Operator", "ServiceAccount"]});
         spec[field] = value;
-        json!({"metadata": {"name": name, "resourceVersion": "4"}, "spec": spec})
+        json!({"metadata": {"name": name, "uid": name, "resourceVersion": "4"}, "spec": spec})
     };
     let client = api_server(vec![
         grant("whole", "projects", json!(["p", "q"])),

@@ -131,7 +131,7 @@ impl Families {
         add(
             registry,
             "watch_restarts",
-            "Watches that were begun anew with a full list",
+            "Full lists after the first",
             self.watch_restarts.clone(),
         );
         add(

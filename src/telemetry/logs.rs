@@ -25,8 +25,7 @@ pub enum LogFormat {
 }
 
 /// The libraries' own warnings show their internals; what matters of them this program says in its own words.
-const DEFAULT_FILTER: &str =
-    "warn,opcancel=info,opcancel_controller=info,kube_runtime=off,kube_client=off";
+const DEFAULT_FILTER: &str = "warn,opcancel=info,opcancel_controller=info,kube_client=off";
 
 /// Starts logging. `filter` is what `--log-level` says, `RUST_LOG` goes before it: a level such as `debug` for this
 /// program, or directives as tracing-subscriber reads them.

@@ -153,7 +153,7 @@ impl Metrics {
         lock(&self.watches).insert(path.to_owned(), (resource, unix(SystemTime::now())));
     }
 
-    /// A watch was begun anew.
+    /// A full list was begun, not the first.
     pub fn watch_restarted(&self, resource: &'static str) {
         self.families
             .watch_restarts

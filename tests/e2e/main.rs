@@ -27,6 +27,7 @@ mod identity;
 mod immutability;
 mod instants;
 mod large_answers;
+mod large_objects;
 mod list_ownership;
 mod logs;
 mod metrics;
