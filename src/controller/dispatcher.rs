@@ -26,14 +26,15 @@ use super::{
     journal,
     lanes::Lanes,
     object_view,
-    objects::{Id, Objects, grant_of},
+    objects::{Compared, Id, Objects, grant_of},
     raw_object::RawObject,
     status_writer::{StatusWriter, WriteQueue},
     timers::Timers,
+    versions::Newest,
     watches::Sighting,
 };
 use crate::{
-    lifecycle::{self, Cancellation, Context, Event, Settings},
+    lifecycle::{self, Cancellation, Context, Event, Settings, WriteAnswer},
     telemetry::{health::Health, metrics::Metrics},
 };
 
@@ -57,6 +58,7 @@ pub struct Dispatcher {
     pub metrics: Arc<Metrics>,
     /// Liveness.
     pub health: Arc<Health>,
+    newest: Newest,
     objects: Objects,
     timers: Timers,
     lanes: Lanes,
@@ -75,6 +77,7 @@ impl Dispatcher {
         settings: Settings,
         workers: usize,
         health: Arc<Health>,
+        newest: Newest,
     ) -> Self {
         Self {
             metrics: calls.metrics.clone(),
@@ -83,6 +86,7 @@ impl Dispatcher {
             events,
             settings,
             health,
+            newest,
             objects: Objects::default(),
             timers: Timers::default(),
             lanes: Lanes::new(workers),
@@ -145,7 +149,11 @@ impl Dispatcher {
 
     fn sighted(&mut self, sighting: Sighting) {
         match sighting {
-            Sighting::Seen(object) | Sighting::Listed { object, .. } => self.seen(*object),
+            Sighting::Seen(object) => self.seen(*object, None),
+            Sighting::Listed {
+                object,
+                known_before,
+            } => self.seen(*object, known_before),
             Sighting::Gone(uid) => {
                 if let Some(id) = self.objects.id(&uid) {
                     self.gone(id);
@@ -159,25 +167,43 @@ impl Dispatcher {
         }
     }
 
-    /// An object that is known as it is, such as the echo of our own write, is not even read.
-    fn seen(&mut self, object: RawObject) {
+    /// An object that is known as it is, such as the echo of our own write, is not even read. An older one is of no account, unless
+    /// a list has it so that began when the version known was known already: then what is stored has gone back.
+    fn seen(&mut self, object: RawObject, known_before: Option<u64>) {
         let metadata = &object.metadata;
         let Some(uid) = &metadata.uid else {
             return;
         };
         let id = self.objects.id(uid);
-        if id.is_some_and(|id| {
-            self.objects
-                .is_known_at(id, metadata.resource_version.as_deref())
-        }) {
-            return;
-        }
+        let compared = id.map(|id| {
+            let version = metadata.resource_version.as_deref();
+            self.objects.compare(id, version)
+        });
+        let went_back = match compared {
+            Some(Compared::Same) => return,
+            Some(Compared::Older(known)) => {
+                if known_before.is_none_or(|before| before < known) {
+                    return;
+                }
+                true
+            }
+            Some(Compared::Newer) | None => false,
+        };
         let Some(object) = object_view::read(object, &self.calls.overrides) else {
             return;
         };
         match id {
-            Some(id) => self.step(id, Event::Seen(Box::new(object))),
-            None => {
+            Some(id) if !self.objects.is_over(id) => {
+                let object = Box::new(object);
+                let event = match went_back {
+                    true => Event::WentBack(object),
+                    false => Event::Seen(object),
+                };
+                self.step(id, event);
+            }
+            over => {
+                // What was over is unfinished again.
+                over.into_iter().for_each(|id| self.objects.remove(id));
                 let known = Cancellation::new(object, self.calls.clock.now());
                 let id = self.objects.insert(known, self.metrics.clone());
                 self.step(id, Event::Woken);
@@ -238,6 +264,7 @@ impl Dispatcher {
                 true
             }
         };
+        self.note_version(&event);
         if let (From::Api(Some(kind)), Event::WriteAnswered(written)) = (&from, &event) {
             self.metrics.wrote(kind.name(), written.name());
         }
@@ -269,6 +296,16 @@ impl Dispatcher {
         {
             self.finish(id);
             self.objects.remove(id);
+        }
+    }
+
+    /// Full lists that begin from now on have this version.
+    fn note_version(&self, event: &Event) {
+        if let Event::Reread(Some(object))
+        | Event::WriteAnswered(WriteAnswer::Written(object) | WriteAnswer::Conflict(object)) =
+            event
+        {
+            self.newest.note(object.version_number());
         }
     }
 

@@ -210,6 +210,7 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         config.settings,
         config.workers,
         parts.health,
+        newest,
     );
     let mut dispatching = tokio::spawn(dispatcher.run(sightings, grants_changed, stop));
 

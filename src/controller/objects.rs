@@ -19,7 +19,7 @@ use self::{
     asks::{AllAsks, Asks},
     uid::Uid,
 };
-use super::{grants::Grants, standing::Standing, timers::Wake};
+use super::{grants::Grants, standing::Standing, timers::Wake, versions::number};
 use crate::{
     google::token::Token,
     lifecycle::{Cancellation, Grant, ObjectView, Packed, Packer},
@@ -79,6 +79,19 @@ enum Slot {
 struct Over {
     uid: Uid,
     namespace: String,
+    /// As it was known last.
+    version: Option<u64>,
+}
+
+/// How an object that is seen compares with what is known of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// It is known as it is.
+    Same,
+    /// It is newer, or nobody can tell.
+    Newer,
+    /// It is known at this version, which is newer.
+    Older(u64),
 }
 
 #[derive(Debug)]
@@ -154,18 +167,33 @@ impl Objects {
         self.by_uid.get(&Uid::of(uid)).copied()
     }
 
-    /// Whether an object is known at this version, or not followed any more: then seeing it tells nothing. Our own writes are
-    /// seen so, and all objects in a full list.
-    pub fn is_known_at(&self, id: Id, version: Option<&str>) -> bool {
-        let Some(Slot::Live(live)) = self.slots.get(&id) else {
-            return true;
+    /// How an object that is seen at this version compares with what is known of it. Our own writes are seen so, and all objects
+    /// in a full list.
+    pub fn compare(&self, id: Id, version: Option<&str>) -> Compared {
+        let known = match self.slots.get(&id) {
+            None => None,
+            Some(Slot::Over(over)) => over.version,
+            Some(Slot::Live(live)) => match &live.known {
+                Known::Whole(known) => {
+                    let known = known.object();
+                    if Some(known.resource_version.as_str()) == version {
+                        return Compared::Same;
+                    }
+                    known.version_number()
+                }
+                Known::Small { version, .. } => *version,
+            },
         };
-        match &live.known {
-            Known::Whole(known) => Some(known.object().resource_version.as_str()) == version,
-            Known::Small { version: own, .. } => {
-                own.is_some() && *own == version.and_then(|version| version.parse().ok())
-            }
+        match known.zip(version.and_then(number)) {
+            Some((known, seen)) if seen == known => Compared::Same,
+            Some((known, seen)) if seen < known => Compared::Older(known),
+            _ => Compared::Newer,
         }
+    }
+
+    /// Whether nothing is left to do for it.
+    pub fn is_over(&self, id: Id) -> bool {
+        matches!(self.slots.get(&id), Some(Slot::Over(_)))
     }
 
     /// An object that is under way.
@@ -252,6 +280,7 @@ impl Objects {
         let over = Box::new(Over {
             uid: Uid::of(&object.uid),
             namespace: object.namespace.clone(),
+            version: object.version_number(),
         });
         self.slots.insert(id, Slot::Over(over));
         timer

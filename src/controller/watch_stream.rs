@@ -29,6 +29,8 @@ const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
 /// What a watch tells.
 #[derive(Debug)]
 pub(super) enum WatchLine {
+    /// It was begun.
+    Begun,
     /// An object, new or changed.
     Applied(Box<RawObject>),
     /// It is gone, or is not selected any more.
@@ -63,7 +65,9 @@ pub(super) fn watch(
     };
     stream::once(begin)
         .flat_map(|begun| match begun {
-            Ok(answer) => stream::unfold(Some(answer), next).boxed(),
+            Ok(answer) => stream::once(async { Ok(WatchLine::Begun) })
+                .chain(stream::unfold(Some(answer), next))
+                .boxed(),
             Err(refused) => stream::once(async { Err(refused) }).boxed(),
         })
         .boxed()

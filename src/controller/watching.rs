@@ -195,13 +195,17 @@ impl Watching {
     }
 
     fn watched(&mut self, line: WatchLine) {
+        if self.pace.failures() > 0 && self.list.is_none() {
+            // Whatever was away may have come back as something else: an older etcd tells nothing of what it does not know.
+            self.list_at = Instant::now();
+        }
         self.succeeded();
         let version = match &line {
             WatchLine::Applied(object) | WatchLine::Deleted(object) => {
                 object.metadata.resource_version.clone()
             }
             WatchLine::Bookmark(version) => version.clone(),
-            WatchLine::Unreadable => None,
+            WatchLine::Begun | WatchLine::Unreadable => None,
         };
         if let Some(version) = version {
             self.moved_to(version);
@@ -225,7 +229,7 @@ impl Watching {
         match line {
             WatchLine::Applied(object) => self.to_tell.push_back(Told::Watched(object)),
             WatchLine::Deleted(object) => self.to_tell.push_back(Told::Gone(object)),
-            WatchLine::Bookmark(_) | WatchLine::Unreadable => {}
+            WatchLine::Begun | WatchLine::Bookmark(_) | WatchLine::Unreadable => {}
         }
     }
 

@@ -24,6 +24,13 @@ pub fn absorb(known: &mut Cancellation, event: Event, context: &Context<'_>) -> 
             seen(known, object, now);
             lost_notice(known).into_iter().collect()
         }
+        Event::WentBack(object) => {
+            // The answer to a write that is under way tells it too, and later.
+            if known.write.in_flight.is_none() && object.uid == known.object.uid {
+                take_over(known, object, now);
+            }
+            lost_notice(known).into_iter().collect()
+        }
         Event::Reread(object) => {
             let answered = object.is_some();
             reread(known, object, context);
@@ -90,10 +97,16 @@ fn seen(known: &mut Cancellation, object: Box<ObjectView>, now: Now) {
 
 fn reread(known: &mut Cancellation, object: Option<Box<ObjectView>>, context: &Context<'_>) {
     known.write.rereading = false;
+    let seen_since = std::mem::take(&mut known.write.seen_since_reread);
     match object {
         Some(object) if object.uid == known.object.uid => {
             known.write.must_reread = false;
-            adopt(known, object, context.now);
+            if seen_since {
+                adopt(known, object, context.now);
+            } else {
+                // What is stored is the truth, also if it is older: etcd may have been restored.
+                take_over(known, object, context.now);
+            }
         }
         // Not this object any more: the watch will say so.
         Some(_) => {}
@@ -128,9 +141,17 @@ fn adopt(known: &mut Cancellation, object: Box<ObjectView>, now: Now) {
         (Some(theirs), Some(ours)) => theirs < ours,
         _ => false,
     };
-    if older || object.resource_version == known.object.resource_version {
+    if !older {
+        take_over(known, object, now);
+    }
+}
+
+/// Takes over an object as it is stored.
+fn take_over(known: &mut Cancellation, object: Box<ObjectView>, now: Now) {
+    if object.resource_version == known.object.resource_version {
         return;
     }
+    known.write.seen_since_reread |= known.write.rereading;
     let before = our_part(known);
     known.object = *object;
     if our_part(known) != before {
@@ -226,7 +247,8 @@ fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>)
             known.write.conflicts = known.write.conflicts.saturating_add(1);
             known.write.not_before = now.mono + backoff::after_conflict(known.write.conflicts);
             if object.uid == known.object.uid {
-                adopt(known, object, now);
+                // It was read after the write.
+                take_over(known, object, now);
             } else {
                 effects.push(Effect::Forget);
             }

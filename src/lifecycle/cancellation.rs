@@ -142,6 +142,8 @@ pub(super) struct PostState {
     pub refusals: u32,
     /// A request is under way.
     pub in_flight: bool,
+    /// The number of the last request that this process sent; 0 if it sent none.
+    pub last_sent: i64,
     /// A request was sent, and what came of it is not stored yet.
     pub unrecorded: bool,
     /// When the first intent was recorded.
@@ -172,6 +174,8 @@ pub(super) struct WriteState {
     /// A write's fate is not known: read before anything else.
     pub must_reread: bool,
     pub rereading: bool,
+    /// The watch showed a change since that was asked for: the answer may be older.
+    pub seen_since_reread: bool,
 }
 
 #[derive(Clone, Debug)]

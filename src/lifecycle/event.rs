@@ -81,6 +81,9 @@ impl Default for Settings {
 pub enum Event {
     /// The watch showed the object.
     Seen(Box<ObjectView>),
+    /// A full list shows the object at an older version than one that the API server had told before the list began: what it
+    /// stores has gone back, as after a restore of etcd, and this is what is stored now.
+    WentBack(Box<ObjectView>),
     /// The answer to [`Effect::Reread`]: the object as it is stored, or nothing if it could not be read now.
     Reread(Option<Box<ObjectView>>),
     /// The object is gone.

@@ -180,6 +180,7 @@ fn act(known: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
         known.cancel = CancelState::Sending;
         known.post.in_flight = true;
         known.post.unrecorded = true;
+        known.post.last_sent = known.object.cancel_attempts();
         plan.effects.push(Effect::Cancel {
             attempt: known.object.cancel_attempts(),
         });

@@ -70,7 +70,9 @@ pub fn intent(known: &Cancellation, context: &Context<'_>) -> StatusWrite {
     // The request is about to be sent: whatever the last one came to, a crash from here on leaves it open.
     let mut report = report(known, &Gate::Go, CancelState::Sending, context);
     let status = &mut report.status;
-    status.cancel_attempts = Some(known.object.cancel_attempts().saturating_add(1));
+    // What is stored may have gone back; what was sent was sent.
+    let announced = known.object.cancel_attempts().max(known.post.last_sent);
+    status.cancel_attempts = Some(announced.saturating_add(1));
     let now = Time(time::stored_now(&known.object, context.now));
     let first = time::credible(
         status.cancel_request_time.as_ref(),

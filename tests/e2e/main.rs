@@ -39,6 +39,7 @@ mod quotas;
 mod requests;
 mod resources;
 mod restart;
+mod restored_etcd;
 mod startup;
 mod suspension;
 mod wait_for_outcome;

@@ -171,6 +171,38 @@ impl ControlPlane {
             .try_for_each(|name| supervisor.check(name))
     }
 
+    /// Keeps a copy of all that is stored, for [`Self::restore`]. API server and etcd are away for some seconds.
+    ///
+    /// # Errors
+    /// When another process runs it, or one of them does not come back.
+    pub fn back_up(&self) -> Result<()> {
+        let supervisor = self
+            .supervisor
+            .as_ref()
+            .context("another process runs it")?;
+        start::with_storage(supervisor, self, |data, copy| {
+            if copy.exists() {
+                fs::remove_dir_all(copy)?;
+            }
+            start::copy_folder(data, copy)
+        })
+    }
+
+    /// Puts back what was stored at the last [`Self::back_up`], resource versions too, as an administrator restores etcd.
+    ///
+    /// # Errors
+    /// As [`Self::back_up`], and when there was none.
+    pub fn restore(&self) -> Result<()> {
+        let supervisor = self
+            .supervisor
+            .as_ref()
+            .context("another process runs it")?;
+        start::with_storage(supervisor, self, |data, copy| {
+            fs::remove_dir_all(data)?;
+            start::copy_folder(copy, data)
+        })
+    }
+
     /// Stops it and waits until all of it is gone; one that another process runs is left alone.
     ///
     /// # Errors

@@ -113,13 +113,18 @@ fn what_small_ones_wait_for_is_known_without_making_them_whole() {
     }]);
     assert_eq!(objects.regranted(&grants).len(), 50);
     assert_eq!(objects.small(), small);
-    let known = |objects: &Objects, version| objects.is_known_at(ids[7], version);
     for whole in [false, true] {
-        assert!(known(&objects, Some("7")), "{whole}");
-        assert!(!known(&objects, Some("1000")) && !known(&objects, None));
+        let compare = |version| objects.compare(ids[7], version);
+        assert_eq!(compare(Some("7")), Compared::Same, "{whole}");
+        assert_eq!(compare(Some("1000")), Compared::Newer);
+        assert_eq!(compare(None), Compared::Newer);
+        assert_eq!(compare(Some("6")), Compared::Older(7));
         assert!(whole || objects.small() == small);
         objects.active(ids[7]);
     }
+    // One that is over may be unfinished again, if what is stored went back.
     objects.finish(ids[7]);
-    assert!(known(&objects, Some("1000")), "nobody asks any more");
+    assert!(objects.is_over(ids[7]) && !objects.is_over(ids[8]));
+    assert_eq!(objects.compare(ids[7], Some("7")), Compared::Same);
+    assert_eq!(objects.compare(ids[7], Some("6")), Compared::Older(7));
 }

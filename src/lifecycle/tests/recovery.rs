@@ -6,7 +6,7 @@ use super::simulation::{Simulation, done, error, object, running};
 use crate::{
     api::{CancellationStatus, Outcome},
     google::answer::ErrorKind,
-    lifecycle::{Event, Grant, Notice, WriteAnswer},
+    lifecycle::{Event, Grant, Notice, ObjectView, WriteAnswer},
 };
 
 const fn s(seconds: u64) -> Duration {
@@ -267,4 +267,61 @@ fn a_status_that_somebody_wipes_does_not_move_the_deadline() {
     sim.show();
     sim.run_for(s(700));
     assert_eq!(sim.outcome(), Some(Outcome::Unknown));
+}
+
+/// What the API server stores goes back by so many versions, to how it was when `stored` was kept.
+fn restore(sim: &mut Simulation, stored: ObjectView) {
+    let now: u64 = sim.stored.resource_version.parse().unwrap();
+    let then: u64 = stored.resource_version.parse().unwrap();
+    assert!(then < now, "{then} {now}");
+    sim.stored = stored;
+    sim.went_back = true;
+}
+
+/// Before, what was older was ignored, also if a live read said it: no write was ever taken again.
+#[test]
+fn what_is_stored_may_go_back_and_the_object_still_ends() {
+    for by_list in [false, true] {
+        let mut sim = Simulation::new(
+            |_, now| if now >= s(1000) { done(1) } else { running() },
+            |_| Ok(()),
+        );
+        let new = object();
+        sim.run_for(s(60));
+        assert_eq!(sim.condition("CancelRequested"), "True/Accepted");
+        restore(&mut sim, new);
+        if by_list {
+            let stored = Box::new(sim.stored.clone());
+            sim.deliver(Event::WentBack(stored));
+        }
+        assert_eq!(sim.run(), Some(Outcome::Cancelled), "by a list: {by_list}");
+        // Each request has a number of its own, whatever is stored.
+        let attempts = sim.stored.status.cancel_attempts;
+        assert_eq!(
+            (sim.posts.len(), attempts),
+            if by_list { (2, Some(2)) } else { (1, None) }
+        );
+    }
+}
+
+/// Whether an answer that is older than what is known counts: not if the watch showed something since it was asked for.
+#[test]
+fn a_live_read_counts_unless_the_watch_has_shown_more_since() {
+    for seen_since in [false, true] {
+        let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
+        sim.run_until_posted();
+        sim.run_for(s(5));
+        sim.write_faults = vec![(WriteAnswer::Unsure, false)];
+        sim.known.write.must_reread = true;
+        sim.deliver(Event::Woken);
+        let before = Box::new(sim.stored.clone());
+        if seen_since {
+            sim.show();
+        } else {
+            sim.known.object.resource_version = "999".into();
+        }
+        sim.deliver(Event::Reread(Some(before.clone())));
+        let known = sim.known.object().resource_version.clone();
+        assert_eq!(known == before.resource_version, !seen_since);
+    }
 }

@@ -76,6 +76,55 @@ fn start_etcd(supervisor: &Supervisor, folder: &Path, binaries: &Binaries) -> Re
     supervisor.require(ETCD, waited)
 }
 
+/// As [`ControlPlane::back_up`] and [`ControlPlane::restore`]: ends API server and etcd, lets `change` have etcd's data and the
+/// folder with the copy, and starts both again at the same address.
+pub(super) fn with_storage(
+    supervisor: &Supervisor,
+    control_plane: &ControlPlane,
+    change: impl FnOnce(&Path, &Path) -> std::io::Result<()>,
+) -> Result<()> {
+    let binaries = Binaries::get()?;
+    let folder = control_plane.folder();
+    for name in [API_SERVER, ETCD] {
+        supervisor.orders().end(name)?;
+        let waited = supervisor.wait(name, READY_LIMIT, || false);
+        if waited != Waited::Ended {
+            bail!("{name} does not end: {waited:?}");
+        }
+    }
+    change(&folder.join("etcd"), &folder.join("etcd-copy"))?;
+    let _gone = fs::remove_file(folder.join(daemons::ETCD_SOCKET));
+    start_etcd(supervisor, folder, &binaries)?;
+    let port = control_plane
+        .server_url()
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok())
+        .context("the API server's URL has no port")?;
+    supervisor.run(API_SERVER, &binaries.api_server, &daemons::api_server(port))?;
+    let ready = || {
+        control_plane
+            .run_kubectl(&["get", "--raw", "/readyz"])
+            .is_ok()
+    };
+    let waited = supervisor.wait(API_SERVER, READY_LIMIT, ready);
+    supervisor.require(API_SERVER, waited)
+}
+
+/// Copies a folder into one that must not exist yet.
+pub(super) fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    DirBuilder::new().mode(0o700).create(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
 /// Starts the API server on a free port, waits until it is ready, and returns its URL.
 fn start_api_server(
     supervisor: &Supervisor,
