@@ -6,12 +6,13 @@
 
 mod drain;
 mod effects;
+mod sweeps;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
-    task::{JoinSet, yield_now},
+    task::{JoinError, JoinSet, yield_now},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     drain::DRAIN_LIMIT,
     effects::{Answer, ApiTurn, Ended, From},
+    sweeps::Sweeps,
 };
 use super::{
     calls::Calls,
@@ -44,6 +46,18 @@ const LONGEST_TIMER: Duration = Duration::from_secs(3600);
 /// How often `/livez` learns that this task comes round.
 const BEAT: Duration = Duration::from_secs(5);
 
+/// What a turn of the loop is about.
+enum Happened {
+    Stop,
+    GiveUp,
+    Sighted(Sighting),
+    Ended(Result<Ended, JoinError>),
+    Timer,
+    Grants,
+    Nothing,
+    Beat,
+}
+
 /// See the module.
 pub struct Dispatcher {
     /// Makes the calls to Google.
@@ -64,6 +78,7 @@ pub struct Dispatcher {
     lanes: Lanes,
     requests: WriteQueue<ApiTurn>,
     tasks: JoinSet<Ended>,
+    sweeps: Sweeps,
     /// Once nothing new may begin: until when it waits for what is under way.
     drain_until: Option<Instant>,
 }
@@ -92,6 +107,7 @@ impl Dispatcher {
             lanes: Lanes::new(workers),
             requests: WriteQueue::default(),
             tasks: JoinSet::new(),
+            sweeps: Sweeps::default(),
             drain_until: None,
         }
     }
@@ -109,8 +125,10 @@ impl Dispatcher {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         grants_changed.mark_unchanged();
+        let mut woken = Instant::now();
         loop {
-            let more = self.hand_out();
+            // All of what is to be done, even if nothing is handed out.
+            let more = self.sweep() | self.hand_out();
             self.show_queues();
             if self.drain_until.is_some() && self.is_drained() {
                 return Ok(());
@@ -118,23 +136,37 @@ impl Dispatcher {
             let draining = self.drain_until.is_some();
             let limit = self.drain_until.unwrap_or_else(Instant::now);
             let next = self.timers.next().map(|at| self.calls.clock.instant(at));
-            tokio::select! {
-                () = stop.cancelled(), if !draining => self.drain(),
-                () = sleep_until(limit), if draining => {
-                    tracing::warn!("requests that are still under way are given up: they took longer than {DRAIN_LIMIT:?}");
+            self.note_turn(woken.elapsed());
+            let happened = tokio::select! {
+                () = stop.cancelled(), if !draining => Happened::Stop,
+                () = sleep_until(limit), if draining => Happened::GiveUp,
+                Some(sighting) = sightings.recv(), if !draining => Happened::Sighted(sighting),
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => Happened::Ended(ended),
+                () = sleep_until(next.unwrap_or(limit)), if next.is_some() => Happened::Timer,
+                Ok(()) = grants_changed.changed(), if !draining => Happened::Grants,
+                () = yield_now(), if more => Happened::Nothing,
+                _ = beat.tick() => Happened::Beat,
+            };
+            woken = Instant::now();
+            match happened {
+                Happened::Stop => self.drain(),
+                Happened::GiveUp => {
+                    tracing::warn!(
+                        "requests that are still under way are given up: they took longer than {DRAIN_LIMIT:?}"
+                    );
                     return Ok(());
                 }
-                Some(sighting) = sightings.recv(), if !draining => self.sighted(sighting),
-                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => match ended {
-                    Ok(ended) => self.ended(ended),
-                    Err(error) => return Err(format!("a call's task died: {error}")),
-                },
-                () = sleep_until(next.unwrap_or(limit)), if next.is_some() => self.timer_expired(),
-                Ok(()) = grants_changed.changed(), if !draining => self.grants_changed(),
-                () = yield_now(), if more => {}
-                _ = beat.tick() => {
+                Happened::Sighted(sighting) => self.sighted(sighting),
+                Happened::Ended(Ok(ended)) => self.ended(ended),
+                Happened::Ended(Err(error)) => {
+                    return Err(format!("a call's task died: {error}"));
+                }
+                Happened::Timer => self.timer_expired(),
+                Happened::Grants => self.sweep_grants(),
+                Happened::Nothing => {}
+                Happened::Beat => {
                     self.health.beat();
-                    self.metrics.oldest(self.objects.oldest());
+                    self.sweep_oldest();
                 }
             }
         }
@@ -159,11 +191,7 @@ impl Dispatcher {
                     self.gone(id);
                 }
             }
-            Sighting::AllListed { namespace, uids } => {
-                for id in self.objects.not_listed(namespace.as_deref(), &uids) {
-                    self.gone(id);
-                }
-            }
+            Sighting::AllListed { namespace, uids } => self.sweep_not_listed(namespace, uids),
         }
     }
 
@@ -235,14 +263,6 @@ impl Dispatcher {
         };
         entry.kept.timer = None;
         self.step(id, Event::Woken);
-    }
-
-    /// Steps those for which the grants now say something else.
-    fn grants_changed(&mut self) {
-        let grants = self.calls.grants.now();
-        for id in self.objects.regranted(&grants) {
-            self.step(id, Event::Woken);
-        }
     }
 
     fn answered(&mut self, answer: Answer) {
@@ -338,7 +358,7 @@ impl Dispatcher {
             };
             let plan = lifecycle::step(entry.known, event, &context);
             entry.kept.standing.note(entry.known.object());
-            entry.kept.unrecorded = plan.unrecorded;
+            self.objects.set_unrecorded(id, plan.unrecorded);
             self.set_timer(id, plan.wake_at);
             for effect in plan.effects {
                 events.extend(self.perform(id, effect));

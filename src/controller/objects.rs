@@ -9,7 +9,7 @@ mod tests;
 mod uid;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -36,6 +36,12 @@ const WHOLE: usize = if cfg!(debug_assertions) { 1 } else { 256 };
 /// How many objects are looked at to find one to make small: those in use just now, or with a write under way, stay whole.
 const TRIES: usize = 16;
 
+/// What concerns all objects looks at so many of them at a time.
+pub const LOOKED_AT: usize = 256;
+
+/// So many of them are found at a time: something is done with each.
+const FOUND: usize = 64;
+
 /// One unfinished object.
 #[derive(Debug)]
 pub struct Entry<'a> {
@@ -58,8 +64,6 @@ pub struct Kept {
     pub unanswered: u32,
     /// Those of them that are requests to the API server, and not just a write's place in the queue.
     pub api_requests: u32,
-    /// What only this process knows is not stored yet.
-    pub unrecorded: bool,
     /// The watch says that it is finished or gone, but a write's answer is still to come.
     pub leaving: bool,
     /// What is counted of it.
@@ -116,7 +120,9 @@ enum Known {
 /// All of them, by id and by uid.
 #[derive(Debug, Default)]
 pub struct Objects {
-    slots: HashMap<Id, Slot>,
+    slots: BTreeMap<Id, Slot>,
+    /// Those of which only this process knows something that has to be stored.
+    unrecorded: BTreeSet<Id>,
     by_uid: HashMap<Uid, Id>,
     last: Id,
     /// Each whole one once, in the order in which they are considered for a compact form; also some that are gone.
@@ -137,7 +143,6 @@ impl Live {
                 refused: None,
                 unanswered: 0,
                 api_requests: 0,
-                unrecorded: false,
                 leaving: false,
                 standing: Standing::new(object, metrics),
             },
@@ -283,6 +288,7 @@ impl Objects {
             version: object.version_number(),
         });
         self.slots.insert(id, Slot::Over(over));
+        self.unrecorded.remove(&id);
         timer
     }
 
@@ -296,61 +302,90 @@ impl Objects {
 
     fn forget(&mut self, id: Id) {
         self.slots.remove(&id);
+        self.unrecorded.remove(&id);
         self.by_uid.retain(|_, known| *known != id);
     }
 
-    /// Every object of a namespace, or of all, whose uid is not in a full list.
-    pub fn not_listed(&self, namespace: Option<&str>, uids: &HashSet<String>) -> Vec<Id> {
-        let of_scope = |slot: &Slot| {
+    /// The newest of all.
+    pub const fn last(&self) -> Id {
+        self.last
+    }
+
+    /// Whether only this process knows something of it that has to be stored.
+    pub fn set_unrecorded(&mut self, id: Id, unrecorded: bool) {
+        if unrecorded {
+            self.unrecorded.insert(id);
+        } else {
+            self.unrecorded.remove(&id);
+        }
+    }
+
+    /// Whether all that this process knows is stored.
+    pub fn is_all_recorded(&self) -> bool {
+        self.unrecorded.is_empty()
+    }
+
+    /// Some of those of which only this process knows something that has to be stored, and where to go on.
+    pub fn unrecorded(&self, from: Id) -> (Vec<Id>, Option<Id>) {
+        let mut rest = self.unrecorded.range(from..).copied();
+        let some = rest.by_ref().take(FOUND).collect();
+        (some, rest.next())
+    }
+
+    /// Looks at some objects from this one on. What is found, and where to go on; none at the end.
+    fn some(&self, from: Id, is_meant: impl Fn(Id, &Slot) -> bool) -> (Vec<Id>, Option<Id>) {
+        let mut found = Vec::new();
+        let mut rest = self.slots.range(from..);
+        for (id, slot) in rest.by_ref().take(LOOKED_AT) {
+            if is_meant(*id, slot) {
+                found.push(*id);
+            }
+            if found.len() >= FOUND {
+                break;
+            }
+        }
+        (found, rest.next().map(|(id, _)| *id))
+    }
+
+    /// Some of those, up to `last`, of a namespace, or of all, that are not listed; and where to go on.
+    pub fn not_listed(
+        &self,
+        from: Id,
+        last: Id,
+        namespace: Option<&str>,
+        listed: &HashSet<Id>,
+    ) -> (Vec<Id>, Option<Id>) {
+        let is_of_scope = |slot: &Slot| {
             namespace.is_none_or(|namespace| match slot {
                 Slot::Live(live) => live.is_in(namespace),
                 Slot::Over(over) => namespace == over.namespace,
             })
         };
-        let mut listed: Vec<Id> = uids.iter().filter_map(|uid| self.id(uid)).collect();
-        listed.sort_unstable();
-        let not_listed = self
-            .slots
-            .iter()
-            .filter(|(id, slot)| listed.binary_search(id).is_err() && of_scope(slot));
-        not_listed.map(|(id, _)| *id).collect()
+        let (found, next) = self.some(from, |id, slot| {
+            id <= last && !listed.contains(&id) && is_of_scope(slot)
+        });
+        (found, next.filter(|next| *next <= last))
     }
 
-    /// What is kept of each that is under way.
-    pub fn all_kept(&self) -> impl Iterator<Item = &Kept> {
-        self.live().map(|(_, live)| &live.kept)
-    }
-
-    /// Those of which only this process knows something that has to be stored.
-    pub fn unrecorded(&self) -> Vec<Id> {
-        let unrecorded = self.live().filter(|(_, live)| live.kept.unrecorded);
-        unrecorded.map(|(id, _)| id).collect()
-    }
-
-    /// Those for which the grants now say something else than at their last step.
-    pub fn regranted(&self, grants: &Grants) -> Vec<Id> {
-        let changed = self
-            .live()
-            .filter(|(_, live)| live.grant(grants) != live.kept.grant);
-        changed.map(|(id, _)| id).collect()
-    }
-
-    /// When the oldest that is under way was created, by what it waits for. Looks at each of them.
-    pub fn oldest(&self) -> BTreeMap<Phase, Timestamp> {
-        let mut oldest = BTreeMap::new();
-        for (_, live) in self.live() {
-            let phase = live.kept.standing.phase();
-            let before = oldest.entry(phase).or_insert(live.created);
-            *before = live.created.min(*before);
-        }
-        oldest
-    }
-
-    fn live(&self) -> impl Iterator<Item = (Id, &Live)> {
-        self.slots.iter().filter_map(|(id, slot)| match slot {
-            Slot::Live(live) => Some((*id, live.as_ref())),
-            Slot::Over(_) => None,
+    /// Some of those for which the grants now say something else than at their last step, and where to go on.
+    pub fn regranted(&self, from: Id, grants: &Grants) -> (Vec<Id>, Option<Id>) {
+        self.some(from, |_, slot| match slot {
+            Slot::Live(live) => live.grant(grants) != live.kept.grant,
+            Slot::Over(_) => false,
         })
+    }
+
+    /// Notes of some that are under way when the oldest was created, by what it waits for; where to go on.
+    pub fn oldest(&self, from: Id, oldest: &mut BTreeMap<Phase, Timestamp>) -> Option<Id> {
+        let mut rest = self.slots.range(from..);
+        for (_, slot) in rest.by_ref().take(LOOKED_AT) {
+            if let Slot::Live(live) = slot {
+                let phase = live.kept.standing.phase();
+                let before = oldest.entry(phase).or_insert(live.created);
+                *before = live.created.min(*before);
+            }
+        }
+        rest.next().map(|(id, _)| *id)
     }
 }
 

@@ -239,6 +239,11 @@ impl<T> WriteQueue<T> {
         self.under_way < Self::AT_ONCE && self.urgent.count() == 0 && self.others.count() == 0
     }
 
+    /// Whether no request waits or is under way.
+    pub const fn is_idle(&self) -> bool {
+        self.under_way == 0 && self.urgent.count() == 0 && self.others.count() == 0
+    }
+
     /// Whose turn it is, if a request may be sent now. Only [`WriteQueue::begin`] makes one of it.
     pub fn take(&mut self) -> Option<T> {
         if self.under_way >= Self::AT_ONCE {

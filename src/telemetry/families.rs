@@ -33,6 +33,7 @@ pub(super) struct Families {
     pub short_watches: Counters<1>,
     pub watch_answers: Family<Labels<1>, Seconds>,
     pub queue_depth: Family<Labels<1>, Gauge>,
+    pub turn_duration: Histogram,
     pub throttled_seconds: Family<Labels<1>, Counter<f64, AtomicU64>>,
 }
 
@@ -54,6 +55,7 @@ impl Default for Families {
             short_watches: Family::default(),
             watch_answers: Family::default(),
             queue_depth: Family::default(),
+            turn_duration: series::turn_duration(),
             throttled_seconds: Family::default(),
         }
     }
@@ -151,6 +153,12 @@ impl Families {
             "queue_depth",
             "Calls and writes that wait for a worker",
             self.queue_depth.clone(),
+        );
+        add(
+            registry,
+            "turn_duration_seconds",
+            "Duration of the turns of the loop that decides on all objects",
+            self.turn_duration.clone(),
         );
         add(
             registry,

@@ -186,6 +186,11 @@ impl Metrics {
             .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// A turn of the dispatcher's loop took so long.
+    pub fn turn(&self, took: Duration) {
+        self.families.turn_duration.observe(took.as_secs_f64());
+    }
+
     /// A quota of this method is used up for so long from now.
     pub fn throttled(&self, method: &'static str, wait: Duration) {
         lock(&self.throttled)

@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Dispatcher;
-use crate::{controller::objects::Kept, lifecycle::Event};
 
 /// How long requests that are under way may take to end after a signal to stop.
 pub(super) const DRAIN_LIMIT: Duration = Duration::from_secs(15);
@@ -19,13 +18,10 @@ impl Dispatcher {
     pub(super) fn drain(&mut self) {
         tracing::info!("stopping: what is under way is ended first");
         self.drain_until = Some(Instant::now() + DRAIN_LIMIT);
-        for id in self.objects.unrecorded() {
-            self.step(id, Event::Woken);
-        }
+        self.sweep_unrecorded();
     }
 
     pub(super) fn is_drained(&self) -> bool {
-        let pending = |kept: &Kept| kept.api_requests > 0 || kept.unrecorded;
-        !self.objects.all_kept().any(pending)
+        self.requests.is_idle() && self.objects.is_all_recorded()
     }
 }

@@ -30,7 +30,7 @@ pub(super) enum ApiTurn {
     Reread(Id),
 }
 
-/// So many turns at the API server are handed out before something else may happen.
+/// So many turns at the API server, and so many calls, are handed out before something else may happen.
 const TURNS_AT_ONCE: usize = 64;
 
 /// Whose turn ended.
@@ -163,10 +163,14 @@ impl Dispatcher {
                 ApiTurn::Reread(id) => self.send(id, None),
             }
         }
-        while let Some((lane, owner, call)) = self.lanes.take() {
+        let mut begun = 0;
+        while begun < TURNS_AT_ONCE
+            && let Some((lane, owner, call)) = self.lanes.take()
+        {
             self.begin(lane, owner, call);
+            begun += 1;
         }
-        self.requests.has_turn()
+        self.requests.has_turn() || begun == TURNS_AT_ONCE
     }
 
     fn begin(&mut self, lane: Name, owner: Owner, call: Call) {

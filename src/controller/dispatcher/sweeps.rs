@@ -1,0 +1,223 @@
+//! What concerns all objects is done some of them at a turn, and whatever else happens comes in between: a grant for many, a list
+//! that shows many gone, the end of the process, the age of the oldest.
+
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque, hash_set},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use super::Dispatcher;
+use crate::{
+    controller::objects::{Id, LOOKED_AT},
+    lifecycle::Event,
+    telemetry::series::Phase,
+};
+
+/// What is still to be done for all objects.
+#[derive(Debug, Default)]
+pub(super) struct Sweeps {
+    regrant: Option<Round>,
+    lists: VecDeque<NotListed>,
+    /// Which of the unrecorded comes next at the end of the process.
+    drain: Option<Id>,
+    oldest: Option<(Id, BTreeMap<Phase, Timestamp>)>,
+}
+
+/// All objects once since the last change: one that comes meanwhile makes it go round to where it was then.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Round {
+    next: Id,
+    /// It ends here; none is at the end of all.
+    until: Option<Id>,
+    /// At the end of all it goes on from the first until here.
+    again_until: Option<Id>,
+}
+
+impl Round {
+    /// Everything has to be looked at once more.
+    fn anew(&mut self) {
+        self.again_until = Some(self.next);
+        self.until = None;
+    }
+
+    /// The objects before `next` were looked at; none if there are no more. Whether the round goes on.
+    fn goes_on(&mut self, next: Option<Id>) -> bool {
+        match next {
+            Some(next) => {
+                self.next = next;
+                self.until.is_none_or(|until| next < until)
+            }
+            None => {
+                self.next = 0;
+                self.until = self.again_until.take();
+                self.until.is_some_and(|until| until > 0)
+            }
+        }
+    }
+}
+
+/// Those that a full list has not.
+#[derive(Debug)]
+struct NotListed {
+    namespace: Option<String>,
+    uids: hash_set::IntoIter<String>,
+    listed: HashSet<Id>,
+    next: Id,
+    /// Those that came later are of no concern.
+    last: Id,
+}
+
+impl Dispatcher {
+    /// The grants changed.
+    pub(super) fn sweep_grants(&mut self) {
+        match &mut self.sweeps.regrant {
+            Some(round) => round.anew(),
+            None => self.sweeps.regrant = Some(Round::default()),
+        }
+    }
+
+    /// A full list of a namespace, or of all, has these objects and no others.
+    pub(super) fn sweep_not_listed(&mut self, namespace: Option<String>, uids: HashSet<String>) {
+        self.sweeps.lists.push_back(NotListed {
+            namespace,
+            uids: uids.into_iter(),
+            listed: HashSet::new(),
+            next: 0,
+            last: self.objects.last(),
+        });
+    }
+
+    /// The process ends: what only it knows is to be stored.
+    pub(super) fn sweep_unrecorded(&mut self) {
+        self.sweeps = Sweeps {
+            drain: Some(0),
+            ..Sweeps::default()
+        };
+    }
+
+    /// How old the oldest are is to be found out.
+    pub(super) fn sweep_oldest(&mut self) {
+        if self.sweeps.oldest.is_none() {
+            self.sweeps.oldest = Some((0, BTreeMap::new()));
+        }
+    }
+
+    /// Does a part of what is to be done. Whether more is.
+    pub(super) fn sweep(&mut self) -> bool {
+        self.drain_some();
+        self.regrant_some();
+        self.remove_some();
+        self.find_oldest();
+        let sweeps = &self.sweeps;
+        sweeps.drain.is_some()
+            || sweeps.regrant.is_some()
+            || sweeps.oldest.is_some()
+            || !sweeps.lists.is_empty()
+    }
+
+    fn drain_some(&mut self) {
+        if let Some(from) = self.sweeps.drain {
+            let (unrecorded, next) = self.objects.unrecorded(from);
+            self.sweeps.drain = next;
+            for id in unrecorded {
+                self.step(id, Event::Woken);
+            }
+        }
+    }
+
+    /// Steps those for which the grants now say something else.
+    fn regrant_some(&mut self) {
+        let Some(mut round) = self.sweeps.regrant.take() else {
+            return;
+        };
+        let grants = self.calls.grants.now();
+        let (regranted, next) = self.objects.regranted(round.next, &grants);
+        for id in regranted {
+            self.step(id, Event::Woken);
+        }
+        self.sweeps.regrant = round.goes_on(next).then_some(round);
+    }
+
+    fn remove_some(&mut self) {
+        let Some(list) = self.sweeps.lists.front_mut() else {
+            return;
+        };
+        let uids = list.uids.by_ref().take(LOOKED_AT);
+        let ids: Vec<Id> = uids.filter_map(|uid| self.objects.id(&uid)).collect();
+        list.listed.extend(ids);
+        if list.uids.len() > 0 {
+            return;
+        }
+        let namespace = list.namespace.as_deref();
+        let (gone, next) = self
+            .objects
+            .not_listed(list.next, list.last, namespace, &list.listed);
+        match next {
+            Some(next) => list.next = next,
+            None => {
+                self.sweeps.lists.pop_front();
+            }
+        }
+        for id in gone {
+            self.gone(id);
+        }
+    }
+
+    fn find_oldest(&mut self) {
+        let Some((from, mut found)) = self.sweeps.oldest.take() else {
+            return;
+        };
+        match self.objects.oldest(from, &mut found) {
+            Some(next) => self.sweeps.oldest = Some((next, found)),
+            None => self.metrics.oldest(found),
+        }
+    }
+
+    /// A turn of the loop has ended.
+    pub(super) fn note_turn(&self, took: Duration) {
+        self.metrics.turn(took);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers that a round looks at, ten a turn of a hundred, with a change after each of these turns.
+    fn looked_at(changes: &[usize]) -> Vec<Id> {
+        let (mut round, mut seen) = (Round::default(), Vec::new());
+        for turn in 1.. {
+            seen.extend(round.next..round.next + 10);
+            let next = (round.next + 10 < 100).then_some(round.next + 10);
+            if !round.goes_on(next) {
+                return seen;
+            }
+            if changes.contains(&turn) {
+                round.anew();
+            }
+        }
+        seen
+    }
+
+    #[test]
+    fn a_round_looks_at_all_since_the_last_change_and_ends() {
+        assert_eq!(looked_at(&[]).len(), 100);
+        for changes in [
+            vec![1],
+            vec![4],
+            vec![9],
+            vec![4, 6],
+            vec![4, 12],
+            (1..40).collect(),
+        ] {
+            let seen = looked_at(&changes);
+            let last = *changes.last().unwrap();
+            let mut since: Vec<Id> = seen.iter().skip(10 * last).copied().collect();
+            assert_eq!(since.len(), 100, "{changes:?}");
+            since.sort_unstable();
+            assert_eq!(since, (0..100).collect::<Vec<Id>>(), "{changes:?}");
+        }
+    }
+}
