@@ -3,7 +3,7 @@
 //! Objects of one cluster look much alike: the same keys, texts, projects and endpoints. So one is kept as what its JSON has
 //! that the JSON of earlier ones had not. Only for this process's own memory: it is never stored, and has no versions.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use lz4_flex::block;
@@ -19,12 +19,16 @@ const LEAST_USE: usize = 128;
 /// The bytes of earlier objects that others are compared with: about three of them.
 const LIKE_BYTES: usize = 8192;
 
+/// So many sets of earlier objects are kept at most. One is kept for as long as one object was packed with it, so that many that
+/// wait for people, each packed with another, would keep as many.
+pub(super) const MOST_SETS: usize = 16;
+
 /// All that is known of an object; [`Packer::unpack`] gives it back as it was.
 #[derive(Clone, Debug)]
 pub struct Packed {
     bytes: Box<[u8]>,
     json_length: u32,
-    like: Arc<Box<[u8]>>,
+    pub(super) like: Arc<Box<[u8]>>,
 }
 
 /// Makes compact forms.
@@ -34,6 +38,8 @@ pub struct Packer {
     like: Arc<Box<[u8]>>,
     /// How many were packed with it.
     used: usize,
+    /// That, and the earlier ones, as far as an object was packed with them.
+    sets: Vec<Weak<Box<[u8]>>>,
     /// The JSON and the compact form that were made last: room for the next. What is kept for long is never cut from what was
     /// allocated for a moment, which would leave a hole of several kilobytes beside each object.
     json: Vec<u8>,
@@ -45,6 +51,7 @@ impl Default for Packer {
         Self {
             like: Arc::default(),
             used: LEAST_USE,
+            sets: Vec::new(),
             json: Vec::new(),
             bytes: Vec::new(),
         }
@@ -93,10 +100,15 @@ impl Packer {
     }
 
     fn learn(&mut self) {
+        self.used = 0;
+        self.sets.retain(|set| set.strong_count() > 0);
+        if self.sets.len() >= MOST_SETS {
+            return;
+        }
         let earlier = self.like.iter().chain(&self.json).copied();
         let too_many = (self.like.len() + self.json.len()).saturating_sub(LIKE_BYTES);
         self.like = Arc::new(earlier.skip(too_many).collect());
-        self.used = 0;
+        self.sets.push(Arc::downgrade(&self.like));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The compact form of objects that wait. That it gives back what was packed, the simulation checks at every step.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::simulation::{Simulation, error, object, running, target};
 use crate::{
     google::answer::ErrorKind,
-    lifecycle::{Cancellation, Grant, ObjectView, Packer},
+    lifecycle::{Cancellation, Grant, ObjectView, Packer, packed::MOST_SETS},
 };
 
 /// The `n`th of many: everything that tells one object from another is another.
@@ -91,6 +91,37 @@ fn what_was_packed_before_others_were_learned_from_comes_back_all_the_same() {
     }
     let back = packer.unpack(&packed).unwrap();
     assert_eq!(format!("{back:?}"), format!("{known:?}"));
+}
+
+/// Before, each of 20,000 that waited for people kept 8 KiB of earlier objects for itself.
+#[test]
+fn those_that_wait_for_long_do_not_each_keep_what_they_were_compared_with() {
+    let mut packer = Packer::default();
+    let mut waiting = Vec::new();
+    for n in 0..5000 {
+        let mut other = object();
+        let unlike = (0..40).map(|m| nth(40 * n + m).uid).collect();
+        other.spec.as_mut().unwrap().service_account_name = Some(unlike);
+        let now = crate::lifecycle::Now {
+            wall: other.created,
+            mono: Duration::ZERO,
+        };
+        let packed = packer.pack(&Cancellation::new(other, now)).unwrap();
+        // The others are polled, and packed anew each time.
+        if n % 130 == 0 {
+            waiting.push(packed);
+        }
+    }
+    let sets: BTreeSet<_> = waiting
+        .iter()
+        .map(|packed| std::sync::Arc::as_ptr(&packed.like))
+        .collect();
+    assert!(
+        waiting.len() > 2 * MOST_SETS && sets.len() > 2,
+        "{}",
+        sets.len()
+    );
+    assert!(sets.len() <= MOST_SETS, "{}", sets.len());
 }
 
 #[test]
