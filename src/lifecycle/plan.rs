@@ -134,6 +134,9 @@ fn change_mode(known: &mut Cancellation, gate: &Gate, context: &Context<'_>) {
         known.observe_afresh(now);
     }
     known.mode = Some(mode);
+    if first_visit {
+        spread_first_poll(known, gate, context);
+    }
     if *gate == Gate::Go {
         known
             .started
@@ -170,6 +173,22 @@ fn change_mode(known: &mut Cancellation, gate: &Gate, context: &Context<'_>) {
     let may_send = *gate == Gate::Go && known.ending.is_none() && !context.stopping;
     if known.cancel == CancelState::Intended && !may_send {
         withheld(known);
+    }
+}
+
+/// After a start of the process all that it waits for would be polled at once. Nothing waits for a first poll of what the API took
+/// or refused, so it comes within the delay that this object has between two of them.
+fn spread_first_poll(known: &mut Cancellation, gate: &Gate, context: &Context<'_>) {
+    let now = context.now.mono;
+    let longest = match known.cancel {
+        CancelState::Accepted { .. } => Duration::MAX,
+        // A look comes well before it is asked again.
+        CancelState::Again { refused: true } => known.post.next_at.saturating_sub(now) / 2,
+        _ => return,
+    };
+    if *gate == Gate::Go {
+        let delay = backoff::poll_pace(known.age(context.now), context.settings, 0.5).min(longest);
+        known.get.next_at = now + delay.mul_f64(context.jitter.clamp(0.0, 1.0));
     }
 }
 

@@ -325,3 +325,46 @@ fn a_live_read_counts_unless_the_watch_has_shown_more_since() {
         assert_eq!(known == before.resource_version, !seen_since);
     }
 }
+
+/// Before, all of them were polled in the first moment of a process.
+#[test]
+fn after_a_start_the_first_polls_are_spread_over_the_delay_between_two() {
+    let first_polls = |refuses: bool| {
+        let first_poll = |n: u32| {
+            let mut sim = Simulation::new(
+                |_, _| running(),
+                move |_| match refuses {
+                    true => Err(error(ErrorKind::FailedPrecondition)),
+                    false => Ok(()),
+                },
+            );
+            sim.run_for(s(1000));
+            sim.jitter = f64::from(n) / 60.0;
+            let (began, before) = (sim.now, sim.gets.len());
+            sim.restart();
+            sim.run_for(s(61));
+            sim.gets[before] - began
+        };
+        (0..60).map(first_poll).collect::<Vec<_>>()
+    };
+    // What was refused is asked again after 30 s, and looked at well before.
+    for (refuses, spread, most) in [(false, 60, 2), (true, 15, 5)] {
+        let polls = first_polls(refuses);
+        assert!(polls.iter().all(|at| at.as_secs() < spread), "{polls:?}");
+        for second in 0..spread {
+            let within = polls.iter().filter(|at| at.as_secs() == second);
+            assert!(within.count() <= most, "second {second}: {polls:?}");
+        }
+    }
+}
+
+/// What decides on a cancel request does not wait for the polls of others.
+#[test]
+fn after_a_start_what_may_have_been_sent_is_looked_at_at_once() {
+    let mut sim = Simulation::cancellable(s(1));
+    sim.run_until_posted();
+    let (began, before) = (sim.now, sim.gets.len());
+    sim.restart();
+    sim.run_for(s(1));
+    assert_eq!(sim.gets[before], began);
+}
