@@ -3,25 +3,24 @@
 //! Guarantees: one call is one request; redirects are not followed; nothing is read beyond a cap; every wait is bounded;
 //! every text in an answer is cleaned of the token that was sent. Caveat: a dropped call may still have arrived.
 
+mod exchange;
 mod observation;
 mod operation_answer;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
-use reqwest::{Certificate, Response, Url};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use reqwest::Url;
+use rustls::pki_types::CertificateDer;
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
-use tokio::{
-    sync::Notify,
-    time::{Instant, timeout_at},
-};
+use tokio::sync::Notify;
 
 use super::{
     answer::{CallError, CancelAnswer, ErrorKind, GetAnswer},
     catalogue::Target,
-    connection::{Connection, ConnectionConfig, Connections},
+    connections::{CONNECTIONS, Connections, Sending, Used},
+    connector::Connector,
     known_endpoints::KnownEndpoints,
     network_error,
     operation_json::read_taken,
@@ -30,13 +29,15 @@ use super::{
     request_reason::RequestReason,
     request_url::{UnusableEndpoint, cancel_url, get_url},
     rpc_error::{self, FailedAnswer, read_error, unrecognised},
+    tls::Trust,
     token::Token,
 };
 
+use exchange::{Answer, Call, request};
 pub use observation::{Asked, Asking, Observation, UserProject};
 #[cfg(test)]
 pub(super) use operation_answer::MOST_LARGE;
-use operation_answer::{Expected, OperationReader, read_whole_operation, too_long};
+use operation_answer::{Expected, OperationReader, read_whole_operation};
 pub use operation_answer::{LARGE, MAX_OPERATION};
 
 /// Most that is read of an answer that shows no operation, in bytes.
@@ -61,7 +62,7 @@ pub struct ClientConfig {
     pub quota_project: Option<String>,
     /// Certificate authorities of `--ca-file`. They are trusted beside the system's, and only for endpoint overrides: a
     /// private authority has no say about Google's own hosts.
-    pub override_roots: Vec<Certificate>,
+    pub override_roots: Vec<CertificateDer<'static>>,
     /// Whether `HTTPS_PROXY` and its kin are obeyed. Off unless asked for: a proxy sees who asks for what.
     pub proxy_from_environment: bool,
     /// Whether TLS connections, too, speak HTTP/1.1 alone: what Google's front end makes of a POST without a length can only
@@ -93,28 +94,10 @@ pub struct InvalidQuotaProject(String);
 #[derive(Debug)]
 pub struct OperationsClient {
     endpoints: Mutex<KnownEndpoints>,
-    config: ConnectionConfig,
+    connector: Arc<Connector>,
     call_timeout: Duration,
     operations: OperationReader,
     quota_project: Option<HeaderValue>,
-}
-
-/// A call whose answer has begun.
-struct Begun {
-    response: Response,
-    connections: Arc<Connections>,
-    connection: Arc<Connection>,
-    /// When the call must have ended.
-    deadline: Instant,
-}
-
-/// The whole of an answer.
-struct Answer {
-    status: StatusCode,
-    version: Version,
-    content_type: Option<HeaderValue>,
-    retry_after: Option<String>,
-    body: Bytes,
 }
 
 impl OperationsClient {
@@ -132,13 +115,11 @@ impl OperationsClient {
         });
         Ok(Self {
             endpoints: Mutex::default(),
-            config: ConnectionConfig {
-                connect_timeout: config.connect_timeout,
-                user_agent: USER_AGENT,
-                override_roots: config.override_roots,
-                proxy_from_environment: config.proxy_from_environment,
-                http1_only: config.http1_only,
-            },
+            connector: Arc::new(Connector::new(
+                Trust::new(config.override_roots, config.http1_only),
+                config.connect_timeout,
+                config.proxy_from_environment,
+            )),
             call_timeout: config.call_timeout,
             operations: OperationReader::new(config.idle_timeout, config.read_timeout),
             quota_project: quota_project.transpose()?,
@@ -173,20 +154,23 @@ impl OperationsClient {
         let url = get_url(target, name).map_err(unusable)?;
         let secrets = &[token.secret()];
         let headers = self.headers(&Method::GET, reason, Some(token))?;
-        let begun = self
-            .begin(Method::GET, url, target, headers, secrets)
-            .await?;
-        if begun.response.status() != StatusCode::OK {
+        let call = Call::new(Method::GET, url, target, headers, secrets);
+        let begun = self.begin(call, reason.tenant()).await?;
+        let connections = begun.connections.clone();
+        let answer = if begun.response.status() == StatusCode::OK {
+            connections.note(&begun.used, false);
+            let expected = Expected {
+                name,
+                host: host(&target.endpoint),
+                secrets,
+            };
+            self.operations.read(begun.response, expected, large).await
+        } else {
             let answer = self.finish(begun, MAX_ANSWER, target, secrets).await?;
-            return read_get(&answer, now, secrets);
-        }
-        begun.connections.note(&begun.connection, false);
-        let expected = Expected {
-            name,
-            host: host(&target.endpoint),
-            secrets,
+            read_get(&answer, now, secrets)
         };
-        self.operations.read(begun.response, expected, large).await
+        prove(&connections, answer.as_ref().err());
+        answer
     }
 
     /// `POST {endpoint}/{version}/{name}:cancel`. `Ok` says that the API took the request, not that anything ended. After
@@ -202,83 +186,36 @@ impl OperationsClient {
         let url = cancel_url(target, name).map_err(unusable)?;
         let secrets = &[token.secret()];
         let headers = self.headers(&Method::POST, reason, Some(token))?;
-        let begun = self
-            .begin(Method::POST, url, target, headers, secrets)
-            .await?;
+        let call = Call::new(Method::POST, url, target, headers, secrets);
+        let begun = self.begin(call, reason.tenant()).await?;
+        let connections = begun.connections.clone();
         let answer = self.finish(begun, MAX_ANSWER, target, secrets).await?;
-        read_cancel(&answer, now, secrets)
+        let answer = read_cancel(&answer, now, secrets);
+        prove(&connections, answer.as_ref().err());
+        answer
     }
 
-    /// Opens the connections to an endpoint by a request without a token to its root, whose answer does not matter.
+    /// Opens the connections to an endpoint, and sends a request without a token to its root, whose answer does not matter.
     ///
     /// # Errors
     /// If no answer came: the endpoint cannot be reached as things are.
     pub async fn warm(&self, endpoint: &str, overridden: bool) -> Result<(), CallError> {
-        let connections = self.connections(endpoint, overridden)?;
-        let all = connections.all();
-        let opened = all.iter().map(|connection| async {
-            let request = connection.client.head(endpoint).send();
-            match tokio::time::timeout(self.call_timeout, request).await {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) => Err(network_error::from_reqwest(error, host(endpoint), &[])),
-                Err(_) => Err(self.timed_out(host(endpoint))),
-            }
-        });
-        futures::future::try_join_all(opened).await.map(|_| ())
-    }
-
-    /// One request, until its answer begins.
-    async fn begin(
-        &self,
-        method: Method,
-        url: Url,
-        target: &Target,
-        headers: HeaderMap,
-        secrets: &[&str],
-    ) -> Result<Begun, CallError> {
-        let host = host(&target.endpoint);
-        let connections = self.connections(&target.endpoint, target.overridden)?;
-        let connection = connections
-            .pick()
-            .ok_or_else(|| network("there is no connection"))?;
-        let deadline = Instant::now() + self.call_timeout;
-        let request = connection.client.request(method, url).headers(headers);
-        match timeout_at(deadline, request.send()).await {
-            Ok(Ok(response)) => Ok(Begun {
-                response,
-                connections,
-                connection,
-                deadline,
-            }),
-            Ok(Err(error)) => {
-                let error = network_error::from_reqwest(error, host, secrets);
-                connections.note(&connection, error.kind == ErrorKind::Timeout);
-                Err(error)
-            }
-            Err(_) => {
-                connections.note(&connection, true);
-                Err(self.timed_out(host))
-            }
-        }
-    }
-
-    /// The whole of an answer, of at most so many bytes.
-    async fn finish(
-        &self,
-        begun: Begun,
-        most: usize,
-        target: &Target,
-        secrets: &[&str],
-    ) -> Result<Answer, CallError> {
-        let host = host(&target.endpoint);
-        let whole = read_whole(begun.response, most, host, secrets);
-        let answer = match timeout_at(begun.deadline, whole).await {
-            Ok(answer) => answer,
-            Err(_) => Err(self.timed_out(host)),
+        let connections = self.connections(endpoint, overridden, None)?;
+        let url = Url::parse(endpoint).map_err(|_| network("the endpoint is no URL"))?;
+        let warmed = async {
+            connections.open_all().await?;
+            let requests = (0..CONNECTIONS).map(|_| async {
+                let request = request(&Method::HEAD, &url, HeaderMap::new(), Arc::default())?;
+                let used = Used::default();
+                let sent = connections.send(request, Sending::Get, &used, &[]).await;
+                sent.map(drop)
+            });
+            futures::future::try_join_all(requests).await.map(drop)
         };
-        let timed_out = matches!(&answer, Err(error) if error.kind == ErrorKind::Timeout);
-        begun.connections.note(&begun.connection, timed_out);
-        answer
+        match tokio::time::timeout(self.call_timeout, warmed).await {
+            Ok(warmed) => warmed,
+            Err(_) => Err(self.timed_out(host(endpoint))),
+        }
     }
 
     fn headers(
@@ -310,14 +247,23 @@ impl OperationsClient {
         Ok(headers)
     }
 
-    fn connections(&self, endpoint: &str, overridden: bool) -> Result<Arc<Connections>, CallError> {
+    fn connections(
+        &self,
+        endpoint: &str,
+        overridden: bool,
+        tenant: Option<&str>,
+    ) -> Result<Arc<Connections>, CallError> {
+        let host = host(endpoint);
+        if self.connector.lacks_address(host) {
+            return Err(network(&format!("{host}: {}", network_error::NO_ADDRESS)));
+        }
         let mut known = self
             .endpoints
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         known
-            .connections(endpoint, overridden, &self.config)
-            .map_err(|error| network(&network_error::describe(error, &[])))
+            .connections(endpoint, overridden, tenant, &self.connector)
+            .map_err(|_| network("the endpoint is no URL"))
     }
 
     fn timed_out(&self, host: &str) -> CallError {
@@ -326,34 +272,17 @@ impl OperationsClient {
     }
 }
 
-async fn read_whole(
-    mut response: Response,
-    most: usize,
-    host: &str,
-    secrets: &[&str],
-) -> Result<Answer, CallError> {
-    let failed = |error| network_error::from_reqwest(error, host, secrets);
-    let (status, version) = (response.status(), response.version());
-    let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
-    let retry_after = response
-        .headers()
-        .get(header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > most {
-            return Err(too_long(status.as_u16(), most));
-        }
-        body.extend_from_slice(&chunk);
+/// Notes that an endpoint is one of an API, if the answer says so.
+fn prove(connections: &Connections, error: Option<&CallError>) {
+    let says_nothing = [
+        ErrorKind::Unrecognised,
+        ErrorKind::NotServed,
+        ErrorKind::Network,
+        ErrorKind::Timeout,
+    ];
+    if error.is_none_or(|error| !says_nothing.contains(&error.kind)) {
+        connections.prove();
     }
-    Ok(Answer {
-        status,
-        version,
-        content_type,
-        retry_after,
-        body: body.freeze(),
-    })
 }
 
 /// What a whole answer means that shows an operation, or does not. Whose it is, the caller has to see.

@@ -1,219 +1,197 @@
-//! The HTTP connections to one endpoint, and when they are given up.
+//! One HTTP/2 connection, and what is seen of its health; the HTTP/1.1 connections that wait for their next request.
 
-use reqwest::{Certificate, redirect, retry, tls::Version};
+use hyper::client::conn::{http1, http2};
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
+use tokio::time::Instant;
+
+use super::connector::NoBody;
 
 /// Time-outs in a row after which a connection is taken for dead (design section 4).
 const RETIRE_AFTER: u32 = 2;
 
-/// Connections to one endpoint. More than one, so that neither a server's limit on streams nor one lost segment stops
-/// everything; few, because Google's front end likes it so.
-const CONNECTIONS: usize = 2;
+/// An HTTP/1.1 connection that waited longer is not used: the server may just be closing it.
+const HTTP1_IDLE: Duration = Duration::from_secs(90);
 
-/// What a server may send of one answer before it is read, in bytes. An operation of 64 MiB over a line of 100 ms takes half a minute.
-const STREAM_WINDOW: u32 = 256 * 1024;
+/// HTTP/1.1 connections to one endpoint that are kept for the next requests.
+const HTTP1_KEPT: usize = 32;
 
-/// The same of all answers on one connection. Large answers wait for their turn unread, so that there must be room for all that may
-/// wait or are read, and for the small answers beside them: else a cancel would wait for them.
-const CONNECTION_WINDOW: u32 = 20 * 1024 * 1024;
-
-/// What connections are made with.
-#[derive(Clone, Debug)]
-pub(super) struct ConnectionConfig {
-    pub connect_timeout: Duration,
-    pub user_agent: &'static str,
-    /// Trusted for administrators' overrides only, beside the system's authorities.
-    pub override_roots: Vec<Certificate>,
-    pub proxy_from_environment: bool,
-    /// HTTP/1.1 also where the server offers HTTP/2.
-    pub http1_only: bool,
-}
-
-/// One pooled client; with HTTP/2 that is one connection.
+/// An HTTP/2 connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub client: reqwest::Client,
+    sender: http2::SendRequest<NoBody>,
+    opened: Instant,
     timeouts: AtomicU32,
+    traffic: Mutex<Traffic>,
 }
 
-/// All connections to one endpoint.
+/// What passes on a connection.
 #[derive(Debug)]
-pub(super) struct Connections {
-    slots: Vec<Mutex<Arc<Connection>>>,
-    next: AtomicUsize,
-    config: ConnectionConfig,
-    endpoint: String,
-    overridden: bool,
+struct Traffic {
+    /// Requests whose answer has not begun.
+    unanswered: usize,
+    /// Since when nothing came although something is unanswered.
+    silent_since: Option<Instant>,
+    /// When the last answer began; before the first, when it was opened.
+    heard: Instant,
 }
 
-impl Connections {
-    /// Opens nothing yet.
-    ///
-    /// # Errors
-    /// If TLS cannot be set up, for want of certificate authorities.
-    pub fn new(
-        endpoint: &str,
-        overridden: bool,
-        config: &ConnectionConfig,
-    ) -> Result<Self, reqwest::Error> {
-        let slots = (0..CONNECTIONS)
-            .map(|_| {
-                let client = build(endpoint, overridden, config)?;
-                Ok(Mutex::new(Arc::new(Connection::new(client))))
-            })
-            .collect::<Result<_, reqwest::Error>>()?;
-        Ok(Self {
-            slots,
-            next: AtomicUsize::new(0),
-            config: config.clone(),
-            endpoint: endpoint.to_owned(),
-            overridden,
-        })
-    }
-
-    /// The connection for the next call, in turn.
-    pub fn pick(&self) -> Option<Arc<Connection>> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let slot = self.slots.get(turn.checked_rem(self.slots.len())?)?;
-        Some(slot.lock().unwrap_or_else(PoisonError::into_inner).clone())
-    }
-
-    /// Every connection once, to open them.
-    pub fn all(&self) -> Vec<Arc<Connection>> {
-        self.slots
-            .iter()
-            .map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).clone())
-            .collect()
-    }
-
-    /// Notes how a call ended. After two time-outs in a row the connection is replaced by a new one: a middlebox may
-    /// have swallowed it. Calls that are still on the old one go on there.
-    pub fn note(&self, used: &Arc<Connection>, timed_out: bool) {
-        if !timed_out {
-            used.timeouts.store(0, Ordering::Relaxed);
-            return;
-        }
-        if used.timeouts.fetch_add(1, Ordering::Relaxed) + 1 < RETIRE_AFTER {
-            return;
-        }
-        for slot in &self.slots {
-            let mut current = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            if Arc::ptr_eq(&current, used) {
-                // A failure to build leaves the old one: it may come back to life.
-                if let Ok(client) = build(&self.endpoint, self.overridden, &self.config) {
-                    *current = Arc::new(Connection::new(client));
-                }
-            }
-        }
-    }
-}
+/// A request on a connection, until its answer begins or nobody waits for it any more.
+#[derive(Debug)]
+pub(super) struct UnderWay<'a>(&'a Connection);
 
 impl Connection {
-    fn new(client: reqwest::Client) -> Self {
+    /// One that was just opened.
+    pub fn new(sender: http2::SendRequest<NoBody>, now: Instant) -> Self {
         Self {
-            client,
+            sender,
+            opened: now,
             timeouts: AtomicU32::new(0),
+            traffic: Mutex::new(Traffic {
+                unanswered: 0,
+                silent_since: None,
+                heard: now,
+            }),
+        }
+    }
+
+    /// What a request is sent with.
+    pub fn sender(&self) -> http2::SendRequest<NoBody> {
+        self.sender.clone()
+    }
+
+    /// Whether it takes no request any more.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// A request begins.
+    pub fn begin(&self, now: Instant) -> UnderWay<'_> {
+        let mut traffic = self.traffic();
+        traffic.unanswered += 1;
+        traffic.silent_since.get_or_insert(now);
+        UnderWay(self)
+    }
+
+    /// For how long requests have been waiting without any answer on this connection.
+    pub fn silence(&self, now: Instant) -> Duration {
+        let since = self.traffic().silent_since;
+        since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// How long ago something came.
+    pub fn unheard(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.traffic().heard)
+    }
+
+    /// When it was opened.
+    pub const fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Notes how a call ended. True after two time-outs in a row: a middlebox may have swallowed the connection.
+    pub fn is_dead_after(&self, timed_out: bool) -> bool {
+        if !timed_out {
+            self.timeouts.store(0, Ordering::Relaxed);
+            return false;
+        }
+        self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= RETIRE_AFTER
+    }
+
+    fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl UnderWay<'_> {
+    /// Its answer begins.
+    pub fn answered(self, now: Instant) {
+        let mut traffic = self.0.traffic();
+        traffic.heard = now;
+        traffic.silent_since = traffic.silent_since.map(|_| now);
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut traffic = self.0.traffic();
+        traffic.unanswered = traffic.unanswered.saturating_sub(1);
+        if traffic.unanswered == 0 {
+            traffic.silent_since = None;
         }
     }
 }
 
-fn build(
-    endpoint: &str,
-    overridden: bool,
-    config: &ConnectionConfig,
-) -> Result<reqwest::Client, reqwest::Error> {
-    let builder = reqwest::Client::builder()
-        .redirect(redirect::Policy::none())
-        // Retries are decided in one layer only, and not in this one: a repeated POST would break the count of attempts.
-        .retry(retry::never())
-        .referer(false)
-        .tls_version_min(Version::TLS_1_2)
-        .connect_timeout(config.connect_timeout)
-        .user_agent(config.user_agent)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .http2_keep_alive_timeout(Duration::from_secs(5))
-        .http2_keep_alive_while_idle(true)
-        .http2_initial_stream_window_size(STREAM_WINDOW)
-        .http2_initial_connection_window_size(CONNECTION_WINDOW);
-    let builder = if config.proxy_from_environment {
-        builder
-    } else {
-        builder.no_proxy()
-    };
-    let builder = if config.http1_only {
-        builder.http1_only()
-    } else {
-        builder
-    };
-    let builder = if endpoint.starts_with("http:") {
-        // Plain HTTP is for loopback only and needs no authorities: an image without any must still serve it.
-        builder.http1_only().tls_certs_only([])
-    } else if overridden {
-        over_tls(builder).tls_certs_merge(config.override_roots.iter().cloned())
-    } else {
-        over_tls(builder)
-    };
-    builder.build()
-}
+/// The HTTP/1.1 connections to one endpoint that wait for a request.
+#[derive(Debug, Default)]
+pub(super) struct Http1Pool(Mutex<Vec<(Instant, http1::SendRequest<NoBody>)>>);
 
-/// A connection that nothing used for a while stays: the PINGs keep it alive, and the next cancel finds it warm.
-fn over_tls(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
-    builder.https_only(true).pool_idle_timeout(None)
+impl Http1Pool {
+    /// The one that was used last, of those that can still be used.
+    pub fn take(&self) -> Option<http1::SendRequest<NoBody>> {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(since, sender)| since.elapsed() < HTTP1_IDLE && sender.is_ready());
+        idle.pop().map(|(_, sender)| sender)
+    }
+
+    /// Keeps one once its answer has been read.
+    pub fn keep(self: &Arc<Self>, mut sender: http1::SendRequest<NoBody>) {
+        let pool = Arc::downgrade(self);
+        tokio::spawn(async move {
+            if sender.ready().await.is_err() {
+                return;
+            }
+            if let Some(pool) = pool.upgrade() {
+                let mut idle = pool.0.lock().unwrap_or_else(PoisonError::into_inner);
+                if idle.len() >= HTTP1_KEPT {
+                    idle.remove(0);
+                }
+                idle.push((Instant::now(), sender));
+            }
+        });
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
 
-    fn connections() -> Connections {
-        crate::google::tls::install_provider();
-        let config = ConnectionConfig {
-            connect_timeout: Duration::from_secs(1),
-            user_agent: "opcancel/test",
-            override_roots: Vec::new(),
-            proxy_from_environment: false,
-            http1_only: false,
-        };
-        Connections::new("http://127.0.0.1:9", true, &config).unwrap()
+    /// A connection of which nobody holds the other end's attention.
+    pub async fn unanswered() -> (Connection, tokio::io::DuplexStream) {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let made = http2::handshake(TokioExecutor::new(), TokioIo::new(near)).await;
+        let (sender, connection) = made.unwrap();
+        tokio::spawn(connection);
+        (Connection::new(sender, Instant::now()), far)
     }
 
-    #[test]
-    fn answers_that_wait_leave_room_for_others() {
-        let waiting = u32::try_from(crate::google::client::MOST_LARGE).unwrap();
-        assert!(waiting * STREAM_WINDOW + 2 * 1024 * 1024 <= CONNECTION_WINDOW);
-    }
-
-    #[test]
-    fn two_timeouts_in_a_row_retire_one_connection() {
-        let connections = connections();
-        let (first, second) = (connections.pick().unwrap(), connections.pick().unwrap());
-        assert!(!Arc::ptr_eq(&first, &second));
-        for timed_out in [true, false, true] {
-            connections.note(&first, timed_out);
+    #[tokio::test]
+    async fn two_timeouts_in_a_row_make_it_dead() {
+        let (connection, _far) = unanswered().await;
+        for (timed_out, is_dead) in [(true, false), (false, false), (true, false), (true, true)] {
+            assert_eq!(connection.is_dead_after(timed_out), is_dead);
         }
-        assert!(connections.all().iter().any(|c| Arc::ptr_eq(c, &first)));
-        connections.note(&first, true);
-        assert!(!connections.all().iter().any(|c| Arc::ptr_eq(c, &first)));
-        assert!(connections.all().iter().any(|c| Arc::ptr_eq(c, &second)));
     }
 
-    #[test]
-    fn a_late_timeout_of_a_retired_connection_changes_nothing() {
-        let connections = connections();
-        let old = connections.pick().unwrap();
-        connections.note(&old, true);
-        connections.note(&old, true);
-        let after: Vec<_> = connections.all();
-        connections.note(&old, true);
-        for (before, now) in after.iter().zip(connections.all()) {
-            assert!(Arc::ptr_eq(before, &now));
-        }
+    #[tokio::test]
+    async fn it_is_silent_while_nothing_comes_that_is_waited_for() {
+        let (connection, _far) = unanswered().await;
+        let at = |seconds| connection.opened() + Duration::from_secs(seconds);
+        let silence = |seconds| connection.silence(at(seconds)).as_secs();
+        assert_eq!(silence(1), 0);
+        let first = connection.begin(at(1));
+        let second = connection.begin(at(2));
+        assert_eq!(silence(3), 2);
+        second.answered(at(3));
+        assert_eq!((silence(3), silence(4)), (0, 1));
+        drop(first);
+        assert_eq!(silence(5), 0);
+        assert_eq!(connection.unheard(at(5)).as_secs(), 2);
     }
 }

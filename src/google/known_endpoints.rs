@@ -2,76 +2,193 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::connection::{ConnectionConfig, Connections};
+use super::{
+    connections::Connections,
+    connector::{Connector, Origin},
+};
 
 /// Endpoints whose connections are kept; Dialogflow has some twenty locations.
 const MAX_ENDPOINTS: usize = 64;
 
-/// The connections by endpoint and whether it is an override, each with the turn in which it was used last.
+/// Of these, so many at most on behalf of one tenant.
+const MAX_OF_ONE: usize = MAX_ENDPOINTS / 4;
+
+/// The connections by endpoint and whether it is an override.
 #[derive(Debug, Default)]
 pub(super) struct KnownEndpoints {
-    by_endpoint: HashMap<(String, bool), (u64, Arc<Connections>)>,
+    by_endpoint: HashMap<Key, Known>,
     turn: u64,
+    /// How many endpoints were given up for others.
+    #[cfg(test)]
+    evicted: usize,
+}
+
+type Key = (String, bool);
+
+#[derive(Debug)]
+struct Known {
+    connections: Arc<Connections>,
+    /// The turn in which it was used last.
+    used: u64,
+    /// Who called it first; nobody if it was warmed up.
+    tenant: Option<String>,
+    /// Somebody else called it too.
+    is_shared: bool,
+}
+
+impl Known {
+    /// What goes first: what never answered as an API does, then what one tenant alone uses, then what was idle longest.
+    fn worth(&self) -> (bool, bool, u64) {
+        (self.connections.is_proved(), self.is_shared, self.used)
+    }
 }
 
 impl KnownEndpoints {
-    /// The connections to an endpoint. When one endpoint too many comes, the one that was idle longest goes; calls that
-    /// are under way on it go on.
+    /// The connections to an endpoint, made if there are none. A tenant that has its share of the places loses one of its own, and
+    /// when one endpoint too many comes, the least worth goes; calls that are under way on it go on.
     ///
     /// # Errors
-    /// If TLS cannot be set up.
+    /// If the endpoint is no URL.
     pub fn connections(
         &mut self,
         endpoint: &str,
         overridden: bool,
-        config: &ConnectionConfig,
-    ) -> Result<Arc<Connections>, reqwest::Error> {
+        tenant: Option<&str>,
+        connector: &Arc<Connector>,
+    ) -> Result<Arc<Connections>, http::uri::InvalidUri> {
         self.turn += 1;
         let key = (endpoint.to_owned(), overridden);
-        if let Some((used, connections)) = self.by_endpoint.get_mut(&key) {
-            *used = self.turn;
-            return Ok(connections.clone());
+        if let Some(known) = self.by_endpoint.get_mut(&key) {
+            known.used = self.turn;
+            known.is_shared |= known.tenant.as_deref() != tenant;
+            return Ok(known.connections.clone());
         }
-        let new = Arc::new(Connections::new(endpoint, overridden, config)?);
-        if self.by_endpoint.len() >= MAX_ENDPOINTS {
-            let idle = self.by_endpoint.iter().min_by_key(|(_, (used, _))| *used);
-            if let Some(idle) = idle.map(|(key, _)| key.clone()) {
-                self.by_endpoint.remove(&idle);
+        let origin = Origin::new(endpoint, overridden)?;
+        let connections = Arc::new(Connections::new(origin, connector.clone()));
+        let of_tenant = |known: &Known| tenant.is_some() && known.tenant.as_deref() == tenant;
+        let held = self.by_endpoint.values().filter(|known| of_tenant(known));
+        if held.count() >= MAX_OF_ONE {
+            self.evict(of_tenant);
+        } else if self.by_endpoint.len() >= MAX_ENDPOINTS {
+            self.evict(|_| true);
+        }
+        let known = Known {
+            connections: connections.clone(),
+            used: self.turn,
+            tenant: tenant.map(str::to_owned),
+            is_shared: false,
+        };
+        self.by_endpoint.insert(key, known);
+        Ok(connections)
+    }
+
+    fn evict(&mut self, may_go: impl Fn(&Known) -> bool) {
+        let those = self.by_endpoint.iter().filter(|(_, known)| may_go(known));
+        let least = those.min_by_key(|(_, known)| known.worth());
+        if let Some(key) = least.map(|(key, _)| key.clone()) {
+            self.by_endpoint.remove(&key);
+            #[cfg(test)]
+            {
+                self.evicted += 1;
             }
         }
-        self.by_endpoint.insert(key, (self.turn, new.clone()));
-        Ok(new)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::google::tls::{Trust, install_provider};
     use std::time::Duration;
+
+    struct Table {
+        known: KnownEndpoints,
+        connector: Arc<Connector>,
+    }
+
+    impl Table {
+        fn new() -> Self {
+            install_provider();
+            let trust = Trust::new(Vec::new(), false);
+            Self {
+                known: KnownEndpoints::default(),
+                connector: Arc::new(Connector::new(trust, Duration::from_secs(1), false)),
+            }
+        }
+
+        fn ask(&mut self, location: &str, tenant: &str) -> Arc<Connections> {
+            let endpoint = format!("https://{location}.example");
+            let tenant = Some(tenant).filter(|tenant| !tenant.is_empty());
+            self.known
+                .connections(&endpoint, false, tenant, &self.connector)
+                .unwrap()
+        }
+
+        fn holds(&self, location: &str) -> bool {
+            let key = (format!("https://{location}.example"), false);
+            self.known.by_endpoint.contains_key(&key)
+        }
+    }
 
     #[test]
     fn the_endpoint_idle_longest_goes() {
-        crate::google::tls::install_provider();
-        let config = ConnectionConfig {
-            connect_timeout: Duration::from_secs(1),
-            user_agent: "opcancel/test",
-            override_roots: Vec::new(),
-            proxy_from_environment: false,
-            http1_only: false,
-        };
-        let mut known = KnownEndpoints::default();
-        let mut ask = |port: usize| {
-            let endpoint = format!("http://127.0.0.1:{port}");
-            known.connections(&endpoint, true, &config).unwrap()
-        };
-        let (first, second) = (ask(1), ask(2));
-        for port in 3..=MAX_ENDPOINTS {
-            ask(port);
+        let mut table = Table::new();
+        let first = table.ask("l1", "");
+        for n in 2..=MAX_ENDPOINTS {
+            table.ask(&format!("l{n}"), "");
         }
-        assert!(Arc::ptr_eq(&first, &ask(1)));
-        ask(MAX_ENDPOINTS + 1);
-        assert!(Arc::ptr_eq(&first, &ask(1)));
-        assert!(!Arc::ptr_eq(&second, &ask(2)));
-        assert_eq!(known.by_endpoint.len(), MAX_ENDPOINTS);
+        assert!(Arc::ptr_eq(&first, &table.ask("l1", "")));
+        table.ask("another", "");
+        assert!(table.holds("l1") && !table.holds("l2"));
+        assert_eq!(table.known.by_endpoint.len(), MAX_ENDPOINTS);
+    }
+
+    #[test]
+    fn what_never_answered_goes_first() {
+        let mut table = Table::new();
+        for n in 0..MAX_ENDPOINTS {
+            let connections = table.ask(&format!("l{n}"), &n.to_string());
+            if n != 40 {
+                connections.prove();
+            }
+        }
+        table.ask("another", "a");
+        assert!(table.holds("l0") && !table.holds("l40"));
+    }
+
+    /// A neighbour makes up a thousand locations.
+    #[test]
+    fn one_tenant_holds_a_quarter_of_the_places() {
+        let mut table = Table::new();
+        let quiet = table.ask("eu", "quiet");
+        quiet.prove();
+        table.ask("warm", "").prove();
+        let noisy = table.ask("us", "noisy");
+        noisy.prove();
+        table.ask("us", "quiet");
+        for n in 0..1000 {
+            table.ask(&format!("made-up-{n}"), "noisy");
+        }
+        assert!(Arc::ptr_eq(&quiet, &table.ask("eu", "quiet")));
+        assert!(Arc::ptr_eq(&noisy, &table.ask("us", "quiet")));
+        assert!(table.holds("warm"));
+        assert_eq!(table.known.by_endpoint.len(), MAX_OF_ONE + 2);
+        assert_eq!(table.known.evicted, 1000 - (MAX_OF_ONE - 1));
+        assert_eq!(table.connector.configurations(), 0, "nothing was opened");
+    }
+
+    /// What it costs to open connections to as many hosts: the certificate authorities are read once.
+    #[tokio::test]
+    async fn authorities_are_read_once_for_all_hosts() {
+        let table = Table::new();
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        tokio::spawn(async move { while server.accept().await.is_ok() {} });
+        for n in 0..20 {
+            let host = ["localhost", "127.0.0.1"][n % 2];
+            let origin = Origin::new(&format!("https://{host}:{port}"), n % 3 == 0).unwrap();
+            assert!(table.connector.open(&origin).await.is_err());
+        }
+        assert_eq!(table.connector.configurations(), 1);
     }
 }

@@ -6,6 +6,7 @@ use std::{error::Error, io};
 use super::{
     answer::{CallError, ErrorKind},
     clean::{clean, cut},
+    connector::NoAddress,
     rpc_error,
 };
 
@@ -21,6 +22,36 @@ pub(super) fn from_reqwest(error: reqwest::Error, host: &str, secrets: &[&str]) 
         not_sent,
         ..failure(error, host, secrets)
     }
+}
+
+/// What the failure to open a connection means: the request never left.
+pub(super) fn no_connection(error: &(dyn Error + 'static), host: &str) -> CallError {
+    let wrong =
+        cause(error).unwrap_or_else(|| format!("no connection ({})", innermost(error, &[])));
+    CallError {
+        not_sent: true,
+        ..rpc_error::error(ErrorKind::Network, None, format!("{host}: {wrong}"))
+    }
+}
+
+/// The same where it took too long.
+pub(super) fn no_connection_in_time(host: &str) -> CallError {
+    let message = format!("no connection to {host} within the time limit");
+    CallError {
+        not_sent: true,
+        ..rpc_error::error(ErrorKind::Timeout, None, message)
+    }
+}
+
+/// What it means that a connection broke under a request.
+pub(super) fn broke(error: &hyper::Error, host: &str, secrets: &[&str]) -> CallError {
+    if error.is_timeout() {
+        let message = format!("no answer from {host} within the time limit");
+        return rpc_error::error(ErrorKind::Timeout, None, message);
+    }
+    let wrong = cause(error)
+        .unwrap_or_else(|| format!("the connection broke ({})", innermost(error, secrets)));
+    rpc_error::error(ErrorKind::Network, None, format!("{host}: {wrong}"))
 }
 
 fn failure(error: reqwest::Error, host: &str, secrets: &[&str]) -> CallError {
@@ -41,24 +72,39 @@ fn failure(error: reqwest::Error, host: &str, secrets: &[&str]) -> CallError {
 pub(super) fn describe(error: reqwest::Error, secrets: &[&str]) -> String {
     // The query of a subject token's address may hold a secret.
     let error = &error.without_url();
-    if let Some(wrong) = causes(error).find_map(tls_failure) {
-        return format!("TLS: {wrong}");
-    }
     if error.is_dns() {
-        return "the host's name was not found (DNS)".to_owned();
+        return NO_ADDRESS.to_owned();
     }
-    if let Some(wrong) = causes(error).find_map(io_failure) {
-        return wrong.to_owned();
+    if let Some(wrong) = cause(error) {
+        return wrong;
     }
     if error.is_builder() {
-        return format!("the HTTP client cannot be made ({})", last(error, secrets));
+        return format!(
+            "the HTTP client cannot be made ({})",
+            innermost(error, secrets)
+        );
     }
     let doing = if error.is_connect() {
         "no connection"
     } else {
         "the connection broke"
     };
-    format!("{doing} ({})", last(error, secrets))
+    format!("{doing} ({})", innermost(error, secrets))
+}
+
+/// What people are told of a host without an address.
+pub(super) const NO_ADDRESS: &str = "the host's name was not found (DNS)";
+
+/// What caused it, if that is known.
+fn cause(error: &(dyn Error + 'static)) -> Option<String> {
+    let tls = |cause: &(dyn Error + 'static)| cause.downcast_ref().map(tls_failure);
+    if let Some(wrong) = causes(error).find_map(tls) {
+        return Some(format!("TLS: {wrong}"));
+    }
+    if causes(error).any(|cause| cause.is::<NoAddress>()) {
+        return Some(NO_ADDRESS.to_owned());
+    }
+    causes(error).find_map(io_failure).map(str::to_owned)
 }
 
 /// The error and what caused it, outermost first.
@@ -80,14 +126,15 @@ pub(super) fn causes<'a>(
     .take(16)
 }
 
-fn last(error: &reqwest::Error, secrets: &[&str]) -> String {
+fn innermost(error: &(dyn Error + 'static), secrets: &[&str]) -> String {
     let innermost = causes(error).last().map(ToString::to_string);
     cut(&clean(&innermost.unwrap_or_default(), secrets), MAX_QUOTE)
 }
 
-fn tls_failure(cause: &(dyn Error + 'static)) -> Option<String> {
+/// What failed in TLS.
+pub(super) fn tls_failure(error: &rustls::Error) -> String {
     use rustls::{CertificateError, Error as Tls};
-    Some(match cause.downcast_ref::<Tls>()? {
+    match error {
         Tls::InvalidCertificate(CertificateError::UnknownIssuer) => {
             "the server's certificate comes from an unknown authority (--ca-file, for endpoint overrides)".to_owned()
         }
@@ -101,7 +148,7 @@ fn tls_failure(cause: &(dyn Error + 'static)) -> Option<String> {
             "no certificate authorities on this system (mount /etc/ssl/certs, or set SSL_CERT_FILE)".to_owned()
         }
         other => cut(&clean(&other.to_string(), &[]), MAX_QUOTE),
-    })
+    }
 }
 
 fn io_failure(cause: &(dyn Error + 'static)) -> Option<&'static str> {

@@ -4,29 +4,40 @@ use http::HeaderValue;
 
 /// The object on whose behalf a call is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestReason(String);
+pub struct RequestReason {
+    text: String,
+    namespace: String,
+}
 
 impl RequestReason {
     /// `opcancel CLUSTER NAMESPACE/NAME UID`. An empty cluster becomes `-`; whatever would break the header or move its
     /// words (spaces, control characters, anything outside ASCII) becomes `_`.
     pub fn new(cluster: &str, namespace: &str, name: &str, uid: &str) -> Self {
         let cluster = if cluster.is_empty() { "-" } else { cluster };
-        Self(format!(
-            "opcancel {} {}/{} {}",
-            word(cluster),
-            word(namespace),
-            word(name),
-            word(uid)
-        ))
+        let namespace = word(namespace);
+        Self {
+            text: format!(
+                "opcancel {} {namespace}/{} {}",
+                word(cluster),
+                word(name),
+                word(uid)
+            ),
+            namespace,
+        }
     }
 
     /// The header's text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// For whom the call is made: what it takes up is counted for them.
+    pub(super) fn tenant(&self) -> &str {
+        &self.namespace
     }
 
     pub(super) fn header(&self) -> HeaderValue {
-        HeaderValue::try_from(self.0.as_str())
+        HeaderValue::try_from(self.text.as_str())
             .unwrap_or_else(|_| HeaderValue::from_static("opcancel"))
     }
 }

@@ -1,6 +1,14 @@
-//! The one TLS provider of the process, and the certificate authorities of `--ca-file`.
+//! The one TLS provider of the process, whom its connections trust, and the certificate authorities of `--ca-file`.
 
-use reqwest::Certificate;
+use rustls::{
+    ClientConfig,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use rustls_platform_verifier::Verifier;
+#[cfg(test)]
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{byte_order_mark::without_mark, network_error};
 
@@ -17,10 +25,95 @@ pub fn install_provider() {
 /// # Errors
 /// With what is missing, in words.
 pub fn find_authorities() -> Result<(), String> {
-    let built = reqwest::Client::builder().https_only(true).build();
-    built
-        .map(drop)
-        .map_err(|error| network_error::describe(error, &[]))
+    let made = Trust::new(Vec::new(), false).configuration(false);
+    made.map(drop)
+        .map_err(|error| network_error::tls_failure(&error))
+}
+
+/// Whom connections trust, TLS 1.2 or newer: the system's authorities, and for endpoint overrides those of `--ca-file` beside
+/// them. The authorities are read once: that takes some milliseconds of processor time. Connections made with one
+/// configuration resume each other's sessions.
+#[derive(Debug)]
+pub(super) struct Trust {
+    /// For the catalogue's hosts.
+    catalogue: Configured,
+    /// For endpoint overrides, if they trust more.
+    overrides: Option<Configured>,
+    #[cfg(test)]
+    built: AtomicUsize,
+}
+
+/// A configuration that is made when it is needed first. A failure is not kept: somebody may mount the authorities later.
+#[derive(Debug)]
+struct Configured {
+    more_roots: Vec<CertificateDer<'static>>,
+    protocols: &'static [&'static [u8]],
+    made: Mutex<Option<Arc<ClientConfig>>>,
+}
+
+impl Trust {
+    /// Reads nothing yet.
+    pub fn new(override_roots: Vec<CertificateDer<'static>>, http1_only: bool) -> Self {
+        let protocols: &[&[u8]] = if http1_only {
+            &[b"http/1.1"]
+        } else {
+            &[b"h2", b"http/1.1"]
+        };
+        let configured = |more_roots| Configured {
+            more_roots,
+            protocols,
+            made: Mutex::default(),
+        };
+        Self {
+            catalogue: configured(Vec::new()),
+            overrides: (!override_roots.is_empty()).then(|| configured(override_roots)),
+            #[cfg(test)]
+            built: AtomicUsize::new(0),
+        }
+    }
+
+    /// What to connect with, to an endpoint override or to one of the catalogue's hosts.
+    ///
+    /// # Errors
+    /// If this system has no certificate authorities.
+    pub fn configuration(&self, overridden: bool) -> Result<Arc<ClientConfig>, rustls::Error> {
+        let which = match &self.overrides {
+            Some(overrides) if overridden => overrides,
+            _ => &self.catalogue,
+        };
+        let mut made = which.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = made.as_ref() {
+            return Ok(made.clone());
+        }
+        #[cfg(test)]
+        self.built.fetch_add(1, Ordering::Relaxed);
+        let new = Arc::new(which.make()?);
+        *made = Some(new.clone());
+        Ok(new)
+    }
+
+    /// How often authorities were read.
+    #[cfg(test)]
+    pub fn built(&self) -> usize {
+        self.built.load(Ordering::Relaxed)
+    }
+}
+
+impl Configured {
+    fn make(&self) -> Result<ClientConfig, rustls::Error> {
+        let provider = CryptoProvider::get_default()
+            .cloned()
+            .unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
+        let verifier = Verifier::new_with_extra_roots(self.more_roots.clone(), provider.clone())?;
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            // Not less careful than rustls' own: it is that one, with the system's authorities.
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        config.alpn_protocols = self.protocols.iter().map(|name| name.to_vec()).collect();
+        Ok(config)
+    }
 }
 
 /// Why the contents of `--ca-file` are no certificates.
@@ -32,29 +125,21 @@ pub struct InvalidCaFile(String);
 ///
 /// # Errors
 /// If there is none in it, or one cannot be read.
-pub fn read_ca_file(pem: &[u8]) -> Result<Vec<Certificate>, InvalidCaFile> {
+pub fn read_ca_file(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, InvalidCaFile> {
     let pem = without_mark(pem).map_err(InvalidCaFile)?;
-    let certificates = Certificate::from_pem_bundle(pem)
+    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
         .map_err(|_| InvalidCaFile("a certificate cannot be read".to_owned()))?;
     if certificates.is_empty() {
         return Err(InvalidCaFile("there is no certificate in it".to_owned()));
     }
     let mut roots = rustls::RootCertStore::empty();
-    for der in pem_certificates(pem)? {
+    for der in &certificates {
         roots
-            .add(der)
+            .add(der.clone())
             .map_err(|_| InvalidCaFile("a certificate is not a valid one".to_owned()))?;
     }
     Ok(certificates)
-}
-
-fn pem_certificates(
-    pem: &[u8],
-) -> Result<Vec<rustls::pki_types::CertificateDer<'static>>, InvalidCaFile> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject};
-    CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|_| InvalidCaFile("a certificate cannot be read".to_owned()))
 }
 
 #[cfg(test)]

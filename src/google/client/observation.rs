@@ -9,7 +9,8 @@ use reqwest::Url;
 use std::time::SystemTime;
 
 use super::{
-    Answer, OperationsClient, broken, network, ok_body, read_cancel, read_get, rpc_error, unusable,
+    Answer, Call, OperationsClient, broken, network, ok_body, read_cancel, read_get, rpc_error,
+    unusable,
 };
 use crate::google::{
     answer::{CallError, CancelAnswer, ErrorKind, GetAnswer},
@@ -113,7 +114,8 @@ impl OperationsClient {
             headers.insert("x-goog-user-project", project);
         }
         let secrets: Vec<&str> = asking.token.map(Token::secret).into_iter().collect();
-        let begun = self.begin(method, url, target, headers, &secrets).await?;
+        let call = Call::new(method, url, target, headers, &secrets);
+        let begun = self.begin(call, asking.reason.tenant()).await?;
         let answer = self.finish(begun, MAX_OBSERVED, target, &secrets).await?;
         Ok(Observation {
             answer,

@@ -1,0 +1,174 @@
+//! One request and its answer, whose every wait is bounded.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
+use reqwest::{Body, Response, Url};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{OperationsClient, USER_AGENT, host, network, operation_answer::too_long};
+use crate::google::{
+    answer::{CallError, ErrorKind},
+    catalogue::Target,
+    connections::{Connections, Sending, Used},
+    connector::NoBody,
+    network_error,
+};
+
+/// A request to be made.
+pub(super) struct Call<'a> {
+    method: Method,
+    url: Url,
+    target: &'a Target,
+    headers: HeaderMap,
+    secrets: &'a [&'a str],
+}
+
+impl<'a> Call<'a> {
+    pub const fn new(
+        method: Method,
+        url: Url,
+        target: &'a Target,
+        headers: HeaderMap,
+        secrets: &'a [&'a str],
+    ) -> Self {
+        Self {
+            method,
+            url,
+            target,
+            headers,
+            secrets,
+        }
+    }
+}
+
+/// A call whose answer has begun.
+pub(super) struct Begun {
+    pub response: Response,
+    pub connections: Arc<Connections>,
+    pub used: Used,
+    /// When the call must have ended.
+    deadline: Instant,
+}
+
+/// The whole of an answer.
+pub(super) struct Answer {
+    pub status: StatusCode,
+    pub version: Version,
+    pub content_type: Option<HeaderValue>,
+    pub retry_after: Option<String>,
+    pub body: Bytes,
+}
+
+impl OperationsClient {
+    /// One request, until its answer begins.
+    pub(super) async fn begin(&self, call: Call<'_>, tenant: &str) -> Result<Begun, CallError> {
+        let Call {
+            method,
+            url,
+            target,
+            headers,
+            secrets,
+        } = call;
+        let host = host(&target.endpoint);
+        let connections = self.connections(&target.endpoint, target.overridden, Some(tenant))?;
+        let deadline = Instant::now() + self.call_timeout;
+        let sending = if method == Method::GET {
+            Sending::Get
+        } else {
+            Sending::Cancel
+        };
+        let (left, used) = (Arc::new(AtomicBool::new(false)), Used::default());
+        let request = request(&method, &url, headers, left.clone())?;
+        let sent = connections.send(request, sending, &used, secrets);
+        match timeout_at(deadline, sent).await {
+            Ok(Ok(response)) => Ok(Begun {
+                response: response.map(Body::wrap).into(),
+                connections,
+                used,
+                deadline,
+            }),
+            Ok(Err(error)) => {
+                connections.note(&used, error.kind == ErrorKind::Timeout);
+                Err(error)
+            }
+            Err(_) => {
+                connections.note(&used, true);
+                Err(CallError {
+                    not_sent: !left.load(Ordering::SeqCst),
+                    ..self.timed_out(host)
+                })
+            }
+        }
+    }
+
+    /// The whole of an answer, of at most so many bytes.
+    pub(super) async fn finish(
+        &self,
+        begun: Begun,
+        most: usize,
+        target: &Target,
+        secrets: &[&str],
+    ) -> Result<Answer, CallError> {
+        let host = host(&target.endpoint);
+        let whole = read_whole(begun.response, most, host, secrets);
+        let answer = match timeout_at(begun.deadline, whole).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.timed_out(host)),
+        };
+        let timed_out = matches!(&answer, Err(error) if error.kind == ErrorKind::Timeout);
+        begun.connections.note(&begun.used, timed_out);
+        answer
+    }
+}
+
+pub(super) fn request(
+    method: &Method,
+    url: &Url,
+    headers: HeaderMap,
+    left: Arc<AtomicBool>,
+) -> Result<Request<NoBody>, CallError> {
+    let mut request = Request::new(NoBody::new(left));
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = url
+        .as_str()
+        .parse()
+        .map_err(|_| network("the URL cannot be sent"))?;
+    *request.headers_mut() = headers;
+    let agent = HeaderValue::from_static(USER_AGENT);
+    request.headers_mut().insert(header::USER_AGENT, agent);
+    Ok(request)
+}
+
+async fn read_whole(
+    mut response: Response,
+    most: usize,
+    host: &str,
+    secrets: &[&str],
+) -> Result<Answer, CallError> {
+    let failed = |error| network_error::from_reqwest(error, host, secrets);
+    let (status, version) = (response.status(), response.version());
+    let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
+    let retry_after = response
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > most {
+            return Err(too_long(status.as_u16(), most));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer {
+        status,
+        version,
+        content_type,
+        retry_after,
+        body: body.freeze(),
+    })
+}

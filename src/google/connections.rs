@@ -1,0 +1,387 @@
+//! The connections to one endpoint: which one the next request leaves on, and when they are opened anew.
+
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use http::{Request, Response, header};
+use hyper::body::Incoming;
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+use super::{
+    answer::{CallError, ErrorKind},
+    connection::{Connection, Http1Pool},
+    connector::{Connector, NoBody, Opened, Origin},
+    network_error, rpc_error,
+};
+
+/// HTTP/2 connections to one endpoint. More than one, so that neither a server's limit on streams nor one lost segment nor one
+/// connection that is stuck stops everything; few, because Google's front end likes it so.
+pub(super) const CONNECTIONS: usize = 2;
+
+/// While a connection is silent for longer, a GET leaves on another one.
+const GET_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The same for a cancel: the GET that it waited for may be what is stuck there.
+const CANCEL_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Where one connection is stuck, another one is trusted if something came on it within this time: what swallowed the one may have
+/// swallowed both.
+const HEARD_LATELY: Duration = Duration::from_secs(60);
+
+/// A connection is not replaced for being stuck sooner than this after it was opened.
+const REPLACED_AFTER: Duration = Duration::from_secs(10);
+
+/// A request that a connection gave back unsent is tried on so many connections.
+const TRIES: usize = 3;
+
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// Something that changes nothing.
+    Get,
+    /// A cancel: it must not be stuck where a GET is.
+    Cancel,
+}
+
+/// All connections to one endpoint.
+#[derive(Debug)]
+pub(super) struct Connections {
+    origin: Origin,
+    connector: Arc<Connector>,
+    slots: [Mutex<Slot>; CONNECTIONS],
+    http1: Arc<Http1Pool>,
+    speaks_http1: AtomicBool,
+    next: AtomicUsize,
+    proved: AtomicBool,
+}
+
+/// The place of one HTTP/2 connection.
+#[derive(Debug, Default)]
+struct Slot {
+    open: Option<Arc<Connection>>,
+    opening: Option<Opening>,
+}
+
+/// `None`: the endpoint speaks HTTP/1.1.
+type Opening = Shared<BoxFuture<'static, Result<Option<Arc<Connection>>, CallError>>>;
+
+/// What a request was sent on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Used(Arc<Mutex<Option<Arc<Connection>>>>);
+
+enum Ready {
+    Http1(hyper::client::conn::http1::SendRequest<NoBody>),
+    Http2(Arc<Connection>),
+}
+
+/// Which connection the next request leaves on.
+enum Choice {
+    /// An open one, and a place for which one is worth to be opened beside.
+    Open(Arc<Connection>, Option<usize>),
+    /// One that has to be opened first, in this place.
+    Place(usize),
+}
+
+impl Connections {
+    /// Opens nothing yet.
+    pub fn new(origin: Origin, connector: Arc<Connector>) -> Self {
+        let is_plain = origin.uri.scheme() == Some(&http::uri::Scheme::HTTP);
+        Self {
+            origin,
+            connector,
+            slots: Default::default(),
+            http1: Arc::default(),
+            speaks_http1: AtomicBool::new(is_plain),
+            next: AtomicUsize::new(0),
+            proved: AtomicBool::new(false),
+        }
+    }
+
+    /// Sends a request, and waits until its answer begins. `used` tells meanwhile on which connection it is.
+    ///
+    /// # Errors
+    /// If there is no connection, or if it breaks.
+    pub async fn send(
+        self: &Arc<Self>,
+        mut request: Request<NoBody>,
+        sending: Sending,
+        used: &Used,
+        secrets: &[&str],
+    ) -> Result<Response<Incoming>, CallError> {
+        let broke = |error: &hyper::Error| network_error::broke(error, &self.origin.host, secrets);
+        let uri = request.uri().clone();
+        for _ in 0..TRIES {
+            match self.ready(sending).await? {
+                Ready::Http2(connection) => {
+                    *request.uri_mut() = uri.clone();
+                    request.headers_mut().remove(header::HOST);
+                    used.set(Some(&connection));
+                    let under_way = connection.begin(Instant::now());
+                    match connection.sender().try_send_request(request).await {
+                        Ok(response) => {
+                            under_way.answered(Instant::now());
+                            return Ok(response);
+                        }
+                        Err(mut error) => match error.take_message() {
+                            Some(unsent) => request = unsent,
+                            None => return Err(broke(error.error())),
+                        },
+                    }
+                    self.forget(&connection);
+                }
+                Ready::Http1(mut sender) => {
+                    used.set(None);
+                    match sender.try_send_request(self.for_http1(request)).await {
+                        Ok(response) => {
+                            self.http1.keep(sender);
+                            return Ok(response);
+                        }
+                        Err(mut error) => match error.take_message() {
+                            Some(unsent) => request = unsent,
+                            None => return Err(broke(error.error())),
+                        },
+                    }
+                }
+            }
+        }
+        Err(CallError {
+            not_sent: true,
+            ..rpc_error::error(
+                ErrorKind::Network,
+                None,
+                format!(
+                    "{}: the connection is closed as soon as it is opened",
+                    self.origin.host
+                ),
+            )
+        })
+    }
+
+    /// Notes how a call ended. After two time-outs in a row its connection is replaced. Calls that are still on the old one go on
+    /// there.
+    pub fn note(&self, used: &Used, timed_out: bool) {
+        if let Some(connection) = used.get()
+            && connection.is_dead_after(timed_out)
+        {
+            self.forget(&connection);
+            self.connector.ended.notify_one();
+        }
+    }
+
+    /// The endpoint has answered as an API does.
+    pub fn prove(&self) {
+        self.proved.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it ever did.
+    pub fn is_proved(&self) -> bool {
+        self.proved.load(Ordering::Relaxed)
+    }
+
+    /// The connection in each place, opened where there is none.
+    ///
+    /// # Errors
+    /// If one cannot be opened.
+    pub async fn open_all(self: &Arc<Self>) -> Result<(), CallError> {
+        if self.speaks_http1.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let openings: Vec<_> = (0..CONNECTIONS)
+            .filter(|place| {
+                self.slot(*place)
+                    .is_some_and(|slot| slot.usable().is_none())
+            })
+            .filter_map(|place| self.open(place))
+            .collect();
+        futures::future::try_join_all(openings).await.map(drop)
+    }
+
+    fn slot(&self, place: usize) -> Option<MutexGuard<'_, Slot>> {
+        let slot = self.slots.get(place)?;
+        Some(slot.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn ready(self: &Arc<Self>, sending: Sending) -> Result<Ready, CallError> {
+        if !self.speaks_http1.load(Ordering::Relaxed) {
+            match self.choose(sending, Instant::now()) {
+                Choice::Open(connection, beside) => {
+                    if let Some(place) = beside {
+                        drop(self.open(place));
+                    }
+                    return Ok(Ready::Http2(connection));
+                }
+                Choice::Place(place) => {
+                    if let Some(opening) = self.open(place)
+                        && let Some(connection) = opening.await?
+                    {
+                        return Ok(Ready::Http2(connection));
+                    }
+                }
+            }
+        }
+        if let Some(sender) = self.http1.take() {
+            return Ok(Ready::Http1(sender));
+        }
+        Ok(match self.connector.open(&self.origin).await? {
+            Opened::Http1(sender) => Ready::Http1(sender),
+            Opened::Http2(sender) => {
+                Ready::Http2(Arc::new(Connection::new(sender, Instant::now())))
+            }
+        })
+    }
+
+    fn choose(&self, sending: Sending, now: Instant) -> Choice {
+        let patience = match sending {
+            Sending::Get => GET_PATIENCE,
+            Sending::Cancel => CANCEL_PATIENCE,
+        };
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let places = (0..CONNECTIONS).map(|n| (first.wrapping_add(n)) % CONNECTIONS);
+        let mut open = Vec::with_capacity(CONNECTIONS);
+        let mut free = None;
+        for place in places {
+            match self.slot(place).and_then(|slot| slot.usable()) {
+                Some(connection) => {
+                    let silence = connection.silence(now);
+                    open.push((place, connection, silence));
+                }
+                None => free = free.or(Some(place)),
+            }
+        }
+        let one_is_stuck = open.iter().any(|(_, _, silence)| *silence >= patience);
+        let best = open
+            .iter()
+            .filter(|(_, connection, silence)| {
+                *silence < patience && (!one_is_stuck || connection.unheard(now) < HEARD_LATELY)
+            })
+            .min_by_key(|(_, _, silence)| match sending {
+                // In turn.
+                Sending::Get => Duration::ZERO,
+                Sending::Cancel => *silence,
+            });
+        match (best, free) {
+            // An endpoint that somebody made up is not worth a second connection.
+            (Some((_, connection, _)), free) => {
+                Choice::Open(connection.clone(), free.filter(|_| self.is_proved()))
+            }
+            (None, Some(place)) => Choice::Place(place),
+            (None, None) => self.replace(&open, now),
+        }
+    }
+
+    /// All of them are stuck: the one that was opened first is replaced, unless that was just done.
+    fn replace(&self, open: &[(usize, Arc<Connection>, Duration)], now: Instant) -> Choice {
+        let oldest = open
+            .iter()
+            .min_by_key(|(_, connection, _)| connection.opened());
+        let least_silent = open.iter().min_by_key(|(_, _, silence)| *silence);
+        match (oldest, least_silent) {
+            (Some((place, connection, _)), _)
+                if now.saturating_duration_since(connection.opened()) >= REPLACED_AFTER =>
+            {
+                self.forget(connection);
+                Choice::Place(*place)
+            }
+            (_, Some((_, connection, _))) => Choice::Open(connection.clone(), None),
+            _ => Choice::Place(0),
+        }
+    }
+
+    /// Opens the connection of a place. Whoever else asks meanwhile waits for the same one, and it is opened also if nobody waits any
+    /// more.
+    fn open(self: &Arc<Self>, place: usize) -> Option<Opening> {
+        let mut slot = self.slot(place)?;
+        if let Some(opening) = &slot.opening {
+            return Some(opening.clone());
+        }
+        let connections = self.clone();
+        let task = tokio::spawn(async move {
+            let opened = connections.connector.open(&connections.origin).await;
+            connections.opened(place, opened)
+        });
+        let opening = async move {
+            task.await.unwrap_or_else(|_| {
+                let died = "the task that opens a connection died".to_owned();
+                Err(rpc_error::error(ErrorKind::Network, None, died))
+            })
+        };
+        let opening = opening.boxed().shared();
+        slot.opening = Some(opening.clone());
+        Some(opening)
+    }
+
+    fn opened(
+        &self,
+        place: usize,
+        opened: Result<Opened, CallError>,
+    ) -> Result<Option<Arc<Connection>>, CallError> {
+        let result = match opened {
+            Ok(Opened::Http2(sender)) => {
+                Ok(Some(Arc::new(Connection::new(sender, Instant::now()))))
+            }
+            Ok(Opened::Http1(sender)) => {
+                self.speaks_http1.store(true, Ordering::Relaxed);
+                self.http1.keep(sender);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        };
+        if let Some(mut slot) = self.slot(place) {
+            slot.opening = None;
+            if let Ok(Some(connection)) = &result {
+                slot.open = Some(connection.clone());
+            }
+        }
+        result
+    }
+
+    fn forget(&self, connection: &Arc<Connection>) {
+        for place in 0..CONNECTIONS {
+            if let Some(mut slot) = self.slot(place) {
+                slot.open
+                    .take_if(|current| Arc::ptr_eq(current, connection));
+            }
+        }
+    }
+
+    /// HTTP/1.1 names the host in a header and only the path in its first line.
+    fn for_http1(&self, mut request: Request<NoBody>) -> Request<NoBody> {
+        let authority = self.origin.uri.authority();
+        if let Some(host) = authority.and_then(|host| host.as_str().parse().ok()) {
+            request.headers_mut().insert(header::HOST, host);
+        }
+        if let Some(path) = request.uri().path_and_query() {
+            *request.uri_mut() = path.clone().into();
+        }
+        request
+    }
+}
+
+impl Slot {
+    fn usable(&self) -> Option<Arc<Connection>> {
+        self.open
+            .clone()
+            .filter(|connection| !connection.is_closed())
+    }
+}
+
+impl Used {
+    fn set(&self, connection: Option<&Arc<Connection>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = connection.cloned();
+    }
+
+    fn get(&self) -> Option<Arc<Connection>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}

@@ -1,0 +1,65 @@
+//! The hosts that DNS did not know a moment ago: whoever makes up locations has each of them looked up once a while.
+
+use std::{collections::HashMap, time::Duration};
+use tokio::time::Instant;
+
+/// How long a host is remembered. Somebody may just be adding its name.
+const REMEMBERED: Duration = Duration::from_secs(30);
+
+/// Hosts that are remembered. When one too many comes, all that are remembered no longer go, or else the one that goes next.
+const MOST: usize = 4096;
+
+/// Each host with the time until which it is taken for one without an address.
+#[derive(Debug, Default)]
+pub(super) struct HostsWithoutAddress(HashMap<String, Instant>);
+
+impl HostsWithoutAddress {
+    /// A host has none.
+    pub fn note(&mut self, host: &str, now: Instant) {
+        if self.0.len() >= MOST && !self.0.contains_key(host) {
+            self.0.retain(|_, until| *until > now);
+            if self.0.len() >= MOST
+                && let Some(next) = self.0.iter().min_by_key(|(_, until)| **until)
+            {
+                let next = next.0.clone();
+                self.0.remove(&next);
+            }
+        }
+        self.0.insert(host.to_owned(), now + REMEMBERED);
+    }
+
+    /// Whether a host had none a moment ago.
+    pub fn contains(&self, host: &str, now: Instant) -> bool {
+        self.0.get(host).is_some_and(|until| *until > now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_forgotten_after_a_while() {
+        let (mut hosts, now) = (HostsWithoutAddress::default(), Instant::now());
+        hosts.note("a", now);
+        assert!(hosts.contains("a", now) && !hosts.contains("b", now));
+        assert!(!hosts.contains("a", now + REMEMBERED));
+    }
+
+    #[test]
+    fn they_are_bounded() {
+        let (mut hosts, now) = (HostsWithoutAddress::default(), Instant::now());
+        for n in 0..MOST + 10 {
+            let later = now + Duration::from_millis(u64::try_from(n).unwrap());
+            hosts.note(&n.to_string(), later);
+        }
+        assert_eq!(hosts.0.len(), MOST);
+        assert!(!hosts.contains("9", now) && hosts.contains("10", now));
+        hosts.note("new", now + 2 * REMEMBERED);
+        assert_eq!(
+            hosts.0.len(),
+            1,
+            "those that are remembered no longer go first"
+        );
+    }
+}
