@@ -6,6 +6,7 @@ use std::{
 };
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     clock::Clock,
@@ -149,14 +150,17 @@ impl Calls {
     }
 
     /// Asks to cancel the operation. A quota that was used up since the intent was recorded does not hold it back: it was
-    /// announced.
-    pub async fn cancel(&self, address: &Address) -> CallAnswer {
-        let token = match self.token(address).await {
+    /// announced. `taken_back` does, until the request leaves: a token, a connection and a place on it may be waited for, and
+    /// meanwhile a GET may say that the operation is done.
+    pub async fn cancel(&self, address: &Address, taken_back: &CancellationToken) -> CallAnswer {
+        let token = tokio::select! {
+            biased;
+            () = taken_back.cancelled() => return not_sent("it is not wanted any more"),
+            token = self.token(address) => token,
+        };
+        let token = match token {
             Ok(token) => token,
-            Err(NotMade::Withheld) => {
-                tracing::debug!(call = "Cancel", "not made: no grant allows it any more");
-                return Event::CancelWithheld.into();
-            }
+            Err(NotMade::Withheld) => return not_sent("no grant allows it any more"),
             Err(NotMade::NoToken(error)) => {
                 tracing::debug!(call = "Cancel", "not made: {}", error.message);
                 return Event::CancelAnswered(Err(error)).into();
@@ -165,16 +169,17 @@ impl Calls {
         let caller = self.caller(&address.target);
         let begun = Instant::now();
         self.quotas().begin(Share::Post, &caller, self.clock.mono());
-        let answer = self
-            .client
-            .cancel(
-                &address.target,
-                &address.target.name,
-                &address.reason,
-                &token,
-                self.clock.system_time(),
-            )
-            .await;
+        let answer = self.client.cancel_unless(
+            &address.target,
+            &address.target.name,
+            &address.reason,
+            &token,
+            self.clock.system_time(),
+            taken_back.cancelled(),
+        );
+        let Ok(answer) = answer.await else {
+            return not_sent("it is not wanted any more");
+        };
         let what = answer.as_ref().map(|()| "taken");
         let refused = self.note(Share::Post, &caller, what, begun.elapsed(), token);
         CallAnswer {
@@ -299,6 +304,11 @@ impl Calls {
         let error = what.err()?;
         (error.kind == ErrorKind::Unauthenticated).then_some(token)
     }
+}
+
+fn not_sent(why: &str) -> CallAnswer {
+    tracing::debug!(call = "Cancel", "not made: {why}");
+    Event::CancelWithheld.into()
 }
 
 /// The call's name in logs and metrics, one of [`crate::telemetry::series::METHODS`].

@@ -8,7 +8,11 @@ mod drain;
 mod effects;
 mod sweeps;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -26,7 +30,7 @@ use super::{
     calls::Calls,
     events::Events,
     journal,
-    lanes::Lanes,
+    lanes::{Lanes, Name},
     object_view,
     objects::{Compared, Id, Objects, grant_of},
     raw_object::RawObject,
@@ -36,7 +40,7 @@ use super::{
     watches::Sighting,
 };
 use crate::{
-    lifecycle::{self, Cancellation, Context, Event, Settings, WriteAnswer},
+    lifecycle::{self, Cancellation, Context, Event, Grant, Settings, WriteAnswer},
     telemetry::{health::Health, metrics::Metrics},
 };
 
@@ -79,6 +83,8 @@ pub struct Dispatcher {
     requests: WriteQueue<ApiTurn>,
     tasks: JoinSet<Ended>,
     sweeps: Sweeps,
+    /// The cancel requests that have a worker, each with what takes it back if it has not left.
+    cancels: HashMap<Id, CancellationToken>,
     /// Once nothing new may begin: until when it waits for what is under way.
     drain_until: Option<Instant>,
 }
@@ -108,6 +114,7 @@ impl Dispatcher {
             requests: WriteQueue::default(),
             tasks: JoinSet::new(),
             sweeps: Sweeps::default(),
+            cancels: HashMap::new(),
             drain_until: None,
         }
     }
@@ -276,6 +283,9 @@ impl Dispatcher {
         let is_api = match &from {
             From::Lane(lane, owner) => {
                 self.lanes.done(*lane, owner);
+                if *lane == Name::Cancel {
+                    self.cancels.remove(&id);
+                }
                 false
             }
             From::LargeAnswer => false,
@@ -329,8 +339,16 @@ impl Dispatcher {
         }
     }
 
+    /// A cancel request that has not left is not sent any more.
+    fn take_cancel_back(&self, id: Id) {
+        if let Some(cancel) = self.cancels.get(&id) {
+            cancel.cancel();
+        }
+    }
+
     /// Nothing is left to do for it.
     fn finish(&mut self, id: Id) {
+        self.take_cancel_back(id);
         let timer = self.objects.finish(id);
         self.timers.set(id, timer, None);
     }
@@ -358,7 +376,11 @@ impl Dispatcher {
             };
             let plan = lifecycle::step(entry.known, event, &context);
             entry.kept.standing.note(entry.known.object());
+            let unwanted = !entry.known.wants_cancel() || entry.kept.grant == Grant::NotGranted;
             self.objects.set_unrecorded(id, plan.unrecorded);
+            if unwanted {
+                self.take_cancel_back(id);
+            }
             self.set_timer(id, plan.wake_at);
             for effect in plan.effects {
                 events.extend(self.perform(id, effect));

@@ -4,6 +4,7 @@
 //! cancel not behind first looks that hang.
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     calls::{Address, CallAnswer, Calls},
@@ -119,12 +120,19 @@ impl From<Lane> for Name {
     }
 }
 
-/// Makes a call. `large` is notified once if its answer is a large one.
-pub async fn make(calls: &Calls, address: &Address, what: What, large: &Notify) -> CallAnswer {
+/// Makes a call. `large` is notified once if its answer is a large one. A cancel request is not made if it is taken back before it
+/// leaves.
+pub async fn make(
+    calls: &Calls,
+    address: &Address,
+    what: What,
+    large: &Notify,
+    taken_back: &CancellationToken,
+) -> CallAnswer {
     match what {
         What::Get {
             regardless_of_quota,
         } => calls.get(address, regardless_of_quota, large).await,
-        What::Cancel => calls.cancel(address).await,
+        What::Cancel => calls.cancel(address, taken_back).await,
     }
 }

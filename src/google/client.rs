@@ -33,6 +33,7 @@ use super::{
     token::Token,
 };
 
+pub use exchange::TakenBack;
 use exchange::{Answer, Call, request};
 pub use observation::{Asked, Asking, Observation, UserProject};
 #[cfg(test)]
@@ -183,16 +184,44 @@ impl OperationsClient {
         token: &Token,
         now: SystemTime,
     ) -> CancelAnswer {
-        let url = cancel_url(target, name).map_err(unusable)?;
-        let secrets = &[token.secret()];
-        let headers = self.headers(&Method::POST, reason, Some(token))?;
-        let call = Call::new(Method::POST, url, target, headers, secrets);
-        let begun = self.begin(call, reason.tenant()).await?;
-        let connections = begun.connections.clone();
-        let answer = self.finish(begun, MAX_ANSWER, target, secrets).await?;
-        let answer = read_cancel(&answer, now, secrets);
-        prove(&connections, answer.as_ref().err());
+        let never = std::future::pending();
+        let answer = self.cancel_unless(target, name, reason, token, now, never);
         answer
+            .await
+            .unwrap_or_else(|never: TakenBack| Err(network(&never.to_string())))
+    }
+
+    /// The same, unless `taken_back` ends before the request leaves. What left is waited for.
+    ///
+    /// # Errors
+    /// If it was taken back: it is certain that nothing was sent.
+    pub async fn cancel_unless(
+        &self,
+        target: &Target,
+        name: &OperationName,
+        reason: &RequestReason,
+        token: &Token,
+        now: SystemTime,
+        taken_back: impl Future<Output = ()>,
+    ) -> Result<CancelAnswer, TakenBack> {
+        let secrets = &[token.secret()];
+        let call = cancel_url(target, name).map_err(unusable).and_then(|url| {
+            let headers = self.headers(&Method::POST, reason, Some(token))?;
+            Ok(Call::new(Method::POST, url, target, headers, secrets))
+        });
+        let begun = match call {
+            Ok(call) => self.begin_unless(call, reason.tenant(), taken_back).await?,
+            Err(error) => Err(error),
+        };
+        let begun = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Ok(Err(error)),
+        };
+        let connections = begun.connections.clone();
+        let answer = self.finish(begun, MAX_ANSWER, target, secrets).await;
+        let answer = answer.and_then(|answer| read_cancel(&answer, now, secrets));
+        prove(&connections, answer.as_ref().err());
+        Ok(answer)
     }
 
     /// Opens the connections to an endpoint, and sends a request without a token to its root, whose answer does not matter.

@@ -7,4 +7,5 @@ pub mod judges;
 pub mod object;
 pub mod served_metrics;
 pub mod simulated_life;
+pub mod tls_server;
 pub mod world;

@@ -18,6 +18,9 @@ impl Dispatcher {
     pub(super) fn drain(&mut self) {
         tracing::info!("stopping: what is under way is ended first");
         self.drain_until = Some(Instant::now() + DRAIN_LIMIT);
+        for cancel in self.cancels.values() {
+            cancel.cancel();
+        }
         self.sweep_unrecorded();
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::Dispatcher;
@@ -196,8 +197,12 @@ impl Dispatcher {
         let calls = self.calls.clone();
         let large = Arc::new(Notify::new());
         let is_large = large.clone();
+        let taken_back = CancellationToken::new();
+        if what == What::Cancel {
+            self.cancels.insert(id, taken_back.clone());
+        }
         let rest = async move {
-            let answer = lanes::make(&calls, &address, what, &large).await;
+            let answer = lanes::make(&calls, &address, what, &large, &taken_back).await;
             Answer {
                 id,
                 from: From::LargeAnswer,

@@ -63,9 +63,44 @@ pub(super) struct Answer {
     pub body: Bytes,
 }
 
+/// The request was taken back before it left: it is certain that it did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request was taken back before it left")]
+pub struct TakenBack;
+
 impl OperationsClient {
     /// One request, until its answer begins.
     pub(super) async fn begin(&self, call: Call<'_>, tenant: &str) -> Result<Begun, CallError> {
+        self.send(call, tenant, Arc::default()).await
+    }
+
+    /// The same, unless it is taken back before it leaves: while it waits for a connection, or for its turn on one.
+    pub(super) async fn begin_unless(
+        &self,
+        call: Call<'_>,
+        tenant: &str,
+        taken_back: impl Future<Output = ()>,
+    ) -> Result<Result<Begun, CallError>, TakenBack> {
+        let left = Arc::new(AtomicBool::new(false));
+        let taken_back = async {
+            taken_back.await;
+            if left.load(Ordering::SeqCst) {
+                std::future::pending().await
+            }
+        };
+        tokio::select! {
+            biased;
+            () = taken_back => Err(TakenBack),
+            begun = self.send(call, tenant, left.clone()) => Ok(begun),
+        }
+    }
+
+    async fn send(
+        &self,
+        call: Call<'_>,
+        tenant: &str,
+        left: Arc<AtomicBool>,
+    ) -> Result<Begun, CallError> {
         let Call {
             method,
             url,
@@ -81,7 +116,7 @@ impl OperationsClient {
         } else {
             Sending::Cancel
         };
-        let (left, used) = (Arc::new(AtomicBool::new(false)), Used::default());
+        let used = Used::default();
         let request = request(&method, &url, headers, left.clone())?;
         let sent = connections.send(request, sending, &used, secrets);
         match timeout_at(deadline, sent).await {

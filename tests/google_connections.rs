@@ -1,0 +1,168 @@
+//! The connections of the Operations client: which one a request leaves on, whether it leaves at all, and when they are opened.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+#[path = "support/raw_http.rs"]
+mod raw_http;
+#[path = "support/tls_server.rs"]
+mod tls_server;
+
+use futures::FutureExt;
+use opcancel::google::{
+    answer::{CallError, CancelAnswer, Operation},
+    catalogue::{Target, read},
+    client::{ClientConfig, OperationsClient, TakenBack},
+    endpoint::EndpointOverrides,
+    operation_name::OperationName,
+    request_reason::RequestReason,
+    tls,
+    token::Token,
+};
+use raw_http::{RawHttp, Reply, answer};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tls_server::{Rules, Seen, TlsServer, is_request};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+const NAME: &str = "projects/p/operations/o";
+
+struct Caller {
+    client: Arc<OperationsClient>,
+    target: Target,
+}
+
+impl Caller {
+    fn of(server: &TlsServer, config: ClientConfig) -> Self {
+        let config = ClientConfig {
+            override_roots: tls::read_ca_file(server.ca.as_bytes()).unwrap(),
+            ..config
+        };
+        Self::at(&server.url(), config)
+    }
+
+    fn at(url: &str, config: ClientConfig) -> Self {
+        tls::install_provider();
+        let mut target = read("dialogflow", None, NAME, &EndpointOverrides::default()).unwrap();
+        target.endpoint = url.to_owned();
+        target.overridden = true;
+        Self {
+            client: Arc::new(OperationsClient::new(config).unwrap()),
+            target,
+        }
+    }
+
+    async fn get(&self) -> Result<Operation, CallError> {
+        let (name, reason, token) = asking();
+        let now = SystemTime::now();
+        let get = self.client.get(&self.target, &name, &reason, &token, now);
+        get.await
+    }
+
+    async fn cancel_unless(
+        &self,
+        taken_back: CancellationToken,
+    ) -> Result<CancelAnswer, TakenBack> {
+        let (name, reason, token) = asking();
+        let now = SystemTime::now();
+        let taken_back = taken_back.cancelled();
+        self.client
+            .cancel_unless(&self.target, &name, &reason, &token, now, taken_back)
+            .await
+    }
+}
+
+fn asking() -> (OperationName, RequestReason, Token) {
+    (
+        OperationName::parse(NAME).unwrap(),
+        RequestReason::new("", "ns", "n", "u"),
+        Token::new("a-token-of-the-test").unwrap(),
+    )
+}
+
+/// The answer to a GET, or to a cancel.
+fn usual(method: &str) -> String {
+    let running = r#"{"name":"projects/p/operations/o"}"#;
+    if method == "GET" { running } else { "{}" }.to_owned()
+}
+
+/// Waits for a watched value to become true.
+async fn is_true(mut value: watch::Receiver<bool>) {
+    let _ = value.wait_for(|value| *value).await;
+}
+
+#[tokio::test]
+async fn a_cancel_that_waits_for_a_connection_can_be_taken_back() {
+    let (let_in, open) = watch::channel(false);
+    let server = TlsServer::start(Rules {
+        let_in: Box::new(move |_| is_true(open.clone()).boxed()),
+        answer: Box::new(|_, method, _| futures::future::ready(usual(method)).boxed()),
+    })
+    .await;
+    let caller = Arc::new(Caller::of(&server, ClientConfig::default()));
+    let taken_back = CancellationToken::new();
+    let cancel = tokio::spawn({
+        let (caller, taken_back) = (caller.clone(), taken_back.clone());
+        async move { caller.cancel_unless(taken_back).await }
+    });
+    server.wait_for(1, |seen| *seen == Seen::Connected(1)).await;
+    taken_back.cancel();
+    assert_eq!(cancel.await.unwrap(), Err(TakenBack));
+    let_in.send(true).unwrap();
+    // The connection that it waited for is used all the same, and by now it would have left on that.
+    while !server.requests("GET").contains(&1) {
+        caller.get().await.unwrap();
+    }
+    assert_eq!(server.requests("POST"), [0; 0]);
+}
+
+#[tokio::test]
+async fn one_that_is_taken_back_before_it_begins_opens_nothing() {
+    let server = TlsServer::start(Rules::default()).await;
+    let caller = Caller::of(&server, ClientConfig::default());
+    let taken_back = CancellationToken::new();
+    taken_back.cancel();
+    assert_eq!(caller.cancel_unless(taken_back).await, Err(TakenBack));
+    assert_eq!(server.seen(), []);
+}
+
+/// Once it left, its answer is what counts: over HTTP/2 and over HTTP/1.1.
+#[tokio::test]
+async fn a_cancel_that_left_is_waited_for() {
+    let (answering, may_answer) = watch::channel(false);
+    let server = TlsServer::start(Rules {
+        answer: Box::new(move |_, method, _| {
+            let (text, may_answer) = (usual(method), may_answer.clone());
+            async move {
+                is_true(may_answer).await;
+                text
+            }
+            .boxed()
+        }),
+        ..Rules::default()
+    })
+    .await;
+    let caller = Caller::of(&server, ClientConfig::default());
+    let taken_back = CancellationToken::new();
+    let cancel = caller.cancel_unless(taken_back.clone());
+    let arrived = async {
+        server.wait_for(1, |seen| is_request(seen, "POST")).await;
+        taken_back.cancel();
+        // The client sees that first.
+        tokio::task::yield_now().await;
+        answering.send(true).unwrap();
+    };
+    assert_eq!(futures::future::join(cancel, arrived).await.0, Ok(Ok(())));
+
+    let taken_back = CancellationToken::new();
+    let given = taken_back.clone();
+    let plain = RawHttp::start(move |_, _| {
+        given.cancel();
+        Reply::Late(Duration::from_millis(50), answer("200 OK", "{}"))
+    })
+    .await;
+    let caller = Caller::at(&plain.url(), ClientConfig::default());
+    assert_eq!(caller.cancel_unless(taken_back).await, Ok(Ok(())));
+    assert_eq!(plain.requests().len(), 1);
+}
