@@ -166,3 +166,126 @@ async fn a_cancel_that_left_is_waited_for() {
     assert_eq!(caller.cancel_unless(taken_back).await, Ok(Ok(())));
     assert_eq!(plain.requests().len(), 1);
 }
+
+/// A server that answers a GET when it may.
+async fn holding(may_answer: watch::Receiver<bool>) -> TlsServer {
+    TlsServer::start(Rules {
+        answer: Box::new(move |_, method, _| {
+            let text = usual(method);
+            let held = (method == "GET").then(|| is_true(may_answer.clone()));
+            async move {
+                if let Some(held) = held {
+                    held.await;
+                }
+                text
+            }
+            .boxed()
+        }),
+        ..Rules::default()
+    })
+    .await
+}
+
+/// Google's front ends may end an idle connection that is asked whether it still stands.
+#[tokio::test]
+async fn a_connection_is_asked_only_while_something_is_waited_for() {
+    let (answering, may_answer) = watch::channel(true);
+    let server = holding(may_answer).await;
+    let config = ClientConfig {
+        ping_after: Duration::from_millis(20),
+        ..ClientConfig::default()
+    };
+    let idle = Caller::of(&server, config.clone());
+    idle.get().await.unwrap();
+    answering.send_replace(false);
+    let waiting = Caller::of(&server, config);
+    let held = waiting.get();
+    let asked = |connection| move |seen: &Seen| *seen == Seen::Ping(connection);
+    let looked = async {
+        server.wait_for(1, asked(2)).await;
+        let before = (server.count(asked(1)), server.count(asked(2)));
+        server.wait_for(before.1 + 20, asked(2)).await;
+        // One may have been on its way.
+        let more = server.count(asked(1)) - before.0;
+        assert!(more <= 1, "the idle one was asked {more} times");
+        answering.send_replace(true);
+    };
+    futures::future::join(held, looked).await.0.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_went_away_is_warmed_anew() {
+    let server = TlsServer::start(Rules::default()).await;
+    let caller = Caller::of(&server, ClientConfig::default());
+    caller.client.warm(&server.url(), true).await.unwrap();
+    assert_eq!(connections(&server), 2);
+    let client = caller.client.clone();
+    let keeping = tokio::spawn(async move { client.keep_warm().await });
+    server.send_away(2);
+    // A request without a token on each of two new ones, and nothing is called.
+    let greeted = |seen: &Seen| matches!(seen, Seen::Request(n, of, _) if *n > 2 && of == "HEAD");
+    server.wait_for(2, greeted).await;
+    keeping.abort();
+    assert_eq!(connections(&server), 4);
+    let cancel = caller.cancel_unless(CancellationToken::new());
+    assert_eq!(cancel.await, Ok(Ok(())));
+    assert_eq!(connections(&server), 4, "the cancel found one");
+}
+
+#[tokio::test]
+async fn a_connection_that_was_idle_for_long_is_warmed_anew() {
+    let server = TlsServer::start(Rules::default()).await;
+    let config = ClientConfig {
+        idle_limit: Duration::from_millis(50),
+        ..ClientConfig::default()
+    };
+    let caller = Caller::of(&server, config);
+    caller.client.warm(&server.url(), true).await.unwrap();
+    let client = caller.client.clone();
+    let keeping = tokio::spawn(async move { client.keep_warm().await });
+    // The new ones are there before the old ones go.
+    server
+        .wait_for(2, |seen| matches!(seen, Seen::Ended(1 | 2)))
+        .await;
+    keeping.abort();
+    let seen = server.seen();
+    let place = |of: &Seen| seen.iter().position(|seen| seen == of).unwrap();
+    let greeted = |connection| Seen::Request(connection, "HEAD".to_owned(), String::new());
+    let first_end = place(&Seen::Ended(1)).min(place(&Seen::Ended(2)));
+    assert!(place(&greeted(3)) < first_end, "{seen:?}");
+}
+
+fn connections(server: &TlsServer) -> usize {
+    server.count(|seen| matches!(seen, Seen::Connected(_)))
+}
+
+/// The cancel waits for the GET, which does not come back: whatever holds it up must not hold up the cancel.
+#[tokio::test]
+async fn a_cancel_leaves_on_another_connection_than_the_get_that_is_stuck() {
+    let (_answering, may_answer) = watch::channel(false);
+    for warmed in [true, false] {
+        let server = holding(may_answer.clone()).await;
+        let caller = Arc::new(Caller::of(&server, ClientConfig::default()));
+        if warmed {
+            caller.client.warm(&server.url(), true).await.unwrap();
+        }
+        for _ in 0..4 {
+            let stuck = tokio::spawn({
+                let caller = caller.clone();
+                async move { caller.get().await }
+            });
+            let before = server.requests("GET").len();
+            server
+                .wait_for(before + 1, |seen| is_request(seen, "GET"))
+                .await;
+            // What a cancel waits for an answer: the observe budget.
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            let cancel = caller.cancel_unless(CancellationToken::new());
+            assert_eq!(cancel.await, Ok(Ok(())));
+            let (get, post) = (server.requests("GET"), server.requests("POST"));
+            assert_ne!(get.last(), post.last(), "{:?}", server.seen());
+            stuck.abort();
+            let _ = stuck.await;
+        }
+    }
+}

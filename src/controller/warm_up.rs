@@ -1,9 +1,9 @@
 //! Before `/readyz` says yes: a token is at hand and the connections are open, so that the first cancel waits for neither.
-//! Afterwards the token is kept at hand, however long nothing is cancelled; connections keep themselves alive.
+//! Afterwards the token is kept at hand and the connections warm, however long nothing is cancelled.
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::{join, join_all};
+use futures::future::{join_all, join3};
 use tokio::time::{sleep, timeout};
 
 use super::{calls::Calls, complaint::Complaint};
@@ -43,7 +43,7 @@ pub async fn run(calls: Arc<Calls>, health: Arc<Health>) {
         join_all(warm).await;
         health.done(connections);
     };
-    join(opened, keep_at_hand(&calls)).await;
+    join3(opened, keep_at_hand(&calls), calls.client.keep_warm()).await;
 }
 
 /// Waits for a token, and says so if that takes longer than expected: a token server may need half a minute, and is not given up meanwhile.
@@ -118,7 +118,10 @@ fn endpoints(overrides: &EndpointOverrides) -> Vec<(String, bool)> {
 
 #[cfg(test)]
 mod tests {
-    use futures::{FutureExt, future::BoxFuture};
+    use futures::{
+        FutureExt,
+        future::{BoxFuture, join},
+    };
     use tokio::sync::Semaphore;
 
     use super::*;

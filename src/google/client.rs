@@ -7,19 +7,22 @@ mod exchange;
 mod observation;
 mod operation_answer;
 
+use futures::{StreamExt, stream::FuturesUnordered};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use reqwest::Url;
 use rustls::pki_types::CertificateDer;
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until, timeout},
+};
 
 use super::{
     answer::{CallError, CancelAnswer, ErrorKind, GetAnswer},
     catalogue::Target,
-    connections::{CONNECTIONS, Connections, Sending, Used},
+    connections::{CONNECTIONS, Connections, Need},
     connector::Connector,
     known_endpoints::KnownEndpoints,
     network_error,
@@ -34,7 +37,7 @@ use super::{
 };
 
 pub use exchange::TakenBack;
-use exchange::{Answer, Call, request};
+use exchange::{Answer, Call};
 pub use observation::{Asked, Asking, Observation, UserProject};
 #[cfg(test)]
 pub(super) use operation_answer::MOST_LARGE;
@@ -43,6 +46,9 @@ pub use operation_answer::{LARGE, MAX_OPERATION};
 
 /// Most that is read of an answer that shows no operation, in bytes.
 pub const MAX_ANSWER: usize = 64 * 1024;
+
+/// How long the connections go unlooked at.
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
 
 /// The `User-Agent` of every call.
 pub const USER_AGENT: &str = concat!("opcancel/", env!("CARGO_PKG_VERSION"));
@@ -59,6 +65,11 @@ pub struct ClientConfig {
     pub read_timeout: Duration,
     /// Limit for opening a connection, as a part of the above.
     pub connect_timeout: Duration,
+    /// While a request is under way, a connection on which nothing came for so long is asked by a PING whether it still stands.
+    pub ping_after: Duration,
+    /// A connection that was idle for so long is opened anew by [`OperationsClient::keep_warm`]. Some NATs forget one after four
+    /// minutes.
+    pub idle_limit: Duration,
     /// `x-goog-user-project`: the project that pays for the calls and whose quota they use (`--quota-project`).
     pub quota_project: Option<String>,
     /// Certificate authorities of `--ca-file`. They are trusted beside the system's, and only for endpoint overrides: a
@@ -78,6 +89,8 @@ impl Default for ClientConfig {
             idle_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(120),
             connect_timeout: Duration::from_secs(5),
+            ping_after: Duration::from_secs(10),
+            idle_limit: Duration::from_secs(200),
             quota_project: None,
             override_roots: Vec::new(),
             proxy_from_environment: false,
@@ -97,6 +110,7 @@ pub struct OperationsClient {
     endpoints: Mutex<KnownEndpoints>,
     connector: Arc<Connector>,
     call_timeout: Duration,
+    idle_limit: Duration,
     operations: OperationReader,
     quota_project: Option<HeaderValue>,
 }
@@ -119,9 +133,11 @@ impl OperationsClient {
             connector: Arc::new(Connector::new(
                 Trust::new(config.override_roots, config.http1_only),
                 config.connect_timeout,
+                config.ping_after,
                 config.proxy_from_environment,
             )),
             call_timeout: config.call_timeout,
+            idle_limit: config.idle_limit,
             operations: OperationReader::new(config.idle_timeout, config.read_timeout),
             quota_project: quota_project.transpose()?,
         })
@@ -230,21 +246,43 @@ impl OperationsClient {
     /// If no answer came: the endpoint cannot be reached as things are.
     pub async fn warm(&self, endpoint: &str, overridden: bool) -> Result<(), CallError> {
         let connections = self.connections(endpoint, overridden, None)?;
-        let url = Url::parse(endpoint).map_err(|_| network("the endpoint is no URL"))?;
-        let warmed = async {
-            connections.open_all().await?;
-            let requests = (0..CONNECTIONS).map(|_| async {
-                let request = request(&Method::HEAD, &url, HeaderMap::new(), Arc::default())?;
-                let used = Used::default();
-                let sent = connections.send(request, Sending::Get, &used, &[]).await;
-                sent.map(drop)
-            });
-            futures::future::try_join_all(requests).await.map(drop)
-        };
-        match tokio::time::timeout(self.call_timeout, warmed).await {
+        match timeout(self.call_timeout, connections.warm()).await {
             Ok(warmed) => warmed,
             Err(_) => Err(self.timed_out(host(endpoint))),
         }
+    }
+
+    /// Opens connections anew that went away or were idle for long: those of the endpoints that were warmed, and of the 16 others
+    /// that were called last, within the last hour. Never ends.
+    pub async fn keep_warm(&self) {
+        let mut renewals = FuturesUnordered::new();
+        loop {
+            let now = Instant::now();
+            let mut next = now + LONGEST_LOOK.min(self.idle_limit);
+            let endpoints = self.endpoints().to_be_warm(now, self.idle_limit);
+            for connections in endpoints {
+                for place in 0..CONNECTIONS {
+                    match connections.need(place, now, self.idle_limit) {
+                        Need::Nothing => {}
+                        Need::LookAt(at) => next = next.min(at),
+                        Need::Connection => {
+                            renewals.push(connections.clone().renew(place, self.call_timeout));
+                        }
+                    }
+                }
+            }
+            tokio::select! {
+                () = self.connector.ended.notified() => {}
+                () = sleep_until(next) => {}
+                Some(()) = renewals.next(), if !renewals.is_empty() => {}
+            }
+        }
+    }
+
+    fn endpoints(&self) -> MutexGuard<'_, KnownEndpoints> {
+        self.endpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn headers(
@@ -286,11 +324,7 @@ impl OperationsClient {
         if self.connector.lacks_address(host) {
             return Err(network(&format!("{host}: {}", network_error::NO_ADDRESS)));
         }
-        let mut known = self
-            .endpoints
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        known
+        self.endpoints()
             .connections(endpoint, overridden, tenant, &self.connector)
             .map_err(|_| network("the endpoint is no URL"))
     }

@@ -39,6 +39,8 @@ struct Traffic {
     silent_since: Option<Instant>,
     /// When the last answer began; before the first, when it was opened.
     heard: Instant,
+    /// When a request was begun or answered last.
+    used: Instant,
 }
 
 /// A request on a connection, until its answer begins or nobody waits for it any more.
@@ -56,6 +58,7 @@ impl Connection {
                 unanswered: 0,
                 silent_since: None,
                 heard: now,
+                used: now,
             }),
         }
     }
@@ -75,6 +78,7 @@ impl Connection {
         let mut traffic = self.traffic();
         traffic.unanswered += 1;
         traffic.silent_since.get_or_insert(now);
+        traffic.used = now;
         UnderWay(self)
     }
 
@@ -87,6 +91,12 @@ impl Connection {
     /// How long ago something came.
     pub fn unheard(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.traffic().heard)
+    }
+
+    /// When it was used last, if no request is under way on it.
+    pub fn idle_since(&self) -> Option<Instant> {
+        let traffic = self.traffic();
+        (traffic.unanswered == 0).then_some(traffic.used)
     }
 
     /// When it was opened.
@@ -113,6 +123,7 @@ impl UnderWay<'_> {
     pub fn answered(self, now: Instant) {
         let mut traffic = self.0.traffic();
         traffic.heard = now;
+        traffic.used = now;
         traffic.silent_since = traffic.silent_since.map(|_| now);
     }
 }
@@ -184,14 +195,17 @@ pub(super) mod tests {
         let (connection, _far) = unanswered().await;
         let at = |seconds| connection.opened() + Duration::from_secs(seconds);
         let silence = |seconds| connection.silence(at(seconds)).as_secs();
+        assert_eq!(connection.idle_since(), Some(at(0)));
         assert_eq!(silence(1), 0);
         let first = connection.begin(at(1));
         let second = connection.begin(at(2));
         assert_eq!(silence(3), 2);
+        assert_eq!(connection.idle_since(), None);
         second.answered(at(3));
         assert_eq!((silence(3), silence(4)), (0, 1));
         drop(first);
         assert_eq!(silence(5), 0);
+        assert_eq!(connection.idle_since(), Some(at(3)));
         assert_eq!(connection.unheard(at(5)).as_secs(), 2);
     }
 }

@@ -1,4 +1,8 @@
-//! The connections to one endpoint: which one the next request leaves on, and when they are opened anew.
+//! The connections to one endpoint, and which one the next request leaves on.
+
+mod renewal;
+#[cfg(test)]
+mod tests;
 
 use futures::{
     FutureExt,
@@ -15,6 +19,8 @@ use std::{
 };
 use tokio::time::Instant;
 
+pub(super) use self::renewal::Need;
+use self::renewal::Renewal;
 use super::{
     answer::{CallError, ErrorKind},
     connection::{Connection, Http1Pool},
@@ -61,6 +67,8 @@ pub(super) struct Connections {
     speaks_http1: AtomicBool,
     next: AtomicUsize,
     proved: AtomicBool,
+    kept: AtomicBool,
+    called: Mutex<Instant>,
 }
 
 /// The place of one HTTP/2 connection.
@@ -68,6 +76,7 @@ pub(super) struct Connections {
 struct Slot {
     open: Option<Arc<Connection>>,
     opening: Option<Opening>,
+    renewal: Renewal,
 }
 
 /// `None`: the endpoint speaks HTTP/1.1.
@@ -102,6 +111,8 @@ impl Connections {
             speaks_http1: AtomicBool::new(is_plain),
             next: AtomicUsize::new(0),
             proved: AtomicBool::new(false),
+            kept: AtomicBool::new(false),
+            called: Mutex::new(Instant::now()),
         }
     }
 
@@ -186,24 +197,6 @@ impl Connections {
         self.proved.load(Ordering::Relaxed)
     }
 
-    /// The connection in each place, opened where there is none.
-    ///
-    /// # Errors
-    /// If one cannot be opened.
-    pub async fn open_all(self: &Arc<Self>) -> Result<(), CallError> {
-        if self.speaks_http1.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let openings: Vec<_> = (0..CONNECTIONS)
-            .filter(|place| {
-                self.slot(*place)
-                    .is_some_and(|slot| slot.usable().is_none())
-            })
-            .filter_map(|place| self.open(place))
-            .collect();
-        futures::future::try_join_all(openings).await.map(drop)
-    }
-
     fn slot(&self, place: usize) -> Option<MutexGuard<'_, Slot>> {
         let slot = self.slots.get(place)?;
         Some(slot.lock().unwrap_or_else(PoisonError::into_inner))
@@ -277,11 +270,11 @@ impl Connections {
         }
     }
 
-    /// All of them are stuck: the one that was opened first is replaced, unless that was just done.
+    /// None of them can be relied on: an idle one is replaced, else the one that was opened first, unless that was just done.
     fn replace(&self, open: &[(usize, Arc<Connection>, Duration)], now: Instant) -> Choice {
         let oldest = open
             .iter()
-            .min_by_key(|(_, connection, _)| connection.opened());
+            .min_by_key(|(_, connection, silence)| (!silence.is_zero(), connection.opened()));
         let least_silent = open.iter().min_by_key(|(_, _, silence)| *silence);
         match (oldest, least_silent) {
             (Some((place, connection, _)), _)
@@ -338,6 +331,7 @@ impl Connections {
             slot.opening = None;
             if let Ok(Some(connection)) = &result {
                 slot.open = Some(connection.clone());
+                slot.renewal.opened();
             }
         }
         result

@@ -49,9 +49,7 @@ pub(super) const STREAM_WINDOW: u32 = 256 * 1024;
 /// wait or are read, and for the small answers beside them: else a cancel would wait for them.
 pub(super) const CONNECTION_WINDOW: u32 = 20 * 1024 * 1024;
 
-/// How long an HTTP/2 connection may be silent before it is asked whether it still stands, and for how long an answer to that is
-/// waited for. Only while a request is under way: Google's front ends may end a connection that is asked when it is idle.
-const PING_AFTER: Duration = Duration::from_secs(10);
+/// How long an answer to a PING is waited for.
 const PING_LIMIT: Duration = Duration::from_secs(5);
 
 /// A connection of which nobody acknowledges what was sent is given up, so that a swallowed one does not stay for a quarter of an
@@ -129,6 +127,7 @@ pub(super) enum Opened {
 pub(super) struct Connector {
     trust: Trust,
     limit: Duration,
+    ping_after: Duration,
     tcp: HttpConnector<Resolver>,
     proxies: Option<Matcher>,
     without_address: Mutex<HostsWithoutAddress>,
@@ -144,8 +143,14 @@ impl std::fmt::Debug for Connector {
 }
 
 impl Connector {
-    /// `limit` is for opening one connection, all of it.
-    pub fn new(trust: Trust, limit: Duration, proxy_from_environment: bool) -> Self {
+    /// `limit` is for opening one connection, all of it. While a request is under way, a connection on which nothing came for
+    /// `ping_after` is asked whether it still stands; never when it is idle.
+    pub fn new(
+        trust: Trust,
+        limit: Duration,
+        ping_after: Duration,
+        proxy_from_environment: bool,
+    ) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(Resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -153,6 +158,7 @@ impl Connector {
         Self {
             trust,
             limit,
+            ping_after,
             tcp,
             proxies: proxy_from_environment.then(Matcher::from_env),
             without_address: Mutex::default(),
@@ -238,7 +244,7 @@ impl Connector {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder
             .timer(TokioTimer::new())
-            .keep_alive_interval(PING_AFTER)
+            .keep_alive_interval(self.ping_after)
             .keep_alive_timeout(PING_LIMIT)
             .keep_alive_while_idle(false)
             .initial_stream_window_size(STREAM_WINDOW)

@@ -1,6 +1,7 @@
 //! The endpoints that were called, and their connections; bounded, because whoever writes an object makes up its location.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 use super::{
     connections::Connections,
@@ -22,6 +23,9 @@ pub(super) struct KnownEndpoints {
     #[cfg(test)]
     evicted: usize,
 }
+
+/// Endpoints that are not warmed up at the start but kept warm because they were called lately.
+const MOST_KEPT_WARM: usize = 16;
 
 type Key = (String, bool);
 
@@ -82,6 +86,30 @@ impl KnownEndpoints {
         Ok(connections)
     }
 
+    /// Those whose connections are opened anew: all that are warmed up, and of those that were called lately the
+    /// [`MOST_KEPT_WARM`] used last. The connections of the others end when they were idle for so long.
+    pub fn to_be_warm(&self, now: Instant, idle_limit: Duration) -> Vec<Arc<Connections>> {
+        let mut called = Vec::new();
+        let mut warm = Vec::new();
+        for known in self.by_endpoint.values() {
+            if known.connections.is_warmed_up() {
+                warm.push(known.connections.clone());
+            } else {
+                called.push(known);
+            }
+        }
+        called.sort_unstable_by_key(|known| Reverse(known.used));
+        for (place, known) in called.into_iter().enumerate() {
+            let connections = &known.connections;
+            if place < MOST_KEPT_WARM && connections.is_proved() && connections.is_kept(now) {
+                warm.push(connections.clone());
+            } else {
+                connections.let_go(now, idle_limit);
+            }
+        }
+        warm
+    }
+
     fn evict(&mut self, may_go: impl Fn(&Known) -> bool) {
         let those = self.by_endpoint.iter().filter(|(_, known)| may_go(known));
         let least = those.min_by_key(|(_, known)| known.worth());
@@ -99,7 +127,6 @@ impl KnownEndpoints {
 mod tests {
     use super::*;
     use crate::google::tls::{Trust, install_provider};
-    use std::time::Duration;
 
     struct Table {
         known: KnownEndpoints,
@@ -112,7 +139,12 @@ mod tests {
             let trust = Trust::new(Vec::new(), false);
             Self {
                 known: KnownEndpoints::default(),
-                connector: Arc::new(Connector::new(trust, Duration::from_secs(1), false)),
+                connector: Arc::new(Connector::new(
+                    trust,
+                    Duration::from_secs(1),
+                    Duration::from_secs(10),
+                    false,
+                )),
             }
         }
 

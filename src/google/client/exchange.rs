@@ -110,7 +110,9 @@ impl OperationsClient {
         } = call;
         let host = host(&target.endpoint);
         let connections = self.connections(&target.endpoint, target.overridden, Some(tenant))?;
-        let deadline = Instant::now() + self.call_timeout;
+        let now = Instant::now();
+        connections.called(now);
+        let deadline = now + self.call_timeout;
         let sending = if method == Method::GET {
             Sending::Get
         } else {
@@ -160,7 +162,7 @@ impl OperationsClient {
     }
 }
 
-pub(super) fn request(
+fn request(
     method: &Method,
     url: &Url,
     headers: HeaderMap,
