@@ -5,6 +5,10 @@ use std::{collections::HashSet, ops::Range};
 /// Longest text kept, in bytes of UTF-8.
 pub const MAX_TEXT: usize = 1024;
 
+/// What of a text is looked at, in bytes of what can be seen. Cleaning costs time for each byte, and who sends the text sizes it; what
+/// is kept is an eighth of it.
+const MAX_LOOKED_AT: usize = 8 * MAX_TEXT;
+
 /// What stands where a token stood.
 const REDACTED: &str = "[token removed]";
 
@@ -17,14 +21,33 @@ const TOKEN_PIECE: usize = 16;
 /// A piece of a secret is replaced with the whole word that it stands in: the word may be another token that only begins
 /// like ours, or ours in another spelling. Its end must not stay when the beginning that gave it away has gone.
 ///
-/// Characters go before tokens are looked for: a token broken up by them would else be put together again by it.
+/// Characters go before tokens are looked for: a token broken up by them would else be put together again by it. Of a long text only
+/// the first 8 KiB are looked at.
 pub fn clean(text: &str, secrets: &[&str]) -> String {
-    let visible: String = text.chars().filter_map(visible).collect();
+    let visible = beginning(text.chars());
     let without = secrets
         .iter()
         .filter(|secret| !secret.is_empty())
         .fold(visible, |text, secret| without_secret(&text, secret));
     cut(without_likely_tokens(&without).trim(), MAX_TEXT)
+}
+
+/// What can be seen of the beginning of a text. Where it is cut off, the last word goes, which may be the beginning of a token; and
+/// what may be the beginning of one that has blanks.
+fn beginning(characters: impl Iterator<Item = char>) -> String {
+    let mut beginning = String::new();
+    for c in characters.filter_map(visible) {
+        if beginning.len() + c.len_utf8() > MAX_LOOKED_AT {
+            let end = beginning.floor_char_boundary(MAX_LOOKED_AT - TOKEN_PIECE);
+            beginning.truncate(end);
+            let whole_words = beginning.trim_end_matches(of_token).len();
+            beginning.truncate(whole_words);
+            beginning.push('…');
+            break;
+        }
+        beginning.push(c);
+    }
+    beginning
 }
 
 /// What may be quoted of a body that nobody could read, cleaned and cut to `max` bytes; empty if that is nothing.
@@ -190,6 +213,35 @@ mod tests {
         let cleaned = clean(&text, &[TOKEN]);
         assert!(!cleaned.contains("ya29"), "{cleaned}");
         assert!(cleaned.len() <= MAX_TEXT);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_before_it_is_cleaned() {
+        let mut looked_at = 0;
+        let text = "x ".repeat(512 * 1024);
+        let beginning = beginning(text.chars().inspect(|_| looked_at += 1));
+        assert_eq!(looked_at, MAX_LOOKED_AT + 1);
+        assert!(beginning.len() <= MAX_LOOKED_AT + 3, "{}", beginning.len());
+        assert!(beginning.ends_with("x …"));
+    }
+
+    /// Wherever the cut falls in a token, and however much vanishes before it, nothing of the token is left.
+    #[test]
+    fn a_token_where_a_long_text_is_cut_leaves_nothing() {
+        let with_blanks = "a secret with blanks - and then some more of it";
+        for token in [TOKEN, with_blanks] {
+            for before in MAX_LOOKED_AT - 80..MAX_LOOKED_AT + 10 {
+                let gone = format!("{TOKEN} ");
+                let mut text = gone.repeat(before / gone.len());
+                text.push_str(&" ".repeat(before - text.len()));
+                text.push_str(token);
+                let cleaned = clean(&text, &[TOKEN, with_blanks]);
+                assert!(cleaned.len() <= MAX_TEXT);
+                for word in ["ya29", "b0Aa", "secret", "blanks"] {
+                    assert!(!cleaned.contains(word), "{before}: {cleaned}");
+                }
+            }
+        }
     }
 
     #[test]

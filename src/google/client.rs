@@ -15,7 +15,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 use tokio::{
-    sync::Notify,
+    sync::{Notify, Semaphore},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -37,7 +37,7 @@ use super::{
 };
 
 pub use exchange::TakenBack;
-use exchange::{Answer, Call};
+use exchange::{Answer, Call, LONG_ANSWERS};
 pub use observation::{Asked, Asking, Observation, UserProject};
 #[cfg(test)]
 pub(super) use operation_answer::MOST_LARGE;
@@ -112,6 +112,7 @@ pub struct OperationsClient {
     call_timeout: Duration,
     idle_limit: Duration,
     operations: OperationReader,
+    long_answers: Semaphore,
     quota_project: Option<HeaderValue>,
 }
 
@@ -139,6 +140,7 @@ impl OperationsClient {
             call_timeout: config.call_timeout,
             idle_limit: config.idle_limit,
             operations: OperationReader::new(config.idle_timeout, config.read_timeout),
+            long_answers: Semaphore::new(LONG_ANSWERS),
             quota_project: quota_project.transpose()?,
         })
     }

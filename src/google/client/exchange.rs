@@ -7,7 +7,10 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
 
 use super::{OperationsClient, USER_AGENT, host, network, operation_answer::too_long};
 use crate::google::{
@@ -17,6 +20,12 @@ use crate::google::{
     connector::NoBody,
     network_error,
 };
+
+/// An answer above this size, in bytes, is kept as a whole only if it has a place among the [`LONG_ANSWERS`]. Google's errors are shorter.
+const SHORT_ANSWER: usize = 4096;
+
+/// Longer answers that are kept at a time, however many calls are under way; the others wait, within their calls' time limit.
+pub(super) const LONG_ANSWERS: usize = 32;
 
 /// A request to be made.
 pub(super) struct Call<'a> {
@@ -151,7 +160,7 @@ impl OperationsClient {
         secrets: &[&str],
     ) -> Result<Answer, CallError> {
         let host = host(&target.endpoint);
-        let whole = read_whole(begun.response, most, host, secrets);
+        let whole = read_whole(begun.response, most, &self.long_answers, host, secrets);
         let answer = match timeout_at(begun.deadline, whole).await {
             Ok(answer) => answer,
             Err(_) => Err(self.timed_out(host)),
@@ -183,6 +192,7 @@ fn request(
 async fn read_whole(
     mut response: Response,
     most: usize,
+    long_answers: &Semaphore,
     host: &str,
     secrets: &[&str],
 ) -> Result<Answer, CallError> {
@@ -195,9 +205,14 @@ async fn read_whole(
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned);
     let mut body = BytesMut::new();
+    let mut place = None;
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         if body.len() + chunk.len() > most {
             return Err(too_long(status.as_u16(), most));
+        }
+        if place.is_none() && body.len() + chunk.len() > SHORT_ANSWER {
+            // It is never closed.
+            place = long_answers.acquire().await.ok();
         }
         body.extend_from_slice(&chunk);
     }
@@ -208,4 +223,65 @@ async fn read_whole(
         retry_after,
         body: body.freeze(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::poll;
+    use hyper::body::{Body as HttpBody, Frame};
+    use std::{
+        collections::VecDeque,
+        convert::Infallible,
+        pin::{Pin, pin},
+        task::{Context, Poll},
+    };
+
+    /// A body in pieces, that may not end.
+    struct Pieces {
+        left: VecDeque<Bytes>,
+        ends: bool,
+    }
+
+    impl HttpBody for Pieces {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            match self.left.pop_front() {
+                Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+                None if self.ends => Poll::Ready(None),
+                None => Poll::Pending,
+            }
+        }
+    }
+
+    async fn read(size: usize, ends: bool, places: &Semaphore) -> usize {
+        let piece = Bytes::from_static(&[b'x'; 1024]);
+        let left = std::iter::repeat_n(piece, size / 1024).collect();
+        let response = http::Response::new(Body::wrap(Pieces { left, ends })).into();
+        let answer = read_whole(response, 64 * 1024, places, "h", &[]).await;
+        answer.unwrap().body.len()
+    }
+
+    #[tokio::test]
+    async fn few_long_answers_are_kept_at_a_time() {
+        let places = Semaphore::new(2);
+        let (mut first, mut second) = (
+            Box::pin(read(8192, false, &places)),
+            Box::pin(read(8192, false, &places)),
+        );
+        assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
+        assert_eq!(places.available_permits(), 0);
+        let mut third = pin!(read(8192, true, &places));
+        assert!(poll!(&mut third).is_pending(), "it waits for a place");
+        assert_eq!(read(SHORT_ANSWER, true, &places).await, SHORT_ANSWER);
+        drop(first);
+        assert_eq!(third.await, 8192);
+        drop(second);
+        assert_eq!(places.available_permits(), 2);
+    }
 }
