@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin_port;
 mod answers_after_half_a_minute;
 mod answers_of_strangers;
 mod answers_to_cancel;

@@ -161,6 +161,11 @@ impl ControllerProcess {
         self.log.lock().0.clone()
     }
 
+    /// Where its admin server listens.
+    pub fn admin_address(&self) -> &str {
+        &self.admin_address
+    }
+
     /// Asks its admin server; returns HTTP status and body.
     pub fn admin(&self, path: &str) -> (u16, String) {
         self.admin_accepting(path, "*/*")
