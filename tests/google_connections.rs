@@ -98,6 +98,7 @@ async fn a_cancel_that_waits_for_a_connection_can_be_taken_back() {
     let server = TlsServer::start(Rules {
         let_in: Box::new(move |_| is_true(open.clone()).boxed()),
         answer: Box::new(|_, method, _| futures::future::ready(usual(method)).boxed()),
+        ..Rules::default()
     })
     .await;
     let caller = Arc::new(Caller::of(&server, ClientConfig::default()));
@@ -288,4 +289,47 @@ async fn a_cancel_leaves_on_another_connection_than_the_get_that_is_stuck() {
             let _ = stuck.await;
         }
     }
+}
+
+/// Some endpoint overrides speak no HTTP/2. One request at a time goes on each connection, and a GET that is stuck holds nothing up.
+#[tokio::test]
+async fn http1_connections_are_used_again_and_never_shared() {
+    let (answering, may_answer) = watch::channel(true);
+    let server = TlsServer::start(Rules {
+        answer: Box::new(move |_, method, _| {
+            let text = usual(method);
+            let held = (method == "GET").then(|| is_true(may_answer.clone()));
+            async move {
+                if let Some(held) = held {
+                    held.await;
+                }
+                text
+            }
+            .boxed()
+        }),
+        http1: true,
+        ..Rules::default()
+    })
+    .await;
+    let caller = Arc::new(Caller::of(&server, ClientConfig::default()));
+    caller.client.warm(&server.url(), true).await.unwrap();
+    for _ in 0..10 {
+        caller.get().await.unwrap();
+    }
+    let opened = connections(&server);
+    assert!(opened <= 3, "{opened} connections");
+    answering.send_replace(false);
+    let stuck = tokio::spawn({
+        let caller = caller.clone();
+        async move { caller.get().await }
+    });
+    server.wait_for(11, |seen| is_request(seen, "GET")).await;
+    let cancel = caller.cancel_unless(CancellationToken::new());
+    assert_eq!(cancel.await, Ok(Ok(())));
+    assert_ne!(
+        server.requests("GET").last(),
+        server.requests("POST").last()
+    );
+    answering.send_replace(true);
+    stuck.await.unwrap().unwrap();
 }

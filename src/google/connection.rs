@@ -2,6 +2,7 @@
 
 use hyper::client::conn::{http1, http2};
 use std::{
+    collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -19,7 +20,7 @@ const RETIRE_AFTER: u32 = 2;
 const HTTP1_IDLE: Duration = Duration::from_secs(90);
 
 /// HTTP/1.1 connections to one endpoint that are kept for the next requests.
-const HTTP1_KEPT: usize = 32;
+const HTTP1_KEPT: usize = 256;
 
 /// An HTTP/2 connection.
 #[derive(Debug)]
@@ -140,14 +141,18 @@ impl Drop for UnderWay<'_> {
 
 /// The HTTP/1.1 connections to one endpoint that wait for a request.
 #[derive(Debug, Default)]
-pub(super) struct Http1Pool(Mutex<Vec<(Instant, http1::SendRequest<NoBody>)>>);
+pub(super) struct Http1Pool(Mutex<VecDeque<(Instant, http1::SendRequest<NoBody>)>>);
 
 impl Http1Pool {
     /// The one that was used last, of those that can still be used.
     pub fn take(&self) -> Option<http1::SendRequest<NoBody>> {
         let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|(since, sender)| since.elapsed() < HTTP1_IDLE && sender.is_ready());
-        idle.pop().map(|(_, sender)| sender)
+        while let Some((since, sender)) = idle.pop_back() {
+            if since.elapsed() < HTTP1_IDLE && sender.is_ready() {
+                return Some(sender);
+            }
+        }
+        None
     }
 
     /// Keeps one once its answer has been read.
@@ -159,10 +164,11 @@ impl Http1Pool {
             }
             if let Some(pool) = pool.upgrade() {
                 let mut idle = pool.0.lock().unwrap_or_else(PoisonError::into_inner);
-                if idle.len() >= HTTP1_KEPT {
-                    idle.remove(0);
+                let is_old = |(since, _): &mut (Instant, _)| since.elapsed() >= HTTP1_IDLE;
+                while idle.len() >= HTTP1_KEPT || idle.front_mut().is_some_and(is_old) {
+                    idle.pop_front();
                 }
-                idle.push((Instant::now(), sender));
+                idle.push_back((Instant::now(), sender));
             }
         });
     }

@@ -226,6 +226,8 @@ impl Connections {
         Ok(match self.connector.open(&self.origin).await? {
             Opened::Http1(sender) => Ready::Http1(sender),
             Opened::Http2(sender) => {
+                // It did not before.
+                self.speaks_http1.store(false, Ordering::Relaxed);
                 Ready::Http2(Arc::new(Connection::new(sender, Instant::now())))
             }
         })

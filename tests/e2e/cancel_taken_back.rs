@@ -63,6 +63,7 @@ impl Stuck {
                 }
                 .boxed()
             }),
+            ..Rules::default()
         };
         let server = runtime().block_on(TlsServer::start(rules));
         let ca = tempfile::NamedTempFile::new().unwrap();

@@ -1,4 +1,4 @@
-//! A server for `localhost` with a certificate of its own making, that speaks HTTP/2 over TLS and does exactly what a test says:
+//! A server for `localhost` with a certificate of its own making, that speaks HTTP/2 over TLS, or HTTP/1.1, and does exactly what a test says:
 //! when a connection is let in, what a request is answered and when, when a connection is told to go away. It tells what it saw.
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -53,6 +53,8 @@ pub struct Rules {
     pub let_in: Box<LetIn>,
     /// What a request gets.
     pub answer: Box<Answer>,
+    /// Whether it speaks HTTP/1.1 instead.
+    pub http1: bool,
 }
 
 impl Default for Rules {
@@ -61,6 +63,7 @@ impl Default for Rules {
         Self {
             let_in: Box::new(|_| async {}.boxed()),
             answer: Box::new(|_, _, _| async { "{}".to_owned() }.boxed()),
+            http1: false,
         }
     }
 }
@@ -86,7 +89,8 @@ impl TlsServer {
             .with_no_client_auth()
             .with_single_cert(vec![made.cert.der().clone()], key.into())
             .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        let protocol: &[u8] = if rules.http1 { b"http/1.1" } else { b"h2" };
+        config.alpn_protocols = vec![protocol.to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -181,6 +185,7 @@ async fn serve(
     mut going: watch::Receiver<usize>,
 ) {
     let (rules, requests) = (rules.clone(), log.clone());
+    let is_http1 = rules.http1;
     let service = service_fn(move |request: Request<Incoming>| {
         let method = request.method().to_string();
         let last = request.uri().path().rsplit('/').next().unwrap().to_owned();
@@ -188,6 +193,12 @@ async fn serve(
         note(&requests, Seen::Request(number, method, last));
         async move { Ok::<_, Infallible>(Response::new(Text(answer.await.into()))) }
     });
+    if is_http1 {
+        let _ = hyper::server::conn::http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
+        return;
+    }
     let watched = Watched {
         stream,
         ping: Box::new(move || note(&log, Seen::Ping(number))),
