@@ -6,6 +6,8 @@
 mod exchange;
 mod observation;
 mod operation_answer;
+#[cfg(test)]
+mod tests;
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};

@@ -151,7 +151,7 @@ impl Connector {
         ping_after: Duration,
         proxy_from_environment: bool,
     ) -> Self {
-        let mut tcp = HttpConnector::new_with_resolver(Resolver);
+        let mut tcp = HttpConnector::new_with_resolver(Resolver::System);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED_LIMIT));
@@ -164,6 +164,16 @@ impl Connector {
             without_address: Mutex::default(),
             ended: Arc::default(),
         }
+    }
+
+    /// One for which no host has an address. It counts how often that was asked.
+    #[cfg(test)]
+    pub fn without_addresses(asked: Arc<std::sync::atomic::AtomicUsize>) -> Self {
+        let second = Duration::from_secs(1);
+        let mut connector = Self::new(Trust::new(Vec::new(), false), second, second, false);
+        connector.tcp = HttpConnector::new_with_resolver(Resolver::NoAddress(asked));
+        connector.tcp.enforce_http(false);
+        connector
     }
 
     /// How often certificate authorities were read.
@@ -308,9 +318,29 @@ impl NoAddress {
     }
 }
 
-/// The system's resolver, by threads of its own.
+/// Looks up the addresses of a host.
 #[derive(Clone, Debug)]
-struct Resolver;
+pub(super) enum Resolver {
+    /// By the system's resolver, in threads of its own.
+    System,
+    /// No host has one; how often that was asked.
+    #[cfg(test)]
+    NoAddress(Arc<std::sync::atomic::AtomicUsize>),
+}
+
+impl Resolver {
+    async fn look_up(self, host: Name) -> io::Result<Vec<SocketAddr>> {
+        match self {
+            Self::System => Ok(tokio::net::lookup_host((host.as_str(), 0)).await?.collect()),
+            #[cfg(test)]
+            Self::NoAddress(asked) => {
+                asked.fetch_add(1, Ordering::Relaxed);
+                let text = "failed to lookup address information: Name or service not known";
+                Err(io::Error::other(text))
+            }
+        }
+    }
+}
 
 impl Service<Name> for Resolver {
     type Response = vec::IntoIter<SocketAddr>;
@@ -322,11 +352,10 @@ impl Service<Name> for Resolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
+        let resolver = self.clone();
         Box::pin(async move {
-            match tokio::net::lookup_host((name.as_str(), 0)).await {
-                Ok(addresses) => Ok(addresses.collect::<Vec<_>>().into_iter()),
-                Err(why) => Err(NoAddress::new(why)),
-            }
+            let found = resolver.look_up(name).await;
+            found.map(Vec::into_iter).map_err(NoAddress::new)
         })
     }
 }
