@@ -8,10 +8,10 @@ use super::{
     connector::{Connector, Origin},
 };
 
-/// Endpoints whose connections are kept; Dialogflow has some twenty locations.
-const MAX_ENDPOINTS: usize = 64;
+/// Endpoints whose connections are kept.
+const MAX_ENDPOINTS: usize = 96;
 
-/// Of these, so many at most on behalf of one tenant.
+/// Of these, so many at most on behalf of one tenant; Dialogflow has some twenty locations.
 const MAX_OF_ONE: usize = MAX_ENDPOINTS / 4;
 
 /// The connections by endpoint and whether it is an override.
@@ -41,9 +41,16 @@ struct Known {
 }
 
 impl Known {
-    /// What goes first: what never answered as an API does, then what one tenant alone uses, then what was idle longest.
-    fn worth(&self) -> (bool, bool, u64) {
-        (self.connections.is_proved(), self.is_shared, self.used)
+    /// What goes first: what never answered as an API does, then what one tenant alone uses, then what was idle longest. What is
+    /// warmed up goes last of all.
+    fn worth(&self) -> (bool, bool, bool, u64) {
+        let connections = &self.connections;
+        (
+            connections.is_warmed_up(),
+            connections.is_proved(),
+            self.is_shared,
+            self.used,
+        )
     }
 }
 
@@ -186,6 +193,19 @@ mod tests {
         }
         table.ask("another", "a");
         assert!(table.holds("l0") && !table.holds("l40"));
+    }
+
+    #[tokio::test]
+    async fn what_is_warmed_up_goes_last() {
+        let mut table = Table::new();
+        table.connector = Arc::new(Connector::without_addresses(Arc::default()));
+        let warmed = table.ask("warm", "");
+        let _unreachable = warmed.warm().await;
+        for n in 0..2 * MAX_ENDPOINTS {
+            table.ask(&format!("l{n}"), &n.to_string()).prove();
+        }
+        assert!(table.holds("warm"));
+        assert_eq!(table.known.by_endpoint.len(), MAX_ENDPOINTS);
     }
 
     /// A neighbour makes up a thousand locations.
