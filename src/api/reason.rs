@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum Reason {
     /// No CancellationGrant allows this namespace, project, service and identity. Ends when a grant appears.
     NoGrant,
+    /// The CancellationGrants could not be read for 20 minutes. Ends when they can be read again; no call is made until then.
+    GrantsNotRead,
     /// A CancellationGrant allows it.
     Granted,
     /// The operation is being asked about before the first cancel. Ends with an answer or after the observe budget.
@@ -63,8 +65,9 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the reference.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::NoGrant,
+        Self::GrantsNotRead,
         Self::Granted,
         Self::Observing,
         Self::Sending,
@@ -96,6 +99,7 @@ impl Reason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NoGrant => "NoGrant",
+            Self::GrantsNotRead => "GrantsNotRead",
             Self::Granted => "Granted",
             Self::Observing => "Observing",
             Self::Sending => "Sending",

@@ -19,6 +19,8 @@ const ALL: &str = "*";
 pub struct Grants {
     by_namespace: HashMap<String, Vec<Arc<Row>>>,
     for_all_namespaces: Vec<Arc<Row>>,
+    /// They could not be read for too long: they allow nothing, and nobody knows what they say.
+    is_unknown: bool,
 }
 
 /// What is allowed of an operation: what it stands under, or it alone if it stands under nothing. Nothing is read out of an
@@ -126,6 +128,14 @@ fn is_in_project(parent: &str) -> bool {
 }
 
 impl Grants {
+    /// What they say is not known.
+    pub fn unknown() -> Self {
+        Self {
+            is_unknown: true,
+            ..Self::default()
+        }
+    }
+
     /// All grants that there are.
     pub fn new<'a>(specs: impl IntoIterator<Item = &'a CancellationGrantSpec>) -> Self {
         let mut grants = Self::default();
@@ -167,7 +177,9 @@ impl Grants {
         service: &str,
         identity: IdentityKind,
     ) -> Grant {
-        if self.allows(namespace, unit, service, identity) {
+        if self.is_unknown {
+            Grant::Unknown
+        } else if self.allows(namespace, unit, service, identity) {
             Grant::Granted
         } else {
             Grant::NotGranted
@@ -177,7 +189,8 @@ impl Grants {
 
 /// The grants as last read; shared by the dispatcher and by everything that is about to make a call.
 ///
-/// Empty until the first list: whoever asks earlier gets a no. When the watch is lost, the last known ones stay.
+/// Empty until the first list: whoever asks earlier gets a no. When the watch is lost, the last known ones stay until a full list
+/// is overdue; then nothing is allowed, and nobody knows what is granted.
 #[derive(Clone, Debug, Default)]
 pub struct GrantBook(Arc<RwLock<Arc<Grants>>>);
 

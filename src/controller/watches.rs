@@ -123,7 +123,8 @@ impl Watches {
     }
 
     /// Watches the grants for ever, keeps the book, and says `changed` at each change. What cannot be read grants nothing.
-    /// `step` of the readiness is done at each full list, and not done any more when the next one is overdue.
+    /// `step` of the readiness is done at each full list, and not done any more when the next one is overdue: from then on
+    /// nobody knows what is granted.
     pub async fn grants(
         self,
         resource: ApiResource,
@@ -160,7 +161,10 @@ impl Watches {
                 told = watching.next() => told,
                 () = at(overdue) => {
                     overdue = None;
-                    let why = "the CancellationGrants could not be listed for long: what was revoked meanwhile may still allow calls";
+                    is_listed = false;
+                    book.replace(Grants::unknown());
+                    changed.send_modify(|version| *version += 1);
+                    let why = "the CancellationGrants could not be listed for 20 minutes: no call is made until they can";
                     self.health.not_yet(step, why);
                     tracing::warn!("not ready: {step}: {why}");
                     continue;

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 
 use super::*;
-use crate::controller::grants::Unit;
 use crate::{
     api::{
         CancellationGrant,
@@ -12,6 +11,7 @@ use crate::{
     },
     telemetry::exposition::Format,
 };
+use crate::{controller::grants::Unit, lifecycle::Grant};
 
 /// An API server that lists these items, and whose watches stay silent.
 async fn api_server(items: Vec<Value>) -> Client {
@@ -86,9 +86,11 @@ async fn what_a_newer_release_says_in_a_grant_never_grants_more() {
 }
 
 #[tokio::test]
-async fn readiness_goes_back_when_the_grants_were_not_listed_for_long() {
+async fn without_a_list_of_the_grants_nothing_is_allowed_and_it_is_not_ready() {
+    let granted = json!({"metadata": {"name": "team", "uid": "team", "resourceVersion": "4"}, "spec": {"namespaces": ["team"],
+        "projects": ["p"], "services": ["dialogflow"], "identities": ["Operator"]}});
     let watches = Watches {
-        client: api_server(Vec::new()).await,
+        client: api_server(vec![granted]).await,
         metrics: Arc::default(),
         health: Arc::new(Health::waiting_for(&["grants"])),
     };
@@ -97,16 +99,27 @@ async fn readiness_goes_back_when_the_grants_were_not_listed_for_long() {
     let resource = ApiResource::erase::<CancellationGrant>(&());
     let overdue_after = Duration::from_millis(200);
     let book = GrantBook::default();
-    let watching = watches.grants_overdue_after(overdue_after, resource, book, changed, "grants");
+    let shared = book.clone();
+    let watching = watches.grants_overdue_after(overdue_after, resource, shared, changed, "grants");
     let watching = tokio::spawn(watching);
     // Its step was done then: it is the only one that this readiness waits for.
     listed.wait_for(|version| *version > 0).await.unwrap();
-    let said = "grants: the CancellationGrants could not be listed for long";
+    let said = "grants: the CancellationGrants could not be listed for 20 minutes";
     while !health
         .missing()
         .is_some_and(|missing| missing.contains(said))
     {
         tokio::task::yield_now().await;
     }
+    let grants = book.now();
+    let asked = ("team", Unit::Under("projects/p"), "dialogflow", Operator);
+    assert_eq!(
+        grants.grant(asked.0, asked.1, asked.2, asked.3),
+        Grant::Unknown
+    );
+    assert!(
+        !grants.allows(asked.0, asked.1, asked.2, asked.3),
+        "a revoked grant would still allow it"
+    );
     watching.abort();
 }

@@ -50,6 +50,8 @@ pub enum Grant {
     Granted,
     /// None does.
     NotGranted,
+    /// The grants could not be read for long: nobody knows.
+    Unknown,
 }
 
 /// The flags that the life of an object depends on.

@@ -16,6 +16,8 @@ pub enum Gate {
     LastLook,
     /// No grant allows it.
     NotGranted,
+    /// Whether one does is not known.
+    GrantUnknown,
     /// GET only.
     Suspended,
     /// Everything.
@@ -26,7 +28,7 @@ impl Gate {
     /// What it allows.
     pub const fn mode(&self) -> Mode {
         match self {
-            Self::End(_) | Self::Stall(..) | Self::NotGranted => Mode::Waiting,
+            Self::End(_) | Self::Stall(..) | Self::NotGranted | Self::GrantUnknown => Mode::Waiting,
             Self::Suspended => Mode::Looking,
             Self::LastLook | Self::Go => Mode::Acting,
         }
@@ -40,6 +42,10 @@ pub fn gate(known: &Cancellation, context: &Context<'_>) -> Gate {
     };
     if let Err(unknown) = &spec.target {
         return Gate::Stall(unknown.reason, unknown.message.clone());
+    }
+    if context.grant == Grant::Unknown {
+        // Not even the deadline ends it: whether it may have its last GET is not known either.
+        return Gate::GrantUnknown;
     }
     if deadline_at(known, context.now).is_some_and(|at| at <= context.now.mono) {
         let may_look = context.grant == Grant::Granted && spec.service_account_name.is_none();

@@ -22,6 +22,9 @@ pub fn cut(mut text: String) -> String {
     text
 }
 
+/// While nobody knows what the grants say.
+pub const GRANTS_NOT_READ: &str = "The controller could not read the CancellationGrants for 20 minutes; no call is made until it can";
+
 /// The grant that would allow it, ready to be applied by any kubectl; what is lacking, if that would be too long.
 pub fn no_grant(object: &ObjectView, spec: &Spec) -> String {
     let Ok(target) = &spec.target else {

@@ -62,7 +62,7 @@ fn decide(known: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
         Gate::Go => act(known, context, plan),
         Gate::LastLook => look_for_the_last_time(known, context.now, plan),
         Gate::Suspended => look(known, context, plan),
-        Gate::End(_) | Gate::Stall(..) | Gate::NotGranted => {}
+        Gate::End(_) | Gate::Stall(..) | Gate::NotGranted | Gate::GrantUnknown => {}
     }
     if plan.effects.iter().any(|effect| {
         matches!(
@@ -159,9 +159,10 @@ fn change_mode(known: &mut Cancellation, gate: &Gate, context: &Context<'_>) {
                 .not_granted_since
                 .get_or_insert_with(|| Since::now(&known.object, now));
         }
+        Gate::GrantUnknown => {}
         _ => known.not_granted_since = None,
     }
-    if !matches!(gate, Gate::LastLook | Gate::End(_)) {
+    if !matches!(gate, Gate::LastLook | Gate::End(_) | Gate::GrantUnknown) {
         // Somebody moved the deadline before its outcome was stored.
         known.ending = known
             .ending
@@ -406,7 +407,7 @@ fn is_settled(known: &Cancellation, gate: &Gate, context: &Context<'_>) -> bool 
     match gate {
         Gate::LastLook => context.stopping && known.post.unrecorded,
         Gate::End(_) => false,
-        Gate::Stall(..) | Gate::NotGranted => true,
+        Gate::Stall(..) | Gate::NotGranted | Gate::GrantUnknown => true,
         Gate::Suspended => !(asking && known.get.looked_at != Some(known.object.generation)),
         // The next poll is the next process's.
         Gate::Go if context.stopping => true,
@@ -459,8 +460,7 @@ fn next_wake(
             .filter(|_| known.get.in_flight.is_none())
             .map(|look| look.next_at),
         Gate::Stall(Reason::IdentityNotSupported, _) => deadline,
-        Gate::Stall(..) => None,
-        Gate::End(_) => None,
+        Gate::Stall(..) | Gate::GrantUnknown | Gate::End(_) => None,
     }
 }
 

@@ -143,6 +143,11 @@ fn under_way(
                 left,
             )
         }
+        Gate::GrantUnknown => (
+            Reason::GrantsNotRead,
+            message::GRANTS_NOT_READ.to_owned(),
+            None,
+        ),
         _ => match known.failure() {
             Some(failure) => {
                 // Another failure does not begin it, but does not end it either.
@@ -165,6 +170,12 @@ fn under_way(
             False,
             Reason::NoGrant.name(),
             "No CancellationGrant allows it".to_owned(),
+        ),
+        Gate::GrantUnknown => (
+            Authorized,
+            Unknown,
+            Reason::GrantsNotRead.name(),
+            "Not known".to_owned(),
         ),
         Gate::Stall(Reason::UnknownService | Reason::UnknownVersion | Reason::UnknownName, _) => {
             (Authorized, Unknown, reason.name(), "Not checked".to_owned())

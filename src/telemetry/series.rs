@@ -34,9 +34,10 @@ pub const NEW: &str = "New";
 pub const OTHER: &str = "Other";
 
 /// The states of an unfinished object: the reason on `Ready`, `Suspended`, or one of ours.
-pub const STATES: [&str; 20] = [
+pub const STATES: [&str; 21] = [
     NEW,
     Reason::NoGrant.name(),
+    Reason::GrantsNotRead.name(),
     Reason::Observing.name(),
     Reason::Sending.name(),
     Reason::Polling.name(),

@@ -13,7 +13,9 @@ use crate::{
 
 /// Reasons of other conditions; and `Observing` and `Unsupported`, with which `Ready` stands only until the next GET is answered,
 /// and which are stored only if something else is to be written then.
-const NEVER_STORED_ON_READY: [Reason; 9] = [
+const NEVER_STORED_ON_READY: [Reason; 10] = [
+    // It takes 20 minutes without grants; its conditions are those of any reason that is worked on.
+    Reason::GrantsNotRead,
     Reason::Granted,
     Reason::Observing,
     Reason::Accepted,

@@ -17,6 +17,7 @@ enum Deed {
     Suspend(bool),
     Deadline(u64),
     Revoke,
+    LoseGrants,
     Grant,
     Touch,
     Restart,
@@ -31,6 +32,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => any::<bool>().prop_map(Deed::Suspend),
         1 => (10u64..3000).prop_map(Deed::Deadline),
         1 => Just(Deed::Revoke),
+        1 => Just(Deed::LoseGrants),
         2 => Just(Deed::Grant),
         1 => Just(Deed::Touch),
         1 => Just(Deed::Restart),
@@ -167,6 +169,7 @@ fn carry_out(sim: &mut Simulation, deed: Deed) {
         Deed::Deadline(seconds) => sim.edit(|spec| spec.deadline = Duration::from_secs(seconds)),
         Deed::Revoke => sim.set_grant(Grant::NotGranted),
         Deed::Grant => sim.set_grant(Grant::Granted),
+        Deed::LoseGrants => sim.set_grant(Grant::Unknown),
         Deed::Touch => sim.touch(),
         Deed::Restart => sim.restart(),
         Deed::WallJumps(seconds) => {

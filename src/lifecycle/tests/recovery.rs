@@ -368,3 +368,51 @@ fn after_a_start_what_may_have_been_sent_is_looked_at_at_once() {
     sim.run_for(s(1));
     assert_eq!(sim.gets[before], began);
 }
+
+/// Before, calls went on with grants that may have been revoked.
+#[test]
+fn while_the_grants_are_not_known_nothing_is_called_and_nothing_ends() {
+    let mut sim = Simulation::new(
+        |_, now| if now >= s(500) { done(1) } else { running() },
+        |_| Ok(()),
+    );
+    sim.edit(|spec| spec.deadline = s(1000));
+    sim.run_for(s(400));
+    let (gets, posts) = (sim.gets.len(), sim.posts.len());
+    sim.set_grant(Grant::Unknown);
+    sim.run_for(s(10_000));
+    assert_eq!((sim.gets.len(), sim.posts.len()), (gets, posts));
+    assert_eq!(sim.outcome(), None, "its deadline passed");
+    for (type_, has) in [
+        ("Authorized", "Unknown/GrantsNotRead"),
+        ("CancelRequested", "True/Accepted"),
+        ("Ready", "Unknown/GrantsNotRead"),
+        ("Reconciling", "True/GrantsNotRead"),
+        ("Stalled", "-"),
+    ] {
+        assert_eq!(sim.condition(type_), has, "{type_}");
+    }
+    assert!(sim.message("Ready").contains("no call is made"));
+    // It has its last look then.
+    sim.set_grant(Grant::Granted);
+    assert_eq!(sim.run(), Some(Outcome::Cancelled));
+}
+
+/// What was not granted is not, either, and says why nobody knows.
+#[test]
+fn grants_that_are_not_known_take_the_place_of_no_grant() {
+    let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
+    sim.set_grant(Grant::NotGranted);
+    sim.run_for(s(100));
+    sim.set_grant(Grant::Unknown);
+    sim.run_for(s(100));
+    assert_eq!(sim.condition("Authorized"), "Unknown/GrantsNotRead");
+    assert_eq!(sim.condition("Stalled"), "-");
+    sim.set_grant(Grant::NotGranted);
+    sim.run_for(s(1));
+    assert_eq!(
+        sim.condition("Stalled"),
+        "True/NoGrant",
+        "it was not granted all the time"
+    );
+}
