@@ -6,6 +6,7 @@ pub mod controller;
 pub mod duration_text;
 pub mod google;
 pub mod lifecycle;
+pub mod one_thread;
 pub mod probe;
 pub mod stop_signals;
 pub mod telemetry;

@@ -15,6 +15,7 @@ use opcancel::{
         token::FetchObserver,
     },
     lifecycle::Settings,
+    one_thread,
     stop_signals::stop_on_signals,
     telemetry::{
         admin,
@@ -45,17 +46,11 @@ fn main() -> ExitCode {
     }
     tls::install_provider();
     // One thread: what it does between two answers takes microseconds, and tasks that change threads cost more than they
-    // gain. Files and names of hosts are read by threads of their own.
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("the runtime cannot be started: {error}"), 1),
-    };
-    match runtime.block_on(run(arguments)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => fail(&message, 1),
+    // gain.
+    match one_thread::run(run(arguments)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(message)) => fail(&message, 1),
+        Err(error) => fail(&format!("the runtime cannot be started: {error}"), 1),
     }
 }
 

@@ -34,10 +34,12 @@ use super::{
     object_view,
     objects::{Compared, Id, Objects, grant_of},
     raw_object::RawObject,
-    status_writer::{StatusWriter, WriteQueue},
+    status_writer::StatusWriter,
     timers::Timers,
     versions::Newest,
     watches::Sighting,
+    write_complaints::WriteComplaints,
+    write_queue::WriteQueue,
 };
 use crate::{
     lifecycle::{self, Cancellation, Context, Event, Grant, Settings, WriteAnswer},
@@ -85,6 +87,7 @@ pub struct Dispatcher {
     sweeps: Sweeps,
     /// The cancel requests that have a worker, each with what takes it back if it has not left.
     cancels: HashMap<Id, CancellationToken>,
+    complaints: WriteComplaints,
     /// Once nothing new may begin: until when it waits for what is under way.
     drain_until: Option<Instant>,
 }
@@ -115,6 +118,7 @@ impl Dispatcher {
             tasks: JoinSet::new(),
             sweeps: Sweeps::default(),
             cancels: HashMap::new(),
+            complaints: WriteComplaints::default(),
             drain_until: None,
         }
     }
@@ -142,7 +146,9 @@ impl Dispatcher {
             }
             let draining = self.drain_until.is_some();
             let limit = self.drain_until.unwrap_or_else(Instant::now);
-            let next = self.timers.next().map(|at| self.calls.clock.instant(at));
+            let next = [self.timers.next(), self.requests.wakes_at()];
+            let next = next.into_iter().flatten().min();
+            let next = next.map(|at| self.calls.clock.instant(at));
             self.note_turn(woken.elapsed());
             let happened = tokio::select! {
                 () = stop.cancelled(), if !draining => Happened::Stop,
@@ -174,6 +180,9 @@ impl Dispatcher {
                 Happened::Beat => {
                     self.health.beat();
                     self.sweep_oldest();
+                    if let Some(told) = self.complaints.line(self.calls.clock.mono()) {
+                        tracing::warn!("{told}");
+                    }
                 }
             }
         }
@@ -279,6 +288,7 @@ impl Dispatcher {
             event,
             refused,
             complaint,
+            trouble,
         } = answer;
         let is_api = match &from {
             From::Lane(lane, owner) => {
@@ -290,7 +300,7 @@ impl Dispatcher {
             }
             From::LargeAnswer => false,
             From::Api(_) => {
-                self.requests.done();
+                self.requests.done(trouble, self.calls.clock.mono());
                 true
             }
         };
@@ -307,8 +317,11 @@ impl Dispatcher {
             kept.api_requests = kept.api_requests.saturating_sub(1);
         }
         if let (Some(why), From::Api(Some(kind))) = (complaint, &from) {
-            let span = journal::span(entry.known.object());
-            span.in_scope(|| journal::write_complained(*kind, &why));
+            let now = self.calls.clock.mono();
+            if self.complaints.is_to_be_told(&why, now) {
+                let span = journal::span(entry.known.object());
+                span.in_scope(|| journal::write_complained(*kind, &why));
+            }
         }
         kept.refused = refused.or_else(|| kept.refused.take());
         if let Event::CancelAnswered(answer) = &event {
@@ -359,7 +372,8 @@ impl Dispatcher {
         let grants = self.calls.grants.now();
         while let Some(event) = events.pop_front() {
             let principal = self.calls.tokens.principal();
-            let may_write = matches!(event, Event::WriteTurn) || self.requests.is_free();
+            let may_write =
+                matches!(event, Event::WriteTurn) || self.requests.is_free(self.calls.clock.mono());
             let Some(entry) = self.objects.active(id) else {
                 return;
             };

@@ -27,6 +27,7 @@ pub mod lanes;
 mod listing;
 pub mod object_view;
 pub mod objects;
+pub mod outage;
 pub mod preflight;
 pub mod raw_object;
 mod retry_pace;
@@ -42,6 +43,8 @@ mod watch_pace;
 mod watch_stream;
 pub mod watches;
 mod watching;
+mod write_complaints;
+pub mod write_queue;
 
 use std::{
     sync::{Arc, Mutex, atomic::AtomicUsize},

@@ -1,4 +1,4 @@
-//! Status writes and live reads at the API server, and which of them goes first.
+//! Status writes and live reads at the API server.
 //!
 //! A write is a JSON merge patch of `/status` with uid and resourceVersion in it, so a compare-and-set, and with
 //! `fieldValidation=Strict`, so that an outdated CRD refuses what it would otherwise drop in silence.
@@ -17,8 +17,8 @@ use super::{
     api_answer::{self, Refused},
     calls::milliseconds,
     kube_error, object_view,
+    outage::Trouble,
     raw_object::RawObject,
-    turns::Turns,
 };
 use crate::{
     google::endpoint::EndpointOverrides,
@@ -57,12 +57,17 @@ pub struct Answered {
     pub answer: WriteAnswer,
     /// For people, if it went wrong in a way that they should know.
     pub complaint: Option<String>,
+    /// If it says something of all requests.
+    pub trouble: Option<Trouble>,
 }
 
 /// What was found instead of the object that was asked for.
 enum NotRead {
     Gone,
-    Unknown,
+    /// The API server does not let it be read.
+    Refused,
+    /// It gave no answer, or takes no requests.
+    NotNow(Trouble),
 }
 
 impl StatusWriter {
@@ -98,61 +103,75 @@ impl StatusWriter {
         let request = self
             .requests(&id.namespace)
             .patch_subresource("status", &id.name, &params, &patch);
-        match self.object(request).await.map_err(|refused| refused.error) {
-            Ok(object) => match object_view::read(object, &self.overrides) {
-                Some(view) => WriteAnswer::Written(Box::new(view)).into(),
-                None => unsure("the answer is not the object"),
-            },
-            Err(error) => match kube_error::code(&error) {
-                Some(409) => self.conflict(id).await,
-                _ if kube_error::is_gone(&error, &id.name) => WriteAnswer::Gone.into(),
-                Some(_) => Answered {
-                    answer: WriteAnswer::Failed,
-                    complaint: Some(format!(
-                        "the API server does not take the status, tried again later: {}",
-                        kube_error::describe(&error)
-                    )),
-                },
-                None => unsure(&kube_error::describe(&error)),
-            },
+        let refused = match self.object(request).await {
+            Ok(object) => {
+                return match object_view::read(object, &self.overrides) {
+                    Some(view) => WriteAnswer::Written(Box::new(view)).into(),
+                    None => unsure("the answer is not the object", None),
+                };
+            }
+            Err(refused) => refused,
+        };
+        let trouble = trouble(&refused);
+        let why = || kube_error::describe(&refused.error);
+        let not_taken = |answer| Answered {
+            answer,
+            complaint: Some(format!(
+                "the API server does not take the status, tried again later: {}",
+                why()
+            )),
+            trouble,
+        };
+        match kube_error::code(&refused.error) {
+            Some(409) => self.conflict(id).await,
+            _ if kube_error::is_gone(&refused.error, &id.name) => WriteAnswer::Gone.into(),
+            Some(429 | 500..) => not_taken(WriteAnswer::Busy),
+            Some(_) => not_taken(WriteAnswer::Failed),
+            None => unsure(&why(), trouble),
         }
     }
 
     /// Reads the object from the API server itself.
-    pub async fn reread(&self, id: &ObjectId) -> Event {
+    pub async fn reread(&self, id: &ObjectId) -> (Event, Option<Trouble>) {
         match self.read(id).await {
-            Ok(view) => Event::Reread(Some(Box::new(view))),
-            Err(NotRead::Gone) => Event::Gone,
-            Err(NotRead::Unknown) => Event::Reread(None),
+            Ok(view) => (Event::Reread(Some(Box::new(view))), None),
+            Err(NotRead::Gone) => (Event::Gone, None),
+            Err(NotRead::Refused) => (Event::Reread(None), None),
+            Err(NotRead::NotNow(trouble)) => (Event::NotReread, Some(trouble)),
         }
     }
 
     async fn conflict(&self, id: &ObjectId) -> Answered {
+        let why = "lost a race, and the object cannot be read";
         match self.read(id).await {
             Ok(view) => WriteAnswer::Conflict(Box::new(view)).into(),
             Err(NotRead::Gone) => WriteAnswer::Gone.into(),
-            Err(NotRead::Unknown) => unsure("lost a race, and the object cannot be read"),
+            Err(NotRead::Refused) => unsure(why, None),
+            Err(NotRead::NotNow(trouble)) => unsure(why, Some(trouble)),
         }
     }
 
     /// The object as stored, if it still is this one.
     async fn read(&self, id: &ObjectId) -> Result<ObjectView, NotRead> {
-        let unknown = |why: &str| {
-            tracing::debug!("the object cannot be read: {why}");
-            NotRead::Unknown
-        };
         let request = self
             .requests(&id.namespace)
             .get(&id.name, &GetParams::default());
-        match self.object(request).await.map_err(|refused| refused.error) {
-            Err(error) if kube_error::is_gone(&error, &id.name) => Err(NotRead::Gone),
-            Err(error) => Err(unknown(&kube_error::describe(&error))),
-            Ok(object) => match object_view::read(object, &self.overrides) {
-                Some(view) if view.uid == id.uid => Ok(view),
-                Some(_) => Err(NotRead::Gone),
-                None => Err(unknown("the answer is not the object")),
-            },
+        let refused = match self.object(request).await {
+            Ok(object) => {
+                return match object_view::read(object, &self.overrides) {
+                    Some(view) if view.uid == id.uid => Ok(view),
+                    Some(_) => Err(NotRead::Gone),
+                    None => Err(NotRead::Refused),
+                };
+            }
+            Err(refused) => refused,
+        };
+        if kube_error::is_gone(&refused.error, &id.name) {
+            return Err(NotRead::Gone);
         }
+        let why = kube_error::describe(&refused.error);
+        tracing::debug!("the object cannot be read: {why}");
+        Err(trouble(&refused).map_or(NotRead::Refused, NotRead::NotNow))
     }
 
     /// The object that a request is answered with.
@@ -174,13 +193,25 @@ impl StatusWriter {
     }
 }
 
+/// What an answer, or none, says of all requests. A 500 is about one object: a webhook of its namespace may have failed.
+fn trouble(refused: &Refused) -> Option<Trouble> {
+    let of_all = matches!(
+        kube_error::code(&refused.error),
+        None | Some(429 | 502 | 503 | 504)
+    );
+    of_all.then_some(Trouble {
+        retry_after: refused.retry_after,
+    })
+}
+
 /// Nobody knows what came of a write.
-fn unsure(why: &str) -> Answered {
+fn unsure(why: &str, trouble: Option<Trouble>) -> Answered {
     Answered {
         answer: WriteAnswer::Unsure,
         complaint: Some(format!(
             "whether the status was written is not known, it is read again: {why}"
         )),
+        trouble,
     }
 }
 
@@ -190,140 +221,7 @@ impl From<WriteAnswer> for Answered {
         Self {
             answer,
             complaint: None,
+            trouble: None,
         }
-    }
-}
-
-/// The requests that wait for their turn at the API server: at most one of each object, which bounds it.
-///
-/// Beyond 16 in flight the API server writes no faster, and its watches fall behind by half a second.
-#[derive(Debug)]
-pub struct WriteQueue<T> {
-    urgent: Turns<T>,
-    others: Turns<T>,
-    under_way: usize,
-    /// Urgent ones that went ahead of others in a row.
-    ahead: usize,
-}
-
-impl<T> Default for WriteQueue<T> {
-    fn default() -> Self {
-        Self {
-            urgent: Turns::default(),
-            others: Turns::default(),
-            under_way: 0,
-            ahead: 0,
-        }
-    }
-}
-
-impl<T> WriteQueue<T> {
-    /// How many requests may be under way at once.
-    pub const AT_ONCE: usize = 16;
-
-    /// So many urgent ones may go ahead of the others: what waits among them may turn urgent, and must not wait for ever.
-    const MOST_AHEAD: usize = 7;
-
-    /// Intents, outcomes and the reads that they wait for are urgent: a cancel, or somebody's `kubectl wait`, waits for them.
-    pub fn push(&mut self, urgent: bool, namespace: &str, request: T) {
-        let queue = if urgent {
-            &mut self.urgent
-        } else {
-            &mut self.others
-        };
-        queue.push(namespace, request);
-    }
-
-    /// Whether a request may be sent that did not wait for its turn.
-    pub const fn is_free(&self) -> bool {
-        self.under_way < Self::AT_ONCE && self.urgent.count() == 0 && self.others.count() == 0
-    }
-
-    /// Whether no request waits or is under way.
-    pub const fn is_idle(&self) -> bool {
-        self.under_way == 0 && self.urgent.count() == 0 && self.others.count() == 0
-    }
-
-    /// Whose turn it is, if a request may be sent now. Only [`WriteQueue::begin`] makes one of it.
-    pub fn take(&mut self) -> Option<T> {
-        if self.under_way >= Self::AT_ONCE {
-            return None;
-        }
-        let others_first = self.ahead >= Self::MOST_AHEAD;
-        let urgent = if others_first {
-            None
-        } else {
-            self.urgent.pop()
-        };
-        self.ahead = match urgent {
-            Some(_) if self.others.count() > 0 => self.ahead + 1,
-            _ => 0,
-        };
-        urgent
-            .or_else(|| self.others.pop())
-            .or_else(|| self.urgent.pop())
-    }
-
-    /// Whether it is somebody's turn now.
-    pub const fn has_turn(&self) -> bool {
-        self.under_way < Self::AT_ONCE && (self.urgent.count() > 0 || self.others.count() > 0)
-    }
-
-    /// A request is sent; [`WriteQueue::done`] has to be told when it was answered.
-    pub const fn begin(&mut self) {
-        self.under_way += 1;
-    }
-
-    /// How many requests wait, by the queue's name in metrics.
-    pub const fn waiting(&self) -> [(&'static str, usize); 2] {
-        [
-            ("urgent_write", self.urgent.count()),
-            ("other_write", self.others.count()),
-        ]
-    }
-
-    /// A request was answered.
-    pub const fn done(&mut self) {
-        self.under_way = self.under_way.saturating_sub(1);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_others_have_every_eighth_turn() {
-        let mut queue = WriteQueue::default();
-        for request in 0..20 {
-            queue.push(true, "team", request);
-        }
-        for request in 100..102 {
-            queue.push(false, "team", request);
-        }
-        let taken: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
-        let others: Vec<_> = (0..taken.len()).filter(|at| taken[*at] >= 100).collect();
-        assert_eq!((taken.len(), others), (22, vec![7, 15]), "{taken:?}");
-        assert!(!queue.has_turn());
-    }
-
-    #[test]
-    fn sixteen_at_once_and_the_urgent_ones_first() {
-        let mut queue = WriteQueue::default();
-        assert!(queue.is_free());
-        for request in 0..20 {
-            queue.push(request >= 15, "team", request);
-        }
-        assert!(!queue.is_free(), "nobody goes ahead of those who wait");
-        let first: Vec<_> =
-            std::iter::from_fn(|| queue.take().inspect(|_| queue.begin())).collect();
-        assert_eq!(first.len(), 16);
-        assert_eq!(first[..6], [15, 16, 17, 18, 19, 0]);
-        queue.done();
-        // Whoever has nothing to send any more costs nobody a place.
-        assert_eq!((queue.take(), queue.take()), (Some(11), Some(12)));
-        queue.begin();
-        assert_eq!(queue.take(), None);
-        assert_eq!(queue.waiting(), [("urgent_write", 0), ("other_write", 2)]);
     }
 }

@@ -18,6 +18,7 @@ pub fn absorb(known: &mut Cancellation, event: Event, context: &Context<'_>) -> 
         Event::Woken => Vec::new(),
         Event::WriteTurn => {
             known.write.queued = false;
+            look_again_after_a_long_wait(known, now);
             Vec::new()
         }
         Event::Seen(object) => {
@@ -40,6 +41,14 @@ pub fn absorb(known: &mut Cancellation, event: Event, context: &Context<'_>) -> 
                 known.write.lost_notice = None;
             }
             told.into_iter().collect()
+        }
+        Event::NotReread => {
+            known.write.rereading = false;
+            known.write.seen_since_reread = false;
+            known.write.failures = known.write.failures.saturating_add(1);
+            known.write.not_before =
+                now.mono + backoff::after_busy(known.write.failures, context.jitter);
+            Vec::new()
         }
         Event::Gone => {
             // An object leaves the watch when its outcome is stored: here it was, though the answer was lost.
@@ -186,6 +195,25 @@ fn look_before_the_next_try(known: &mut Cancellation, write: &WriteInFlight) {
     known.get.next_at = known.get.next_at.min(known.write.not_before);
 }
 
+/// While the API server is away an intent may wait for its turn for long. Before it is recorded the operation is looked at once
+/// more, and only once: the queue may be long again.
+fn look_again_after_a_long_wait(known: &mut Cancellation, now: Now) {
+    let waited = now.mono.saturating_sub(known.write.queued_at);
+    let is_intent = matches!(
+        known.cancel,
+        CancelState::NotSent | CancelState::Again { .. }
+    );
+    if is_intent && waited > LONG_WAIT && !known.write.looked_again {
+        known.write.looked_again = true;
+        known.get.last = None;
+        known.get.observe_until = None;
+        known.get.next_at = known.get.next_at.min(now.mono);
+    }
+}
+
+/// What a GET said of a running operation counts for the intent for so long.
+const LONG_WAIT: Duration = Duration::from_secs(60);
+
 /// Counts writes that follow each other quickly, for [`backoff::after_conflict`].
 fn note_progress(known: &mut Cancellation, now: Now) {
     let write = &mut known.write;
@@ -225,6 +253,7 @@ fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>)
                 }
                 if write.kind == WriteKind::Intent {
                     known.cancel = CancelState::Intended;
+                    known.write.looked_again = false;
                     known.post.held = false;
                     known.post.must_see_running = false;
                     known.post.invalid_argument = false;
@@ -259,17 +288,20 @@ fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>)
             if known.write.failures > 1 {
                 // The first one is read back at once: somebody's cancel waits for it.
                 known.write.not_before =
-                    now.mono + backoff::after_failed_write(known.write.failures, context.jitter);
+                    now.mono + backoff::after_busy(known.write.failures, context.jitter);
                 look_before_the_next_try(known, &write);
             }
             known.write.lost_intent = (write.kind == WriteKind::Intent).then_some(write.attempts);
             known.write.lost_notice = write.notice;
         }
-        WriteAnswer::Failed => {
+        WriteAnswer::Failed | WriteAnswer::Busy => {
+            let delay = match answer {
+                WriteAnswer::Busy => backoff::after_busy,
+                _ => backoff::after_failed_write,
+            };
             known.write.failures = known.write.failures.saturating_add(1);
             look_before_the_next_try(known, &write);
-            known.write.not_before =
-                now.mono + backoff::after_failed_write(known.write.failures, context.jitter);
+            known.write.not_before = now.mono + delay(known.write.failures, context.jitter);
             known.write.must_reread = true;
         }
         WriteAnswer::Gone => effects.push(Effect::Forget),

@@ -89,6 +89,14 @@ pub fn after_failed_write(failures: u32, jitter: f64) -> Duration {
     around(doubling(CONFLICT_FIRST, PASSING_LONGEST, failures), jitter)
 }
 
+/// The longest delay while the API server takes nothing. Who calls the life cycle sees to it that not all ask then.
+const BUSY_LONGEST: Duration = Duration::from_secs(5);
+
+/// The delay after the `failures`-th request to the API server in a row that got no answer, or was told to come later.
+pub fn after_busy(failures: u32, jitter: f64) -> Duration {
+    around(doubling(CONFLICT_FIRST, BUSY_LONGEST, failures), jitter)
+}
+
 /// The longest delay by which those that one quota holds back are kept from coming all at once.
 const LONGEST_SPREAD: Duration = Duration::from_secs(10);
 

@@ -157,6 +157,9 @@ pub(super) struct WriteState {
     pub in_flight: Option<WriteInFlight>,
     /// A write was announced and waits for its turn; only then is it made, of what is known by then.
     pub queued: bool,
+    pub queued_at: Duration,
+    /// An intent waited for so long that the operation was looked at once more.
+    pub looked_again: bool,
     /// No write before this time.
     pub not_before: Duration,
     pub conflicts: u32,

@@ -86,8 +86,10 @@ pub enum Event {
     /// A full list shows the object at an older version than one that the API server had told before the list began: what it
     /// stores has gone back, as after a restore of etcd, and this is what is stored now.
     WentBack(Box<ObjectView>),
-    /// The answer to [`Effect::Reread`]: the object as it is stored, or nothing if it could not be read now.
+    /// The answer to [`Effect::Reread`]: the object as it is stored, or nothing if the API server does not let it be read.
     Reread(Option<Box<ObjectView>>),
+    /// The answer to [`Effect::Reread`] while the API server gives none: asked again in a moment.
+    NotReread,
     /// The object is gone.
     Gone,
     /// Nothing but time passed: `wake_at` was reached, or the grants changed.
@@ -115,8 +117,10 @@ pub enum WriteAnswer {
     Conflict(Box<ObjectView>),
     /// Nobody knows whether it was written (time-out, connection lost): the object has to be read again.
     Unsure,
-    /// The API server does not take it (403, 422, 429, ...): tried again later.
+    /// The API server does not take it (403, 422, ...): tried again later.
     Failed,
+    /// The API server takes nothing of the kind now (429, 5xx): tried again in a moment, as soon as the caller lets it.
+    Busy,
     /// The object is gone.
     Gone,
 }
@@ -128,7 +132,7 @@ impl WriteAnswer {
             Self::Written(_) => "written",
             Self::Conflict(_) => "conflict",
             Self::Unsure => "unconfirmed",
-            Self::Failed => "failed",
+            Self::Failed | Self::Busy => "failed",
             Self::Gone => "gone",
         }
     }

@@ -392,6 +392,7 @@ fn write(
     }
     if !context.may_write {
         known.write.queued = true;
+        known.write.queued_at = context.now.mono;
         plan.effects.push(Effect::QueueWrite(kind));
         return true;
     }

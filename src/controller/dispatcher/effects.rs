@@ -15,6 +15,7 @@ use crate::{
         journal,
         lanes::{self, Call, Name, What},
         objects::Id,
+        outage::Trouble,
         standing,
         status_writer::ObjectId,
     },
@@ -52,6 +53,8 @@ pub(super) struct Answer {
     pub refused: Option<Token>,
     /// What people should know of a write.
     pub complaint: Option<String>,
+    /// What a request to the API server says of all others.
+    pub trouble: Option<Trouble>,
 }
 
 /// What comes of a task.
@@ -151,7 +154,8 @@ impl Dispatcher {
     /// nothing comes take time too.
     pub(super) fn hand_out(&mut self) -> bool {
         for _ in 0..TURNS_AT_ONCE {
-            let Some(turn) = self.requests.take() else {
+            let now = self.calls.clock.mono();
+            let Some(turn) = self.requests.take(now) else {
                 break;
             };
             match turn {
@@ -171,7 +175,7 @@ impl Dispatcher {
             self.begin(lane, owner, call);
             begun += 1;
         }
-        self.requests.has_turn() || begun == TURNS_AT_ONCE
+        self.requests.has_turn(self.calls.clock.mono()) || begun == TURNS_AT_ONCE
     }
 
     fn begin(&mut self, lane: Name, owner: Owner, call: Call) {
@@ -191,6 +195,7 @@ impl Dispatcher {
                 event: what.withheld(),
                 refused: None,
                 complaint: None,
+                trouble: None,
             });
         };
         let span = journal::task_span(entry.known.object());
@@ -209,6 +214,7 @@ impl Dispatcher {
                 event: answer.event,
                 refused: answer.refused,
                 complaint: None,
+                trouble: None,
             }
         };
         let mut rest = rest.instrument(span).boxed();
@@ -244,12 +250,16 @@ impl Dispatcher {
         let writer = self.writer.clone();
         let make = async move {
             let kind = write.as_ref().map(|write| write.kind);
-            let (event, complaint) = match write {
+            let (event, complaint, trouble) = match write {
                 Some(write) => {
                     let answered = writer.write(&object, &write).await;
-                    (Event::WriteAnswered(answered.answer), answered.complaint)
+                    let event = Event::WriteAnswered(answered.answer);
+                    (event, answered.complaint, answered.trouble)
                 }
-                None => (writer.reread(&object).await, None),
+                None => {
+                    let (event, trouble) = writer.reread(&object).await;
+                    (event, None, trouble)
+                }
             };
             Ended::Answer(Answer {
                 id,
@@ -257,6 +267,7 @@ impl Dispatcher {
                 event,
                 refused: None,
                 complaint,
+                trouble,
             })
         };
         self.requests.begin();

@@ -38,7 +38,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => Just(Deed::Restart),
         1 => (-4000i64..4000).prop_map(Deed::WallJumps),
         1 => (-400_000i64..400_000).prop_map(Deed::WallJumps),
-        2 => (0u8..4, any::<bool>()).prop_map(|(fault, carried_out)| Deed::FailWrite(fault, carried_out)),
+        2 => (0u8..5, any::<bool>()).prop_map(|(fault, carried_out)| Deed::FailWrite(fault, carried_out)),
         1 => (1u64..9000).prop_map(Deed::SlowGets),
     ]
 }
@@ -181,6 +181,7 @@ fn carry_out(sim: &mut Simulation, deed: Deed) {
                 0 => (WriteAnswer::Conflict(stored), false),
                 1 => (WriteAnswer::Unsure, carried_out),
                 2 => (WriteAnswer::Failed, false),
+                3 => (WriteAnswer::Busy, carried_out),
                 _ => (WriteAnswer::Written(stored), false),
             });
         }

@@ -220,15 +220,37 @@ fn a_get_older_than_another_controllers_intent_does_not_count() {
 /// The API server refuses intents for long; meanwhile the operation ends. No request is sent to it.
 #[test]
 fn an_operation_that_ends_while_intents_are_not_taken_gets_no_request() {
-    for fault in [WriteAnswer::Failed, WriteAnswer::Unsure] {
+    for fault in [WriteAnswer::Failed, WriteAnswer::Unsure, WriteAnswer::Busy] {
         let mut sim = Simulation::new(
             |_, now| if now >= s(600) { done(0) } else { running() },
             |_| Ok(()),
         );
-        sim.write_faults = vec![(fault, false); 30];
+        sim.write_faults = vec![(fault, false); 300];
         assert_eq!(sim.run(), Some(Outcome::Completed));
         assert_eq!(sim.posts.len(), 0);
     }
+}
+
+/// The intent waits for its turn for long, because the API server is away; meanwhile the operation ends.
+#[test]
+fn an_operation_that_ends_while_its_intent_waits_gets_no_request() {
+    let mut sim = Simulation::new(
+        |_, now| if now >= s(600) { done(0) } else { running() },
+        |_| Ok(()),
+    );
+    sim.turns_take = Some(s(1000));
+    assert_eq!(sim.run(), Some(Outcome::Completed));
+    assert_eq!((sim.gets.len(), sim.posts.len()), (2, 0));
+}
+
+/// A queue that is always long makes nobody look for ever.
+#[test]
+fn an_intent_that_waits_for_long_is_looked_at_once_more_and_then_sent() {
+    let mut sim = Simulation::cancellable(s(1));
+    sim.turns_take = Some(s(1000));
+    sim.run_for(s(2500));
+    let before = sim.gets.iter().filter(|at| **at < sim.posts[0]);
+    assert_eq!((before.count(), sim.posts.len()), (2, 1));
 }
 
 /// An intent that was lost once is no excuse later, when its number was announced again and the request was sent.
@@ -415,4 +437,40 @@ fn grants_that_are_not_known_take_the_place_of_no_grant() {
         "True/NoGrant",
         "it was not granted all the time"
     );
+}
+
+/// Before, what could not be written during an outage came up to 66 s after its end.
+#[test]
+fn after_an_outage_of_any_length_writes_come_within_seconds() {
+    for fault in [WriteAnswer::Busy, WriteAnswer::Unsure] {
+        let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
+        sim.write_faults = vec![(fault.clone(), false); 1000];
+        sim.run_for(s(3600));
+        let tried = 1000 - sim.write_faults.len();
+        assert!(
+            (600..850).contains(&tried),
+            "{tried} tries in an hour: {fault:?}"
+        );
+        sim.write_faults.clear();
+        sim.run_for(s(6));
+        assert_eq!(sim.outcome(), Some(Outcome::Cancelled), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_live_read_that_fails_for_long_comes_within_seconds_too() {
+    let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
+    sim.write_faults = vec![(WriteAnswer::Unsure, false)];
+    sim.run_for(Duration::from_millis(26));
+    for _ in 0..100 {
+        sim.deliver(Event::NotReread);
+        let (wake, now) = (sim.wake.unwrap(), sim.now);
+        assert!(
+            wake - now <= Duration::from_millis(5500),
+            "{:?}",
+            wake - now
+        );
+    }
+    sim.run_for(s(12));
+    assert_eq!(sim.outcome(), Some(Outcome::Cancelled));
 }
