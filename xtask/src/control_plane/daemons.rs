@@ -33,6 +33,8 @@ pub(super) fn etcd() -> Vec<String> {
         "--initial-cluster=default=unix://peer.sock",
         // The data is as short-lived as the machine's power.
         "--unsafe-no-fsync",
+        // Tests of large objects store gigabytes, old versions of them included.
+        "--quota-backend-bytes=8589934592",
         "--log-level=warn",
     ])
 }

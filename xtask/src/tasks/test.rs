@@ -26,8 +26,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "STEP")]
     skip: Vec<Step>,
 
-    /// Also run what takes too long for CI: the properties of a life with 100 times the cases, and what an older release makes of
-    /// this one's CRDs, which has to be built; about 15 minutes more on 2 cores.
+    /// Also run what takes too long for CI: the properties of a life with 100 times the cases, 500 objects of 1.4 MB, and what an
+    /// older release, which has to be built, makes of this one's CRDs. About 40 minutes more on 2 cores, and 14 GB of memory.
     #[arg(long)]
     long: bool,
 }
@@ -181,6 +181,14 @@ impl Step {
                     let mut properties =
                         cargo::cargo(&["test", "--lib", "lifecycle::tests::properties"]);
                     cargo::run(properties.env("PROPTEST_CASES", MANY_CASES))?;
+                    // With a control plane of their own, which they fill.
+                    cargo::run(&mut cargo::cargo(&[
+                        "test",
+                        "--test=e2e",
+                        "large_objects",
+                        "--",
+                        "--ignored",
+                    ]))?;
                 }
                 Ok(())
             }
