@@ -333,3 +333,43 @@ async fn http1_connections_are_used_again_and_never_shared() {
     answering.send_replace(true);
     stuck.await.unwrap().unwrap();
 }
+
+/// Google's front ends end each connection after a while, and let what is under way on it end.
+#[tokio::test]
+async fn no_call_fails_because_connections_go_away() {
+    let server = TlsServer::start(Rules {
+        answer: Box::new(|_, method, _| futures::future::ready(usual(method)).boxed()),
+        ..Rules::default()
+    })
+    .await;
+    let caller = Arc::new(Caller::of(&server, ClientConfig::default()));
+    let client = caller.client.clone();
+    let keeping = tokio::spawn(async move { client.keep_warm().await });
+    for round in 0..20 {
+        let calls = (0..20).map(|n| {
+            let caller = caller.clone();
+            tokio::spawn(async move {
+                if n % 2 == 0 {
+                    caller.get().await.map(drop)
+                } else {
+                    caller
+                        .cancel_unless(CancellationToken::new())
+                        .await
+                        .unwrap()
+                }
+            })
+        });
+        let calls: Vec<_> = calls.collect();
+        if round % 2 == 0 {
+            tokio::task::yield_now().await;
+        }
+        server.send_away(connections(&server));
+        for call in calls {
+            assert_eq!(call.await.unwrap(), Ok(()), "round {round}");
+        }
+    }
+    keeping.abort();
+    assert!(connections(&server) > 10, "{:?}", server.seen());
+    // Each of them once.
+    assert_eq!(server.requests("POST").len(), 200);
+}
