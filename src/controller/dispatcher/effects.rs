@@ -60,7 +60,7 @@ pub(super) struct Answer {
 /// What comes of a task.
 pub(super) enum Ended {
     /// The answer.
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// The answer has begun and is large. Whoever comes next need not wait for it: few of them are read at a time.
     Large {
         lane: Name,
@@ -220,10 +220,10 @@ impl Dispatcher {
         let mut rest = rest.instrument(span).boxed();
         self.tasks.spawn(async move {
             tokio::select! {
-                answer = &mut rest => Ended::Answer(Answer {
+                answer = &mut rest => Ended::Answer(Box::new(Answer {
                     from: From::Lane(lane, owner),
                     ..answer
-                }),
+                })),
                 () = is_large.notified() => Ended::Large { lane, owner, rest },
             }
         });
@@ -232,10 +232,11 @@ impl Dispatcher {
     /// Takes in what came of a task.
     pub(super) fn ended(&mut self, ended: Ended) {
         match ended {
-            Ended::Answer(answer) => self.answered(answer),
+            Ended::Answer(answer) => self.answered(*answer),
             Ended::Large { lane, owner, rest } => {
                 self.lanes.done(lane, &owner);
-                self.tasks.spawn(rest.map(Ended::Answer));
+                let rest = rest.map(|answer| Ended::Answer(Box::new(answer)));
+                self.tasks.spawn(rest);
             }
         }
     }
@@ -261,14 +262,14 @@ impl Dispatcher {
                     (event, None, trouble)
                 }
             };
-            Ended::Answer(Answer {
+            Ended::Answer(Box::new(Answer {
                 id,
                 from: From::Api(kind),
                 event,
                 refused: None,
                 complaint,
                 trouble,
-            })
+            }))
         };
         self.requests.begin();
         self.tasks.spawn(make.instrument(span));
