@@ -6,6 +6,7 @@ mod backlog;
 mod bare;
 mod figures;
 mod load;
+mod neighbours;
 mod phases;
 mod stage;
 mod start;
@@ -72,6 +73,12 @@ enum What {
         #[arg(long, default_value_t = 100)]
         objects: usize,
     },
+    /// What bad neighbours do to a quiet tenant's new cancel, next to the same tenant alone. About five minutes
+    Neighbours {
+        /// How many new objects are measured beside each, and as many without
+        #[arg(long, default_value_t = 200)]
+        objects: usize,
+    },
 }
 
 /// Runs the task.
@@ -90,6 +97,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         What::Throughput { objects } => throughput::measure(&mut stage, objects),
         What::Backlog { pending, objects } => backlog::measure(&mut stage, pending, objects),
         What::Answers { large, objects } => answers::measure(&mut stage, large, objects),
+        What::Neighbours { objects } => neighbours::measure(&mut stage, objects),
     };
     if measured.is_err() {
         eprintln!("{}", stage.controller_log());

@@ -18,11 +18,19 @@ use super::figures::{Micros, Spread, now};
 /// Where the objects of a benchmark are; the project of their operations too.
 pub(super) const NAMESPACE: &str = "bench";
 
+/// Where a bad neighbour's objects are; the project of its operations too.
+pub(super) const NEIGHBOUR: &str = "neighbour";
+
 /// What the load shows to the emulator.
 pub(super) const TOKEN: &str = "bench";
 
 /// The API of cancellations in [`NAMESPACE`].
 const OBJECTS: &str = "/apis/opcancel.github.io/v1alpha1/namespaces/bench/operationcancellations";
+
+/// The API of cancellations in a namespace.
+pub(super) fn objects_of(namespace: &str) -> String {
+    format!("/apis/opcancel.github.io/v1alpha1/namespaces/{namespace}/operationcancellations")
+}
 
 /// A client of the API server. Clones share its connections.
 #[derive(Clone)]
@@ -63,6 +71,69 @@ impl Load {
             .await
     }
 
+    /// Creates an object in any namespace.
+    pub(super) async fn create_object(&self, namespace: &str, object: &Value) -> Result<Value> {
+        self.send(
+            Method::POST,
+            &objects_of(namespace),
+            "application/json",
+            object,
+        )
+        .await
+    }
+
+    /// Changes an object, and nothing that anybody reads.
+    pub(super) async fn annotate(&self, namespace: &str, name: &str, n: u64) -> Result<()> {
+        let path = format!("{}/{name}", objects_of(namespace));
+        let patch = json!({"metadata": {"annotations": {"bench": n.to_string()}}});
+        self.send(Method::PATCH, &path, "application/merge-patch+json", &patch)
+            .await
+            .map(drop)
+    }
+
+    /// Grants the neighbour its project, or takes the grant away.
+    pub(super) async fn allow_neighbour(&self, allowed: bool) -> Result<()> {
+        let grants = "/apis/opcancel.github.io/v1alpha1/cancellationgrants";
+        let path = format!("{grants}/{NEIGHBOUR}?fieldManager=bench&force=true");
+        let grant = json!({
+            "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant",
+            "metadata": {"name": NEIGHBOUR},
+            "spec": {
+                "namespaces": [NEIGHBOUR], "services": ["dialogflow"], "identities": ["Operator"],
+                // Without its own project it is allowed nothing that it asks for.
+                "projects": [if allowed { NEIGHBOUR } else { "nothing" }],
+            },
+        });
+        self.send(Method::PATCH, &path, "application/apply-patch+yaml", &grant)
+            .await
+            .map(drop)
+    }
+
+    /// How many objects a namespace has.
+    pub(super) async fn count(&self, namespace: &str) -> Result<usize> {
+        // One is enough: the list says how many more there are.
+        let path = format!("{}?limit=1", objects_of(namespace));
+        let list = self
+            .send(Method::GET, &path, "application/json", &Value::Null)
+            .await?;
+        let items = list.get("items").and_then(Value::as_array);
+        let more = list.pointer("/metadata/remainingItemCount");
+        let more = more.and_then(Value::as_u64).unwrap_or(0);
+        Ok(items.map_or(0, Vec::len) + usize::try_from(more)?)
+    }
+
+    /// Deletes all objects of a namespace.
+    pub(super) async fn delete_all(&self, namespace: &str) -> Result<()> {
+        self.send(
+            Method::DELETE,
+            &objects_of(namespace),
+            "application/json",
+            &Value::Null,
+        )
+        .await
+        .map(drop)
+    }
+
     /// Changes a status by a merge patch.
     pub(super) async fn patch_status(&self, name: &str, status: &Value) -> Result<Value> {
         self.patch_object_status(name, &json!({ "status": status }))
@@ -84,11 +155,12 @@ impl Load {
     }
 
     async fn send(&self, method: Method, path: &str, kind: &str, body: &Value) -> Result<Value> {
-        let request = self
+        let mut request = self
             .client
-            .request(method.clone(), format!("{}{path}", self.server))
-            .header(CONTENT_TYPE, kind)
-            .body(body.to_string());
+            .request(method.clone(), format!("{}{path}", self.server));
+        if !body.is_null() {
+            request = request.header(CONTENT_TYPE, kind).body(body.to_string());
+        }
         let answer = request.send().await?;
         let status = answer.status();
         let body = answer.bytes().await?;

@@ -2,6 +2,7 @@
 //! record and the API server's audit log. The controller itself is asked for nothing.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
@@ -161,11 +162,18 @@ pub(super) fn paced(stage: &Stage, prefix: &str, count: usize, per_second: u32) 
     stage.wait(super::PATIENCE, |metrics| {
         metrics.ended() - ended >= count as f64
     })?;
-    let lives = Lives::read(stage, &mark, created, &seen)?;
-    let cancels = lives.to_cancel().count();
-    anyhow::ensure!(
-        cancels == count,
-        "{cancels} of {count} objects were cancelled"
-    );
-    Ok(lives)
+    // Others may have ended meanwhile, which the metrics count too.
+    let until = Instant::now() + super::PATIENCE;
+    loop {
+        let lives = Lives::read(stage, &mark, created.clone(), &seen)?;
+        let cancels = lives.to_cancel().count();
+        if cancels == count {
+            return Ok(lives);
+        }
+        anyhow::ensure!(
+            Instant::now() < until,
+            "{cancels} of {count} objects were cancelled"
+        );
+        std::thread::sleep(Duration::from_millis(250));
+    }
 }

@@ -15,7 +15,7 @@ use xtask::control_plane::audit::{self, Request};
 use xtask::control_plane::{ControlPlane, Options};
 use xtask::loopback_http;
 
-use super::load::{Load, NAMESPACE, TOKEN, operation};
+use super::load::{Load, NAMESPACE, NEIGHBOUR, TOKEN, operation};
 use crate::tasks::cargo::{self, Programs};
 use crate::tasks::image_environment;
 use crate::tasks::interrupt::Interrupt;
@@ -65,12 +65,48 @@ impl Stage {
 
     /// Starts the controller with its own defaults and its image's environment, and waits until it is ready.
     pub(super) fn start_controller(&mut self) -> Result<()> {
+        let endpoint = format!("--endpoint-override=dialogflow={}", self.emulator.url);
+        self.start_controller_with(endpoint, &[])
+    }
+
+    /// The same, but other locations than the benchmark's own lead to Google's hosts. With `hides_names` none of them has an
+    /// address: no server for names can be asked.
+    pub(super) fn start_controller_without_names(&mut self, hides_names: bool) -> Result<()> {
+        let endpoint = format!(
+            "--endpoint-override=dialogflow/global+europe-west1={}",
+            self.emulator.url
+        );
+        if !hides_names {
+            return self.start_controller_with(endpoint, &[]);
+        }
+        let no_names = self.control_plane.folder().join("resolv.conf");
+        fs::write(
+            &no_names,
+            "nameserver 127.0.0.1\noptions attempts:1 timeout:1\n",
+        )?;
+        let script = format!(
+            "mount --bind '{}' /etc/resolv.conf && exec \"$@\"",
+            no_names.display()
+        );
+        let before = [
+            "unshare",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            &script,
+            "sh",
+        ];
+        self.start_controller_with(endpoint, &before)
+    }
+
+    fn start_controller_with(&mut self, endpoint: String, before: &[&str]) -> Result<()> {
         let kubeconfig = self
             .control_plane
             .service_account_kubeconfig("opcancel-system", CONTROLLER)?;
         let arguments = [
             format!("--kubeconfig={}", kubeconfig.display()),
-            format!("--endpoint-override=dialogflow={}", self.emulator.url),
+            endpoint,
             "--admin-address=127.0.0.1:0".to_owned(),
             "--log-format=json".to_owned(),
         ];
@@ -84,8 +120,12 @@ impl Stage {
             ("HOME", OsStr::new("/nonexistent")),
         ];
         variables.extend(image);
+        let mut words: Vec<String> = before.iter().map(ToString::to_string).collect();
+        words.push(self.controller.display().to_string());
+        words.extend(arguments);
+        let program = PathBuf::from(words.remove(0));
         self.control_plane
-            .run_beside(CONTROLLER, &self.controller, &arguments, &variables)?;
+            .run_beside(CONTROLLER, &program, &words, &variables)?;
         let log = self.control_plane.log_file(CONTROLLER);
         let mut admin = None;
         self.control_plane
@@ -138,6 +178,35 @@ impl Stage {
             }
             std::thread::sleep(Duration::from_millis(250));
         }
+    }
+
+    /// Waits until so many objects are known to the controller, or have ended since it had seen so many end.
+    pub(super) fn wait_for_neighbours(
+        &self,
+        count: usize,
+        ended: f64,
+        limit: Duration,
+    ) -> Result<()> {
+        self.wait(limit, |metrics| {
+            metrics.sum("opcancel_pending{") + metrics.ended() - ended >= count as f64
+        })
+        .map(drop)
+    }
+
+    /// Deletes the neighbour's objects, and waits until the controller knows none.
+    pub(super) fn remove_neighbours(&self, limit: Duration) -> Result<()> {
+        let until = Instant::now() + limit;
+        loop {
+            self.runtime.block_on(self.load.delete_all(NEIGHBOUR))?;
+            if self.runtime.block_on(self.load.count(NEIGHBOUR))? == 0 {
+                break;
+            }
+            if Instant::now() > until {
+                bail!("the neighbour's objects are still there after {limit:?}");
+            }
+        }
+        self.wait(limit, |metrics| metrics.sum("opcancel_pending{") == 0.0)
+            .map(drop)
     }
 
     /// The position in the records from which [`Self::calls`] and [`Self::audit`] tell only what is new.
@@ -267,18 +336,37 @@ fn prepare(control_plane: &ControlPlane) -> Result<()> {
     control_plane.run_kubectl(&established)?;
     let meta = |name: &str| json!({"name": name, "namespace": NAMESPACE});
     let rbac = "rbac.authorization.k8s.io";
+    let kubernetes = format!("{rbac}/v1");
+    let of = |kind: &str| json!({"apiGroup": rbac, "kind": kind, "name": "load"});
+    let subjects = json!([{"kind": "ServiceAccount", "name": "load", "namespace": NAMESPACE}]);
     let list = json!({"apiVersion": "v1", "kind": "List", "items": [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NEIGHBOUR}},
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta("load")},
         {
-            "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": meta("load"),
+            "apiVersion": kubernetes, "kind": "Role", "metadata": meta("load"),
             "rules": [{"apiGroups": ["opcancel.github.io"], "verbs": ["get", "list", "watch", "create", "update", "patch"],
                 "resources": ["operationcancellations", "operationcancellations/status"]}],
         },
         {
-            "apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": meta("load"),
-            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "load"},
-            "subjects": [{"kind": "ServiceAccount", "name": "load", "namespace": NAMESPACE}],
+            "apiVersion": kubernetes, "kind": "RoleBinding", "metadata": meta("load"),
+            "roleRef": of("Role"), "subjects": subjects,
+        },
+        {
+            "apiVersion": kubernetes, "kind": "ClusterRole", "metadata": {"name": "load"},
+            "rules": [{"apiGroups": ["opcancel.github.io"], "verbs": ["create", "patch"], "resources": ["cancellationgrants"]}],
+        },
+        {
+            "apiVersion": kubernetes, "kind": "ClusterRoleBinding", "metadata": {"name": "load"},
+            "roleRef": of("ClusterRole"), "subjects": subjects,
+        },
+        {
+            "apiVersion": kubernetes, "kind": "Role", "metadata": {"name": "load", "namespace": NEIGHBOUR},
+            "rules": [{"apiGroups": ["opcancel.github.io"], "verbs": ["list", "create", "patch", "deletecollection"], "resources": ["operationcancellations"]}],
+        },
+        {
+            "apiVersion": kubernetes, "kind": "RoleBinding", "metadata": {"name": "load", "namespace": NEIGHBOUR},
+            "roleRef": of("Role"), "subjects": subjects,
         },
         {
             "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant", "metadata": {"name": NAMESPACE},
@@ -291,14 +379,31 @@ fn prepare(control_plane: &ControlPlane) -> Result<()> {
 
 /// What becomes of operations, by how their names begin.
 fn scenario() -> Value {
+    let theirs =
+        |prefix: &str| format!("projects/{NEIGHBOUR}/locations/europe-west1/operations/{prefix}-*");
+    let always = |answer: Value| json!({"faults": [{"answer": answer}]});
+    let large = json!({"ends": {"result": {"completed": {"padding": LARGE}}}});
+    let never = json!({"cancel": {"effect": "ignored"}});
+    let stalled = json!({
+        "ends": {"result": {"completed": {"padding": LARGE}}},
+        "faults": [{"on": "get", "answer": {"drip": {"bytes": 65_536, "every": "500ms"}}}],
+    });
+    let wordy = json!({"raw": {"status": 500, "body": "It failed. ", "bodyBytes": 1_048_576}});
     json!({
         "identity": {"email": "opcancel@bench.iam.gserviceaccount.com", "projectId": "bench", "clusterName": "bench"},
         "tokens": [{"token": TOKEN, "principal": "load"}],
         "operations": {
             operation("fast-*"): {},
             operation("slow-*"): {"latency": "100ms"},
-            operation("never-*"): {"cancel": {"effect": "ignored"}},
-            operation("large-*"): {"ends": {"result": {"completed": {"padding": LARGE}}}},
+            operation("never-*"): never,
+            operation("large-*"): large,
+            theirs("fast"): {},
+            theirs("never"): never,
+            theirs("large"): large,
+            theirs("stalled"): stalled,
+            theirs("wordy"): always(wordy),
+            theirs("silent"): always(json!({"hang": "60s"})),
+            theirs("throttled"): always(json!({"refuse": {"code": "RESOURCE_EXHAUSTED"}})),
         },
     })
 }

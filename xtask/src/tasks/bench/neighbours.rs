@@ -1,0 +1,281 @@
+//! `bench neighbours`: what a bad neighbour does to a quiet tenant's new cancel, next to the same tenant alone just before.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+use tokio::{task::JoinHandle, time::sleep};
+
+use super::bare::IN_FLIGHT;
+use super::figures;
+use super::load::{self, NEIGHBOUR};
+use super::phases;
+use super::stage::Stage;
+
+/// New cancels of the quiet tenant a second.
+const RATE: u32 = 20;
+
+/// What a new cancel may take beside a neighbour, as a multiple of what it takes alone.
+const GOAL: f64 = 1.5;
+
+/// How long a neighbour's objects may take to be there, and to be gone.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// How often the grant that comes and goes does so.
+const CHANGE: Duration = Duration::from_secs(3);
+
+/// How often one of the large objects is changed.
+const TOUCH: Duration = Duration::from_millis(500);
+
+/// How long a neighbour's objects are there before anything is measured.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// One bad neighbour, in a namespace and a project of its own.
+struct Neighbour {
+    what: &'static str,
+    objects: usize,
+    /// How its operations' names begin: the scenario says what becomes of them.
+    prefix: &'static str,
+    is: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Its operations behave badly.
+    BadAnswers,
+    /// Each names a location of its own, whose host has no address.
+    InventedLocations,
+    /// It has no grant, and each object is as large as the API server takes it.
+    LargeObjects,
+    /// Its grant comes and goes.
+    GrantOnAndOff,
+}
+
+const NEIGHBOURS: [Neighbour; 8] = [
+    Neighbour {
+        what: "answers of 50 MiB",
+        objects: 64,
+        prefix: "large",
+        is: Kind::BadAnswers,
+    },
+    Neighbour {
+        what: "answers that stall below 1 MiB",
+        objects: 96,
+        prefix: "stalled",
+        is: Kind::BadAnswers,
+    },
+    Neighbour {
+        what: "errors with 1 MiB of text",
+        objects: 200,
+        prefix: "wordy",
+        is: Kind::BadAnswers,
+    },
+    Neighbour {
+        what: "answers that never come",
+        objects: 200,
+        prefix: "silent",
+        is: Kind::BadAnswers,
+    },
+    Neighbour {
+        what: "a quota that is always used up",
+        objects: 200,
+        prefix: "throttled",
+        is: Kind::BadAnswers,
+    },
+    Neighbour {
+        what: "invented locations",
+        objects: 1000,
+        prefix: "fast-invented",
+        is: Kind::InventedLocations,
+    },
+    Neighbour {
+        what: "objects of 1.4 MB without a grant",
+        objects: 100,
+        prefix: "fast-heavy",
+        is: Kind::LargeObjects,
+    },
+    Neighbour {
+        what: "a grant that comes and goes for 2,000 objects",
+        objects: 2000,
+        prefix: "never",
+        is: Kind::GrantOnAndOff,
+    },
+];
+
+/// Measures and prints.
+pub(super) fn measure(stage: &mut Stage, objects: usize) -> Result<()> {
+    let hides_names = can_hide_names();
+    if !hides_names {
+        println!(
+            "Not measured: invented locations. The kernel does not let this user hide /etc/resolv.conf from one process (unshare --mount), and no \
+             name may be asked for outside of this machine."
+        );
+    }
+    stage.start_controller_without_names(hides_names)?;
+    phases::paced(stage, "fast-warm", 40, RATE)?;
+    let mut rows = Vec::new();
+    for (number, neighbour) in NEIGHBOURS.iter().enumerate() {
+        if neighbour.is == Kind::InventedLocations && !hides_names {
+            continue;
+        }
+        allow(stage, neighbour.is != Kind::LargeObjects)?;
+        let alone = phases::paced(stage, &format!("fast-alone-{number}"), objects, RATE)?;
+        let before = stage.metrics()?.resident();
+        let mark = stage.mark()?;
+        let beside = beside(stage, neighbour, number, objects)?;
+        let memory = stage.metrics()?.resident();
+        let calls = stage.calls(&mark)?.len();
+        eprintln!("{}: {calls} calls arrived meanwhile", neighbour.what);
+        rows.push((neighbour.what, alone, beside, memory - before));
+        allow(stage, false)?;
+        stage.remove_neighbours(LIMIT)?;
+    }
+    figures::head(&[
+        "neighbour",
+        "alone, p50 / p99 ms",
+        "beside it, p50 / p99 ms",
+        "memory, MiB",
+    ]);
+    for (what, alone, beside, memory) in &rows {
+        let (alone, beside) = (alone.to_cancel(), beside.to_cancel());
+        println!(
+            "| {what} | {:.1} / {:.1} | {:.1} / {:.1} | {memory:+.1} |",
+            alone.p50(),
+            alone.p99(),
+            beside.p50(),
+            beside.p99()
+        );
+    }
+    figures::head(&["beside / alone", "measured", "goal", ""]);
+    for (what, alone, beside, _) in &rows {
+        let (alone, beside) = (alone.to_cancel(), beside.to_cancel());
+        for (name, ratio) in [
+            ("p50", beside.p50() / alone.p50()),
+            ("p99", beside.p99() / alone.p99()),
+        ] {
+            figures::judged(&format!("{name}, {what}"), ratio, " x", false, GOAL);
+        }
+    }
+    for (what, _, beside, _) in &rows {
+        beside.print(what);
+    }
+    Ok(())
+}
+
+/// The quiet tenant's new cancels while the neighbour is there.
+fn beside(
+    stage: &Stage,
+    neighbour: &Neighbour,
+    number: usize,
+    objects: usize,
+) -> Result<phases::Lives> {
+    let prefix = format!("fast-beside-{number}");
+    let create = || {
+        let bodies = (0..neighbour.objects)
+            .map(|n| object(neighbour, n))
+            .collect();
+        let load = stage.load.clone();
+        async move {
+            let each = |body: Value| {
+                let load = load.clone();
+                async move { load.create_object(NEIGHBOUR, &body).await.map(drop) }
+            };
+            load::at_once(bodies, IN_FLIGHT, each).await.map(drop)
+        }
+    };
+    let ended = stage.metrics()?.ended();
+    stage.runtime.block_on(create())?;
+    stage.wait_for_neighbours(neighbour.objects, ended, LIMIT)?;
+    // Many that come at once cost the API server time whatever they are.
+    std::thread::sleep(SETTLED);
+    match neighbour.is {
+        Kind::LargeObjects => {
+            let load = stage.load.clone();
+            let name = format!("{}-0", neighbour.prefix);
+            let changing = stage.runtime.spawn(async move {
+                for n in 0_u64.. {
+                    load.annotate(NEIGHBOUR, &name, n).await?;
+                    sleep(TOUCH).await;
+                }
+                anyhow::Ok(())
+            });
+            let lives = phases::paced(stage, &prefix, objects, RATE);
+            stage.runtime.block_on(end(changing))?;
+            lives
+        }
+        Kind::GrantOnAndOff => {
+            let load = stage.load.clone();
+            let changing = stage.runtime.spawn(async move {
+                for allowed in [false, true].into_iter().cycle() {
+                    load.allow_neighbour(allowed).await?;
+                    sleep(CHANGE).await;
+                }
+                anyhow::Ok(())
+            });
+            let lives = phases::paced(stage, &prefix, objects, RATE);
+            stage.runtime.block_on(end(changing))?;
+            lives
+        }
+        Kind::BadAnswers | Kind::InventedLocations => phases::paced(stage, &prefix, objects, RATE),
+    }
+    .with_context(|| neighbour.what)
+}
+
+/// Whether a process can be started for which no name outside of this machine has an address.
+fn can_hide_names() -> bool {
+    let tried = Command::new("unshare")
+        .args([
+            "--map-root-user",
+            "--mount",
+            "mount",
+            "--bind",
+            "/dev/null",
+            "/etc/resolv.conf",
+        ])
+        .output();
+    tried.is_ok_and(|output| output.status.success())
+}
+
+/// Ends a task that changes things meanwhile; if it ended by itself, it failed.
+async fn end(mut task: JoinHandle<Result<()>>) -> Result<()> {
+    if task.is_finished() {
+        return (&mut task).await?;
+    }
+    task.abort();
+    Ok(())
+}
+
+fn allow(stage: &Stage, allowed: bool) -> Result<()> {
+    stage.runtime.block_on(stage.load.allow_neighbour(allowed))
+}
+
+/// One of the neighbour's objects.
+fn object(neighbour: &Neighbour, n: usize) -> Value {
+    let name = format!("{}-{n}", neighbour.prefix);
+    let location = match neighbour.is {
+        Kind::InventedLocations => format!("invented{n}"),
+        _ => "europe-west1".to_owned(),
+    };
+    let labels: Map<String, Value> = match neighbour.is {
+        // The API server writes each key into the managed fields once more; together they stay below etcd's limit.
+        Kind::LargeObjects => (0..1750)
+            .map(|key| {
+                let prefix = format!("{key:05}{}", "a.".repeat(100));
+                (
+                    format!("{}b/{key:05}{}", prefix, "k".repeat(50)),
+                    json!("v".repeat(63)),
+                )
+            })
+            .collect(),
+        _ => Map::new(),
+    };
+    json!({
+        "apiVersion": "opcancel.github.io/v1alpha1", "kind": "OperationCancellation",
+        "metadata": {"name": name, "namespace": NEIGHBOUR, "labels": labels},
+        "spec": {
+            "service": "dialogflow",
+            "operationName": format!("projects/{NEIGHBOUR}/locations/{location}/operations/{name}"),
+        },
+    })
+}
