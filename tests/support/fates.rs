@@ -29,9 +29,8 @@ fn script(name: &str) -> Script {
     let second = Duration::from_secs(1);
     match name {
         "already-done" => Script::already_done(EndResult::completed()),
-        "refused" => Script::default()
-            .with_fault(fault(RpcCode::FailedPrecondition))
-            .ends(3 * second, EndResult::completed()),
+        // It ends once that was seen, however long it took.
+        "refused" => Script::default().with_fault(fault(RpcCode::FailedPrecondition)),
         "retried" => Script::default().with_fault(fault(RpcCode::Unavailable).times(2)),
         "throttled" => {
             let refusal = Refusal {
@@ -75,6 +74,14 @@ pub fn played(prefix: &str, arguments: &[&str], variables: &[(&str, &str)]) -> W
         manifest(name, spec)
     });
     world.apply(&manifests.collect::<String>()).unwrap();
+    world.wait_for_calls("refused", Call::Cancel, 1);
+    world
+        .emulator
+        .set_operation(
+            &operation("refused"),
+            Script::already_done(EndResult::completed()),
+        )
+        .unwrap();
     world.wait(&ENDING.map(|(name, _)| name), "condition=Finished");
     world.wait(&[STALLED], "condition=Stalled");
     world.wait_for_calls(DENIED, Call::Cancel, 1);
