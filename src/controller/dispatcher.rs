@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     drain::DRAIN_LIMIT,
-    effects::{Answer, ApiTurn, Ended, From},
+    effects::{Answer, ApiTurn, Ended, From, is_urgent},
     sweeps::Sweeps,
 };
 use super::{
@@ -299,8 +299,9 @@ impl Dispatcher {
                 false
             }
             From::LargeAnswer => false,
-            From::Api(_) => {
-                self.requests.done(trouble, self.calls.clock.mono());
+            From::Api(kind) => {
+                let now = self.calls.clock.mono();
+                self.requests.done(is_urgent(*kind), trouble, now);
                 true
             }
         };

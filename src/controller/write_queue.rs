@@ -15,6 +15,8 @@ pub struct WriteQueue<T> {
     urgent: Turns<T>,
     others: Turns<T>,
     under_way: usize,
+    /// Of these, how many are not urgent.
+    others_under_way: usize,
     outage: Outage,
     /// Urgent ones that went ahead of others in a row.
     ahead: usize,
@@ -26,6 +28,7 @@ impl<T> Default for WriteQueue<T> {
             urgent: Turns::default(),
             others: Turns::default(),
             under_way: 0,
+            others_under_way: 0,
             outage: Outage::default(),
             ahead: 0,
         }
@@ -35,6 +38,10 @@ impl<T> Default for WriteQueue<T> {
 impl<T> WriteQueue<T> {
     /// How many requests may be under way at once.
     pub const AT_ONCE: usize = 16;
+
+    /// How many of them may be writes that nobody waits for. A grant for thousands of objects means one for each of them, and while
+    /// the API server is busy with 16 of those an intent takes it six times as long.
+    const OTHERS_AT_ONCE: usize = 4;
 
     /// So many urgent ones may go ahead of the others: what waits among them may turn urgent, and must not wait for ever.
     const MOST_AHEAD: usize = 7;
@@ -51,7 +58,19 @@ impl<T> WriteQueue<T> {
 
     /// Whether a request may be sent that did not wait for its turn.
     pub fn is_free(&self, now: Duration) -> bool {
-        self.has_room(now) && self.urgent.count() == 0 && self.others.count() == 0
+        self.has_room(now)
+            && self.others_have_room()
+            && self.urgent.count() == 0
+            && self.others.count() == 0
+    }
+
+    /// Whether one more request that is not urgent may be under way.
+    const fn others_have_room(&self) -> bool {
+        self.others_under_way < Self::OTHERS_AT_ONCE
+    }
+
+    const fn others_have_turn(&self) -> bool {
+        self.others_have_room() && self.others.count() > 0
     }
 
     /// Whether one more request may be under way.
@@ -69,7 +88,8 @@ impl<T> WriteQueue<T> {
         if !self.has_room(now) {
             return None;
         }
-        let others_first = self.ahead >= Self::MOST_AHEAD;
+        let others_have_turn = self.others_have_turn();
+        let others_first = others_have_turn && self.ahead >= Self::MOST_AHEAD;
         let urgent = if others_first {
             None
         } else {
@@ -80,13 +100,13 @@ impl<T> WriteQueue<T> {
             _ => 0,
         };
         urgent
-            .or_else(|| self.others.pop())
+            .or_else(|| others_have_turn.then(|| self.others.pop()).flatten())
             .or_else(|| self.urgent.pop())
     }
 
     /// Whether it is somebody's turn now.
     pub fn has_turn(&self, now: Duration) -> bool {
-        self.has_room(now) && (self.urgent.count() > 0 || self.others.count() > 0)
+        self.has_room(now) && (self.urgent.count() > 0 || self.others_have_turn())
     }
 
     /// When something that waits may be sent although nothing else happens: at the end of a pause.
@@ -96,8 +116,11 @@ impl<T> WriteQueue<T> {
     }
 
     /// A request is sent; [`WriteQueue::done`] has to be told when it was answered.
-    pub const fn begin(&mut self) {
+    pub const fn begin(&mut self, urgent: bool) {
         self.under_way += 1;
+        if !urgent {
+            self.others_under_way += 1;
+        }
     }
 
     /// How many requests wait, by the queue's name in metrics.
@@ -108,9 +131,12 @@ impl<T> WriteQueue<T> {
         ]
     }
 
-    /// A request has ended: answered, or with what the API server as a whole is in trouble.
-    pub fn done(&mut self, trouble: Option<Trouble>, now: Duration) {
+    /// A request has ended, urgent or not as it began: answered, or with what the API server as a whole is in trouble.
+    pub fn done(&mut self, urgent: bool, trouble: Option<Trouble>, now: Duration) {
         self.under_way = self.under_way.saturating_sub(1);
+        if !urgent {
+            self.others_under_way = self.others_under_way.saturating_sub(1);
+        }
         match trouble {
             Some(trouble) => self.outage.failed(trouble, now),
             None => self.outage.is_over(),
@@ -144,18 +170,40 @@ mod tests {
         let mut queue = WriteQueue::default();
         assert!(queue.is_free(NOW));
         for request in 0..20 {
-            queue.push(request >= 15, "team", request);
+            queue.push(request >= 2, "team", request);
         }
         assert!(!queue.is_free(NOW), "nobody goes ahead of those who wait");
         let first: Vec<_> =
-            std::iter::from_fn(|| queue.take(NOW).inspect(|_| queue.begin())).collect();
+            std::iter::from_fn(|| queue.take(NOW).inspect(|taken| queue.begin(*taken >= 2)))
+                .collect();
         assert_eq!(first.len(), 16);
-        assert_eq!(first[..6], [15, 16, 17, 18, 19, 0]);
-        queue.done(None, NOW);
+        assert_eq!(first[..9], [2, 3, 4, 5, 6, 7, 8, 0, 9]);
+        queue.done(true, None, NOW);
         // Whoever has nothing to send any more costs nobody a place.
-        assert_eq!((queue.take(NOW), queue.take(NOW)), (Some(11), Some(12)));
-        queue.begin();
+        assert_eq!((queue.take(NOW), queue.take(NOW)), (Some(16), Some(17)));
+        queue.begin(true);
         assert_eq!(queue.take(NOW), None);
-        assert_eq!(queue.waiting(), [("urgent_write", 0), ("other_write", 2)]);
+        assert_eq!(queue.waiting(), [("urgent_write", 2), ("other_write", 0)]);
+    }
+
+    #[test]
+    fn what_nobody_waits_for_takes_few_places() {
+        let mut queue = WriteQueue::default();
+        for request in 0..100 {
+            queue.push(false, "team", request);
+        }
+        let mut take = || queue.take(NOW).inspect(|_| queue.begin(false));
+        let first: Vec<_> = std::iter::from_fn(&mut take).collect();
+        assert_eq!(first, [0, 1, 2, 3]);
+        assert!(!queue.has_turn(NOW) && !queue.is_free(NOW));
+        queue.push(true, "another", 200);
+        assert!(queue.has_turn(NOW));
+        assert_eq!(queue.take(NOW), Some(200));
+        queue.begin(true);
+        assert_eq!(queue.take(NOW), None);
+        queue.done(true, None, NOW);
+        assert_eq!(queue.take(NOW), None);
+        queue.done(false, None, NOW);
+        assert_eq!(queue.take(NOW), Some(4));
     }
 }

@@ -98,7 +98,7 @@ impl Dispatcher {
             Effect::QueueWrite(kind) => {
                 entry.kept.unanswered += 1;
                 let namespace = &entry.known.object().namespace;
-                let urgent = kind != WriteKind::Progress;
+                let urgent = is_urgent(Some(kind));
                 self.requests.push(urgent, namespace, ApiTurn::Write(id));
                 None
             }
@@ -249,6 +249,7 @@ impl Dispatcher {
         let object = object_id(entry.known.object());
         let span = journal::task_span(entry.known.object());
         let writer = self.writer.clone();
+        let urgent = is_urgent(write.as_ref().map(|write| write.kind));
         let make = async move {
             let kind = write.as_ref().map(|write| write.kind);
             let (event, complaint, trouble) = match write {
@@ -271,9 +272,14 @@ impl Dispatcher {
                 trouble,
             }))
         };
-        self.requests.begin();
+        self.requests.begin(urgent);
         self.tasks.spawn(make.instrument(span));
     }
+}
+
+/// Whether somebody waits for it: a read is what an urgent write waits for.
+pub(super) fn is_urgent(kind: Option<WriteKind>) -> bool {
+    kind != Some(WriteKind::Progress)
 }
 
 fn object_id(object: &ObjectView) -> ObjectId {
