@@ -294,7 +294,9 @@ impl Connections {
     /// more.
     fn open(self: &Arc<Self>, place: usize) -> Option<Opening> {
         let mut slot = self.slot(place)?;
-        if let Some(opening) = &slot.opening {
+        // One that has ended and still stands here died.
+        let opening = slot.opening.as_ref();
+        if let Some(opening) = opening.filter(|opening| opening.peek().is_none()) {
             return Some(opening.clone());
         }
         let connections = self.clone();
