@@ -140,6 +140,7 @@ fn a_new_cancel_does_not_wait_for_the_polls_of_others() {
         "{waits:?}"
     );
     let (calls, refused) = world.others;
+    println!("p90 to acceptance: {p90:?}; the other client lost {refused} of {calls} calls");
     assert!(
         refused * 10 <= calls,
         "another client lost {refused} of {calls}"
