@@ -162,7 +162,14 @@ fn change_mode(known: &mut Cancellation, gate: &Gate, context: &Context<'_>) {
         Gate::GrantUnknown => {}
         _ => known.not_granted_since = None,
     }
-    if !matches!(gate, Gate::LastLook | Gate::End(_) | Gate::GrantUnknown) {
+    // While the grants are not known only the deadline itself tells.
+    let is_past = deadline_at(known, now).is_some_and(|at| at <= now.mono);
+    let may_end = match gate {
+        Gate::LastLook | Gate::End(_) => true,
+        Gate::GrantUnknown => is_past,
+        _ => false,
+    };
+    if !may_end {
         // Somebody moved the deadline before its outcome was stored.
         known.ending = known
             .ending

@@ -141,6 +141,28 @@ fn the_deadline_counts_from_the_start_although_its_first_write_fails() {
     assert_eq!(sim.outcome(), Some(crate::api::Outcome::Unknown));
 }
 
+/// Once found by the property above: the deadline was moved while its outcome waited to be stored, and whether a grant allows the
+/// object was not known then.
+#[test]
+fn a_deadline_that_is_moved_while_the_grants_are_not_known_counts() {
+    let mut sim = Simulation::of(object(), |_, _| running(), |_| Ok(()));
+    sim.turns_take = Some(Duration::from_secs(5));
+    sim.run_for(Duration::from_secs(43));
+    for deed in [
+        Deed::Deadline(10),
+        Deed::Wait(1060),
+        Deed::LoseGrants,
+        Deed::Deadline(1509),
+        Deed::Wait(8952),
+    ] {
+        carry_out(&mut sim, deed);
+    }
+    assert_eq!(sim.outcome(), None);
+    sim.set_grant(Grant::Granted);
+    sim.run_for(Duration::from_secs(86_400));
+    assert_eq!(sim.outcome(), Some(crate::api::Outcome::Unknown));
+}
+
 /// A step of the wall clock, by days and in both directions, ends nothing and stretches nothing.
 #[test]
 fn a_wall_clock_that_steps_moves_no_deadline() {
