@@ -1,8 +1,11 @@
 //! Starts a control plane: folder, supervisor, keys, etcd, API server, administrator, controllers.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +20,9 @@ use super::{ADMIN_GROUP, ControlPlane, FACTS, Facts, Options, client};
 
 /// How long a daemon may take to be ready on a busy machine; it takes about 3 s on an idle one.
 const READY_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long etcd may take to say how it is, before it is asked again.
+const HEALTH_LIMIT: Duration = Duration::from_secs(10);
 
 /// How often the API server is started, if somebody else takes its port each time.
 const PORT_TRIES: u32 = 5;
@@ -71,9 +77,28 @@ fn make_folder(data_dir: Option<PathBuf>) -> Result<(PathBuf, Afterwards)> {
 
 fn start_etcd(supervisor: &Supervisor, folder: &Path, binaries: &Binaries) -> Result<()> {
     supervisor.run(ETCD, &binaries.etcd, &daemons::etcd())?;
-    let socket = folder.join(daemons::ETCD_SOCKET);
-    let waited = supervisor.wait(ETCD, READY_LIMIT, || socket.exists());
+    let waited = supervisor.wait(ETCD, READY_LIMIT, || {
+        etcd_is_healthy(folder).unwrap_or(false)
+    });
     supervisor.require(ETCD, waited)
+}
+
+/// Asks etcd whether it serves. Its socket is there before it has opened its data, and stays when it fails to: where the disk
+/// is full, for example.
+fn etcd_is_healthy(folder: &Path) -> std::io::Result<bool> {
+    let folder = File::open(folder)?;
+    // A socket's path may have 108 bytes, and the folder's own may be longer.
+    let path = format!(
+        "/proc/self/fd/{}/{}",
+        folder.as_raw_fd(),
+        daemons::ETCD_SOCKET
+    );
+    let mut socket = UnixStream::connect(path)?;
+    socket.set_read_timeout(Some(HEALTH_LIMIT))?;
+    socket.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer)?;
+    Ok(answer.starts_with("HTTP/1.0 200 "))
 }
 
 /// As [`ControlPlane::back_up`] and [`ControlPlane::restore`]: ends API server and etcd, lets `change` have etcd's data and the
@@ -167,6 +192,11 @@ fn start_api_server(
                 .log(API_SERVER)
                 .contains("address already in use");
         if !raced || tries == PORT_TRIES {
+            if waited != Waited::Ready {
+                supervisor
+                    .check(ETCD)
+                    .context("the API server needs etcd")?;
+            }
             supervisor.require(API_SERVER, waited)?;
             return Ok(url);
         }
@@ -258,4 +288,39 @@ fn write_kubeconfig(
         None,
         credential,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn an_etcd_that_dies_after_it_listens_is_told_with_its_last_words() {
+        let folder = tempfile::tempdir().unwrap();
+        // As with a full disk: the socket is there for longer than it takes to look at it, and stays.
+        let program = folder.path().join("dying-etcd");
+        let script =
+            "#!/bin/sh\ntouch etcd.sock; sleep 0.5; echo no space left on device >&2; exit 2\n";
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        let supervisor = Supervisor::start(folder.path(), Afterwards::Keep).unwrap();
+        let mut binaries = Binaries::get().unwrap();
+        binaries.etcd = program;
+        let error = start_etcd(&supervisor, folder.path(), &binaries).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("etcd ended with exit code 2"), "{error}");
+        assert!(error.contains("no space left on device"), "{error}");
+    }
+
+    #[test]
+    fn etcd_is_asked_in_a_folder_with_a_long_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = folder.path().join("long".repeat(40));
+        fs::create_dir(&long).unwrap();
+        let supervisor = Supervisor::start(&long, Afterwards::Keep).unwrap();
+        start_etcd(&supervisor, &long, &Binaries::get().unwrap()).unwrap();
+        assert!(etcd_is_healthy(&long).unwrap());
+    }
 }

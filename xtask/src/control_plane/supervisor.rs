@@ -17,8 +17,8 @@ use anyhow::{Context, Result, bail};
 /// The script that supervises; it is run from a file, so that `ps` shows its name and not its text.
 const SCRIPT: &str = include_str!("supervisor.sh");
 
-/// How many lines of a daemon's log an error quotes.
-const QUOTED_LINES: usize = 12;
+/// How many lines of a daemon's log an error quotes: a panic's first line too, above its stack.
+const QUOTED_LINES: usize = 40;
 
 /// What becomes of the control plane's folder at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
