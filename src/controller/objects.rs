@@ -19,7 +19,12 @@ use self::{
     asks::{AllAsks, Asks},
     uid::Uid,
 };
-use super::{grants::Grants, standing::Standing, timers::Wake, versions::number};
+use super::{
+    grants::{Grants, Unit},
+    standing::Standing,
+    timers::Wake,
+    versions::number,
+};
 use crate::{
     google::token::Token,
     lifecycle::{Cancellation, Grant, ObjectView, Packed, Packer},
@@ -391,5 +396,17 @@ impl Objects {
 
 /// What the grants say of an object. Nothing is granted to what cannot be read.
 pub fn grant_of(grants: &Grants, object: &ObjectView) -> Grant {
-    Asks::of(object).map_or(Grant::NotGranted, |asks| asks.grant(grants))
+    let Ok(spec) = object.spec.as_ref() else {
+        return Grant::NotGranted;
+    };
+    let Ok(target) = spec.target.as_ref() else {
+        return Grant::NotGranted;
+    };
+    let identity = spec.identity_kind();
+    grants.grant(
+        &object.namespace,
+        Unit::of(target),
+        &target.service,
+        identity,
+    )
 }

@@ -350,7 +350,7 @@ impl Watching {
 
     fn say_unreadable(&mut self) {
         self.complaint.say(&format!(
-            "one of the {} cannot be read and is left alone: it is larger than 256 KiB beside its metadata, or no object",
+            "one of the {} cannot be read, and the controller ignores it: without its metadata it is larger than 256 KiB, or it is not a JSON object",
             self.selection.resource
         ));
     }

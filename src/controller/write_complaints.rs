@@ -41,7 +41,7 @@ impl WriteComplaints {
             now.saturating_sub(at).as_secs(),
         );
         Some(format!(
-            "{count} more status writes went wrong in the last {seconds} s; the last: {}",
+            "{count} more status writes failed in the last {seconds} s. The last error: {}",
             std::mem::take(&mut self.last)
         ))
     }
@@ -67,7 +67,7 @@ mod tests {
         assert_eq!(lines[0], "one");
         assert!(
             lines[1].starts_with(
-                "30000 more status writes went wrong in the last 30 s; the last: HTTP 503"
+                "30000 more status writes failed in the last 30 s. The last error: HTTP 503"
             ),
             "{lines:?}"
         );
