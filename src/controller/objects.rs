@@ -19,12 +19,7 @@ use self::{
     asks::{AllAsks, Asks},
     uid::Uid,
 };
-use super::{
-    grants::{Grants, Unit},
-    standing::Standing,
-    timers::Wake,
-    versions::number,
-};
+use super::{grants::Grants, standing::Standing, timers::Wake, versions::number};
 use crate::{
     google::token::Token,
     lifecycle::{Cancellation, Grant, ObjectView, Packed, Packer},
@@ -117,7 +112,7 @@ enum Known {
     Whole(Box<Cancellation>),
     Small {
         packed: Packed,
-        asks: Arc<Asks>,
+        asks: Arc<Asks<String>>,
         version: Option<u64>,
     },
 }
@@ -166,7 +161,7 @@ impl Live {
     fn grant(&self, grants: &Grants) -> Grant {
         match &self.known {
             Known::Whole(known) => grant_of(grants, known.object()),
-            Known::Small { asks, .. } => asks.grant(grants),
+            Known::Small { asks, .. } => asks.as_str().grant(grants),
         }
     }
 }
@@ -267,7 +262,9 @@ impl Objects {
                 None
             } else {
                 // One without a readable spec has its outcome in a moment.
-                Asks::of(known.object()).zip(self.packer.pack(known))
+                Asks::of(known.object())
+                    .map(Asks::to_owned)
+                    .zip(self.packer.pack(known))
             };
             match small {
                 Some((asks, packed)) => {
@@ -396,17 +393,5 @@ impl Objects {
 
 /// What the grants say of an object. Nothing is granted to what cannot be read.
 pub fn grant_of(grants: &Grants, object: &ObjectView) -> Grant {
-    let Ok(spec) = object.spec.as_ref() else {
-        return Grant::NotGranted;
-    };
-    let Ok(target) = spec.target.as_ref() else {
-        return Grant::NotGranted;
-    };
-    let identity = spec.identity_kind();
-    grants.grant(
-        &object.namespace,
-        Unit::of(target),
-        &target.service,
-        identity,
-    )
+    Asks::of(object).map_or(Grant::NotGranted, |asks| asks.grant(grants))
 }

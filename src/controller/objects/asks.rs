@@ -9,50 +9,67 @@ use crate::{
 };
 
 /// What the grant of an object depends on.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct Asks {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Asks<S> {
     /// The object's namespace.
-    pub namespace: String,
-    unit: Unit<String>,
-    service: String,
+    pub namespace: S,
+    unit: Unit<S>,
+    service: S,
     identity: IdentityKind,
 }
 
 /// Each of them once.
 #[derive(Debug, Default)]
 pub struct AllAsks {
-    known: HashSet<Arc<Asks>>,
+    known: HashSet<Arc<Asks<String>>>,
     /// When there are so many, those that no object has any more are dropped.
     tidy_at: usize,
 }
 
-impl Asks {
+impl<'a> Asks<&'a str> {
     /// Of an object of which is known what it addresses.
-    pub fn of(object: &ObjectView) -> Option<Self> {
+    pub fn of(object: &'a ObjectView) -> Option<Self> {
         let spec = object.spec.as_ref().ok()?;
         let target = spec.target.as_ref().ok()?;
         Some(Self {
-            namespace: object.namespace.clone(),
-            unit: Unit::of(target).to_owned(),
-            service: target.service.clone(),
+            namespace: &object.namespace,
+            unit: Unit::of(target),
+            service: &target.service,
             identity: spec.identity_kind(),
         })
     }
 
     /// What the grants say.
-    pub fn grant(&self, grants: &Grants) -> Grant {
-        grants.grant(
-            &self.namespace,
-            self.unit.as_str(),
-            &self.service,
-            self.identity,
-        )
+    pub fn grant(self, grants: &Grants) -> Grant {
+        grants.grant(self.namespace, self.unit, self.service, self.identity)
+    }
+
+    /// To keep.
+    pub fn to_owned(self) -> Asks<String> {
+        Asks {
+            namespace: self.namespace.to_owned(),
+            unit: self.unit.to_owned(),
+            service: self.service.to_owned(),
+            identity: self.identity,
+        }
+    }
+}
+
+impl Asks<String> {
+    /// To look up.
+    pub fn as_str(&self) -> Asks<&str> {
+        Asks {
+            namespace: &self.namespace,
+            unit: self.unit.as_str(),
+            service: &self.service,
+            identity: self.identity,
+        }
     }
 }
 
 impl AllAsks {
     /// The one that is equal to it, and the same for all.
-    pub fn share(&mut self, asks: Asks) -> Arc<Asks> {
+    pub fn share(&mut self, asks: Asks<String>) -> Arc<Asks<String>> {
         if let Some(known) = self.known.get(&asks) {
             return known.clone();
         }
@@ -73,7 +90,7 @@ const LEAST_TIDY: usize = 64;
 mod tests {
     use super::*;
 
-    fn asks(n: usize) -> Asks {
+    fn asks(n: usize) -> Asks<String> {
         Asks {
             namespace: format!("team-{n}"),
             unit: Unit::Under("projects/acme".into()),
