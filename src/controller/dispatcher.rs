@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     drain::DRAIN_LIMIT,
-    effects::{Answer, ApiTurn, Ended, From, is_urgent},
+    effects::{Answer, ApiTurn, Ended, From},
     sweeps::Sweeps,
 };
 use super::{
@@ -299,14 +299,15 @@ impl Dispatcher {
                 false
             }
             From::LargeAnswer => false,
-            From::Api(kind) => {
+            From::Api { request, .. } => {
                 let now = self.calls.clock.mono();
-                self.requests.done(is_urgent(*kind), trouble, now);
+                self.requests.done(request, trouble, now);
                 true
             }
         };
         self.note_version(&event);
-        if let (From::Api(Some(kind)), Event::WriteAnswered(written)) = (&from, &event) {
+        let kind = from.write_kind();
+        if let (Some(kind), Event::WriteAnswered(written)) = (kind, &event) {
             self.metrics.wrote(kind.name(), written.name());
         }
         let Some(entry) = self.objects.active(id) else {
@@ -317,11 +318,11 @@ impl Dispatcher {
         if is_api {
             kept.api_requests = kept.api_requests.saturating_sub(1);
         }
-        if let (Some(why), From::Api(Some(kind))) = (complaint, &from) {
+        if let (Some(why), Some(kind)) = (complaint, kind) {
             let now = self.calls.clock.mono();
             if self.complaints.is_to_be_told(&why, now) {
                 let span = journal::span(entry.known.object());
-                span.in_scope(|| journal::write_complained(*kind, &why));
+                span.in_scope(|| journal::write_complained(kind, &why));
             }
         }
         kept.refused = refused.or_else(|| kept.refused.take());
@@ -373,11 +374,12 @@ impl Dispatcher {
         let grants = self.calls.grants.now();
         while let Some(event) = events.pop_front() {
             let principal = self.calls.tokens.principal();
-            let may_write =
-                matches!(event, Event::WriteTurn) || self.requests.is_free(self.calls.clock.mono());
             let Some(entry) = self.objects.active(id) else {
                 return;
             };
+            let namespace = &entry.known.object().namespace;
+            let may_write = matches!(event, Event::WriteTurn)
+                || self.requests.is_free(namespace, self.calls.clock.mono());
             entry.kept.grant = grant_of(&grants, entry.known.object());
             let context = Context {
                 now: self.calls.clock.now(),

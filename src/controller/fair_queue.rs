@@ -13,6 +13,8 @@ use std::{
     sync::Arc,
 };
 
+use super::turns::fair_share;
+
 /// Who a call is counted for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
@@ -268,20 +270,15 @@ impl Aside {
     }
 }
 
-/// What one may have at most of so many, of which others have some: half of what they leave, but one at least.
-fn most(all: usize, others: usize) -> usize {
-    (all.saturating_sub(others) / 2).max(1)
-}
-
 impl Shares {
     fn has_room_for_namespace(&self, workers: usize, namespace: &str) -> bool {
         let mine = self.by_namespace.get(namespace).copied().unwrap_or(0);
-        mine < most(workers, self.total.saturating_sub(mine))
+        mine < fair_share(workers, self.total.saturating_sub(mine))
     }
 
     fn has_room_for_endpoint(&self, workers: usize, endpoint: &str) -> bool {
         let all = self.by_endpoint.get(endpoint).copied().unwrap_or(0);
-        all < most(workers, self.total.saturating_sub(all))
+        all < fair_share(workers, self.total.saturating_sub(all))
     }
 
     fn has_room_for_share(
@@ -296,8 +293,8 @@ impl Shares {
         };
         let mine = self.by_owner.get(&owner).copied().unwrap_or(0);
         let all = self.by_endpoint.get(endpoint).copied().unwrap_or(0);
-        let endpoints = most(workers, self.total.saturating_sub(all));
-        mine < most(endpoints, all.saturating_sub(mine))
+        let endpoints = fair_share(workers, self.total.saturating_sub(all));
+        mine < fair_share(endpoints, all.saturating_sub(mine))
     }
 
     fn begin(&mut self, owner: &Owner) {

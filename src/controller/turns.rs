@@ -34,9 +34,10 @@ impl<T> Turns<T> {
             .insert(namespace.to_owned(), VecDeque::from([item]));
     }
 
-    /// Whose turn it is.
-    pub fn pop(&mut self) -> Option<T> {
-        let namespace = self.order.pop_front()?;
+    /// The next item in turn, of the first namespace that `may` have one.
+    pub fn pop(&mut self, may: impl Fn(&str) -> bool) -> Option<T> {
+        let next = self.order.iter().position(|namespace| may(namespace))?;
+        let namespace = self.order.remove(next)?;
         let waiting = self.waiting.get_mut(&namespace)?;
         let item = waiting.pop_front();
         self.count = self.count.saturating_sub(usize::from(item.is_some()));
@@ -48,15 +49,40 @@ impl<T> Turns<T> {
         item
     }
 
+    /// Whether an item waits of a namespace that `may` have one.
+    pub fn has_item(&self, may: impl Fn(&str) -> bool) -> bool {
+        self.order.iter().any(|namespace| may(namespace))
+    }
+
     /// How many wait.
     pub const fn count(&self) -> usize {
         self.count
     }
 }
 
+/// The most that one may use of `all`, of which others use some: half of what they leave, and at least one.
+pub fn fair_share(all: usize, others: usize) -> usize {
+    (all.saturating_sub(others) / 2).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_namespace_that_may_not_is_passed_over_and_keeps_its_turn() {
+        let mut turns = Turns::default();
+        for (namespace, item) in [("a", 1), ("b", 2), ("a", 3), ("b", 4)] {
+            turns.push(namespace, item);
+        }
+        let not_a = |namespace: &str| namespace != "a";
+        assert!(turns.has_item(not_a));
+        assert_eq!((turns.pop(not_a), turns.pop(not_a)), (Some(2), Some(4)));
+        assert!(!turns.has_item(not_a));
+        assert_eq!((turns.pop(not_a), turns.count()), (None, 2));
+        let next: Vec<i32> = std::iter::from_fn(|| turns.pop(|_| true)).collect();
+        assert_eq!(next, [1, 3]);
+    }
 
     #[test]
     fn a_namespace_with_much_waiting_does_not_hold_up_another() {
@@ -67,7 +93,7 @@ mod tests {
         turns.push("quiet", -1);
         turns.push("quiet", -2);
         assert_eq!(turns.count(), 1002);
-        let next: Vec<i32> = std::iter::from_fn(|| turns.pop()).collect();
+        let next: Vec<i32> = std::iter::from_fn(|| turns.pop(|_| true)).collect();
         assert_eq!(next[..5], [0, -1, 1, -2, 2]);
         assert_eq!(next.len(), 1002);
         assert_eq!(turns.count(), 0);

@@ -1,25 +1,65 @@
 //! Which request to the API server goes first, and how many are under way. Pure.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
     outage::{Outage, Trouble},
-    turns::Turns,
+    turns::{Turns, fair_share},
 };
 
 /// The requests that wait for their turn at the API server: at most one of each object, which bounds it.
 ///
-/// Beyond 16 in flight the API server writes no faster, and its watches fall behind by half a second.
+/// Beyond 16 in flight the API server writes no faster, and its watches fall behind by half a second. One namespace can use at most
+/// half of the places that the others leave, so that the next one always finds a place (I12), also beside objects for which the API
+/// server needs a tenth of a second each.
 #[derive(Debug)]
 pub struct WriteQueue<T> {
     urgent: Turns<T>,
     others: Turns<T>,
-    under_way: usize,
-    /// Of these, how many are not urgent.
-    others_under_way: usize,
+    all_places: Places,
+    /// Those in use by requests that are not urgent.
+    other_places: Places,
     outage: Outage,
     /// Urgent ones that went ahead of others in a row.
     ahead: usize,
+}
+
+/// A request that is under way.
+#[derive(Debug)]
+pub struct UnderWay {
+    urgent: bool,
+    namespace: Arc<str>,
+}
+
+/// How many places are in use, and by which namespaces.
+#[derive(Debug, Default)]
+struct Places {
+    used: usize,
+    by_namespace: HashMap<Arc<str>, usize>,
+}
+
+impl Places {
+    /// Whether a namespace may use one more of `all` places.
+    fn has_room(&self, all: usize, namespace: &str) -> bool {
+        let own = self.by_namespace.get(namespace).copied().unwrap_or(0);
+        let others = self.used.saturating_sub(own);
+        self.used < all && own < fair_share(all, others)
+    }
+
+    fn take(&mut self, namespace: &Arc<str>) {
+        self.used += 1;
+        *self.by_namespace.entry(namespace.clone()).or_default() += 1;
+    }
+
+    fn give_back(&mut self, namespace: &str) {
+        self.used = self.used.saturating_sub(1);
+        if let Some(own) = self.by_namespace.get_mut(namespace) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                self.by_namespace.remove(namespace);
+            }
+        }
+    }
 }
 
 impl<T> Default for WriteQueue<T> {
@@ -27,8 +67,8 @@ impl<T> Default for WriteQueue<T> {
         Self {
             urgent: Turns::default(),
             others: Turns::default(),
-            under_way: 0,
-            others_under_way: 0,
+            all_places: Places::default(),
+            other_places: Places::default(),
             outage: Outage::default(),
             ahead: 0,
         }
@@ -56,31 +96,29 @@ impl<T> WriteQueue<T> {
         queue.push(namespace, request);
     }
 
-    /// Whether a request may be sent that did not wait for its turn.
-    pub fn is_free(&self, now: Duration) -> bool {
-        self.has_room(now)
-            && self.others_have_room()
-            && self.urgent.count() == 0
-            && self.others.count() == 0
-    }
-
-    /// Whether one more request that is not urgent may be under way.
-    const fn others_have_room(&self) -> bool {
-        self.others_under_way < Self::OTHERS_AT_ONCE
-    }
-
-    const fn others_have_turn(&self) -> bool {
-        self.others_have_room() && self.others.count() > 0
+    /// Whether a namespace's request may be sent that did not wait for its turn.
+    pub fn is_free(&self, namespace: &str, now: Duration) -> bool {
+        let nothing_waits = self.urgent.count() == 0 && self.others.count() == 0;
+        nothing_waits && self.has_room(now) && self.has_room_for_other(namespace)
     }
 
     /// Whether one more request may be under way.
     fn has_room(&self, now: Duration) -> bool {
-        self.under_way < self.outage.at_once(now, Self::AT_ONCE)
+        self.all_places.used < self.outage.at_once(now, Self::AT_ONCE)
+    }
+
+    fn has_room_for_urgent(&self, namespace: &str) -> bool {
+        self.all_places.has_room(Self::AT_ONCE, namespace)
+    }
+
+    fn has_room_for_other(&self, namespace: &str) -> bool {
+        self.has_room_for_urgent(namespace)
+            && self.other_places.has_room(Self::OTHERS_AT_ONCE, namespace)
     }
 
     /// Whether no request waits or is under way.
     pub const fn is_idle(&self) -> bool {
-        self.under_way == 0 && self.urgent.count() == 0 && self.others.count() == 0
+        self.all_places.used == 0 && self.urgent.count() == 0 && self.others.count() == 0
     }
 
     /// Whose turn it is, if a request may be sent now. Only [`WriteQueue::begin`] makes one of it.
@@ -88,25 +126,38 @@ impl<T> WriteQueue<T> {
         if !self.has_room(now) {
             return None;
         }
-        let others_have_turn = self.others_have_turn();
-        let others_first = others_have_turn && self.ahead >= Self::MOST_AHEAD;
-        let urgent = if others_first {
-            None
+        let taken = if self.ahead >= Self::MOST_AHEAD {
+            self.take_other().or_else(|| self.take_urgent())
         } else {
-            self.urgent.pop()
+            self.take_urgent().or_else(|| self.take_other())
         };
-        self.ahead = match urgent {
-            Some(_) if self.others.count() > 0 => self.ahead + 1,
-            _ => 0,
+        taken.map(|(urgent, request)| {
+            let ahead = urgent && self.others.count() > 0;
+            self.ahead = if ahead { self.ahead + 1 } else { 0 };
+            request
+        })
+    }
+
+    fn take_urgent(&mut self) -> Option<(bool, T)> {
+        let places = &self.all_places;
+        let has_room = |namespace: &str| places.has_room(Self::AT_ONCE, namespace);
+        self.urgent.pop(has_room).map(|request| (true, request))
+    }
+
+    fn take_other(&mut self) -> Option<(bool, T)> {
+        let (all, other) = (&self.all_places, &self.other_places);
+        let has_room = |namespace: &str| {
+            all.has_room(Self::AT_ONCE, namespace)
+                && other.has_room(Self::OTHERS_AT_ONCE, namespace)
         };
-        urgent
-            .or_else(|| others_have_turn.then(|| self.others.pop()).flatten())
-            .or_else(|| self.urgent.pop())
+        self.others.pop(has_room).map(|request| (false, request))
     }
 
     /// Whether it is somebody's turn now.
     pub fn has_turn(&self, now: Duration) -> bool {
-        self.has_room(now) && (self.urgent.count() > 0 || self.others_have_turn())
+        self.has_room(now)
+            && (self.urgent.has_item(|of| self.has_room_for_urgent(of))
+                || self.others.has_item(|of| self.has_room_for_other(of)))
     }
 
     /// When something that waits may be sent although nothing else happens: at the end of a pause.
@@ -115,12 +166,14 @@ impl<T> WriteQueue<T> {
         self.outage.pause_ends().filter(|_| waits)
     }
 
-    /// A request is sent; [`WriteQueue::done`] has to be told when it was answered.
-    pub const fn begin(&mut self, urgent: bool) {
-        self.under_way += 1;
+    /// A request of a namespace is sent; [`WriteQueue::done`] has to be told when it was answered.
+    pub fn begin(&mut self, urgent: bool, namespace: &str) -> UnderWay {
+        let namespace: Arc<str> = namespace.into();
+        self.all_places.take(&namespace);
         if !urgent {
-            self.others_under_way += 1;
+            self.other_places.take(&namespace);
         }
+        UnderWay { urgent, namespace }
     }
 
     /// How many requests wait, by the queue's name in metrics.
@@ -131,11 +184,11 @@ impl<T> WriteQueue<T> {
         ]
     }
 
-    /// A request has ended, urgent or not as it began: answered, or with what the API server as a whole is in trouble.
-    pub fn done(&mut self, urgent: bool, trouble: Option<Trouble>, now: Duration) {
-        self.under_way = self.under_way.saturating_sub(1);
-        if !urgent {
-            self.others_under_way = self.others_under_way.saturating_sub(1);
+    /// A request has ended: answered, or with what the API server as a whole is in trouble.
+    pub fn done(&mut self, request: &UnderWay, trouble: Option<Trouble>, now: Duration) {
+        self.all_places.give_back(&request.namespace);
+        if !request.urgent {
+            self.other_places.give_back(&request.namespace);
         }
         match trouble {
             Some(trouble) => self.outage.failed(trouble, now),
@@ -149,6 +202,15 @@ mod tests {
     use super::*;
 
     const NOW: Duration = Duration::ZERO;
+
+    /// Takes what may be sent, and sends it; requests from 100 on are not urgent.
+    fn send_all(queue: &mut WriteQueue<u32>, namespace: &str) -> (Vec<u32>, Vec<UnderWay>) {
+        let send = || {
+            let request = queue.take(NOW)?;
+            Some((request, queue.begin(request < 100, namespace)))
+        };
+        std::iter::from_fn(send).unzip()
+    }
 
     #[test]
     fn the_others_have_every_eighth_turn() {
@@ -168,42 +230,90 @@ mod tests {
     #[test]
     fn sixteen_at_once_and_the_urgent_ones_first() {
         let mut queue = WriteQueue::default();
-        assert!(queue.is_free(NOW));
-        for request in 0..20 {
-            queue.push(request >= 2, "team", request);
+        assert!(queue.is_free("team", NOW));
+        let mut under_way = Vec::new();
+        for namespace in 0..20 {
+            queue.push(true, &format!("team-{namespace}"), namespace);
         }
-        assert!(!queue.is_free(NOW), "nobody goes ahead of those who wait");
-        let first: Vec<_> =
-            std::iter::from_fn(|| queue.take(NOW).inspect(|taken| queue.begin(*taken >= 2)))
-                .collect();
-        assert_eq!(first.len(), 16);
-        assert_eq!(first[..9], [2, 3, 4, 5, 6, 7, 8, 0, 9]);
-        queue.done(true, None, NOW);
-        // Whoever has nothing to send any more costs nobody a place.
-        assert_eq!((queue.take(NOW), queue.take(NOW)), (Some(16), Some(17)));
-        queue.begin(true);
+        queue.push(false, "late", 100);
+        assert!(
+            !queue.is_free("new", NOW),
+            "a new one does not go ahead of those that wait"
+        );
+        let mut taken = Vec::new();
+        while let Some(request) = queue.take(NOW) {
+            under_way.push(queue.begin(request < 100, &format!("team-{request}")));
+            taken.push(request);
+        }
+        assert_eq!(taken.len(), 16);
+        assert_eq!(taken[..9], [0, 1, 2, 3, 4, 5, 6, 100, 7]);
+        queue.done(&under_way[0], None, NOW);
+        // A turn of which no request comes takes no place.
+        assert_eq!((queue.take(NOW), queue.take(NOW)), (Some(15), Some(16)));
+        under_way.push(queue.begin(true, "team-16"));
         assert_eq!(queue.take(NOW), None);
-        assert_eq!(queue.waiting(), [("urgent_write", 2), ("other_write", 0)]);
+        assert_eq!(queue.waiting(), [("urgent_write", 3), ("other_write", 0)]);
     }
 
     #[test]
     fn what_nobody_waits_for_takes_few_places() {
         let mut queue = WriteQueue::default();
-        for request in 0..100 {
-            queue.push(false, "team", request);
+        let mut others = Vec::new();
+        for namespace in ["a", "b", "c", "d", "e"] {
+            queue.push(false, namespace, 100);
+            others.extend(send_all(&mut queue, namespace).1);
         }
-        let mut take = || queue.take(NOW).inspect(|_| queue.begin(false));
-        let first: Vec<_> = std::iter::from_fn(&mut take).collect();
-        assert_eq!(first, [0, 1, 2, 3]);
-        assert!(!queue.has_turn(NOW) && !queue.is_free(NOW));
-        queue.push(true, "another", 200);
+        assert_eq!(others.len(), 4);
+        assert!(!queue.has_turn(NOW) && !queue.is_free("f", NOW));
+        queue.push(true, "f", 1);
         assert!(queue.has_turn(NOW));
-        assert_eq!(queue.take(NOW), Some(200));
-        queue.begin(true);
+        let (sent, urgent) = send_all(&mut queue, "f");
+        assert_eq!(sent, [1]);
+        queue.done(&urgent[0], None, NOW);
         assert_eq!(queue.take(NOW), None);
-        queue.done(true, None, NOW);
-        assert_eq!(queue.take(NOW), None);
-        queue.done(false, None, NOW);
-        assert_eq!(queue.take(NOW), Some(4));
+        queue.done(&others[0], None, NOW);
+        assert_eq!(queue.take(NOW), Some(100));
+    }
+
+    /// Before, one namespace's writes could use all places, and each of them can keep the API server busy for a tenth of a second.
+    #[test]
+    fn one_namespace_leaves_places_for_the_next() {
+        let mut queue = WriteQueue::default();
+        for request in 0..40 {
+            queue.push(true, "loud", request);
+            queue.push(false, "loud", 100 + request);
+        }
+        let (sent, _loud) = send_all(&mut queue, "loud");
+        let others = sent.iter().filter(|request| **request >= 100).count();
+        assert_eq!((sent.len(), others), (8, 1), "{sent:?}");
+        assert!(!queue.has_turn(NOW) && queue.take(NOW).is_none());
+        for request in 50..70 {
+            queue.push(true, "quiet", request);
+            let (sent, quiet) = send_all(&mut queue, "quiet");
+            assert_eq!(sent, [request]);
+            queue.done(&quiet[0], None, NOW);
+        }
+        queue.push(false, "quiet", 170);
+        assert_eq!(send_all(&mut queue, "quiet").0, [170]);
+    }
+
+    #[test]
+    fn all_places_come_back() {
+        let mut queue = WriteQueue::default();
+        for request in [1, 2, 100, 101, 102] {
+            queue.push(request < 100, "team", request);
+        }
+        let (sent, under_way) = send_all(&mut queue, "team");
+        assert_eq!(sent, [1, 2, 100, 101]);
+        assert!(!queue.is_idle());
+        for request in &under_way {
+            queue.done(request, None, NOW);
+        }
+        let (sent, under_way) = send_all(&mut queue, "team");
+        assert_eq!(sent, [102]);
+        queue.done(&under_way[0], None, NOW);
+        assert!(queue.is_idle() && queue.is_free("team", NOW));
+        assert!(queue.all_places.by_namespace.is_empty());
+        assert!(queue.other_places.by_namespace.is_empty());
     }
 }

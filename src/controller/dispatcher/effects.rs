@@ -18,6 +18,7 @@ use crate::{
         outage::Trouble,
         standing,
         status_writer::ObjectId,
+        write_queue::UnderWay,
     },
     google::token::Token,
     lifecycle::{Effect, Event, Notice, ObjectView, StatusWrite, WriteKind},
@@ -41,7 +42,21 @@ pub(super) enum From {
     Lane(Name, Owner),
     /// The worker of the lane is free already.
     LargeAnswer,
-    Api(Option<WriteKind>),
+    /// A request to the API server: a write of this kind, or a read.
+    Api {
+        kind: Option<WriteKind>,
+        request: UnderWay,
+    },
+}
+
+impl From {
+    /// The kind of write, if it was one.
+    pub const fn write_kind(&self) -> Option<WriteKind> {
+        match self {
+            Self::Api { kind, .. } => *kind,
+            Self::Lane(..) | Self::LargeAnswer => None,
+        }
+    }
 }
 
 /// What came of an effect.
@@ -249,9 +264,9 @@ impl Dispatcher {
         let object = object_id(entry.known.object());
         let span = journal::task_span(entry.known.object());
         let writer = self.writer.clone();
-        let urgent = is_urgent(write.as_ref().map(|write| write.kind));
+        let kind = write.as_ref().map(|write| write.kind);
+        let request = self.requests.begin(is_urgent(kind), &object.namespace);
         let make = async move {
-            let kind = write.as_ref().map(|write| write.kind);
             let (event, complaint, trouble) = match write {
                 Some(write) => {
                     let answered = writer.write(&object, &write).await;
@@ -265,20 +280,19 @@ impl Dispatcher {
             };
             Ended::Answer(Box::new(Answer {
                 id,
-                from: From::Api(kind),
+                from: From::Api { kind, request },
                 event,
                 refused: None,
                 complaint,
                 trouble,
             }))
         };
-        self.requests.begin(urgent);
         self.tasks.spawn(make.instrument(span));
     }
 }
 
 /// Whether somebody waits for it: a read is what an urgent write waits for.
-pub(super) fn is_urgent(kind: Option<WriteKind>) -> bool {
+fn is_urgent(kind: Option<WriteKind>) -> bool {
     kind != Some(WriteKind::Progress)
 }
 
