@@ -1,4 +1,5 @@
-//! `bench neighbours`: what a bad neighbour does to a quiet tenant's new cancel, next to the same tenant alone just before.
+//! `bench neighbours`: what a bad neighbour does to a quiet tenant's new cancel, next to the same tenant alone just before; and what
+//! it does to another client's status patches meanwhile, which the controller has no part in.
 
 use std::process::Command;
 use std::time::Duration;
@@ -7,8 +8,8 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use tokio::{task::JoinHandle, time::sleep};
 
-use super::bare::IN_FLIGHT;
-use super::figures;
+use super::bare::{Bare, IN_FLIGHT};
+use super::figures::{self, Spread};
 use super::load::{self, NEIGHBOUR};
 use super::phases;
 use super::stage::Stage;
@@ -103,6 +104,16 @@ const NEIGHBOURS: [Neighbour; 8] = [
     },
 ];
 
+/// The objects that another client writes to.
+const PATCHED: usize = 40;
+
+/// What was measured with a neighbour, or without.
+struct Measured {
+    lives: phases::Lives,
+    /// How long another client's status patches took, right after.
+    patches: Spread,
+}
+
 /// Measures and prints.
 pub(super) fn measure(stage: &mut Stage, objects: usize) -> Result<()> {
     let hides_names = can_hide_names();
@@ -112,18 +123,20 @@ pub(super) fn measure(stage: &mut Stage, objects: usize) -> Result<()> {
              name may be asked for outside of this machine."
         );
     }
+    let bare = stage.runtime.block_on(Bare::create(&stage.load, PATCHED))?;
     stage.start_controller_without_names(hides_names)?;
     phases::paced(stage, "fast-warm", 40, RATE)?;
+    stage.runtime.block_on(bare.patches(PATCHED, RATE))?;
     let mut rows = Vec::new();
     for (number, neighbour) in NEIGHBOURS.iter().enumerate() {
         if neighbour.is == Kind::InventedLocations && !hides_names {
             continue;
         }
         allow(stage, neighbour.is != Kind::LargeObjects)?;
-        let alone = phases::paced(stage, &format!("fast-alone-{number}"), objects, RATE)?;
+        let alone = both(stage, &bare, &format!("fast-alone-{number}"), objects)?;
         let before = stage.metrics()?.resident();
         let mark = stage.mark()?;
-        let beside = beside(stage, neighbour, number, objects)?;
+        let beside = beside(stage, &bare, neighbour, number, objects)?;
         let memory = stage.metrics()?.resident();
         let calls = stage.calls(&mark)?.len();
         eprintln!("{}: {calls} calls arrived meanwhile", neighbour.what);
@@ -131,45 +144,70 @@ pub(super) fn measure(stage: &mut Stage, objects: usize) -> Result<()> {
         allow(stage, false)?;
         stage.remove_neighbours(LIMIT)?;
     }
+    print(&rows);
+    Ok(())
+}
+
+fn print(rows: &[(&str, Measured, Measured, f64)]) {
     figures::head(&[
         "neighbour",
         "alone, p50 / p99 ms",
         "beside it, p50 / p99 ms",
+        "status patch alone",
+        "status patch beside it",
         "memory, MiB",
     ]);
-    for (what, alone, beside, memory) in &rows {
-        let (alone, beside) = (alone.to_cancel(), beside.to_cancel());
+    let both = |spread: &Spread| format!("{:.1} / {:.1}", spread.p50(), spread.p99());
+    for (what, alone, beside, memory) in rows {
         println!(
-            "| {what} | {:.1} / {:.1} | {:.1} / {:.1} | {memory:+.1} |",
-            alone.p50(),
-            alone.p99(),
-            beside.p50(),
-            beside.p99()
+            "| {what} | {} | {} | {} | {} | {memory:+.1} |",
+            both(&alone.lives.to_cancel()),
+            both(&beside.lives.to_cancel()),
+            both(&alone.patches),
+            both(&beside.patches),
         );
     }
     figures::head(&["beside / alone", "measured", "goal", ""]);
-    for (what, alone, beside, _) in &rows {
-        let (alone, beside) = (alone.to_cancel(), beside.to_cancel());
-        for (name, ratio) in [
-            ("p50", beside.p50() / alone.p50()),
-            ("p99", beside.p99() / alone.p99()),
+    for (what, alone, beside, _) in rows {
+        let (cancel, cancel_beside) = (alone.lives.to_cancel(), beside.lives.to_cancel());
+        let (patch, patch_beside) = (&alone.patches, &beside.patches);
+        for (name, ratio, of_patches) in [
+            (
+                "p50",
+                cancel_beside.p50() / cancel.p50(),
+                patch_beside.p50() / patch.p50(),
+            ),
+            (
+                "p99",
+                cancel_beside.p99() / cancel.p99(),
+                patch_beside.p99() / patch.p99(),
+            ),
         ] {
-            figures::judged(&format!("{name}, {what}"), ratio, " x", false, GOAL);
+            let what = format!("{name}, {what} (a status patch: {of_patches:.2} x)");
+            figures::judged(&what, ratio, " x", false, GOAL);
         }
     }
-    for (what, _, beside, _) in &rows {
-        beside.print(what);
+    for (what, _, beside, _) in rows {
+        beside.lives.print(what);
     }
-    Ok(())
 }
 
-/// The quiet tenant's new cancels while the neighbour is there.
+/// The quiet tenant's new cancels, and another client's patches right after.
+fn both(stage: &Stage, bare: &Bare, prefix: &str, objects: usize) -> Result<Measured> {
+    Ok(Measured {
+        lives: phases::paced(stage, prefix, objects, RATE)?,
+        patches: stage.runtime.block_on(bare.patches(objects, RATE))?,
+    })
+}
+
+/// The same while the neighbour is there.
 fn beside(
     stage: &Stage,
+    bare: &Bare,
     neighbour: &Neighbour,
     number: usize,
     objects: usize,
-) -> Result<phases::Lives> {
+) -> Result<Measured> {
     let prefix = format!("fast-beside-{number}");
     let create = || {
         let bodies = (0..neighbour.objects)
@@ -200,9 +238,9 @@ fn beside(
                 }
                 anyhow::Ok(())
             });
-            let lives = phases::paced(stage, &prefix, objects, RATE);
+            let measured = both(stage, bare, &prefix, objects);
             stage.runtime.block_on(end(changing))?;
-            lives
+            measured
         }
         Kind::GrantOnAndOff => {
             let load = stage.load.clone();
@@ -213,11 +251,11 @@ fn beside(
                 }
                 anyhow::Ok(())
             });
-            let lives = phases::paced(stage, &prefix, objects, RATE);
+            let measured = both(stage, bare, &prefix, objects);
             stage.runtime.block_on(end(changing))?;
-            lives
+            measured
         }
-        Kind::BadAnswers | Kind::InventedLocations => phases::paced(stage, &prefix, objects, RATE),
+        Kind::BadAnswers | Kind::InventedLocations => both(stage, bare, &prefix, objects),
     }
     .with_context(|| neighbour.what)
 }
