@@ -30,6 +30,7 @@ mod immutability;
 mod instants;
 mod large_answers;
 mod large_objects;
+mod limits;
 mod list_ownership;
 mod logs;
 mod metrics;

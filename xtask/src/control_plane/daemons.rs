@@ -19,7 +19,8 @@ pub(super) const AUDIT_LOG: &str = "audit.log";
 /// roles, and makes the pods of Deployments (which run where there is a [`crate::node`]).
 const CONTROLLERS: &str = "namespace-controller,serviceaccount-controller,\
                            garbage-collector-controller,clusterrole-aggregation-controller,\
-                           deployment-controller,replicaset-controller";
+                           deployment-controller,replicaset-controller,\
+                           resourcequota-controller";
 
 /// The arguments of etcd.
 pub(super) fn etcd() -> Vec<String> {
@@ -74,6 +75,8 @@ pub(super) fn controller_manager() -> Vec<String> {
         &format!("--controllers={CONTROLLERS}"),
         "--use-service-account-credentials",
         "--leader-elect=false",
+        // A quota that is older than the CRD of what it counts is only looked at again after this time.
+        "--resource-quota-sync-period=5s",
         // It serves nobody.
         "--secure-port=0",
     ])
