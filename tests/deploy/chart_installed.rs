@@ -1,4 +1,4 @@
-//! Helm itself on a real API server: install, upgrade, uninstall.
+//! Helm itself on a real API server: install, upgrade, roll back, uninstall.
 
 use std::path::Path;
 
@@ -11,6 +11,7 @@ const CRD: &str = "operationcancellations.opcancel.github.io";
 const LAST_ERROR: &str =
     "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/lastError";
 const SYSTEM: &str = "--namespace=opcancel-system";
+const IMAGE: &str = "--set=image.repository=registry.example.com/opcancel-controller";
 
 /// Runs Helm on this cluster.
 fn helm_on(control_plane: &ControlPlane, arguments: &[&str]) -> Result<String, String> {
@@ -22,7 +23,7 @@ fn helm_on(control_plane: &ControlPlane, arguments: &[&str]) -> Result<String, S
 fn older_chart() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     copy(&root().join("deploy/chart"), folder.path());
-    let path = folder.path().join("files/crds/operationcancellations.yaml");
+    let path = folder.path().join("crds/operationcancellations.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
     let mut crd: Value = serde_saphyr::from_str(&text).unwrap();
     let (parent, field) = LAST_ERROR.rsplit_once('/').unwrap();
@@ -51,11 +52,11 @@ fn get(control_plane: &ControlPlane, arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn the_chart_is_installed_upgraded_with_its_crds_and_uninstalled_without_them() {
+fn a_rollback_and_an_uninstallation_leave_the_crds_and_their_objects_alone() {
     let control_plane = empty_cluster();
     let older = older_chart();
     let chart = older.path().display().to_string();
-    let install = ["install", "opcancel", &chart, "--create-namespace"];
+    let install = ["install", "opcancel", &chart, "--create-namespace", IMAGE];
     let gke = "--set=gke.serviceAccount=opcancel@acme-prod.iam.gserviceaccount.com";
     let notes = helm_on(&control_plane, &[&install[..], &[gke]].concat()).unwrap();
     for said in [
@@ -84,7 +85,16 @@ fn the_chart_is_installed_upgraded_with_its_crds_and_uninstalled_without_them() 
             "pod-security.kubernetes.io/enforce=restricted",
         ])
         .unwrap();
-    let upgrade = ["upgrade", "opcancel", "deploy/chart"];
+    let folder = root().join("deploy/chart/crds").display().to_string();
+    let apply = [
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--filename",
+        &folder,
+    ];
+    control_plane.run_kubectl(&apply).unwrap();
+    let upgrade = ["upgrade", "opcancel", "deploy/chart", IMAGE];
     let notes = helm_on(
         &control_plane,
         &[&upgrade[..], &["--set=clusterName=blue"]].concat(),
@@ -92,15 +102,14 @@ fn the_chart_is_installed_upgraded_with_its_crds_and_uninstalled_without_them() 
     .unwrap();
     assert!(notes.contains("No Google identity was chosen"), "{notes}");
     assert!(!notes.contains("label namespace"), "{notes}");
-    assert!(
-        get(&control_plane, &["crd", CRD])
-            .pointer(LAST_ERROR)
-            .is_some()
-    );
-    assert_ne!(
-        get(&control_plane, &system)["metadata"]["generation"],
-        generation
-    );
+    let upgraded = get(&control_plane, &system)["metadata"]["generation"].clone();
+    assert_ne!(upgraded, generation);
+
+    helm_on(&control_plane, &["rollback", "opcancel", "1"]).unwrap();
+    let rolled_back = get(&control_plane, &system)["metadata"]["generation"].clone();
+    assert_ne!(rolled_back, upgraded);
+    let crd = get(&control_plane, &["crd", CRD]);
+    assert!(crd.pointer(LAST_ERROR).is_some(), "the newer CRD stays");
 
     helm_on(&control_plane, &["uninstall", "opcancel"]).unwrap();
     let left = get(&control_plane, &["deployments", SYSTEM]);
@@ -111,27 +120,27 @@ fn the_chart_is_installed_upgraded_with_its_crds_and_uninstalled_without_them() 
         Some(1),
         "the CRDs stay, and with them every object"
     );
-    // They are this release's own, so it takes them back.
-    let again = ["install", "opcancel", "deploy/chart"];
+    let again = ["install", "opcancel", "deploy/chart", IMAGE];
     helm_on(&control_plane, &again).unwrap();
 }
 
-/// Helm leaves alone what it did not make, unless it is told to take it.
+/// Who applies the CRDs otherwise, with kubectl or from Git, goes on doing so.
 #[test]
-fn crds_that_kubectl_applied_are_taken_over_when_told() {
+fn crds_that_kubectl_applied_stay_as_they_are() {
     let control_plane = empty_cluster();
     control_plane.apply_files(&[root().join("crds")]).unwrap();
-    let install = ["install", "opcancel", "deploy/chart", "--create-namespace"];
-    let refused = helm_on(&control_plane, &install).unwrap_err();
-    assert!(refused.contains("ownership"), "{refused}");
-    let without = [&install[..], &["--set=crds.install=false"]].concat();
-    helm_on(&control_plane, &without).unwrap();
+    let before = get(&control_plane, &["crd", CRD]);
+    let install = [
+        "install",
+        "opcancel",
+        "deploy/chart",
+        "--create-namespace",
+        IMAGE,
+    ];
+    helm_on(&control_plane, &install).unwrap();
     helm_on(&control_plane, &["uninstall", "opcancel"]).unwrap();
-    let taking = [&install[..], &["--take-ownership"]].concat();
-    helm_on(&control_plane, &taking).unwrap();
-    let crd = get(&control_plane, &["crd", CRD]);
-    assert_eq!(
-        crd["metadata"]["annotations"]["meta.helm.sh/release-name"],
-        "opcancel"
-    );
+    let after = get(&control_plane, &["crd", CRD]);
+    assert_eq!(before["metadata"]["uid"], after["metadata"]["uid"]);
+    assert!(before["spec"] == after["spec"]);
+    assert!(after.pointer("/metadata/labels").is_none());
 }

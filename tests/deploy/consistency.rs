@@ -34,7 +34,8 @@ fn nothing_is_copied_that_has_no_source() {
     let expected = deploy_files::copies(root()).unwrap();
     for folder in [
         "deploy/base/crds",
-        "deploy/chart/files/crds",
+        "deploy/chart/crds",
+        "deploy/chart/files/monitoring",
         "deploy/chart/files/rules",
     ] {
         for entry in std::fs::read_dir(root().join(folder)).unwrap() {

@@ -15,6 +15,7 @@ mod admission;
 mod applied;
 mod chart;
 mod chart_installed;
+mod chart_values;
 mod consistency;
 mod kustomizations;
 mod people;

@@ -199,6 +199,8 @@ pub fn helm_template(arguments: &[&str]) -> Result<String, String> {
         "opcancel",
         "deploy/chart",
         "--namespace=opcancel-system",
+        "--include-crds",
+        "--set=image.repository=opcancel-controller",
     ];
     helm(&[&install, arguments].concat())
 }

@@ -1,5 +1,5 @@
 //! What in `deploy/` is made from something else: the CRDs' copies, the rules that the chart and the namespaced overlay share
-//! with the base, and `install.yaml`.
+//! with the base, the chart's copies of the monitoring files, the list and the table of its values, and `install.yaml`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,8 +9,13 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 
+use crate::chart_values;
+
 /// The role whose rules the namespaced overlay gives namespace by namespace.
 const CONTROLLER_ROLE: &str = "opcancel-controller";
+
+/// The page with the table of the chart's values.
+const README: &str = "deploy/README.md";
 
 /// The files with the ClusterRoles that everything else is made from.
 const ROLE_FILES: [&str; 2] = [
@@ -28,7 +33,7 @@ pub fn copies(root: &Path) -> Result<BTreeMap<String, String>> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let text = read(&entry.path())?;
-        for folder in ["deploy/base/crds", "deploy/chart/files/crds"] {
+        for folder in ["deploy/base/crds", "deploy/chart/crds"] {
             files.insert(format!("{folder}/{name}"), text.clone());
         }
     }
@@ -54,6 +59,22 @@ pub fn copies(root: &Path) -> Result<BTreeMap<String, String>> {
             }
         }
     }
+    for name in ["rules.yaml", "dashboard.json"] {
+        let text = read(&root.join("deploy/monitoring").join(name))?;
+        files.insert(format!("deploy/chart/files/monitoring/{name}"), text);
+    }
+    let values = read(&root.join("deploy/chart/values.yaml"))?;
+    let schema = read(&root.join("deploy/chart/values.schema.json"))?;
+    let values = chart_values::read(&values, &schema)?;
+    files.insert(
+        "deploy/chart/files/values.txt".to_owned(),
+        chart_values::lines(&values),
+    );
+    let page = read(&root.join(README))?;
+    files.insert(
+        README.to_owned(),
+        chart_values::with_table(&page, &values).context(README)?,
+    );
     Ok(files)
 }
 

@@ -1,6 +1,34 @@
-{{/* Labels that selectors may use: they can never change. */}}
+{{/* What all names begin with: the release's name, with the chart's unless it is in there. Short enough for the longest suffix. */}}
+{{- define "opcancel.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- else -}}
+{{- $name := include "opcancel.name" . -}}
+{{- if contains $name .Release.Name -}}
+{{ .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else -}}
+{{ printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" }}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "opcancel.name" -}}
+{{ .Values.nameOverride | default .Chart.Name | trunc 40 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "opcancel.serviceAccount" -}}
+{{- if .Values.serviceAccount.name -}}
+{{ .Values.serviceAccount.name }}
+{{- else if .Values.serviceAccount.create -}}
+{{ include "opcancel.fullname" . }}-controller
+{{- else -}}
+{{- fail "serviceAccount.create is false: set serviceAccount.name to the ServiceAccount that the controller shall use" -}}
+{{- end -}}
+{{- end }}
+
+{{/* Labels that selectors use: they can never change. */}}
 {{- define "opcancel.selector" -}}
-app.kubernetes.io/name: opcancel
+app.kubernetes.io/name: {{ include "opcancel.name" . | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
@@ -9,6 +37,9 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{ include "opcancel.selector" . }}
 app.kubernetes.io/part-of: opcancel
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{/* Labels of every object. */}}
@@ -22,13 +53,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- define "opcancel.subjects" -}}
 subjects:
   - kind: ServiceAccount
-    name: opcancel-controller
+    name: {{ include "opcancel.serviceAccount" . | quote }}
     namespace: {{ .Release.Namespace | quote }}
 {{- end }}
 
 {{/* The image: by digest if there is one. */}}
 {{- define "opcancel.image" -}}
 {{- with .Values.image -}}
+{{- if not .repository -}}
+{{- fail "set image.repository to your copy of the image: the project publishes none" -}}
+{{- end -}}
 {{- if .digest -}}
 {{ .repository }}@{{ .digest }}
 {{- else -}}
@@ -64,4 +98,13 @@ subjects:
 yes
 {{- end -}}
 {{- end -}}
+{{- end }}
+
+{{/* A map as YAML without the fields that are empty texts: in the values of a parent chart, Helm ignores a null. */}}
+{{- define "opcancel.withoutEmpty" -}}
+{{- $kept := dict -}}
+{{- range $key, $value := . -}}
+{{- if ne (toString $value) "" -}}{{- $_ := set $kept $key $value -}}{{- end -}}
+{{- end -}}
+{{- with $kept -}}{{ toYaml . }}{{- end -}}
 {{- end }}

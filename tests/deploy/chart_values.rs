@@ -1,0 +1,408 @@
+//! Every value of the chart changes what is rendered, as the table says.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::{
+    rendered::{Rendered, helm},
+    support::cluster::root,
+};
+
+const DEPLOYMENT: &str = "Deployment opcancel-system/opcancel-controller";
+const ACCOUNT: &str = "ServiceAccount opcancel-system/opcancel-controller";
+const POLICY: &str = "NetworkPolicy opcancel-system/opcancel-controller";
+const POD: &str = "/spec/template/spec";
+const CONTAINER: &str = "/spec/template/spec/containers/0";
+
+/// What one value does.
+struct Effect {
+    value: &'static str,
+    /// What must be set too, for it to do anything.
+    beside: &'static [&'static str],
+    argument: &'static str,
+    /// Which object changes, and where in it.
+    object: &'static str,
+    pointer: String,
+    /// What is there then; null if nothing is.
+    then: Value,
+}
+
+fn effect(
+    value: &'static str,
+    argument: &'static str,
+    object: &'static str,
+    pointer: impl Into<String>,
+    then: Value,
+) -> Effect {
+    Effect {
+        value,
+        beside: &[],
+        argument,
+        object,
+        pointer: pointer.into(),
+        then,
+    }
+}
+
+impl Effect {
+    fn beside(self, beside: &'static [&'static str]) -> Self {
+        Self { beside, ..self }
+    }
+}
+
+fn variable(name: &str, value: &str) -> Value {
+    json!([{"name": name, "value": value}])
+}
+
+#[allow(clippy::too_many_lines, reason = "a table with a row for each value")]
+fn effects() -> Vec<Effect> {
+    const DIGEST: &str = "sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a";
+    const AUDIENCE: &str = "--set=externalAccount.audience=https://a";
+    const CONFIGURATION: &str = "--set-file=externalAccount.credentialConfiguration=deploy/components/external-account/credential-configuration.json";
+    const GOOGLE: &str = "opcancel@acme-prod.iam.gserviceaccount.com";
+    let pod = |field: &str| format!("{POD}/{field}");
+    let container = |field: &str| format!("{CONTAINER}/{field}");
+    let label = |name: &str| format!("/metadata/labels/{name}");
+    let configuration = std::fs::read_to_string(
+        root().join("deploy/components/external-account/credential-configuration.json"),
+    );
+    vec![
+        effect("image.repository", "--set=image.repository=r/o", DEPLOYMENT, container("image"), json!("r/o:0.1.0")),
+        effect("image.tag", "--set=image.tag=next", DEPLOYMENT, container("image"), json!("opcancel-controller:next")),
+        effect(
+            "image.digest",
+            "--set=image.digest=sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a",
+            DEPLOYMENT,
+            container("image"),
+            json!(format!("opcancel-controller@{DIGEST}")),
+        )
+        .beside(&["--set=image.tag=next"]),
+        effect("image.pullPolicy", "--set=image.pullPolicy=Always", DEPLOYMENT, container("imagePullPolicy"), json!("Always")),
+        effect(
+            "imagePullSecrets",
+            "--set=imagePullSecrets[0].name=own",
+            DEPLOYMENT,
+            pod("imagePullSecrets"),
+            json!([{"name": "own"}, {"name": "shared"}]),
+        )
+        .beside(&["--set=global.imagePullSecrets[0].name=shared"]),
+        effect(
+            "nameOverride",
+            "--set=nameOverride=stopper",
+            "Deployment opcancel-system/opcancel-stopper-controller",
+            "/spec/selector/matchLabels/app.kubernetes.io~1name",
+            json!("stopper"),
+        ),
+        effect(
+            "fullnameOverride",
+            "--set=fullnameOverride=stopper",
+            "ClusterRole stopper-controller-grants",
+            "/metadata/name",
+            json!("stopper-controller-grants"),
+        ),
+        effect("commonLabels", "--set=commonLabels.team=blue", DEPLOYMENT, "/spec/template/metadata/labels/team", json!("blue")),
+        effect("commonLabels", "--set=commonLabels.team=blue", "ClusterRole opcancel-view", label("team"), json!("blue")),
+        // The only number, so it changes nothing.
+        effect("replicas", "--set=replicas=1", DEPLOYMENT, "/spec/replicas", json!(1)),
+        effect("revisionHistoryLimit", "--set=revisionHistoryLimit=0", DEPLOYMENT, "/spec/revisionHistoryLimit", json!(0)),
+        effect("deploymentAnnotations", "--set=deploymentAnnotations.a=b", DEPLOYMENT, "/metadata/annotations", json!({"a": "b"})),
+        effect(
+            "gke.enabled",
+            "--set=gke.enabled=true",
+            DEPLOYMENT,
+            pod("nodeSelector/iam.gke.io~1gke-metadata-server-enabled"),
+            json!("true"),
+        ),
+        effect(
+            "gke.nodeSelector",
+            "--set=gke.nodeSelector=false",
+            DEPLOYMENT,
+            pod("nodeSelector/iam.gke.io~1gke-metadata-server-enabled"),
+            Value::Null,
+        )
+        .beside(&["--set=gke.enabled=true"]),
+        effect(
+            "gke.serviceAccount",
+            "--set=gke.serviceAccount=opcancel@acme-prod.iam.gserviceaccount.com",
+            ACCOUNT,
+            "/metadata/annotations",
+            json!({"iam.gke.io/gcp-service-account": GOOGLE}),
+        ),
+        effect(
+            "gke.serviceAccount",
+            "--set=gke.serviceAccount=opcancel@acme-prod.iam.gserviceaccount.com",
+            DEPLOYMENT,
+            container("env"),
+            variable("OPCANCEL_EXPECT_PRINCIPAL", GOOGLE),
+        ),
+        effect(
+            "externalAccount.audience",
+            "--set=externalAccount.audience=https://b",
+            DEPLOYMENT,
+            pod("volumes/1/projected/sources/0/serviceAccountToken/audience"),
+            json!("https://b"),
+        )
+        .beside(&[AUDIENCE, CONFIGURATION]),
+        effect(
+            "externalAccount.credentialConfiguration",
+            CONFIGURATION,
+            "ConfigMap opcancel-system/opcancel-google",
+            "/data/credential-configuration.json",
+            json!(configuration.unwrap()),
+        )
+        .beside(&[
+            AUDIENCE,
+            r#"--set-json=externalAccount.credentialConfiguration="{\"credential_source\":{\"file\":\"/var/run/secrets/opcancel/google/token\"}}""#,
+        ]),
+        effect("expectPrincipal", "--set=expectPrincipal=a@b.c", DEPLOYMENT, container("env"), variable("OPCANCEL_EXPECT_PRINCIPAL", "a@b.c")),
+        effect("clusterName", "--set=clusterName=blue", DEPLOYMENT, container("env"), variable("OPCANCEL_CLUSTER_NAME", "blue")),
+        effect("quotaProject", "--set=quotaProject=billing", DEPLOYMENT, container("env"), variable("OPCANCEL_QUOTA_PROJECT", "billing")),
+        effect("watchNamespaces", "--set=watchNamespaces={a,b}", DEPLOYMENT, container("env"), variable("OPCANCEL_WATCH_NAMESPACE", "a,b")),
+        effect("watchNamespaces", "--set=watchNamespaces={a,b}", "Role b/opcancel-controller", "/kind", json!("Role")),
+        effect("watchNamespaces", "--set=watchNamespaces={a,b}", "ClusterRole opcancel-controller", "", Value::Null),
+        effect("logFormat", "--set=logFormat=text", DEPLOYMENT, container("args/0"), json!("--log-format=text")),
+        effect("adminAddress", "--set=adminAddress=0.0.0.0:8080", DEPLOYMENT, container("args/1"), json!("--admin-address=0.0.0.0:8080")),
+        effect("flags", "--set=flags={--max-poll=30s}", DEPLOYMENT, container("args/2"), json!("--max-poll=30s")),
+        effect("resources", "--set=resources.limits.memory=1Gi", DEPLOYMENT, container("resources/limits"), json!({"memory": "1Gi"})),
+        effect(
+            "nodeSelector",
+            r"--set=nodeSelector.kubernetes\.io/arch=,nodeSelector.pool=system",
+            DEPLOYMENT,
+            pod("nodeSelector"),
+            json!({"kubernetes.io/os": "linux", "pool": "system"}),
+        ),
+        effect("tolerations", "--set=tolerations[0].operator=Exists", DEPLOYMENT, pod("tolerations"), json!([{"operator": "Exists"}])),
+        effect("affinity", "--set-json=affinity={\"nodeAffinity\":{}}", DEPLOYMENT, pod("affinity"), json!({"nodeAffinity": {}})),
+        effect(
+            "topologySpreadConstraints",
+            "--set=topologySpreadConstraints[0].maxSkew=1",
+            DEPLOYMENT,
+            pod("topologySpreadConstraints"),
+            json!([{"maxSkew": 1}]),
+        ),
+        effect("priorityClassName", "--set=priorityClassName=platform", DEPLOYMENT, pod("priorityClassName"), json!("platform")),
+        effect("podAnnotations", "--set=podAnnotations.a=b", DEPLOYMENT, "/spec/template/metadata/annotations/a", json!("b")),
+        effect("podLabels", "--set=podLabels.a=b", DEPLOYMENT, "/spec/template/metadata/labels/a", json!("b")),
+        effect(
+            "podSecurityContext",
+            "--set=podSecurityContext.runAsUser=,podSecurityContext.runAsGroup=,podSecurityContext.fsGroup=",
+            DEPLOYMENT,
+            pod("securityContext"),
+            json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}}),
+        ),
+        effect("podSecurityContext", "--set=podSecurityContext=null", DEPLOYMENT, pod("securityContext"), Value::Null),
+        effect("securityContext", "--set=securityContext=null", DEPLOYMENT, container("securityContext"), Value::Null),
+        effect("extraEnv", "--set=extraEnv[0].name=A,extraEnv[0].value=b", DEPLOYMENT, container("env"), variable("A", "b")),
+        effect("extraVolumes", "--set=extraVolumes[0].name=ca", DEPLOYMENT, pod("volumes"), json!([{"name": "ca"}])),
+        effect("extraVolumeMounts", "--set=extraVolumeMounts[0].name=ca", DEPLOYMENT, container("volumeMounts"), json!([{"name": "ca"}])),
+        effect("hostAliases", "--set=hostAliases[0].ip=127.0.0.1", DEPLOYMENT, pod("hostAliases"), json!([{"ip": "127.0.0.1"}])),
+        effect("dnsPolicy", "--set=dnsPolicy=None", DEPLOYMENT, pod("dnsPolicy"), json!("None")),
+        effect("dnsConfig", "--set=dnsConfig.options=null,dnsConfig.nameservers={10.0.0.10}", DEPLOYMENT, pod("dnsConfig"), json!({"nameservers": ["10.0.0.10"]})),
+        effect("serviceAccount.create", "--set=serviceAccount.create=false", "ServiceAccount opcancel-system/own", "", Value::Null)
+            .beside(&["--set=serviceAccount.name=own"]),
+        effect("serviceAccount.name", "--set=serviceAccount.name=own", DEPLOYMENT, pod("serviceAccountName"), json!("own")),
+        effect(
+            "serviceAccount.name",
+            "--set=serviceAccount.name=own",
+            "ClusterRoleBinding opcancel-controller-grants",
+            "/subjects/0/name",
+            json!("own"),
+        ),
+        effect("serviceAccount.annotations", "--set=serviceAccount.annotations.a=b", ACCOUNT, "/metadata/annotations", json!({"a": "b"})),
+        effect("networkPolicy.enabled", "--set=networkPolicy.enabled=false", POLICY, "", Value::Null),
+        effect(
+            "networkPolicy.egressPorts",
+            "--set=networkPolicy.egressPorts={9443}",
+            POLICY,
+            "/spec/egress/1/ports",
+            json!([{"port": 9443, "protocol": "TCP"}]),
+        ),
+        effect(
+            "networkPolicy.extraEgress",
+            "--set=networkPolicy.extraEgress[0].ports[0].port=3128",
+            POLICY,
+            "/spec/egress/4",
+            json!({"ports": [{"port": 3128}]}),
+        ),
+        effect(
+            "networkPolicy.ingressFrom",
+            "--set=networkPolicy.ingressFrom[0].namespaceSelector.matchLabels.name=monitoring",
+            POLICY,
+            "/spec/ingress/0/from",
+            json!([{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}]),
+        ),
+        effect("peopleRoles.enabled", "--set=peopleRoles.enabled=false", "ClusterRole opcancel-edit", "", Value::Null),
+        effect(
+            "serviceMonitor.enabled",
+            "--set=serviceMonitor.enabled=true",
+            "ServiceMonitor opcancel-system/opcancel-controller",
+            "/spec/endpoints/0/port",
+            json!("admin"),
+        ),
+        effect(
+            "serviceMonitor.labels",
+            "--set=serviceMonitor.labels.release=p",
+            "ServiceMonitor opcancel-system/opcancel-controller",
+            label("release"),
+            json!("p"),
+        )
+        .beside(&["--set=serviceMonitor.enabled=true"]),
+        effect(
+            "serviceMonitor.interval",
+            "--set=serviceMonitor.interval=1m",
+            "ServiceMonitor opcancel-system/opcancel-controller",
+            "/spec/endpoints/0/interval",
+            json!("1m"),
+        )
+        .beside(&["--set=serviceMonitor.enabled=true"]),
+        effect(
+            "podMonitor.enabled",
+            "--set=podMonitor.enabled=true",
+            "PodMonitor opcancel-system/opcancel-controller",
+            "/spec/podMetricsEndpoints/0/port",
+            json!("admin"),
+        ),
+        effect(
+            "podMonitor.labels",
+            "--set=podMonitor.labels.release=p",
+            "PodMonitor opcancel-system/opcancel-controller",
+            label("release"),
+            json!("p"),
+        )
+        .beside(&["--set=podMonitor.enabled=true"]),
+        effect(
+            "podMonitor.interval",
+            "--set=podMonitor.interval=1m",
+            "PodMonitor opcancel-system/opcancel-controller",
+            "/spec/podMetricsEndpoints/0/interval",
+            json!("1m"),
+        )
+        .beside(&["--set=podMonitor.enabled=true"]),
+        effect(
+            "podMonitoring.enabled",
+            "--set=podMonitoring.enabled=true",
+            "PodMonitoring opcancel-system/opcancel-controller",
+            "/apiVersion",
+            json!("monitoring.googleapis.com/v1"),
+        ),
+        effect(
+            "podMonitoring.labels",
+            "--set=podMonitoring.labels.a=b",
+            "PodMonitoring opcancel-system/opcancel-controller",
+            label("a"),
+            json!("b"),
+        )
+        .beside(&["--set=podMonitoring.enabled=true"]),
+        effect(
+            "podMonitoring.interval",
+            "--set=podMonitoring.interval=1m",
+            "PodMonitoring opcancel-system/opcancel-controller",
+            "/spec/endpoints/0/interval",
+            json!("1m"),
+        )
+        .beside(&["--set=podMonitoring.enabled=true"]),
+        effect(
+            "prometheusRule.enabled",
+            "--set=prometheusRule.enabled=true",
+            "PrometheusRule opcancel-system/opcancel",
+            "/spec/groups",
+            rules(),
+        ),
+        effect(
+            "prometheusRule.labels",
+            "--set=prometheusRule.labels.release=p",
+            "PrometheusRule opcancel-system/opcancel",
+            label("release"),
+            json!("p"),
+        )
+        .beside(&["--set=prometheusRule.enabled=true"]),
+        effect(
+            "grafanaDashboard.enabled",
+            "--set=grafanaDashboard.enabled=true",
+            "ConfigMap opcancel-system/opcancel-dashboard",
+            "/data/opcancel.json",
+            json!(std::fs::read_to_string(root().join("deploy/monitoring/dashboard.json")).unwrap()),
+        ),
+        effect(
+            "grafanaDashboard.labels",
+            "--set=grafanaDashboard.labels.folder=x",
+            "ConfigMap opcancel-system/opcancel-dashboard",
+            label("folder"),
+            json!("x"),
+        )
+        .beside(&["--set=grafanaDashboard.enabled=true"]),
+    ]
+}
+
+/// The groups of the rule file.
+fn rules() -> Value {
+    let text = std::fs::read_to_string(root().join("deploy/monitoring/rules.yaml")).unwrap();
+    let rules: Value = serde_saphyr::from_str(&text).unwrap();
+    rules["groups"].clone()
+}
+
+#[test]
+fn every_value_changes_what_is_rendered() {
+    let effects = effects();
+    let shown: BTreeSet<_> = effects.iter().map(|effect| effect.value).collect();
+    let values = std::fs::read_to_string(root().join("deploy/chart/files/values.txt")).unwrap();
+    assert_eq!(
+        shown,
+        values.lines().collect(),
+        "a value without a row here"
+    );
+    for effect in &effects {
+        let at = |arguments: &[&str]| {
+            let objects = Rendered::chart(arguments).by_name();
+            let object = objects.get(effect.object);
+            let value = object.and_then(|object| object.pointer(&effect.pointer));
+            value.cloned().unwrap_or_default()
+        };
+        let before = at(effect.beside);
+        let then = at(&[effect.beside, &[effect.argument]].concat());
+        assert_eq!(then, effect.then, "{}", effect.argument);
+        if effect.value != "replicas" {
+            assert_ne!(before, then, "{}", effect.argument);
+        }
+    }
+}
+
+/// Another chart has this one as a dependency, with a condition and with values for all.
+#[test]
+fn as_a_dependency_it_renders_and_can_be_switched_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let parent = folder.path().display().to_string();
+    let charts = folder.path().join("charts");
+    std::fs::create_dir(&charts).unwrap();
+    std::os::unix::fs::symlink(root().join("deploy/chart"), charts.join("opcancel")).unwrap();
+    let chart = "apiVersion: v2\nname: platform\nversion: 1.0.0\ndependencies:\n  - name: opcancel\n    version: 0.1.0\n    repository: \"\"\n    condition: opcancel.enabled\n";
+    std::fs::write(folder.path().join("Chart.yaml"), chart).unwrap();
+    let values = |enabled: bool, more: &str| {
+        let values = format!(
+            "global:\n  imageRegistry: registry.example.com\n  imagePullSecrets:\n    - name: shared\n\
+             opcancel:\n  enabled: {enabled}\n  image:\n    repository: registry.example.com/opcancel\n{more}"
+        );
+        std::fs::write(folder.path().join("values.yaml"), values).unwrap();
+    };
+    let template = || helm(&["template", "blue", &parent, "--namespace=tools"]);
+
+    values(true, "  podSecurityContext:\n    runAsUser: \"\"\n");
+    let text = template().unwrap();
+    let objects = xtask::deploy_files::documents(&text).unwrap();
+    let deployment = objects.iter().find(|object| object["kind"] == "Deployment");
+    let deployment = deployment.unwrap();
+    assert_eq!(deployment["metadata"]["name"], "blue-opcancel-controller");
+    assert_eq!(deployment["metadata"]["namespace"], "tools");
+    let pod = deployment.pointer(POD).unwrap();
+    assert_eq!(pod["imagePullSecrets"], json!([{"name": "shared"}]));
+    assert_eq!(pod["serviceAccountName"], "blue-opcancel-controller");
+    assert!(pod["securityContext"].get("runAsUser").is_none(), "{pod}");
+
+    values(true, "  replica: 1\n");
+    let refused = template().unwrap_err();
+    assert!(refused.contains("did you mean \"replicas\""), "{refused}");
+
+    values(false, "");
+    assert_eq!(template().unwrap().trim(), "");
+}
