@@ -17,7 +17,7 @@ pub struct Condition {
     /// True, False or Unknown.
     #[schemars(length(max = 7), regex(pattern = r"^(True|False|Unknown)$"))]
     pub status: String,
-    /// A name for programs; the README lists them all with what to do about each.
+    /// A name for programs; docs/reasons.md lists them all with what to do about each.
     #[schemars(
         length(min = 1, max = 1024),
         regex(pattern = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a condition has its status. The outcomes' own names serve as reasons on `Finished` besides these.
 ///
-/// The README lists the same names with what to do about each; a test compares the two.
+/// `docs/reasons.md` lists the same names with what to do about each; a test compares the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
     /// No CancellationGrant allows this namespace, project, service and identity. Ends when a grant appears.
@@ -134,19 +134,18 @@ mod tests {
     use super::*;
     use crate::api::Outcome;
 
-    /// People look reasons up where they start to read.
     #[test]
-    fn the_readme_explains_every_reason_and_outcome() {
-        let readme = include_str!("../../README.md");
+    fn the_page_of_reasons_has_every_reason_and_outcome() {
+        let page = include_str!("../../docs/reasons.md");
         for name in Reason::ALL
             .iter()
             .map(|reason| reason.name())
             .chain(Outcome::ALL.iter().map(|outcome| outcome.name()))
         {
-            let row = readme
+            let row = page
                 .lines()
                 .find(|line| line.starts_with(&format!("| `{name}` |")));
-            assert!(row.is_some(), "README.md has no row for {name}");
+            assert!(row.is_some(), "docs/reasons.md has no row for {name}");
         }
     }
 }
