@@ -1,7 +1,7 @@
 //! The rules of the CRD for the names of operations and their parents (design section 5), as regular expressions (RE2, which
 //! CEL and OpenAPI have in common).
 //!
-//! The code that parses names has the same grammar (`src/google/operation_name.rs`); a property test compares the two.
+//! The code that parses names has the same grammar (`src/google/names/operation_name.rs`); a property test compares the two.
 
 use kube::core::{Message, Rule};
 

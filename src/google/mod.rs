@@ -6,30 +6,22 @@
 //! every text from outside went through [`clean`] before it leaves this module; nothing in here repeats a call by itself.
 //! Knows nothing of Kubernetes.
 
-pub mod answer;
+mod answers;
 mod byte_order_mark;
 pub mod catalogue;
 pub mod clean;
 pub mod client;
-mod connection;
 mod connections;
-mod connector;
-pub mod endpoint;
-pub mod error_table;
-mod hosts_without_address;
 pub mod identity;
-mod json_scanner;
-mod known_endpoints;
-mod name_pattern;
-mod network_error;
-pub mod operation_json;
-pub mod operation_name;
-mod operation_stream;
-mod pasted_name;
-pub mod proto_json;
+mod names;
 pub mod quota;
-pub mod request_reason;
-pub mod request_url;
-pub mod rpc_error;
-pub mod tls;
-pub mod token;
+mod user_agent;
+
+pub use self::{
+    answers::{answer, error_table, proto_json, rpc_error},
+    catalogue::endpoint,
+    client::request_reason,
+    connections::tls,
+    identity::token,
+    names::operation_name,
+};

@@ -14,11 +14,9 @@ use tokio::{
 
 use super::{OperationsClient, USER_AGENT, host, network, operation_answer::too_long};
 use crate::google::{
-    answer::{CallError, ErrorKind},
+    answers::answer::{CallError, ErrorKind},
     catalogue::Target,
-    connections::{Connections, Sending, Used},
-    connector::NoBody,
-    network_error,
+    connections::{Connections, Sending, Used, connector::NoBody, network_error},
 };
 
 /// An answer above this size, in bytes, is kept as a whole only if it has a place among the [`LONG_ANSWERS`]. Google's errors are shorter.

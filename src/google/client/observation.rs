@@ -9,18 +9,20 @@ use reqwest::Url;
 use std::time::SystemTime;
 
 use super::{
-    Answer, Call, OperationsClient, broken, network, ok_body, read_cancel, read_get, rpc_error,
-    unusable,
-};
-use crate::google::{
-    answer::{CallError, CancelAnswer, ErrorKind, GetAnswer},
-    catalogue::Target,
-    clean::clean,
-    operation_name::OperationName,
-    proto_json::{NotProtoJson, Object},
+    Answer, Call, OperationsClient, broken, network, ok_body, read_cancel, read_get,
     request_reason::RequestReason,
     request_url::{cancel_url, get_url},
-    token::Token,
+    rpc_error, unusable,
+};
+use crate::google::{
+    answers::{
+        answer::{CallError, CancelAnswer, ErrorKind, GetAnswer},
+        proto_json::{NotProtoJson, Object},
+    },
+    catalogue::Target,
+    clean::clean,
+    identity::token::Token,
+    names::operation_name::OperationName,
 };
 
 /// Most that is read of one answer, in bytes: its whole is looked at.

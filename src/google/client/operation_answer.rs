@@ -13,13 +13,15 @@ use tokio::{
 };
 
 use crate::google::{
-    answer::{CallError, ErrorKind, Operation},
-    network_error,
-    operation_json::read_operation,
-    operation_name::OperationName,
-    operation_stream::OperationStream,
-    proto_json::NotProtoJson,
-    rpc_error::{self, unrecognised, unrecognised_and_unquoted},
+    answers::{
+        answer::{CallError, ErrorKind, Operation},
+        operation_json::read_operation,
+        operation_stream::OperationStream,
+        proto_json::NotProtoJson,
+        rpc_error::{self, unrecognised, unrecognised_and_unquoted},
+    },
+    connections::network_error,
+    names::operation_name::OperationName,
 };
 
 /// Most that is read of an operation, in bytes: an inline export of an agent is some tens of megabytes.

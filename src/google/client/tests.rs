@@ -1,12 +1,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::google::{catalogue, endpoint::EndpointOverrides};
+use crate::google::catalogue::{self, endpoint::EndpointOverrides};
 
 /// A tenant makes up a thousand locations, each of which is asked again and again.
 #[tokio::test]
 async fn a_made_up_location_is_looked_up_once_a_while_and_costs_nothing_else() {
-    crate::google::tls::install_provider();
+    crate::google::connections::tls::install_provider();
     let asked = Arc::new(AtomicUsize::new(0));
     let mut client = OperationsClient::new(ClientConfig::default()).unwrap();
     client.connector = Arc::new(Connector::without_addresses(asked.clone()));

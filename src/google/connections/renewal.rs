@@ -13,8 +13,8 @@ use std::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::{CONNECTIONS, Connection, Connections, NoBody, Opened, Sending, Used};
-use crate::google::{answer::CallError, client::USER_AGENT, network_error};
+use super::{CONNECTIONS, Connection, Connections, NoBody, Opened, Sending, Used, network_error};
+use crate::google::{answers::answer::CallError, user_agent::USER_AGENT};
 
 /// So long after its last call, an endpoint's connections are still opened anew.
 const KEEP_FOR: Duration = Duration::from_secs(3600);

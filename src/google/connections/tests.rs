@@ -1,5 +1,5 @@
 use super::*;
-use crate::google::{
+use crate::google::connections::{
     connection::tests::unanswered,
     tls::{Trust, install_provider},
 };

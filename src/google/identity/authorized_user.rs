@@ -11,7 +11,7 @@ use super::{
     service_account::OAUTH_SERVER,
     token_answer::{Fetched, read_oauth},
 };
-use crate::google::token::TokenError;
+use crate::google::identity::token::TokenError;
 
 /// A person's refresh token.
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use super::{
     service_account::ServiceAccount,
 };
 use crate::google::{
-    proto_json::{NotProtoJson, Object},
-    token::TokenError,
+    answers::proto_json::{NotProtoJson, Object},
+    identity::token::TokenError,
 };
 
 const KINDS: &str =

@@ -51,7 +51,7 @@ fn with(mut file: Value, changes: &[(&str, Value)]) -> Value {
 }
 
 fn loaded(text: &str) -> Result<Loaded, String> {
-    crate::google::tls::install_provider();
+    crate::google::connections::tls::install_provider();
     let scopes = ["https://www.googleapis.com/auth/cloud-platform".to_owned()];
     let asking = Asking {
         scopes: &scopes,

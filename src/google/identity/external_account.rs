@@ -11,7 +11,7 @@ use super::{
     subject_token::SubjectToken,
     token_answer::Fetched,
 };
-use crate::google::token::TokenError;
+use crate::google::identity::token::TokenError;
 
 /// Kinds of subject tokens that STS takes from files and URLs.
 const SUBJECT_TOKEN_TYPES: [&str; 3] = [

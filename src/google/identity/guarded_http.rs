@@ -12,7 +12,10 @@ use serde_json::Value;
 use std::{fmt, time::Duration};
 
 use super::secret::Secret;
-use crate::google::{client::USER_AGENT, endpoint::is_loopback, network_error, token::Token};
+use crate::google::{
+    catalogue::endpoint::is_loopback, connections::network_error, identity::token::Token,
+    user_agent::USER_AGENT,
+};
 
 /// Most that is read of an answer, in bytes (design section 5).
 pub(super) const MAX_ANSWER: usize = 64 * 1024;
@@ -231,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_query_is_not_shown() {
-        crate::google::tls::install_provider();
+        crate::google::connections::tls::install_provider();
         let url = Url::parse("http://127.0.0.1:1/token?code=hidden").unwrap();
         let http = GuardedHttp::new(url, Duration::from_secs(1)).unwrap();
         assert_eq!(format!("{http:?}"), "GuardedHttp(\"127.0.0.1:1\")");

@@ -14,7 +14,7 @@ use super::{
     principal_name::is_account,
     token_answer::{Fetched, read_generated},
 };
-use crate::google::token::{Token, TokenError};
+use crate::google::identity::token::{Token, TokenError};
 
 /// The scope that a token needs to be shown to IAM Credentials, and no more.
 pub(super) const IAM_SCOPE: &str = "https://www.googleapis.com/auth/iam";

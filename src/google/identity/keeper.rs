@@ -20,7 +20,7 @@ use super::{
 };
 use crate::google::{
     clean::clean,
-    token::{FetchObserver, FetchResult, Token, TokenError},
+    identity::token::{FetchObserver, FetchResult, Token, TokenError},
 };
 
 /// The longest life that Google gives any token (constraint `iam.allowServiceAccountCredentialLifetimeExtension`):
@@ -109,7 +109,7 @@ impl TokenKeeper {
         self.0.credential.as_ref()
     }
 
-    /// See [`crate::google::token::TokenSource::token`]. A fetch begins at once and goes on if the caller gives up.
+    /// See [`crate::google::identity::token::TokenSource::token`]. A fetch begins at once and goes on if the caller gives up.
     pub fn token(&self) -> BoxFuture<'static, Result<Token, TokenError>> {
         let mut state = self.0.lock();
         let now = (self.0.clock)();
@@ -140,7 +140,7 @@ impl TokenKeeper {
         }
     }
 
-    /// See [`crate::google::token::TokenSource::refused`].
+    /// See [`crate::google::identity::token::TokenSource::refused`].
     pub fn refused(&self, token: &Token) {
         let mut state = self.0.lock();
         let now = (self.0.clock)();

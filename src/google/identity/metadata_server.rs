@@ -16,7 +16,7 @@ use super::{
     principal_name::{check_metadata, is_account},
     token_answer::{self, Fetched, read_oauth},
 };
-use crate::google::token::TokenError;
+use crate::google::identity::token::TokenError;
 
 const HOST_VARIABLE: &str = "GCE_METADATA_HOST";
 
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn scopes_stand_in_the_query() {
-        crate::google::tls::install_provider();
+        crate::google::connections::tls::install_provider();
         let scopes = ["https://a/b".to_owned(), "c".to_owned()];
         let server = MetadataServer::new(None, &scopes, None, Duration::from_secs(1)).unwrap();
         assert_eq!(

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::google::{byte_order_mark::without_mark, token::TokenError};
+use crate::google::{byte_order_mark::without_mark, identity::token::TokenError};
 
 const FILE_VARIABLE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 const WELL_KNOWN_FILE: &str = "application_default_credentials.json";

@@ -21,7 +21,7 @@ use super::{
     principal_name::is_account,
     token_answer::{Fetched, read_oauth},
 };
-use crate::google::token::TokenError;
+use crate::google::identity::token::TokenError;
 
 /// Google's OAuth server, for files that name none.
 pub(super) const OAUTH_SERVER: &str = "https://oauth2.googleapis.com/token";

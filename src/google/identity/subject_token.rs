@@ -13,7 +13,8 @@ use super::{
     token_answer,
 };
 use crate::google::{
-    byte_order_mark::without_mark, endpoint::is_loopback, proto_json::Object, token::TokenError,
+    answers::proto_json::Object, byte_order_mark::without_mark, catalogue::endpoint::is_loopback,
+    identity::token::TokenError,
 };
 
 /// A source of subject tokens.

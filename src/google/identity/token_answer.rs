@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::guarded_http::Answer;
 use crate::google::{
+    answers::proto_json::{NotProtoJson, Object},
     clean::{clean, cut, quote},
-    proto_json::{NotProtoJson, Object},
-    token::Token,
+    identity::token::Token,
 };
 
 /// Longest piece of a server's error that a message quotes, in bytes.

@@ -1,7 +1,7 @@
 //! Who waits for which quota, and how fast polls are.
 
 use super::*;
-use crate::google::rpc_error;
+use crate::google::answers::rpc_error;
 use proptest::prelude::*;
 
 const NOW: Duration = Duration::from_secs(100);

@@ -2,7 +2,7 @@
 
 use reqwest::Url;
 
-use super::{catalogue::Target, operation_name::OperationName};
+use crate::google::{catalogue::Target, names::operation_name::OperationName};
 
 /// A URL could not be built: the endpoint is none, or its parser changed the path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +52,7 @@ fn build(target: &Target, name: &OperationName, verb: &str) -> Result<Url, Unusa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::google::{catalogue::resolve, endpoint::EndpointOverrides};
+    use crate::google::catalogue::{endpoint::EndpointOverrides, resolve};
     use proptest::prelude::*;
 
     fn urls(name: &str, version: &str) -> (String, String) {

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    connections::Connections,
+    Connections,
     connector::{Connector, Origin},
 };
 
@@ -16,7 +16,7 @@ const MAX_OF_ONE: usize = MAX_ENDPOINTS / 4;
 
 /// The connections by endpoint and whether it is an override.
 #[derive(Debug, Default)]
-pub(super) struct KnownEndpoints {
+pub(in crate::google) struct KnownEndpoints {
     by_endpoint: HashMap<Key, Known>,
     turn: u64,
     /// How many endpoints were given up for others.
@@ -133,7 +133,7 @@ impl KnownEndpoints {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::google::tls::{Trust, install_provider};
+    use crate::google::connections::tls::{Trust, install_provider};
 
     struct Table {
         known: KnownEndpoints,

@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::google::{
-    answer::{Operation, OperationError},
+    answers::{
+        answer::{Operation, OperationError},
+        operation_json::read_operation,
+        rpc_error::code_name,
+    },
     clean::clean,
-    operation_json::read_operation,
-    rpc_error::code_name,
 };
 use proptest::prelude::*;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};

@@ -7,7 +7,7 @@
 use reqwest::Url;
 use std::{collections::BTreeMap, net::IpAddr, str::FromStr};
 
-use super::{catalogue, operation_name::is_location};
+use crate::google::{catalogue, names::operation_name::is_location};
 
 const PLACEHOLDER: &str = "{location}";
 
@@ -185,7 +185,7 @@ fn check_url(template: &str, location: &str) -> Result<String, String> {
 }
 
 /// Whether a URL's host can only be this machine.
-pub(super) fn is_loopback(host: &str) -> bool {
+pub(in crate::google) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

@@ -6,6 +6,8 @@
 mod exchange;
 mod observation;
 mod operation_answer;
+pub mod request_reason;
+mod request_url;
 #[cfg(test)]
 mod tests;
 
@@ -21,21 +23,25 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{
-    answer::{CallError, CancelAnswer, ErrorKind, GetAnswer},
-    catalogue::Target,
-    connections::{CONNECTIONS, Connections, Need},
-    connector::Connector,
-    known_endpoints::KnownEndpoints,
-    network_error,
-    operation_json::read_taken,
-    operation_name::OperationName,
-    proto_json::NotProtoJson,
+use self::{
     request_reason::RequestReason,
     request_url::{UnusableEndpoint, cancel_url, get_url},
-    rpc_error::{self, FailedAnswer, read_error, unrecognised},
-    tls::Trust,
-    token::Token,
+};
+pub use super::user_agent::USER_AGENT;
+use super::{
+    answers::{
+        answer::{CallError, CancelAnswer, ErrorKind, GetAnswer},
+        operation_json::read_taken,
+        proto_json::NotProtoJson,
+        rpc_error::{self, FailedAnswer, read_error, unrecognised},
+    },
+    catalogue::Target,
+    connections::{
+        CONNECTIONS, Connections, Need, connector::Connector, known_endpoints::KnownEndpoints,
+        network_error, tls::Trust,
+    },
+    identity::token::Token,
+    names::operation_name::OperationName,
 };
 
 pub use exchange::TakenBack;
@@ -51,9 +57,6 @@ pub const MAX_ANSWER: usize = 64 * 1024;
 
 /// How long the connections go unlooked at.
 const LONGEST_LOOK: Duration = Duration::from_secs(60);
-
-/// The `User-Agent` of every call.
-pub const USER_AGENT: &str = concat!("opcancel/", env!("CARGO_PKG_VERSION"));
 
 /// How calls are made.
 #[derive(Clone, Debug)]
@@ -119,7 +122,7 @@ pub struct OperationsClient {
 }
 
 impl OperationsClient {
-    /// Opens no connection yet. [`super::tls::install_provider`] must have been called before the first call.
+    /// Opens no connection yet. [`super::connections::tls::install_provider`] must have been called before the first call.
     ///
     /// # Errors
     /// If the quota project is no project.

@@ -3,11 +3,13 @@
 
 use std::{error::Error, io};
 
-use super::{
-    answer::{CallError, ErrorKind},
+use super::connector::NoAddress;
+use crate::google::{
+    answers::{
+        answer::{CallError, ErrorKind},
+        rpc_error,
+    },
     clean::{clean, cut},
-    connector::NoAddress,
-    rpc_error,
 };
 
 /// Longest text of a library that a message quotes, in bytes.
@@ -16,7 +18,11 @@ const MAX_QUOTE: usize = 160;
 /// What a failed request or a failed read of its answer means for the call.
 ///
 /// Without a connection the request never left.
-pub(super) fn from_reqwest(error: reqwest::Error, host: &str, secrets: &[&str]) -> CallError {
+pub(in crate::google) fn from_reqwest(
+    error: reqwest::Error,
+    host: &str,
+    secrets: &[&str],
+) -> CallError {
     let not_sent = error.is_connect();
     CallError {
         not_sent,
@@ -25,7 +31,7 @@ pub(super) fn from_reqwest(error: reqwest::Error, host: &str, secrets: &[&str]) 
 }
 
 /// What the failure to open a connection means: the request never left.
-pub(super) fn no_connection(error: &(dyn Error + 'static), host: &str) -> CallError {
+pub(in crate::google) fn no_connection(error: &(dyn Error + 'static), host: &str) -> CallError {
     let wrong =
         cause(error).unwrap_or_else(|| format!("no connection ({})", innermost(error, &[])));
     CallError {
@@ -35,7 +41,7 @@ pub(super) fn no_connection(error: &(dyn Error + 'static), host: &str) -> CallEr
 }
 
 /// The same where it took too long.
-pub(super) fn no_connection_in_time(host: &str) -> CallError {
+pub(in crate::google) fn no_connection_in_time(host: &str) -> CallError {
     let message = format!("no connection to {host} within the time limit");
     CallError {
         not_sent: true,
@@ -44,7 +50,7 @@ pub(super) fn no_connection_in_time(host: &str) -> CallError {
 }
 
 /// What it means that a connection broke under a request.
-pub(super) fn broke(error: &hyper::Error, host: &str, secrets: &[&str]) -> CallError {
+pub(in crate::google) fn broke(error: &hyper::Error, host: &str, secrets: &[&str]) -> CallError {
     if error.is_timeout() {
         let message = format!("no answer from {host} within the time limit");
         return rpc_error::error(ErrorKind::Timeout, None, message);
@@ -69,7 +75,7 @@ fn failure(error: reqwest::Error, host: &str, secrets: &[&str]) -> CallError {
 }
 
 /// What failed, from the innermost cause that is known.
-pub(super) fn describe(error: reqwest::Error, secrets: &[&str]) -> String {
+pub(in crate::google) fn describe(error: reqwest::Error, secrets: &[&str]) -> String {
     // The query of a subject token's address may hold a secret.
     let error = &error.without_url();
     if error.is_dns() {
@@ -93,7 +99,7 @@ pub(super) fn describe(error: reqwest::Error, secrets: &[&str]) -> String {
 }
 
 /// What people are told of a host without an address.
-pub(super) const NO_ADDRESS: &str = "the host's name was not found (DNS)";
+pub(in crate::google) const NO_ADDRESS: &str = "the host's name was not found (DNS)";
 
 /// What caused it, if that is known.
 fn cause(error: &(dyn Error + 'static)) -> Option<String> {
@@ -108,7 +114,7 @@ fn cause(error: &(dyn Error + 'static)) -> Option<String> {
 }
 
 /// The error and what caused it, outermost first.
-pub(super) fn causes<'a>(
+pub(in crate::google) fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| -> Option<&'a (dyn Error + 'static)> {
@@ -132,7 +138,7 @@ fn innermost(error: &(dyn Error + 'static), secrets: &[&str]) -> String {
 }
 
 /// What failed in TLS.
-pub(super) fn tls_failure(error: &rustls::Error) -> String {
+pub(in crate::google) fn tls_failure(error: &rustls::Error) -> String {
     use rustls::{CertificateError, Error as Tls};
     match error {
         Tls::InvalidCertificate(CertificateError::UnknownIssuer) => {

@@ -65,7 +65,7 @@ impl OperationName {
     }
 
     /// The project's id or number as the name spells it, if the name begins with one. For showing and comparing: whose an
-    /// operation is says its parent alone ([`super::catalogue::Target::parent`]).
+    /// operation is says its parent alone ([`crate::google::catalogue::Target::parent`]).
     pub fn project(&self) -> Option<&str> {
         let mut segments = self.segments();
         let is_project = segments.next() == Some("projects");

@@ -16,7 +16,7 @@ struct Row {
 }
 
 fn rows() -> Vec<Row> {
-    serde_json::from_str(include_str!("../../tests/names/names.json")).unwrap()
+    serde_json::from_str(include_str!("../../../tests/names/names.json")).unwrap()
 }
 
 /// What the CRD says of names, by its own regular expressions.

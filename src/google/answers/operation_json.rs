@@ -7,11 +7,10 @@ use serde_json::value::RawValue;
 
 use super::{
     answer::{Operation, OperationError},
-    clean::clean,
-    operation_name::OperationName,
     proto_json::{NotProtoJson, Object},
     rpc_error::code_name,
 };
+use crate::google::{clean::clean, names::operation_name::OperationName};
 
 const FIELDS: [&str; 5] = ["name", "metadata", "done", "error", "response"];
 
@@ -21,7 +20,7 @@ const FIELDS: [&str; 5] = ["name", "metadata", "done", "error", "response"];
 /// # Errors
 /// If it is no Operation: not JSON, a key twice, `done` no boolean, or an object with none of an Operation's fields; or if it is
 /// not the one asked for.
-pub(super) fn read_operation(
+pub(in crate::google) fn read_operation(
     body: &[u8],
     own: Option<&OperationName>,
     secrets: &[&str],
@@ -143,7 +142,7 @@ fn state(metadata: &Object<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::google::operation_stream::OperationStream;
+    use crate::google::answers::operation_stream::OperationStream;
 
     fn read(text: &str) -> Result<Operation, NotProtoJson> {
         let mut stream = OperationStream::default();

@@ -10,10 +10,10 @@ use std::{
 
 use super::{
     answer::{CallError, ErrorKind},
-    clean::{clean, quote},
     error_table,
     proto_json::{self, NotProtoJson, Object},
 };
+use crate::google::clean::{clean, quote};
 
 /// What of an HTTP answer says how a call failed.
 #[derive(Clone, Copy, Debug)]

@@ -4,10 +4,12 @@
 //! Sources: the API definitions google/cloud/dialogflow/{v2,v2beta1,cx/v3,cx/v3beta1} and Google's regionalization
 //! pages ("use the region-specific hostname of the form REGION_ID-dialogflow.googleapis.com").
 
+pub mod endpoint;
+
 use serde::{Deserialize, Serialize};
 
-use super::{
-    endpoint::EndpointOverrides,
+use self::endpoint::EndpointOverrides;
+use super::names::{
     name_pattern::{NamePattern, Parts},
     operation_name::OperationName,
 };

@@ -97,7 +97,7 @@ enum Next {
 
 /// Takes in the text of an operation, and makes the copy.
 #[derive(Debug)]
-pub(super) struct OperationStream {
+pub(in crate::google) struct OperationStream {
     next: Next,
     text: Text,
     /// The string under way is a key.

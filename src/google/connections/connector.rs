@@ -38,16 +38,15 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
-use super::{
-    answer::CallError, hosts_without_address::HostsWithoutAddress, network_error, tls::Trust,
-};
+use super::{hosts_without_address::HostsWithoutAddress, network_error, tls::Trust};
+use crate::google::answers::answer::CallError;
 
 /// What a server may send of one answer before it is read, in bytes. An operation of 64 MiB over a line of 100 ms takes half a minute.
-pub(super) const STREAM_WINDOW: u32 = 256 * 1024;
+pub(in crate::google) const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// The same of all answers on one connection. Large answers wait for their turn unread, so that there must be room for all that may
 /// wait or are read, and for the small answers beside them: else a cancel would wait for them.
-pub(super) const CONNECTION_WINDOW: u32 = 20 * 1024 * 1024;
+pub(in crate::google) const CONNECTION_WINDOW: u32 = 20 * 1024 * 1024;
 
 /// How long an answer to a PING is waited for.
 const PING_LIMIT: Duration = Duration::from_secs(5);
@@ -58,7 +57,7 @@ const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(30);
 
 /// Where connections lead.
 #[derive(Clone, Debug)]
-pub(super) struct Origin {
+pub(in crate::google) struct Origin {
     /// Scheme, host and port.
     pub uri: Uri,
     /// The host as messages name it.
@@ -84,7 +83,7 @@ impl Origin {
 }
 
 /// The empty body of a request. It notes when the request leaves: until then the request can be taken back.
-pub(super) struct NoBody(Arc<AtomicBool>);
+pub(in crate::google) struct NoBody(Arc<AtomicBool>);
 
 impl NoBody {
     /// `left` becomes true when the request leaves.
@@ -116,7 +115,7 @@ impl Body for NoBody {
 }
 
 /// An open connection.
-pub(super) enum Opened {
+pub(in crate::google) enum Opened {
     /// For one request at a time.
     Http1(http1::SendRequest<NoBody>),
     /// For many.
@@ -124,7 +123,7 @@ pub(super) enum Opened {
 }
 
 /// See the module.
-pub(super) struct Connector {
+pub(in crate::google) struct Connector {
     trust: Trust,
     limit: Duration,
     ping_after: Duration,
@@ -294,7 +293,7 @@ where
 /// DNS gave no address for a host.
 #[derive(Debug, thiserror::Error)]
 #[error("no address: {why}")]
-pub(super) struct NoAddress {
+pub(in crate::google) struct NoAddress {
     is_definite: bool,
     why: io::Error,
 }
@@ -320,7 +319,7 @@ impl NoAddress {
 
 /// Looks up the addresses of a host.
 #[derive(Clone, Debug)]
-pub(super) enum Resolver {
+pub(in crate::google) enum Resolver {
     /// By the system's resolver, in threads of its own.
     System,
     /// No host has one; how often that was asked.

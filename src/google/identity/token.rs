@@ -4,8 +4,10 @@ use futures::future::BoxFuture;
 use http::HeaderValue;
 use std::{fmt, sync::Arc};
 
-use super::answer::{CallError, ErrorKind};
-use super::rpc_error;
+use crate::google::answers::{
+    answer::{CallError, ErrorKind},
+    rpc_error,
+};
 
 /// An access token. Neither `Debug` nor anything else but [`Token::secret`] and [`Token::authorization`] shows it.
 #[derive(Clone, PartialEq, Eq)]

@@ -19,6 +19,7 @@ mod secret;
 mod service_account;
 mod sts;
 mod subject_token;
+pub mod token;
 mod token_answer;
 
 use futures::future::BoxFuture;
@@ -29,11 +30,9 @@ use self::{
     keeper::{FetchPace, TokenKeeper},
     metadata_server::MetadataServer,
     search::Found,
-};
-use super::{
-    catalogue::default_scopes,
     token::{FetchObserver, Token, TokenError, TokenSource},
 };
+use super::catalogue::default_scopes;
 
 pub use self::search::Environment;
 
@@ -84,7 +83,7 @@ pub struct OperatorIdentity {
 }
 
 impl OperatorIdentity {
-    /// Looks for the credentials, and asks nobody yet for a token. [`super::tls::install_provider`] must have been called.
+    /// Looks for the credentials, and asks nobody yet for a token. [`super::connections::tls::install_provider`] must have been called.
     /// `observer` hears how each fetch ended.
     ///
     /// # Errors

@@ -10,7 +10,8 @@ use rustls_platform_verifier::Verifier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{byte_order_mark::without_mark, network_error};
+use super::network_error;
+use crate::google::byte_order_mark::without_mark;
 
 /// Installs ring as the provider for every TLS connection of the process. To be called first of all: the HTTP clients
 /// come without a provider of their own, and with two of them the first connection would panic. Calling it again, or
@@ -34,7 +35,7 @@ pub fn find_authorities() -> Result<(), String> {
 /// them. The authorities are read once: that takes some milliseconds of processor time. Connections made with one
 /// configuration resume each other's sessions.
 #[derive(Debug)]
-pub(super) struct Trust {
+pub(in crate::google) struct Trust {
     /// For the catalogue's hosts.
     catalogue: Configured,
     /// For endpoint overrides, if they trust more.

@@ -17,7 +17,7 @@ use std::{
 };
 
 use self::poll_rate::{PollRate, TakenCalls};
-use super::answer::{CallError, ErrorKind};
+use super::answers::answer::{CallError, ErrorKind};
 
 /// Shortest wait, also if a server says 0: calls that may begin at once would not be held.
 pub const MIN_HOLD: Duration = Duration::from_secs(1);

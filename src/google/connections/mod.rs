@@ -1,8 +1,14 @@
 //! The connections to one endpoint, and which one the next request leaves on.
 
+mod connection;
+pub(super) mod connector;
+mod hosts_without_address;
+pub(super) mod known_endpoints;
+pub(super) mod network_error;
 mod renewal;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 
 use futures::{
     FutureExt,
@@ -21,16 +27,18 @@ use tokio::time::Instant;
 
 pub(super) use self::renewal::Need;
 use self::renewal::Renewal;
-use super::{
-    answer::{CallError, ErrorKind},
+use self::{
     connection::{Connection, Http1Pool},
     connector::{Connector, NoBody, Opened, Origin},
-    network_error, rpc_error,
+};
+use crate::google::answers::{
+    answer::{CallError, ErrorKind},
+    rpc_error,
 };
 
 /// HTTP/2 connections to one endpoint. More than one, so that neither a server's limit on streams nor one lost segment nor one
 /// connection that is stuck stops everything; few, because Google's front end likes it so.
-pub(super) const CONNECTIONS: usize = 2;
+pub(in crate::google) const CONNECTIONS: usize = 2;
 
 /// While a connection is silent for longer, a GET leaves on another one.
 const GET_PATIENCE: Duration = Duration::from_secs(1);
@@ -50,7 +58,7 @@ const TRIES: usize = 3;
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sending {
+pub(in crate::google) enum Sending {
     /// Something that changes nothing.
     Get,
     /// A cancel: it must not be stuck where a GET is.
@@ -59,7 +67,7 @@ pub(super) enum Sending {
 
 /// All connections to one endpoint.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(in crate::google) struct Connections {
     origin: Origin,
     connector: Arc<Connector>,
     slots: [Mutex<Slot>; CONNECTIONS],
@@ -84,7 +92,7 @@ type Opening = Shared<BoxFuture<'static, Result<Option<Arc<Connection>>, CallErr
 
 /// What a request was sent on.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Used(Arc<Mutex<Option<Arc<Connection>>>>);
+pub(in crate::google) struct Used(Arc<Mutex<Option<Arc<Connection>>>>);
 
 enum Ready {
     Http1(hyper::client::conn::http1::SendRequest<NoBody>),
