@@ -5,11 +5,11 @@ use futures::future::BoxFuture;
 
 use super::{
     credential::{Credential, FetchFailed},
-    credential_file::{Asking, Fields},
+    credential_file::{Fields, TokenRequest},
     guarded_http::{GuardedHttp, form_value},
     secret::Secret,
     service_account::OAUTH_SERVER,
-    token_answer::{Fetched, read_oauth},
+    token_answer::{FetchedToken, read_oauth},
 };
 use crate::google::identity::token::TokenError;
 
@@ -28,18 +28,18 @@ impl AuthorizedUser {
     ///
     /// # Errors
     /// If it can never work.
-    pub fn new(fields: &Fields<'_>, asking: Asking<'_>) -> Result<Self, TokenError> {
+    pub fn new(fields: &Fields<'_>, request: TokenRequest<'_>) -> Result<Self, TokenError> {
         Ok(Self {
             file: fields.file().to_owned(),
             client_id: fields.required("client_id")?,
             client_secret: fields.secret("client_secret")?,
             refresh_token: fields.secret("refresh_token")?,
-            server: fields.token_server("token_uri", Some(OAUTH_SERVER), asking)?,
+            server: fields.token_server("token_uri", Some(OAUTH_SERVER), request)?,
         })
     }
 
     /// Asks for no scopes: left out, they are all that the person granted (RFC 6749, section 6), and others are refused.
-    async fn refresh(&self) -> Result<Fetched, String> {
+    async fn refresh(&self) -> Result<FetchedToken, String> {
         let form = [
             ("grant_type", "refresh_token"),
             ("client_id", &self.client_id),
@@ -57,7 +57,7 @@ impl AuthorizedUser {
 }
 
 impl Credential for AuthorizedUser {
-    fn fetch(&self) -> BoxFuture<'_, Result<Fetched, FetchFailed>> {
+    fn fetch(&self) -> BoxFuture<'_, Result<FetchedToken, FetchFailed>> {
         Box::pin(async { Ok(self.refresh().await?) })
     }
 

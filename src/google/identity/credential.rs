@@ -3,7 +3,7 @@
 use futures::future::BoxFuture;
 use std::fmt;
 
-use super::token_answer::Fetched;
+use super::token_answer::FetchedToken;
 
 /// Why there is no token. The texts are clean and hold no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +20,10 @@ impl From<String> for FetchFailed {
     }
 }
 
-/// One way to get a token. Keeps nothing: see [`super::keeper`].
+/// One way to get a token. Keeps nothing: see [`super::token_cache`].
 pub(super) trait Credential: fmt::Debug + Send + Sync {
     /// Fetches a token. Each request in it has a time limit of its own.
-    fn fetch(&self) -> BoxFuture<'_, Result<Fetched, FetchFailed>>;
+    fn fetch(&self) -> BoxFuture<'_, Result<FetchedToken, FetchFailed>>;
 
     /// Google's name for the identity, as far as it is known by now.
     fn principal(&self) -> Option<String>;

@@ -25,7 +25,7 @@ const UNIVERSE: &str = "googleapis.com";
 
 /// What every kind needs to ask for tokens.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asking<'a> {
+pub(super) struct TokenRequest<'a> {
     /// Scopes of the tokens.
     pub scopes: &'a [String],
     /// Limit for one request.
@@ -45,7 +45,11 @@ pub(super) struct Loaded {
 ///
 /// # Errors
 /// If it can never work; the message names the file and the field.
-pub(super) fn load(name: &str, text: &str, asking: Asking<'_>) -> Result<Loaded, TokenError> {
+pub(super) fn load(
+    name: &str,
+    text: &str,
+    request: TokenRequest<'_>,
+) -> Result<Loaded, TokenError> {
     let object = Object::from_body(text.as_bytes()).map_err(|error| {
         TokenError::new(format!(
             "the credential file {name} is not a JSON object: {error}"
@@ -63,7 +67,7 @@ pub(super) fn load(name: &str, text: &str, asking: Asking<'_>) -> Result<Loaded,
         return Err(fields.wrong("quota_project_id", "must be a project's id or number"));
     }
     Ok(Loaded {
-        credential: credential(&fields, asking, true)?,
+        credential: credential(&fields, request, true)?,
         quota_project,
     })
 }
@@ -71,7 +75,7 @@ pub(super) fn load(name: &str, text: &str, asking: Asking<'_>) -> Result<Loaded,
 /// Makes a credential of one object; `impersonation` says whether it may be one that stands for another.
 pub(super) fn credential(
     fields: &Fields<'_>,
-    asking: Asking<'_>,
+    request: TokenRequest<'_>,
     impersonation: bool,
 ) -> Result<Arc<dyn Credential>, TokenError> {
     if let Some(universe) = fields.optional("universe_domain")?
@@ -80,11 +84,11 @@ pub(super) fn credential(
         return Err(fields.wrong("universe_domain", format!("must be {UNIVERSE} or absent")));
     }
     Ok(match fields.required("type")?.as_str() {
-        "external_account" => Arc::new(ExternalAccount::new(fields, asking)?),
-        "authorized_user" => Arc::new(AuthorizedUser::new(fields, asking)?),
-        "service_account" => Arc::new(ServiceAccount::new(fields, asking)?),
+        "external_account" => Arc::new(ExternalAccount::new(fields, request)?),
+        "authorized_user" => Arc::new(AuthorizedUser::new(fields, request)?),
+        "service_account" => Arc::new(ServiceAccount::new(fields, request)?),
         "impersonated_service_account" if impersonation => {
-            Arc::new(ImpersonatedServiceAccount::new(fields, asking)?)
+            Arc::new(ImpersonatedServiceAccount::new(fields, request)?)
         }
         "impersonated_service_account" => {
             return Err(fields.wrong(
@@ -191,7 +195,7 @@ impl<'a> Fields<'a> {
         &self,
         field: &str,
         default: Option<&str>,
-        asking: Asking<'_>,
+        request: TokenRequest<'_>,
     ) -> Result<GuardedHttp, TokenError> {
         let text = match (self.optional(field)?, default) {
             (Some(text), _) => text,
@@ -199,7 +203,7 @@ impl<'a> Fields<'a> {
             (None, None) => self.required(field)?,
         };
         let url = token_url(&text).map_err(|what| self.wrong(field, what))?;
-        GuardedHttp::new(url, asking.limit).map_err(|why| {
+        GuardedHttp::new(url, request.limit).map_err(|why| {
             TokenError::new(format!(
                 "no TLS for the credential file {}: {why}",
                 self.file

@@ -53,11 +53,11 @@ fn with(mut file: Value, changes: &[(&str, Value)]) -> Value {
 fn loaded(text: &str) -> Result<Loaded, String> {
     crate::google::connections::tls::install_provider();
     let scopes = ["https://www.googleapis.com/auth/cloud-platform".to_owned()];
-    let asking = Asking {
+    let request = TokenRequest {
         scopes: &scopes,
         limit: Duration::from_secs(1),
     };
-    load("/etc/google.json", text, asking).map_err(|error| error.to_string())
+    load("/etc/google.json", text, request).map_err(|error| error.to_string())
 }
 
 #[test]

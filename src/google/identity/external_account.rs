@@ -4,12 +4,12 @@ use futures::future::BoxFuture;
 
 use super::{
     credential::{Credential, FetchFailed},
-    credential_file::{Asking, Fields},
+    credential_file::{Fields, TokenRequest},
     impersonation::{IAM_SCOPE, Impersonation, Lifetime},
     principal_name::{is_workforce, pool_of_audience},
     sts::TokenExchange,
     subject_token::SubjectToken,
-    token_answer::Fetched,
+    token_answer::FetchedToken,
 };
 use crate::google::identity::token::TokenError;
 
@@ -34,7 +34,7 @@ impl ExternalAccount {
     ///
     /// # Errors
     /// If it can never work.
-    pub fn new(fields: &Fields<'_>, asking: Asking<'_>) -> Result<Self, TokenError> {
+    pub fn new(fields: &Fields<'_>, request: TokenRequest<'_>) -> Result<Self, TokenError> {
         let audience = fields.required("audience")?;
         if pool_of_audience(&audience).is_none() {
             return Err(fields.wrong(
@@ -66,7 +66,7 @@ impl ExternalAccount {
                     Some(options) => Lifetime::read(&options, "token_lifetime_seconds")?,
                     None => Lifetime::default(),
                 };
-                Some(Impersonation::new(fields, lifetime, asking)?)
+                Some(Impersonation::new(fields, lifetime, request)?)
             }
         };
         let client = match fields.optional("client_id")? {
@@ -76,13 +76,13 @@ impl ExternalAccount {
         // A token that is only shown to IAM Credentials need not be good for more.
         let scope = match &impersonation {
             Some(_) => IAM_SCOPE.to_owned(),
-            None => asking.scopes.join(" "),
+            None => request.scopes.join(" "),
         };
         Ok(Self {
             file: fields.file().to_owned(),
-            subject: SubjectToken::new(&source, asking.limit)?,
+            subject: SubjectToken::new(&source, request.limit)?,
             exchange: TokenExchange {
-                server: fields.token_server("token_url", None, asking)?,
+                server: fields.token_server("token_url", None, request)?,
                 audience,
                 subject_token_type,
                 scope,
@@ -95,7 +95,7 @@ impl ExternalAccount {
 }
 
 impl Credential for ExternalAccount {
-    fn fetch(&self) -> BoxFuture<'_, Result<Fetched, FetchFailed>> {
+    fn fetch(&self) -> BoxFuture<'_, Result<FetchedToken, FetchFailed>> {
         Box::pin(async {
             let subject = self.subject.read().await?;
             let own = self.exchange.exchange(&subject).await?;

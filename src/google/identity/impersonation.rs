@@ -9,10 +9,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     credential::{Credential, FetchFailed},
-    credential_file::{self, Asking, Fields},
+    credential_file::{self, Fields, TokenRequest},
     guarded_http::GuardedHttp,
     principal_name::is_account,
-    token_answer::{Fetched, read_generated},
+    token_answer::{FetchedToken, read_generated},
 };
 use crate::google::identity::token::{Token, TokenError};
 
@@ -65,9 +65,9 @@ impl Impersonation {
     pub fn new(
         fields: &Fields<'_>,
         lifetime: Lifetime,
-        asking: Asking<'_>,
+        request: TokenRequest<'_>,
     ) -> Result<Self, TokenError> {
-        let server = fields.token_server(URL_FIELD, None, asking)?;
+        let server = fields.token_server(URL_FIELD, None, request)?;
         let account = account(server.url()).ok_or_else(|| {
             fields.wrong(URL_FIELD, "must be https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/EMAIL:generateAccessToken")
         })?;
@@ -86,7 +86,7 @@ impl Impersonation {
         Ok(Self {
             account,
             delegates: delegates.collect::<Result<_, _>>()?,
-            scopes: asking.scopes.to_vec(),
+            scopes: request.scopes.to_vec(),
             lifetime,
             server,
         })
@@ -101,7 +101,7 @@ impl Impersonation {
     ///
     /// # Errors
     /// With the server and the reason in words.
-    pub async fn token(&self, caller: &Token) -> Result<Fetched, String> {
+    pub async fn token(&self, caller: &Token) -> Result<FetchedToken, String> {
         let Lifetime(lifetime) = self.lifetime;
         let mut body = json!({
             "scope": self.scopes,
@@ -147,25 +147,25 @@ impl ImpersonatedServiceAccount {
     ///
     /// # Errors
     /// If it can never work.
-    pub fn new(fields: &Fields<'_>, asking: Asking<'_>) -> Result<Self, TokenError> {
+    pub fn new(fields: &Fields<'_>, request: TokenRequest<'_>) -> Result<Self, TokenError> {
         let source = fields
             .object("source_credentials")?
             .ok_or_else(|| fields.wrong("source_credentials", "is missing"))?;
         let scopes = [IAM_SCOPE.to_owned()];
-        let for_caller = Asking {
+        let for_caller = TokenRequest {
             scopes: &scopes,
-            limit: asking.limit,
+            limit: request.limit,
         };
         Ok(Self {
             file: fields.file().to_owned(),
             caller: credential_file::credential(&source, for_caller, false)?,
-            impersonation: Impersonation::new(fields, Lifetime::default(), asking)?,
+            impersonation: Impersonation::new(fields, Lifetime::default(), request)?,
         })
     }
 }
 
 impl Credential for ImpersonatedServiceAccount {
-    fn fetch(&self) -> BoxFuture<'_, Result<Fetched, FetchFailed>> {
+    fn fetch(&self) -> BoxFuture<'_, Result<FetchedToken, FetchFailed>> {
         Box::pin(async {
             let caller = self.caller.fetch().await?;
             Ok(self.impersonation.token(&caller.token).await?)

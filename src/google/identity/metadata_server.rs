@@ -14,7 +14,7 @@ use super::{
     credential::{Credential, FetchFailed},
     guarded_http::{GuardedHttp, form_value},
     principal_name::{check_metadata, is_account},
-    token_answer::{self, Fetched, read_oauth},
+    token_answer::{self, FetchedToken, read_oauth},
 };
 use crate::google::identity::token::TokenError;
 
@@ -93,7 +93,7 @@ impl MetadataServer {
 }
 
 impl Credential for MetadataServer {
-    fn fetch(&self) -> BoxFuture<'_, Result<Fetched, FetchFailed>> {
+    fn fetch(&self) -> BoxFuture<'_, Result<FetchedToken, FetchFailed>> {
         Box::pin(async {
             let email = self.checked_email().await?;
             let answer = self.token.get(headers()).await?;

@@ -2,39 +2,39 @@
 //! other program, or the metadata server.
 //!
 //! Guarantees: what can never work ends the start, with the file and the field; an identity that nobody meant gets no
-//! token; tokens are kept, refreshed and fetched anew as `keeper` says; every request is guarded as `guarded_http`
+//! token; tokens are kept, refreshed and fetched anew as `token_cache` says; every request is guarded as `guarded_http`
 //! says; no key and no token is ever shown. Each kind of credentials is a file of its own below.
 
 mod authorized_user;
 mod credential;
 mod credential_file;
+mod default_credentials;
 mod external_account;
 mod guarded_http;
 mod impersonation;
-mod keeper;
 mod metadata_server;
 mod principal_name;
-mod search;
 mod secret;
 mod service_account;
 mod sts;
 mod subject_token;
 pub mod token;
 mod token_answer;
+mod token_cache;
 
 use futures::future::BoxFuture;
 use std::{sync::Arc, time::Duration};
 
 use self::{
-    credential_file::{Asking, Loaded},
-    keeper::{FetchPace, TokenKeeper},
+    credential_file::{Loaded, TokenRequest},
+    default_credentials::FoundCredentials,
     metadata_server::MetadataServer,
-    search::Found,
     token::{FetchObserver, Token, TokenError, TokenSource},
+    token_cache::{FetchTiming, TokenCache},
 };
 use super::catalogue::default_scopes;
 
-pub use self::search::Environment;
+pub use self::default_credentials::Environment;
 
 /// Most requests of one fetch: who we are, the token, who we still are; or subject token, token exchange, impersonation.
 const REQUESTS: u32 = 3;
@@ -78,7 +78,7 @@ impl Default for IdentityConfig {
 /// The operator's identity.
 #[derive(Debug)]
 pub struct OperatorIdentity {
-    keeper: TokenKeeper,
+    tokens: TokenCache,
     quota_project: Option<String>,
 }
 
@@ -93,20 +93,20 @@ impl OperatorIdentity {
     pub fn new(config: IdentityConfig, observer: FetchObserver) -> Result<Self, TokenError> {
         let expected = config.expect_principal;
         let limit = config.request_timeout;
-        let loaded = match search::find(&config.environment)? {
-            Found::File { name, text } => {
-                let asking = Asking {
+        let loaded = match default_credentials::find(&config.environment)? {
+            FoundCredentials::File { name, text } => {
+                let request = TokenRequest {
                     scopes: &config.scopes,
                     limit,
                 };
-                let loaded = credential_file::load(&name, &text, asking)?;
+                let loaded = credential_file::load(&name, &text, request)?;
                 let (source, principal) =
                     (loaded.credential.source(), loaded.credential.principal());
                 principal_name::check_file(&source, principal.as_deref(), expected.as_deref())
                     .map_err(TokenError::new)?;
                 loaded
             }
-            Found::MetadataServer => Loaded {
+            FoundCredentials::MetadataServer => Loaded {
                 credential: Arc::new(MetadataServer::new(
                     config.environment.metadata_host.as_deref(),
                     &config.scopes,
@@ -116,14 +116,14 @@ impl OperatorIdentity {
                 quota_project: None,
             },
         };
-        let pace = FetchPace {
+        let timing = FetchTiming {
             fetch_timeout: limit * REQUESTS,
             min_pause: config.min_pause,
             max_pause: config.max_pause,
             refused_pause: config.refused_pause,
         };
         Ok(Self {
-            keeper: TokenKeeper::new(loaded.credential, pace, observer),
+            tokens: TokenCache::new(loaded.credential, timing, observer),
             quota_project: loaded.quota_project,
         })
     }
@@ -136,25 +136,25 @@ impl OperatorIdentity {
 
     /// Whether tokens have the scopes of [`IdentityConfig::scopes`]; a person's have those that the person granted.
     pub fn takes_scopes(&self) -> bool {
-        self.keeper.credential().takes_scopes()
+        self.tokens.credential().takes_scopes()
     }
 
     /// Where tokens come from, for logs: a kind of file and its path, or the metadata server.
     pub fn source(&self) -> String {
-        self.keeper.credential().source()
+        self.tokens.credential().source()
     }
 }
 
 impl TokenSource for OperatorIdentity {
     fn token(&self) -> BoxFuture<'_, Result<Token, TokenError>> {
-        self.keeper.token()
+        self.tokens.token()
     }
 
     fn refused(&self, token: &Token) {
-        self.keeper.refused(token);
+        self.tokens.refused(token);
     }
 
     fn principal(&self) -> Option<String> {
-        self.keeper.credential().principal()
+        self.tokens.credential().principal()
     }
 }

@@ -16,10 +16,10 @@ use std::{
 
 use super::{
     credential::{Credential, FetchFailed},
-    credential_file::{Asking, Fields},
+    credential_file::{Fields, TokenRequest},
     guarded_http::GuardedHttp,
     principal_name::is_account,
-    token_answer::{Fetched, read_oauth},
+    token_answer::{FetchedToken, read_oauth},
 };
 use crate::google::identity::token::TokenError;
 
@@ -55,7 +55,7 @@ impl ServiceAccount {
     ///
     /// # Errors
     /// If it can never work.
-    pub fn new(fields: &Fields<'_>, asking: Asking<'_>) -> Result<Self, TokenError> {
+    pub fn new(fields: &Fields<'_>, request: TokenRequest<'_>) -> Result<Self, TokenError> {
         let email = fields.required("client_email")?;
         if !is_account(&email) {
             return Err(fields.wrong("client_email", "must be an e-mail address"));
@@ -72,12 +72,12 @@ impl ServiceAccount {
             email,
             key,
             key_id: fields.optional("private_key_id")?,
-            server: fields.token_server("token_uri", Some(OAUTH_SERVER), asking)?,
-            scope: asking.scopes.join(" "),
+            server: fields.token_server("token_uri", Some(OAUTH_SERVER), request)?,
+            scope: request.scopes.join(" "),
         })
     }
 
-    async fn grant(&self) -> Result<Fetched, String> {
+    async fn grant(&self) -> Result<FetchedToken, String> {
         let assertion = self.assertion(SystemTime::now())?;
         let form = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
@@ -125,7 +125,7 @@ impl ServiceAccount {
 }
 
 impl Credential for ServiceAccount {
-    fn fetch(&self) -> BoxFuture<'_, Result<Fetched, FetchFailed>> {
+    fn fetch(&self) -> BoxFuture<'_, Result<FetchedToken, FetchFailed>> {
         Box::pin(async { Ok(self.grant().await?) })
     }
 

@@ -7,7 +7,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use super::{
     guarded_http::{GuardedHttp, form_value},
     secret::Secret,
-    token_answer::{Fetched, read_oauth},
+    token_answer::{FetchedToken, read_oauth},
 };
 
 /// One exchange, but for the subject token.
@@ -32,7 +32,7 @@ impl TokenExchange {
     ///
     /// # Errors
     /// With the server and the reason in words.
-    pub async fn exchange(&self, subject_token: &Secret) -> Result<Fetched, String> {
+    pub async fn exchange(&self, subject_token: &Secret) -> Result<FetchedToken, String> {
         let options = self
             .workforce_project
             .as_ref()

@@ -1,5 +1,5 @@
 //! Where an `external_account` file says that its subject token is: the proof of who this workload is, which STS
-//! exchanges. Fetched anew each time: kubelet replaces the file while we run.
+//! exchanges. FetchedToken anew each time: kubelet replaces the file while we run.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
@@ -7,8 +7,8 @@ use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use super::{
     credential_file::Fields,
+    default_credentials::read_capped,
     guarded_http::{GuardedHttp, MAX_ANSWER},
-    search::read_capped,
     secret::Secret,
     token_answer,
 };
@@ -20,13 +20,13 @@ use crate::google::{
 /// A source of subject tokens.
 #[derive(Debug)]
 pub(super) struct SubjectToken {
-    from: From,
+    source: Source,
     /// Name of the field that holds it in JSON; absent means that the token is the whole text.
     json_field: Option<String>,
 }
 
 #[derive(Debug)]
-enum From {
+enum Source {
     File(PathBuf),
     Url(Box<GuardedHttp>, HeaderMap),
 }
@@ -56,14 +56,14 @@ impl SubjectToken {
                 return Err(fields.wrong(field, format!("{why}; {USE_FILE}")));
             }
         }
-        let from = match (fields.optional("file")?, fields.optional("url")?) {
-            (Some(path), None) => From::File(PathBuf::from(path)),
+        let source = match (fields.optional("file")?, fields.optional("url")?) {
+            (Some(path), None) => Source::File(PathBuf::from(path)),
             (None, Some(url)) => {
                 let url = source_url(&url).ok_or_else(|| {
                     fields.wrong("url", "must be an https:// URL (http:// only for loopback and link-local addresses) without a user name")
                 })?;
                 let http = GuardedHttp::new(url, limit).map_err(|why| fields.wrong("url", why))?;
-                From::Url(Box::new(http), headers(fields)?)
+                Source::Url(Box::new(http), headers(fields)?)
             }
             (Some(_), Some(_)) => {
                 return Err(fields.wrong("url", "must not stand beside file; keep one of them"));
@@ -78,7 +78,7 @@ impl SubjectToken {
                 Some(_) => return Err(format.wrong("type", "must be text or json")),
             },
         };
-        Ok(Self { from, json_field })
+        Ok(Self { source, json_field })
     }
 
     /// The token as it is now.
@@ -86,8 +86,8 @@ impl SubjectToken {
     /// # Errors
     /// With the reason in words; a file that is not there yet is one.
     pub async fn read(&self) -> Result<Secret, String> {
-        let (text, place) = match &self.from {
-            From::File(path) => {
+        let (text, place) = match &self.source {
+            Source::File(path) => {
                 let place = format!("the subject token's file {}", path.display());
                 let path = path.clone();
                 let max = u64::try_from(MAX_ANSWER).unwrap_or(u64::MAX);
@@ -98,7 +98,7 @@ impl SubjectToken {
                     Err(_) => return Err(format!("{place}: the process is ending")),
                 }
             }
-            From::Url(http, headers) => {
+            Source::Url(http, headers) => {
                 let place = format!("the subject token's server {}", http.host());
                 let answer = http.get(headers.clone()).await;
                 let answer = answer.map_err(|why| format!("{place}: {why}"))?;
@@ -178,15 +178,15 @@ mod tests {
 
     #[test]
     fn text_is_trimmed_and_json_is_opened() {
-        let from = || From::File(PathBuf::new());
+        let source = || Source::File(PathBuf::new());
         let text = SubjectToken {
-            from: from(),
+            source: source(),
             json_field: None,
         };
         assert_eq!(text.take(" eyJ.a.b\n").unwrap().text(), "eyJ.a.b");
         assert!(text.take(" \n").is_err());
         let json = SubjectToken {
-            from: from(),
+            source: source(),
             json_field: Some("access_token".to_owned()),
         };
         let good = r#"{"access_token":"eyJ.a.b","expires_in":1}"#;

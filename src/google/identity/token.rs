@@ -95,19 +95,19 @@ impl FetchResult {
     }
 }
 
-/// Hears how each fetch of a token ended. A token from memory, and a question within the pause after a failure, are no
-/// fetch. The default hears nothing.
+/// Is called with the result of each fetch of a token. A token from the cache, and a call within the pause after a failure, are
+/// not fetches. The default does nothing.
 #[derive(Clone)]
 pub struct FetchObserver(Arc<dyn Fn(FetchResult) + Send + Sync>);
 
 impl FetchObserver {
     /// Calls this after each fetch; it must not block.
-    pub fn new(told: impl Fn(FetchResult) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(told))
+    pub fn new(observe: impl Fn(FetchResult) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(observe))
     }
 
-    /// Tells it.
-    pub fn tell(&self, result: FetchResult) {
+    /// Reports the result of a fetch.
+    pub fn notify(&self, result: FetchResult) {
         (self.0)(result);
     }
 }

@@ -16,7 +16,7 @@ const MAX_QUOTE: usize = 300;
 
 /// A token, and how long it is good from the moment in which it was asked for.
 #[derive(Clone, Debug)]
-pub(super) struct Fetched {
+pub(super) struct FetchedToken {
     /// The token.
     pub token: Token,
     /// What the server says about its life; may be absurdly long, never nothing.
@@ -27,7 +27,7 @@ pub(super) struct Fetched {
 ///
 /// # Errors
 /// With the reason in words, clean, without any of the secrets.
-pub(super) fn read_oauth(answer: &Answer, secrets: &[&str]) -> Result<Fetched, String> {
+pub(super) fn read_oauth(answer: &Answer, secrets: &[&str]) -> Result<FetchedToken, String> {
     let read = |object: &Object<'_>| -> Result<(Option<String>, Option<Duration>), NotProtoJson> {
         let life = match object.raw("expires_in") {
             None => None,
@@ -54,7 +54,7 @@ pub(super) fn read_generated(
     asked: Duration,
     now: Timestamp,
     secrets: &[&str],
-) -> Result<Fetched, String> {
+) -> Result<FetchedToken, String> {
     let read = |object: &Object<'_>| -> Result<(Option<String>, Option<Duration>), NotProtoJson> {
         let life = match object.string("expireTime")? {
             None => None,
@@ -75,7 +75,7 @@ fn fetched(
     answer: &Answer,
     secrets: &[&str],
     read: impl FnOnce(&Object<'_>) -> Result<(Option<String>, Option<Duration>), NotProtoJson>,
-) -> Result<Fetched, String> {
+) -> Result<FetchedToken, String> {
     if answer.status != 200 {
         return Err(refusal(answer, secrets));
     }
@@ -92,7 +92,7 @@ fn fetched(
         );
     }
     let token = Token::new(&token).map_err(|error| error.to_string())?;
-    Ok(Fetched { token, life })
+    Ok(FetchedToken { token, life })
 }
 
 /// Whole seconds, as a number or a string of digits; more than fit count as very many.

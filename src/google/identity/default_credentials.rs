@@ -50,7 +50,7 @@ impl Environment {
 
 /// Where credentials are.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum FoundCredentials {
     /// In a file.
     File {
         /// How messages name it: the path, and how it was found.
@@ -67,26 +67,26 @@ pub(super) enum Found {
 ///
 /// # Errors
 /// With the file, and what is wrong with it.
-pub(super) fn find(environment: &Environment) -> Result<Found, TokenError> {
+pub(super) fn find(environment: &Environment) -> Result<FoundCredentials, TokenError> {
     if let Some(path) = &environment.credentials_file {
         let name = format!("{} ({FILE_VARIABLE})", path.display());
         let text = read(path).map_err(|error| unreadable(&name, &error))?;
-        return Ok(Found::File { name, text });
+        return Ok(FoundCredentials::File { name, text });
     }
     let Some(folder) = &environment.gcloud_folder else {
-        return Ok(Found::MetadataServer);
+        return Ok(FoundCredentials::MetadataServer);
     };
     let path = folder.join(WELL_KNOWN_FILE);
     let name = format!("{} (gcloud's well-known file)", path.display());
     match read(&path) {
-        Ok(text) => Ok(Found::File { name, text }),
+        Ok(text) => Ok(FoundCredentials::File { name, text }),
         Err(error)
             if matches!(
                 error.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
             ) =>
         {
-            Ok(Found::MetadataServer)
+            Ok(FoundCredentials::MetadataServer)
         }
         Err(error) => Err(unreadable(&name, &error)),
     }
@@ -138,8 +138,8 @@ mod tests {
 
     fn found(environment: &Environment) -> Result<String, String> {
         match find(environment) {
-            Ok(Found::File { text, .. }) => Ok(text),
-            Ok(Found::MetadataServer) => Ok("metadata".to_owned()),
+            Ok(FoundCredentials::File { text, .. }) => Ok(text),
+            Ok(FoundCredentials::MetadataServer) => Ok("metadata".to_owned()),
             Err(error) => Err(error.to_string()),
         }
     }

@@ -16,7 +16,7 @@ use std::{
 
 use super::{
     credential::{Credential, FetchFailed},
-    token_answer::Fetched,
+    token_answer::FetchedToken,
 };
 use crate::google::{
     clean::clean,
@@ -35,9 +35,9 @@ const REFRESH_BEFORE_END: Duration = Duration::from_secs(4 * 60);
 /// How long before its end a token is not given out any more: it has to arrive.
 const LAST_USE_BEFORE_END: Duration = Duration::from_secs(10);
 
-/// When a keeper fetches.
+/// When the token is fetched.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FetchPace {
+pub(super) struct FetchTiming {
     /// Limit for one fetch with all of its requests.
     pub fetch_timeout: Duration,
     /// Pause after a first failure; it doubles up to `max_pause`.
@@ -50,11 +50,11 @@ pub(super) struct FetchPace {
 
 /// See the module. Cheap to clone; clones share the token.
 #[derive(Clone)]
-pub(super) struct TokenKeeper(Arc<Inner>);
+pub(super) struct TokenCache(Arc<Inner>);
 
 struct Inner {
     credential: Arc<dyn Credential>,
-    pace: FetchPace,
+    timing: FetchTiming,
     observer: FetchObserver,
     clock: Clock,
     state: Mutex<State>,
@@ -65,7 +65,7 @@ type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
 
 #[derive(Default)]
 struct State {
-    held: Option<Held>,
+    cached: Option<CachedToken>,
     fetching: Option<Fetching>,
     failures: u32,
     failed: Option<(TokenError, Instant)>,
@@ -75,7 +75,7 @@ struct State {
 type Fetching = Shared<BoxFuture<'static, Result<Token, TokenError>>>;
 
 #[derive(Clone)]
-struct Held {
+struct CachedToken {
     token: Token,
     /// A server refused it: another one is worth waiting for.
     refused: bool,
@@ -83,21 +83,25 @@ struct Held {
     good_until: Instant,
 }
 
-impl TokenKeeper {
+impl TokenCache {
     /// Asks nobody yet.
-    pub fn new(credential: Arc<dyn Credential>, pace: FetchPace, observer: FetchObserver) -> Self {
-        Self::with_clock(credential, pace, observer, Box::new(Instant::now))
+    pub fn new(
+        credential: Arc<dyn Credential>,
+        timing: FetchTiming,
+        observer: FetchObserver,
+    ) -> Self {
+        Self::with_clock(credential, timing, observer, Box::new(Instant::now))
     }
 
     fn with_clock(
         credential: Arc<dyn Credential>,
-        pace: FetchPace,
+        timing: FetchTiming,
         observer: FetchObserver,
         clock: Clock,
     ) -> Self {
         Self(Arc::new(Inner {
             credential,
-            pace,
+            timing,
             observer,
             clock,
             state: Mutex::default(),
@@ -113,27 +117,30 @@ impl TokenKeeper {
     pub fn token(&self) -> BoxFuture<'static, Result<Token, TokenError>> {
         let mut state = self.0.lock();
         let now = (self.0.clock)();
-        let held = state.held.as_ref().filter(|held| now < held.good_until);
-        let held = held.cloned();
+        let cached = state
+            .cached
+            .as_ref()
+            .filter(|cached| now < cached.good_until);
+        let cached = cached.cloned();
         let paused = state.failed.as_ref().filter(|(_, until)| now < *until);
-        match (held, paused) {
-            (Some(held), None) if held.refused => {
+        match (cached, paused) {
+            (Some(cached), None) if cached.refused => {
                 let (fetching, inner) = (self.0.fetching(&mut state), self.0.clone());
                 let instead = async move {
                     let fetched = fetching.await;
-                    match (inner.clock)() < held.good_until {
-                        true => Ok(fetched.unwrap_or(held.token)),
+                    match (inner.clock)() < cached.good_until {
+                        true => Ok(fetched.unwrap_or(cached.token)),
                         false => fetched,
                     }
                 };
                 instead.boxed()
             }
-            (Some(held), paused) => {
-                if now >= held.refresh_from && paused.is_none() {
+            (Some(cached), paused) => {
+                if now >= cached.refresh_from && paused.is_none() {
                     // Goes on in the background.
                     drop(self.0.fetching(&mut state));
                 }
-                ready(Ok(held.token)).boxed()
+                ready(Ok(cached.token)).boxed()
             }
             (None, Some((error, _))) => ready(Err(error.clone())).boxed(),
             (None, None) => self.0.fetching(&mut state).boxed(),
@@ -145,20 +152,23 @@ impl TokenKeeper {
         let mut state = self.0.lock();
         let now = (self.0.clock)();
         let paused = state.renewed.is_some_and(|renewed| {
-            now.saturating_duration_since(renewed) < self.0.pace.refused_pause
+            now.saturating_duration_since(renewed) < self.0.timing.refused_pause
         });
-        if let Some(held) = state.held.as_mut().filter(|held| held.token == *token)
+        if let Some(cached) = state
+            .cached
+            .as_mut()
+            .filter(|cached| cached.token == *token)
             && !paused
         {
-            held.refused = true;
+            cached.refused = true;
             state.renewed = Some(now);
         }
     }
 }
 
-impl fmt::Debug for TokenKeeper {
+impl fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TokenKeeper")
+        f.debug_tuple("TokenCache")
             .field(&self.0.credential)
             .finish()
     }
@@ -185,7 +195,7 @@ impl Inner {
 
     async fn fetch(self: Arc<Self>) -> Result<Token, TokenError> {
         let begun = (self.clock)();
-        let limit = self.pace.fetch_timeout;
+        let limit = self.timing.fetch_timeout;
         let credential = self.credential.clone();
         // In a task of its own again: if it should panic, that is a failure like any other, and not for ever.
         let fetch = async move { tokio::time::timeout(limit, credential.fetch()).await };
@@ -207,14 +217,14 @@ impl Inner {
         };
         let kept = self.keep(result, begun);
         // Last: an observer that panics must not leave a fetch behind that never ends.
-        self.observer.tell(outcome);
+        self.observer.notify(outcome);
         kept
     }
 
     /// Notes how a fetch that began then has ended.
     fn keep(
         &self,
-        result: Result<Fetched, TokenError>,
+        result: Result<FetchedToken, TokenError>,
         begun: Instant,
     ) -> Result<Token, TokenError> {
         let mut state = self.lock();
@@ -223,15 +233,15 @@ impl Inner {
             Ok(fetched) => {
                 state.failures = 0;
                 state.failed = None;
-                let held = Held::new(fetched, begun);
-                let token = held.token.clone();
-                state.held = Some(held);
+                let cached = CachedToken::new(fetched, begun);
+                let token = cached.token.clone();
+                state.cached = Some(cached);
                 Ok(token)
             }
             Err(error) => {
                 let doubled = 2u32.saturating_pow(state.failures);
-                let pause = self.pace.min_pause.saturating_mul(doubled);
-                let until = (self.clock)() + pause.min(self.pace.max_pause);
+                let pause = self.timing.min_pause.saturating_mul(doubled);
+                let until = (self.clock)() + pause.min(self.timing.max_pause);
                 state.failures = state.failures.saturating_add(1);
                 state.failed = Some((error.clone(), until));
                 Err(error)
@@ -244,9 +254,9 @@ impl Inner {
     }
 }
 
-impl Held {
+impl CachedToken {
     /// `begun` is when the token was asked for: its life began after that.
-    fn new(fetched: Fetched, begun: Instant) -> Self {
+    fn new(fetched: FetchedToken, begun: Instant) -> Self {
         let life = fetched.life.min(LONGEST_LIFE);
         Self {
             token: fetched.token,
@@ -258,5 +268,5 @@ impl Held {
 }
 
 #[cfg(test)]
-#[path = "keeper_tests.rs"]
+#[path = "token_cache_tests.rs"]
 mod tests;
