@@ -23,7 +23,6 @@ const NAME: &str = "projects/ex.com:p/locations/eu/operations/o-1";
 struct Caller {
     client: OperationsClient,
     target: Target,
-    name: OperationName,
 }
 
 impl Caller {
@@ -35,24 +34,19 @@ impl Caller {
         Self {
             client: OperationsClient::new(config).unwrap(),
             target: resolve("dialogflow", None, &name, &overrides).unwrap(),
-            name,
         }
     }
 
     async fn get(&self) -> Result<Operation, CallError> {
         let (reason, token) = asking();
         let now = SystemTime::now();
-        self.client
-            .get(&self.target, &self.name, &reason, &token, now)
-            .await
+        self.client.get(&self.target, &reason, &token, now).await
     }
 
     async fn cancel(&self) -> Result<(), CallError> {
         let (reason, token) = asking();
         let now = SystemTime::now();
-        self.client
-            .cancel(&self.target, &self.name, &reason, &token, now)
-            .await
+        self.client.cancel(&self.target, &reason, &token, now).await
     }
 }
 

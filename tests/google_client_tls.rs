@@ -186,11 +186,12 @@ async fn get_of(
     target: &Target,
     id: &str,
 ) -> Result<(), (ErrorKind, String)> {
-    let name = OperationName::parse(&format!("projects/p/operations/{id}")).unwrap();
+    let mut target = target.clone();
+    target.name = OperationName::parse(&format!("projects/p/operations/{id}")).unwrap();
     let reason = RequestReason::new("", "ns", "n", "u");
     let token = Token::new("a-token-of-the-test").unwrap();
     let got = client
-        .get(target, &name, &reason, &token, SystemTime::now())
+        .get(&target, &reason, &token, SystemTime::now())
         .await;
     got.map(|_| ()).map_err(|e| (e.kind, e.message))
 }
@@ -202,14 +203,10 @@ async fn overrides_are_trusted_by_the_ca_file_and_spoken_to_in_http2() {
     let target = target("localhost", server.address.port(), true);
     client.warm(&target.endpoint, true).await.unwrap();
     get(&client, &target).await.unwrap();
-    let name = OperationName::parse("projects/p/operations/o").unwrap();
     let reason = RequestReason::new("", "ns", "n", "u");
     let token = Token::new("a-token-of-the-test").unwrap();
     let now = SystemTime::now();
-    client
-        .cancel(&target, &name, &reason, &token, now)
-        .await
-        .unwrap();
+    client.cancel(&target, &reason, &token, now).await.unwrap();
     let seen = server.seen.lock().unwrap().clone();
     assert!(
         seen.iter().all(|line| line.starts_with("HTTP/2.0")),
@@ -265,12 +262,11 @@ async fn large_answers_that_wait_hold_up_no_cancel() {
         .await
         .is_ok();
     assert!(reached, "{} bytes taken", *server.taken.borrow());
-    let name = OperationName::parse("projects/p/operations/o").unwrap();
     let reason = RequestReason::new("", "ns", "n", "u");
     let token = Token::new("a-token-of-the-test").unwrap();
     for _ in 0..4 {
         get(&client, &target).await.unwrap();
-        let cancel = client.cancel(&target, &name, &reason, &token, SystemTime::now());
+        let cancel = client.cancel(&target, &reason, &token, SystemTime::now());
         cancel.await.unwrap();
     }
     assert!(large.try_join_next().is_none(), "they still wait");

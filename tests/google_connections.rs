@@ -10,9 +10,8 @@ use futures::FutureExt;
 use opcancel::google::{
     answer::{CallError, CancelAnswer, Operation},
     catalogue::{Target, read},
-    client::{ClientConfig, OperationsClient, TakenBack},
+    client::{ClientConfig, OperationsClient, Withdrawn},
     endpoint::EndpointOverrides,
-    operation_name::OperationName,
     request_reason::RequestReason,
     tls,
     token::Token,
@@ -54,28 +53,24 @@ impl Caller {
     }
 
     async fn get(&self) -> Result<Operation, CallError> {
-        let (name, reason, token) = asking();
+        let (reason, token) = asking();
         let now = SystemTime::now();
-        let get = self.client.get(&self.target, &name, &reason, &token, now);
+        let get = self.client.get(&self.target, &reason, &token, now);
         get.await
     }
 
-    async fn cancel_unless(
-        &self,
-        taken_back: CancellationToken,
-    ) -> Result<CancelAnswer, TakenBack> {
-        let (name, reason, token) = asking();
+    async fn cancel_unless(&self, withdrawn: CancellationToken) -> Result<CancelAnswer, Withdrawn> {
+        let (reason, token) = asking();
         let now = SystemTime::now();
-        let taken_back = taken_back.cancelled();
+        let withdrawn = withdrawn.cancelled();
         self.client
-            .cancel_unless(&self.target, &name, &reason, &token, now, taken_back)
+            .cancel_unless(&self.target, &reason, &token, now, withdrawn)
             .await
     }
 }
 
-fn asking() -> (OperationName, RequestReason, Token) {
+fn asking() -> (RequestReason, Token) {
     (
-        OperationName::parse(NAME).unwrap(),
         RequestReason::new("", "ns", "n", "u"),
         Token::new("a-token-of-the-test").unwrap(),
     )
@@ -102,14 +97,14 @@ async fn a_cancel_that_waits_for_a_connection_can_be_taken_back() {
     })
     .await;
     let caller = Arc::new(Caller::of(&server, ClientConfig::default()));
-    let taken_back = CancellationToken::new();
+    let withdrawn = CancellationToken::new();
     let cancel = tokio::spawn({
-        let (caller, taken_back) = (caller.clone(), taken_back.clone());
-        async move { caller.cancel_unless(taken_back).await }
+        let (caller, withdrawn) = (caller.clone(), withdrawn.clone());
+        async move { caller.cancel_unless(withdrawn).await }
     });
     server.wait_for(1, |seen| *seen == Seen::Connected(1)).await;
-    taken_back.cancel();
-    assert_eq!(cancel.await.unwrap(), Err(TakenBack));
+    withdrawn.cancel();
+    assert_eq!(cancel.await.unwrap(), Err(Withdrawn));
     let_in.send(true).unwrap();
     // The connection that it waited for is used all the same, and by now it would have left on that.
     while !server.requests("GET").contains(&1) {
@@ -122,9 +117,9 @@ async fn a_cancel_that_waits_for_a_connection_can_be_taken_back() {
 async fn one_that_is_taken_back_before_it_begins_opens_nothing() {
     let server = TlsServer::start(Rules::default()).await;
     let caller = Caller::of(&server, ClientConfig::default());
-    let taken_back = CancellationToken::new();
-    taken_back.cancel();
-    assert_eq!(caller.cancel_unless(taken_back).await, Err(TakenBack));
+    let withdrawn = CancellationToken::new();
+    withdrawn.cancel();
+    assert_eq!(caller.cancel_unless(withdrawn).await, Err(Withdrawn));
     assert_eq!(server.seen(), []);
 }
 
@@ -145,26 +140,26 @@ async fn a_cancel_that_left_is_waited_for() {
     })
     .await;
     let caller = Caller::of(&server, ClientConfig::default());
-    let taken_back = CancellationToken::new();
-    let cancel = caller.cancel_unless(taken_back.clone());
+    let withdrawn = CancellationToken::new();
+    let cancel = caller.cancel_unless(withdrawn.clone());
     let arrived = async {
         server.wait_for(1, |seen| is_request(seen, "POST")).await;
-        taken_back.cancel();
+        withdrawn.cancel();
         // The client sees that first.
         tokio::task::yield_now().await;
         answering.send(true).unwrap();
     };
     assert_eq!(futures::future::join(cancel, arrived).await.0, Ok(Ok(())));
 
-    let taken_back = CancellationToken::new();
-    let given = taken_back.clone();
+    let withdrawn = CancellationToken::new();
+    let given = withdrawn.clone();
     let plain = RawHttp::start(move |_, _| {
         given.cancel();
         Reply::Late(Duration::from_millis(50), answer("200 OK", "{}"))
     })
     .await;
     let caller = Caller::at(&plain.url(), ClientConfig::default());
-    assert_eq!(caller.cancel_unless(taken_back).await, Ok(Ok(())));
+    assert_eq!(caller.cancel_unless(withdrawn).await, Ok(Ok(())));
     assert_eq!(plain.requests().len(), 1);
 }
 

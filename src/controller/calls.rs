@@ -132,7 +132,6 @@ impl Calls {
             .client
             .get_and_notify(
                 &address.target,
-                &address.target.name,
                 &address.reason,
                 &token,
                 self.clock.system_time(),
@@ -171,7 +170,6 @@ impl Calls {
         self.quotas().begin(Share::Post, &caller, self.clock.mono());
         let answer = self.client.cancel_unless(
             &address.target,
-            &address.target.name,
             &address.reason,
             &token,
             self.clock.system_time(),

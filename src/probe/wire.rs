@@ -13,7 +13,7 @@ use crate::google::{
     answer::CallError,
     catalogue::Target,
     client::{
-        Asked, Asking, ClientConfig, InvalidQuotaProject, Observation, OperationsClient,
+        CallOptions, ClientConfig, InvalidQuotaProject, Observation, OperationsClient, Resource,
         UserProject,
     },
     identity::OperatorIdentity,
@@ -116,18 +116,18 @@ impl Wire {
             TokenChoice::Absent => None,
         };
         let asked = match &read.subject {
-            Subject::Operation(name) => Asked::Operation(name),
-            Subject::List(path) | Subject::Path(path) => Asked::Path(path),
+            Subject::Operation(name) => Resource::Operation(name),
+            Subject::List(path) | Subject::Path(path) => Resource::Path(path),
         };
         let reason = self.reason(row);
-        let asking = Asking {
+        let asking = CallOptions {
             reason: &reason,
             token: token.as_ref(),
             user_project: read
                 .payer
                 .as_deref()
-                .map_or(UserProject::Usual, UserProject::Named),
-            length: true,
+                .map_or(UserProject::Default, UserProject::Named),
+            content_length: true,
         };
         self.wait_for_the_turn().await;
         self.client.observe_get(&read.target, asked, asking).await
@@ -146,11 +146,11 @@ impl Wire {
     ) -> Result<Observation, CallError> {
         let token = self.identities.usual.token().await?;
         let reason = self.reason(row);
-        let asking = Asking {
+        let asking = CallOptions {
             reason: &reason,
             token: Some(&token),
-            user_project: UserProject::Usual,
-            length,
+            user_project: UserProject::Default,
+            content_length: length,
         };
         self.wait_for_the_turn().await;
         let client = if length { &self.client } else { &self.http1 };

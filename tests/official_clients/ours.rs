@@ -58,9 +58,9 @@ async fn it_asks() {
         let none = EndpointOverrides::default();
         let target = resolve("dialogflow", Some(version), &name, &none).unwrap();
         let now = SystemTime::now();
-        let operation = client.get(&target, &name, &reason, &token, now).await;
+        let operation = client.get(&target, &reason, &token, now).await;
         assert!(!operation.unwrap().done);
-        let answer = client.cancel(&target, &name, &reason, &token, now).await;
+        let answer = client.cancel(&target, &reason, &token, now).await;
         answer.unwrap();
     }
 }

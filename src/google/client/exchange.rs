@@ -26,7 +26,7 @@ const SHORT_ANSWER: usize = 4096;
 pub(super) const LONG_ANSWERS: usize = 32;
 
 /// A request to be made.
-pub(super) struct Call<'a> {
+pub(super) struct ApiRequest<'a> {
     method: Method,
     url: Url,
     target: &'a Target,
@@ -34,7 +34,7 @@ pub(super) struct Call<'a> {
     secrets: &'a [&'a str],
 }
 
-impl<'a> Call<'a> {
+impl<'a> ApiRequest<'a> {
     pub const fn new(
         method: Method,
         url: Url,
@@ -52,8 +52,8 @@ impl<'a> Call<'a> {
     }
 }
 
-/// A call whose answer has begun.
-pub(super) struct Begun {
+/// A call whose answer has started.
+pub(super) struct StartedCall {
     pub response: Response,
     pub connections: Arc<Connections>,
     pub used: Used,
@@ -62,7 +62,7 @@ pub(super) struct Begun {
 }
 
 /// The whole of an answer.
-pub(super) struct Answer {
+pub(super) struct FullResponse {
     pub status: StatusCode,
     pub version: Version,
     pub content_type: Option<HeaderValue>,
@@ -70,51 +70,55 @@ pub(super) struct Answer {
     pub body: Bytes,
 }
 
-/// The request was taken back before it left: it is certain that it did not arrive.
+/// The request was withdrawn before it was sent: it is certain that it did not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the request was taken back before it left")]
-pub struct TakenBack;
+#[error("the request was withdrawn before it was sent")]
+pub struct Withdrawn;
 
 impl OperationsClient {
     /// One request, until its answer begins.
-    pub(super) async fn begin(&self, call: Call<'_>, tenant: &str) -> Result<Begun, CallError> {
-        self.send(call, tenant, Arc::default()).await
+    pub(super) async fn start(
+        &self,
+        request: ApiRequest<'_>,
+        tenant: &str,
+    ) -> Result<StartedCall, CallError> {
+        self.send(request, tenant, Arc::default()).await
     }
 
-    /// The same, unless it is taken back before it leaves: while it waits for a connection, or for its turn on one.
-    pub(super) async fn begin_unless(
+    /// The same, unless it is withdrawn before it leaves: while it waits for a connection, or for its turn on one.
+    pub(super) async fn start_unless(
         &self,
-        call: Call<'_>,
+        request: ApiRequest<'_>,
         tenant: &str,
-        taken_back: impl Future<Output = ()>,
-    ) -> Result<Result<Begun, CallError>, TakenBack> {
+        withdrawn: impl Future<Output = ()>,
+    ) -> Result<Result<StartedCall, CallError>, Withdrawn> {
         let left = Arc::new(AtomicBool::new(false));
-        let taken_back = async {
-            taken_back.await;
+        let withdrawn = async {
+            withdrawn.await;
             if left.load(Ordering::SeqCst) {
                 std::future::pending().await
             }
         };
         tokio::select! {
             biased;
-            () = taken_back => Err(TakenBack),
-            begun = self.send(call, tenant, left.clone()) => Ok(begun),
+            () = withdrawn => Err(Withdrawn),
+            started = self.send(request, tenant, left.clone()) => Ok(started),
         }
     }
 
     async fn send(
         &self,
-        call: Call<'_>,
+        request: ApiRequest<'_>,
         tenant: &str,
         left: Arc<AtomicBool>,
-    ) -> Result<Begun, CallError> {
-        let Call {
+    ) -> Result<StartedCall, CallError> {
+        let ApiRequest {
             method,
             url,
             target,
             headers,
             secrets,
-        } = call;
+        } = request;
         let host = host(&target.endpoint);
         let connections = self.connections(&target.endpoint, target.overridden, Some(tenant))?;
         let now = Instant::now();
@@ -126,10 +130,10 @@ impl OperationsClient {
             Sending::Cancel
         };
         let used = Used::default();
-        let request = request(&method, &url, headers, left.clone())?;
+        let request = http_request(&method, &url, headers, left.clone())?;
         let sent = connections.send(request, sending, &used, secrets);
         match timeout_at(deadline, sent).await {
-            Ok(Ok(response)) => Ok(Begun {
+            Ok(Ok(response)) => Ok(StartedCall {
                 response: response.map(Body::wrap).into(),
                 connections,
                 used,
@@ -152,24 +156,24 @@ impl OperationsClient {
     /// The whole of an answer, of at most so many bytes.
     pub(super) async fn finish(
         &self,
-        begun: Begun,
+        started: StartedCall,
         most: usize,
         target: &Target,
         secrets: &[&str],
-    ) -> Result<Answer, CallError> {
+    ) -> Result<FullResponse, CallError> {
         let host = host(&target.endpoint);
-        let whole = read_whole(begun.response, most, &self.long_answers, host, secrets);
-        let answer = match timeout_at(begun.deadline, whole).await {
+        let whole = read_whole(started.response, most, &self.long_answers, host, secrets);
+        let answer = match timeout_at(started.deadline, whole).await {
             Ok(answer) => answer,
             Err(_) => Err(self.timed_out(host)),
         };
         let timed_out = matches!(&answer, Err(error) if error.kind == ErrorKind::Timeout);
-        begun.connections.note(&begun.used, timed_out);
+        started.connections.note(&started.used, timed_out);
         answer
     }
 }
 
-fn request(
+fn http_request(
     method: &Method,
     url: &Url,
     headers: HeaderMap,
@@ -193,7 +197,7 @@ async fn read_whole(
     long_answers: &Semaphore,
     host: &str,
     secrets: &[&str],
-) -> Result<Answer, CallError> {
+) -> Result<FullResponse, CallError> {
     let failed = |error| network_error::from_reqwest(error, host, secrets);
     let (status, version) = (response.status(), response.version());
     let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
@@ -214,7 +218,7 @@ async fn read_whole(
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer {
+    Ok(FullResponse {
         status,
         version,
         content_type,

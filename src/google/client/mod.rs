@@ -41,12 +41,11 @@ use super::{
         network_error, tls::Trust,
     },
     identity::token::Token,
-    names::operation_name::OperationName,
 };
 
-pub use exchange::TakenBack;
-use exchange::{Answer, Call, LONG_ANSWERS};
-pub use observation::{Asked, Asking, Observation, UserProject};
+pub use exchange::Withdrawn;
+use exchange::{ApiRequest, FullResponse, LONG_ANSWERS};
+pub use observation::{CallOptions, Observation, Resource, UserProject};
 #[cfg(test)]
 pub(super) use operation_answer::MOST_LARGE;
 use operation_answer::{Expected, OperationReader, read_whole_operation};
@@ -155,12 +154,11 @@ impl OperationsClient {
     pub async fn get(
         &self,
         target: &Target,
-        name: &OperationName,
         reason: &RequestReason,
         token: &Token,
         now: SystemTime,
     ) -> GetAnswer {
-        self.get_and_notify(target, name, reason, token, now, &Notify::new())
+        self.get_and_notify(target, reason, token, now, &Notify::new())
             .await
     }
 
@@ -169,28 +167,29 @@ impl OperationsClient {
     pub async fn get_and_notify(
         &self,
         target: &Target,
-        name: &OperationName,
         reason: &RequestReason,
         token: &Token,
         now: SystemTime,
         large: &Notify,
     ) -> GetAnswer {
-        let url = get_url(target, name).map_err(unusable)?;
+        let url = get_url(target, &target.name).map_err(unusable)?;
         let secrets = &[token.secret()];
         let headers = self.headers(&Method::GET, reason, Some(token))?;
-        let call = Call::new(Method::GET, url, target, headers, secrets);
-        let begun = self.begin(call, reason.tenant()).await?;
-        let connections = begun.connections.clone();
-        let answer = if begun.response.status() == StatusCode::OK {
-            connections.note(&begun.used, false);
+        let request = ApiRequest::new(Method::GET, url, target, headers, secrets);
+        let started = self.start(request, reason.tenant()).await?;
+        let connections = started.connections.clone();
+        let answer = if started.response.status() == StatusCode::OK {
+            connections.note(&started.used, false);
             let expected = Expected {
-                name,
+                name: &target.name,
                 host: host(&target.endpoint),
                 secrets,
             };
-            self.operations.read(begun.response, expected, large).await
+            self.operations
+                .read(started.response, expected, large)
+                .await
         } else {
-            let answer = self.finish(begun, MAX_ANSWER, target, secrets).await?;
+            let answer = self.finish(started, MAX_ANSWER, target, secrets).await?;
             read_get(&answer, now, secrets)
         };
         prove(&connections, answer.as_ref().err());
@@ -202,46 +201,49 @@ impl OperationsClient {
     pub async fn cancel(
         &self,
         target: &Target,
-        name: &OperationName,
         reason: &RequestReason,
         token: &Token,
         now: SystemTime,
     ) -> CancelAnswer {
         let never = std::future::pending();
-        let answer = self.cancel_unless(target, name, reason, token, now, never);
+        let answer = self.cancel_unless(target, reason, token, now, never);
         answer
             .await
-            .unwrap_or_else(|never: TakenBack| Err(network(&never.to_string())))
+            .unwrap_or_else(|never: Withdrawn| Err(network(&never.to_string())))
     }
 
-    /// The same, unless `taken_back` ends before the request leaves. What left is waited for.
+    /// The same, unless `withdrawn` ends before the request leaves. What left is waited for.
     ///
     /// # Errors
-    /// If it was taken back: it is certain that nothing was sent.
+    /// If it was withdrawn: it is certain that nothing was sent.
     pub async fn cancel_unless(
         &self,
         target: &Target,
-        name: &OperationName,
         reason: &RequestReason,
         token: &Token,
         now: SystemTime,
-        taken_back: impl Future<Output = ()>,
-    ) -> Result<CancelAnswer, TakenBack> {
+        withdrawn: impl Future<Output = ()>,
+    ) -> Result<CancelAnswer, Withdrawn> {
         let secrets = &[token.secret()];
-        let call = cancel_url(target, name).map_err(unusable).and_then(|url| {
-            let headers = self.headers(&Method::POST, reason, Some(token))?;
-            Ok(Call::new(Method::POST, url, target, headers, secrets))
-        });
-        let begun = match call {
-            Ok(call) => self.begin_unless(call, reason.tenant(), taken_back).await?,
+        let request = cancel_url(target, &target.name)
+            .map_err(unusable)
+            .and_then(|url| {
+                let headers = self.headers(&Method::POST, reason, Some(token))?;
+                Ok(ApiRequest::new(Method::POST, url, target, headers, secrets))
+            });
+        let started = match request {
+            Ok(request) => {
+                self.start_unless(request, reason.tenant(), withdrawn)
+                    .await?
+            }
             Err(error) => Err(error),
         };
-        let begun = match begun {
-            Ok(begun) => begun,
+        let started = match started {
+            Ok(started) => started,
             Err(error) => return Ok(Err(error)),
         };
-        let connections = begun.connections.clone();
-        let answer = self.finish(begun, MAX_ANSWER, target, secrets).await;
+        let connections = started.connections.clone();
+        let answer = self.finish(started, MAX_ANSWER, target, secrets).await;
         let answer = answer.and_then(|answer| read_cancel(&answer, now, secrets));
         prove(&connections, answer.as_ref().err());
         Ok(answer)
@@ -356,37 +358,37 @@ fn prove(connections: &Connections, error: Option<&CallError>) {
 }
 
 /// What a whole answer means that shows an operation, or does not. Whose it is, the caller has to see.
-fn read_get(answer: &Answer, now: SystemTime, secrets: &[&str]) -> GetAnswer {
-    if answer.status.is_success() && answer.status != StatusCode::OK {
+fn read_get(response: &FullResponse, now: SystemTime, secrets: &[&str]) -> GetAnswer {
+    if response.status.is_success() && response.status != StatusCode::OK {
         // A part of an operation (206), or something else that is none.
         let wrong = NotProtoJson::new("only 200 shows an operation");
-        return Err(broken(answer, &wrong, secrets));
+        return Err(broken(response, &wrong, secrets));
     }
-    ok_body(answer, now, secrets).and_then(|body| {
-        read_whole_operation(body, secrets).map_err(|e| broken(answer, &e, secrets))
+    ok_body(response, now, secrets).and_then(|body| {
+        read_whole_operation(body, secrets).map_err(|e| broken(response, &e, secrets))
     })
 }
 
-fn read_cancel(answer: &Answer, now: SystemTime, secrets: &[&str]) -> CancelAnswer {
-    ok_body(answer, now, secrets)
-        .and_then(|body| read_taken(body).map_err(|e| broken(answer, &e, secrets)))
+fn read_cancel(response: &FullResponse, now: SystemTime, secrets: &[&str]) -> CancelAnswer {
+    ok_body(response, now, secrets)
+        .and_then(|body| read_taken(body).map_err(|e| broken(response, &e, secrets)))
 }
 
 /// The body of a success, which is any 2xx; anything else is an error.
 fn ok_body<'a>(
-    answer: &'a Answer,
+    response: &'a FullResponse,
     now: SystemTime,
     secrets: &[&str],
 ) -> Result<&'a [u8], CallError> {
-    let status = answer.status;
+    let status = response.status;
     if status.is_success() {
-        return Ok(&answer.body);
+        return Ok(&response.body);
     }
     if status.is_client_error() || status.is_server_error() {
         let failed = FailedAnswer {
             http_status: status.as_u16(),
-            retry_after: answer.retry_after.as_deref(),
-            body: &answer.body,
+            retry_after: response.retry_after.as_deref(),
+            body: &response.body,
         };
         return Err(read_error(failed, now, secrets));
     }
@@ -395,11 +397,16 @@ fn ok_body<'a>(
     } else {
         "only 2xx is a success"
     };
-    Err(broken(answer, &NotProtoJson::new(wrong), secrets))
+    Err(broken(response, &NotProtoJson::new(wrong), secrets))
 }
 
-fn broken(answer: &Answer, wrong: &NotProtoJson, secrets: &[&str]) -> CallError {
-    unrecognised(Some(answer.status.as_u16()), &answer.body, wrong, secrets)
+fn broken(response: &FullResponse, wrong: &NotProtoJson, secrets: &[&str]) -> CallError {
+    unrecognised(
+        Some(response.status.as_u16()),
+        &response.body,
+        wrong,
+        secrets,
+    )
 }
 
 fn unusable(error: UnusableEndpoint) -> CallError {

@@ -9,7 +9,7 @@ use reqwest::Url;
 use std::time::SystemTime;
 
 use super::{
-    Answer, Call, OperationsClient, broken, network, ok_body, read_cancel, read_get,
+    ApiRequest, FullResponse, OperationsClient, broken, network, ok_body, read_cancel, read_get,
     request_reason::RequestReason,
     request_url::{cancel_url, get_url},
     rpc_error, unusable,
@@ -30,7 +30,7 @@ const MAX_OBSERVED: usize = 1024 * 1024;
 
 /// What is read.
 #[derive(Clone, Copy, Debug)]
-pub enum Asked<'a> {
+pub enum Resource<'a> {
     /// An operation, as the product does it.
     Operation(&'a OperationName),
     /// What stands at this path below the target's endpoint, query included, from its first slash on.
@@ -41,14 +41,14 @@ pub enum Asked<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserProject<'a> {
     /// Whoever pays for the product's calls.
-    Usual,
+    Default,
     /// This project.
     Named(&'a str),
 }
 
 /// How a call is made.
 #[derive(Clone, Copy, Debug)]
-pub struct Asking<'a> {
+pub struct CallOptions<'a> {
     /// Who asks.
     pub reason: &'a RequestReason,
     /// The token; none for a call without one.
@@ -56,12 +56,12 @@ pub struct Asking<'a> {
     /// Who pays.
     pub user_project: UserProject<'a>,
     /// Whether an empty POST says how long it is, as the product's do.
-    pub length: bool,
+    pub content_length: bool,
 }
 
 /// The whole of an answer, with the eyes of the product.
 pub struct Observation {
-    answer: Answer,
+    response: FullResponse,
     token: Option<Token>,
 }
 
@@ -73,14 +73,14 @@ impl OperationsClient {
     pub async fn observe_get(
         &self,
         target: &Target,
-        asked: Asked<'_>,
-        asking: Asking<'_>,
+        resource: Resource<'_>,
+        options: CallOptions<'_>,
     ) -> Result<Observation, CallError> {
-        let url = match asked {
-            Asked::Operation(name) => get_url(target, name).map_err(unusable)?,
-            Asked::Path(path) => below(target, path)?,
+        let url = match resource {
+            Resource::Operation(name) => get_url(target, name).map_err(unusable)?,
+            Resource::Path(path) => below(target, path)?,
         };
-        self.observe(Method::GET, url, target, asking).await
+        self.observe(Method::GET, url, target, options).await
     }
 
     /// A cancel. It really cancels: whoever calls this has somebody's leave.
@@ -91,10 +91,10 @@ impl OperationsClient {
         &self,
         target: &Target,
         name: &OperationName,
-        asking: Asking<'_>,
+        options: CallOptions<'_>,
     ) -> Result<Observation, CallError> {
         let url = cancel_url(target, name).map_err(unusable)?;
-        self.observe(Method::POST, url, target, asking).await
+        self.observe(Method::POST, url, target, options).await
     }
 
     async fn observe(
@@ -102,26 +102,26 @@ impl OperationsClient {
         method: Method,
         url: Url,
         target: &Target,
-        asking: Asking<'_>,
+        options: CallOptions<'_>,
     ) -> Result<Observation, CallError> {
-        let mut headers = self.headers(&method, asking.reason, asking.token)?;
-        if !asking.length {
+        let mut headers = self.headers(&method, options.reason, options.token)?;
+        if !options.content_length {
             headers.remove(header::CONTENT_LENGTH);
         }
-        if let UserProject::Named(project) = asking.user_project {
+        if let UserProject::Named(project) = options.user_project {
             let project = HeaderValue::try_from(project).map_err(|_| {
                 let message = "the project is no header value".to_owned();
                 rpc_error::error(ErrorKind::Network, None, message)
             })?;
             headers.insert("x-goog-user-project", project);
         }
-        let secrets: Vec<&str> = asking.token.map(Token::secret).into_iter().collect();
-        let call = Call::new(method, url, target, headers, &secrets);
-        let begun = self.begin(call, asking.reason.tenant()).await?;
-        let answer = self.finish(begun, MAX_OBSERVED, target, &secrets).await?;
+        let secrets: Vec<&str> = options.token.map(Token::secret).into_iter().collect();
+        let request = ApiRequest::new(method, url, target, headers, &secrets);
+        let started = self.start(request, options.reason.tenant()).await?;
+        let response = self.finish(started, MAX_OBSERVED, target, &secrets).await?;
         Ok(Observation {
-            answer,
-            token: asking.token.cloned(),
+            response,
+            token: options.token.cloned(),
         })
     }
 }
@@ -138,35 +138,35 @@ fn below(target: &Target, path: &str) -> Result<Url, CallError> {
 impl Observation {
     /// The HTTP status.
     pub fn http_status(&self) -> u16 {
-        self.answer.status.as_u16()
+        self.response.status.as_u16()
     }
 
     /// The version of HTTP that it came by.
     pub fn http_version(&self) -> Version {
-        self.answer.version
+        self.response.version
     }
 
     /// The `Content-Type`, cleaned.
     pub fn content_type(&self) -> Option<String> {
-        let value = self.answer.content_type.as_ref()?;
+        let value = self.response.content_type.as_ref()?;
         Some(self.clean(&String::from_utf8_lossy(value.as_bytes())))
     }
 
-    /// What the product would make of it as the answer to a GET, but for the operation's name: that is for whoever asked to
-    /// judge. `now` is what a date in `Retry-After` is counted from.
+    /// What the product would make of it as the answer to a GET, but for the operation's name: the caller judges
+    /// that. A date in `Retry-After` is counted from `now`.
     pub fn get_answer(&self, now: SystemTime) -> GetAnswer {
-        read_get(&self.answer, now, &self.secrets())
+        read_get(&self.response, now, &self.secrets())
     }
 
     /// What the API definition has as the answer to a cancel: an empty object. The product takes more for one.
     pub fn cancel_answer(&self, now: SystemTime) -> CancelAnswer {
         let secrets = self.secrets();
-        read_cancel(&self.answer, now, &secrets)?;
+        read_cancel(&self.response, now, &secrets)?;
         match self.object() {
             Some(object) if object.is_empty() => Ok(()),
             _ => {
                 let wrong = NotProtoJson::new("it is not an empty JSON object");
-                Err(broken(&self.answer, &wrong, &secrets))
+                Err(broken(&self.response, &wrong, &secrets))
             }
         }
     }
@@ -177,15 +177,15 @@ impl Observation {
     /// As the product would read an error.
     pub fn object_answer(&self, now: SystemTime) -> Result<(), CallError> {
         let secrets = self.secrets();
-        let body = ok_body(&self.answer, now, &secrets)?;
+        let body = ok_body(&self.response, now, &secrets)?;
         Object::from_body(body)
             .map(drop)
-            .map_err(|wrong| broken(&self.answer, &wrong, &secrets))
+            .map_err(|wrong| broken(&self.response, &wrong, &secrets))
     }
 
     /// The body as a JSON object, if it is one. Its texts are as they came: whoever shows one calls [`Self::clean`].
     pub fn object(&self) -> Option<Object<'_>> {
-        Object::from_body(&self.answer.body).ok()
+        Object::from_body(&self.response.body).ok()
     }
 
     /// A text of the answer, made safe to show.

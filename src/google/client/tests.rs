@@ -20,9 +20,7 @@ async fn a_made_up_location_is_looked_up_once_a_while_and_costs_nothing_else() {
             let overrides = EndpointOverrides::default();
             let target = catalogue::read("dialogflow", None, &name, &overrides).unwrap();
             let now = SystemTime::now();
-            let got = client
-                .get(&target, &target.name, &reason, &token, now)
-                .await;
+            let got = client.get(&target, &reason, &token, now).await;
             let error = got.unwrap_err();
             assert!(
                 error.not_sent && error.message.contains("(DNS)"),
