@@ -16,7 +16,7 @@ use super::{OperationsClient, USER_AGENT, host, network, operation_answer::too_l
 use crate::google::{
     answers::answer::{CallError, ErrorKind},
     catalogue::Target,
-    connections::{Connections, Sending, Used, connector::NoBody, network_error},
+    connections::{Connections, RequestKind, UsedConnection, connector::NoBody, network_error},
 };
 
 /// An answer above this size, in bytes, is kept as a whole only if it has a place among the [`LONG_ANSWERS`]. Google's errors are shorter.
@@ -56,7 +56,7 @@ impl<'a> ApiRequest<'a> {
 pub(super) struct StartedCall {
     pub response: Response,
     pub connections: Arc<Connections>,
-    pub used: Used,
+    pub used: UsedConnection,
     /// When the call must have ended.
     deadline: Instant,
 }
@@ -122,16 +122,16 @@ impl OperationsClient {
         let host = host(&target.endpoint);
         let connections = self.connections(&target.endpoint, target.overridden, Some(tenant))?;
         let now = Instant::now();
-        connections.called(now);
+        connections.note_call(now);
         let deadline = now + self.call_timeout;
-        let sending = if method == Method::GET {
-            Sending::Get
+        let kind = if method == Method::GET {
+            RequestKind::Get
         } else {
-            Sending::Cancel
+            RequestKind::Cancel
         };
-        let used = Used::default();
+        let used = UsedConnection::default();
         let request = http_request(&method, &url, headers, left.clone())?;
-        let sent = connections.send(request, sending, &used, secrets);
+        let sent = connections.send(request, kind, &used, secrets);
         match timeout_at(deadline, sent).await {
             Ok(Ok(response)) => Ok(StartedCall {
                 response: response.map(Body::wrap).into(),

@@ -37,7 +37,7 @@ use super::{
     },
     catalogue::Target,
     connections::{
-        CONNECTIONS, Connections, Need, connector::Connector, known_endpoints::KnownEndpoints,
+        CONNECTIONS, Connections, Need, connector::Connector, endpoint_pool::EndpointPool,
         network_error, tls::Trust,
     },
     identity::token::Token,
@@ -111,7 +111,7 @@ pub struct InvalidQuotaProject(String);
 /// Makes the calls. Cheap to share behind an `Arc`; holds the connections of every endpoint that was called.
 #[derive(Debug)]
 pub struct OperationsClient {
-    endpoints: Mutex<KnownEndpoints>,
+    endpoints: Mutex<EndpointPool>,
     connector: Arc<Connector>,
     call_timeout: Duration,
     idle_limit: Duration,
@@ -192,7 +192,7 @@ impl OperationsClient {
             let answer = self.finish(started, MAX_ANSWER, target, secrets).await?;
             read_get(&answer, now, secrets)
         };
-        prove(&connections, answer.as_ref().err());
+        note_answer(&connections, answer.as_ref().err());
         answer
     }
 
@@ -245,7 +245,7 @@ impl OperationsClient {
         let connections = started.connections.clone();
         let answer = self.finish(started, MAX_ANSWER, target, secrets).await;
         let answer = answer.and_then(|answer| read_cancel(&answer, now, secrets));
-        prove(&connections, answer.as_ref().err());
+        note_answer(&connections, answer.as_ref().err());
         Ok(answer)
     }
 
@@ -268,7 +268,7 @@ impl OperationsClient {
         loop {
             let now = Instant::now();
             let mut next = now + LONGEST_LOOK.min(self.idle_limit);
-            let endpoints = self.endpoints().to_be_warm(now, self.idle_limit);
+            let endpoints = self.endpoints().to_keep_warm(now, self.idle_limit);
             for connections in endpoints {
                 for place in 0..CONNECTIONS {
                     match connections.need(place, now, self.idle_limit) {
@@ -288,7 +288,7 @@ impl OperationsClient {
         }
     }
 
-    fn endpoints(&self) -> MutexGuard<'_, KnownEndpoints> {
+    fn endpoints(&self) -> MutexGuard<'_, EndpointPool> {
         self.endpoints
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -345,7 +345,7 @@ impl OperationsClient {
 }
 
 /// Notes that an endpoint is one of an API, if the answer says so.
-fn prove(connections: &Connections, error: Option<&CallError>) {
+fn note_answer(connections: &Connections, error: Option<&CallError>) {
     let says_nothing = [
         ErrorKind::Unrecognised,
         ErrorKind::NotServed,
@@ -353,7 +353,7 @@ fn prove(connections: &Connections, error: Option<&CallError>) {
         ErrorKind::Timeout,
     ];
     if error.is_none_or(|error| !says_nothing.contains(&error.kind)) {
-        connections.prove();
+        connections.mark_answered();
     }
 }
 

@@ -46,7 +46,7 @@ struct Traffic {
 
 /// A request on a connection, until its answer begins or nobody waits for it any more.
 #[derive(Debug)]
-pub(super) struct UnderWay<'a>(&'a Connection);
+pub(super) struct InFlight<'a>(&'a Connection);
 
 impl Connection {
     /// One that was just opened.
@@ -75,12 +75,12 @@ impl Connection {
     }
 
     /// A request begins.
-    pub fn begin(&self, now: Instant) -> UnderWay<'_> {
+    pub fn begin(&self, now: Instant) -> InFlight<'_> {
         let mut traffic = self.traffic();
         traffic.unanswered += 1;
         traffic.silent_since.get_or_insert(now);
         traffic.used = now;
-        UnderWay(self)
+        InFlight(self)
     }
 
     /// For how long requests have been waiting without any answer on this connection.
@@ -90,7 +90,7 @@ impl Connection {
     }
 
     /// How long ago something came.
-    pub fn unheard(&self, now: Instant) -> Duration {
+    pub fn since_last_answer(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.traffic().heard)
     }
 
@@ -119,7 +119,7 @@ impl Connection {
     }
 }
 
-impl UnderWay<'_> {
+impl InFlight<'_> {
     /// Its answer begins.
     pub fn answered(self, now: Instant) {
         let mut traffic = self.0.traffic();
@@ -129,7 +129,7 @@ impl UnderWay<'_> {
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         let mut traffic = self.0.traffic();
         traffic.unanswered = traffic.unanswered.saturating_sub(1);
@@ -212,6 +212,6 @@ pub(super) mod tests {
         drop(first);
         assert_eq!(silence(5), 0);
         assert_eq!(connection.idle_since(), Some(at(3)));
-        assert_eq!(connection.unheard(at(5)).as_secs(), 2);
+        assert_eq!(connection.since_last_answer(at(5)).as_secs(), 2);
     }
 }

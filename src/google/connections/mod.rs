@@ -2,8 +2,8 @@
 
 mod connection;
 pub(super) mod connector;
+pub(super) mod endpoint_pool;
 mod hosts_without_address;
-pub(super) mod known_endpoints;
 pub(super) mod network_error;
 mod renewal;
 #[cfg(test)]
@@ -58,7 +58,7 @@ const TRIES: usize = 3;
 
 /// What is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::google) enum Sending {
+pub(in crate::google) enum RequestKind {
     /// Something that changes nothing.
     Get,
     /// A cancel: it must not be stuck where a GET is.
@@ -74,9 +74,9 @@ pub(in crate::google) struct Connections {
     http1: Arc<Http1Pool>,
     speaks_http1: AtomicBool,
     next: AtomicUsize,
-    proved: AtomicBool,
-    kept: AtomicBool,
-    called: Mutex<Instant>,
+    answered_once: AtomicBool,
+    warmed_up: AtomicBool,
+    last_call: Mutex<Instant>,
 }
 
 /// The place of one HTTP/2 connection.
@@ -92,7 +92,7 @@ type Opening = Shared<BoxFuture<'static, Result<Option<Arc<Connection>>, CallErr
 
 /// What a request was sent on.
 #[derive(Clone, Debug, Default)]
-pub(in crate::google) struct Used(Arc<Mutex<Option<Arc<Connection>>>>);
+pub(in crate::google) struct UsedConnection(Arc<Mutex<Option<Arc<Connection>>>>);
 
 enum Ready {
     Http1(hyper::client::conn::http1::SendRequest<NoBody>),
@@ -118,9 +118,9 @@ impl Connections {
             http1: Arc::default(),
             speaks_http1: AtomicBool::new(is_plain),
             next: AtomicUsize::new(0),
-            proved: AtomicBool::new(false),
-            kept: AtomicBool::new(false),
-            called: Mutex::new(Instant::now()),
+            answered_once: AtomicBool::new(false),
+            warmed_up: AtomicBool::new(false),
+            last_call: Mutex::new(Instant::now()),
         }
     }
 
@@ -131,14 +131,14 @@ impl Connections {
     pub async fn send(
         self: &Arc<Self>,
         mut request: Request<NoBody>,
-        sending: Sending,
-        used: &Used,
+        kind: RequestKind,
+        used: &UsedConnection,
         secrets: &[&str],
     ) -> Result<Response<Incoming>, CallError> {
         let broke = |error: &hyper::Error| network_error::broke(error, &self.origin.host, secrets);
         let uri = request.uri().clone();
         for _ in 0..TRIES {
-            match self.ready(sending).await? {
+            match self.ready(kind).await? {
                 Ready::Http2(connection) => {
                     *request.uri_mut() = uri.clone();
                     request.headers_mut().remove(header::HOST);
@@ -186,7 +186,7 @@ impl Connections {
 
     /// Notes how a call ended. After two time-outs in a row its connection is replaced. Calls that are still on the old one go on
     /// there.
-    pub fn note(&self, used: &Used, timed_out: bool) {
+    pub fn note(&self, used: &UsedConnection, timed_out: bool) {
         if let Some(connection) = used.get()
             && connection.is_dead_after(timed_out)
         {
@@ -196,13 +196,13 @@ impl Connections {
     }
 
     /// The endpoint has answered as an API does.
-    pub fn prove(&self) {
-        self.proved.store(true, Ordering::Relaxed);
+    pub fn mark_answered(&self) {
+        self.answered_once.store(true, Ordering::Relaxed);
     }
 
     /// Whether it ever did.
-    pub fn is_proved(&self) -> bool {
-        self.proved.load(Ordering::Relaxed)
+    pub fn has_answered(&self) -> bool {
+        self.answered_once.load(Ordering::Relaxed)
     }
 
     fn slot(&self, place: usize) -> Option<MutexGuard<'_, Slot>> {
@@ -210,9 +210,9 @@ impl Connections {
         Some(slot.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    async fn ready(self: &Arc<Self>, sending: Sending) -> Result<Ready, CallError> {
+    async fn ready(self: &Arc<Self>, kind: RequestKind) -> Result<Ready, CallError> {
         if !self.speaks_http1.load(Ordering::Relaxed) {
-            match self.choose(sending, Instant::now()) {
+            match self.choose(kind, Instant::now()) {
                 Choice::Open(connection, beside) => {
                     if let Some(place) = beside {
                         drop(self.open(place));
@@ -241,10 +241,10 @@ impl Connections {
         })
     }
 
-    fn choose(&self, sending: Sending, now: Instant) -> Choice {
-        let patience = match sending {
-            Sending::Get => GET_PATIENCE,
-            Sending::Cancel => CANCEL_PATIENCE,
+    fn choose(&self, kind: RequestKind, now: Instant) -> Choice {
+        let patience = match kind {
+            RequestKind::Get => GET_PATIENCE,
+            RequestKind::Cancel => CANCEL_PATIENCE,
         };
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let places = (0..CONNECTIONS).map(|n| (first.wrapping_add(n)) % CONNECTIONS);
@@ -263,17 +263,18 @@ impl Connections {
         let best = open
             .iter()
             .filter(|(_, connection, silence)| {
-                *silence < patience && (!one_is_stuck || connection.unheard(now) < HEARD_LATELY)
+                *silence < patience
+                    && (!one_is_stuck || connection.since_last_answer(now) < HEARD_LATELY)
             })
-            .min_by_key(|(_, _, silence)| match sending {
+            .min_by_key(|(_, _, silence)| match kind {
                 // In turn.
-                Sending::Get => Duration::ZERO,
-                Sending::Cancel => *silence,
+                RequestKind::Get => Duration::ZERO,
+                RequestKind::Cancel => *silence,
             });
         match (best, free) {
             // An endpoint that somebody made up is not worth a second connection.
             (Some((_, connection, _)), free) => {
-                Choice::Open(connection.clone(), free.filter(|_| self.is_proved()))
+                Choice::Open(connection.clone(), free.filter(|_| self.has_answered()))
             }
             (None, Some(place)) => Choice::Place(place),
             (None, None) => self.replace(&open, now),
@@ -379,7 +380,7 @@ impl Slot {
     }
 }
 
-impl Used {
+impl UsedConnection {
     fn set(&self, connection: Option<&Arc<Connection>>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = connection.cloned();
     }

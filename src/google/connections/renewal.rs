@@ -13,7 +13,10 @@ use std::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::{CONNECTIONS, Connection, Connections, NoBody, Opened, Sending, Used, network_error};
+use super::{
+    CONNECTIONS, Connection, Connections, NoBody, Opened, RequestKind, UsedConnection,
+    network_error,
+};
 use crate::google::{answers::answer::CallError, user_agent::USER_AGENT};
 
 /// So long after its last call, an endpoint's connections are still opened anew.
@@ -77,7 +80,7 @@ impl Connections {
     /// # Errors
     /// If no answer came.
     pub async fn warm(self: &Arc<Self>) -> Result<(), CallError> {
-        self.kept.store(true, Ordering::Relaxed);
+        self.warmed_up.store(true, Ordering::Relaxed);
         if !self.speaks_http1.load(Ordering::Relaxed) {
             let openings = (0..CONNECTIONS)
                 .filter(|place| {
@@ -88,26 +91,34 @@ impl Connections {
             futures::future::try_join_all(openings).await?;
         }
         let requests = (0..CONNECTIONS).map(|_| async {
-            let used = Used::default();
-            self.send(self.greeting(), Sending::Get, &used, &[]).await
+            let used = UsedConnection::default();
+            self.send(self.greeting(), RequestKind::Get, &used, &[])
+                .await
         });
         futures::future::try_join_all(requests).await.map(drop)
     }
 
     /// A call is made.
-    pub fn called(&self, now: Instant) {
-        *self.called.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    pub fn note_call(&self, now: Instant) {
+        *self
+            .last_call
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// Whether connections are worth to be opened anew: it is warmed up, or was called lately.
-    pub fn is_kept(&self, now: Instant) -> bool {
-        let called = *self.called.lock().unwrap_or_else(PoisonError::into_inner);
-        self.kept.load(Ordering::Relaxed) || now.saturating_duration_since(called) < KEEP_FOR
+    pub fn should_stay_open(&self, now: Instant) -> bool {
+        let last_call = *self
+            .last_call
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.warmed_up.load(Ordering::Relaxed)
+            || now.saturating_duration_since(last_call) < KEEP_FOR
     }
 
     /// Whether it is warmed up.
     pub fn is_warmed_up(&self) -> bool {
-        self.kept.load(Ordering::Relaxed)
+        self.warmed_up.load(Ordering::Relaxed)
     }
 
     /// What a place needs, of which the connection may be idle for so long. Whoever is told that it needs a connection has to
@@ -144,7 +155,7 @@ impl Connections {
     }
 
     /// Closes what was idle for so long.
-    pub fn let_go(&self, now: Instant, idle_limit: Duration) {
+    pub fn close_idle(&self, now: Instant, idle_limit: Duration) {
         for place in 0..CONNECTIONS {
             if let Some(mut slot) = self.slot(place) {
                 let is_over = |connection: &mut Arc<Connection>| {

@@ -33,8 +33,8 @@ impl Two {
     }
 
     /// The number of the connection that is chosen, 0 for a new one, asked twice.
-    fn chosen(&self, sending: Sending, now: Instant) -> [usize; 2] {
-        [(); 2].map(|()| match self.connections.choose(sending, now) {
+    fn chosen(&self, kind: RequestKind, now: Instant) -> [usize; 2] {
+        [(); 2].map(|()| match self.connections.choose(kind, now) {
             Choice::Open(connection, _) if Arc::ptr_eq(&connection, &self.first) => 1,
             Choice::Open(connection, _) if Arc::ptr_eq(&connection, &self.second) => 2,
             Choice::Open(..) => panic!("an unknown connection"),
@@ -47,17 +47,17 @@ impl Two {
 async fn a_cancel_leaves_where_nothing_is_waited_for() {
     let two = Two::open().await;
     let now = Instant::now() + Duration::from_secs(1);
-    for sending in [Sending::Get, Sending::Cancel] {
-        assert_eq!(two.chosen(sending, now), [1, 2]);
+    for kind in [RequestKind::Get, RequestKind::Cancel] {
+        assert_eq!(two.chosen(kind, now), [1, 2]);
     }
     let get = two.first.begin(now);
     let soon = now + Duration::from_millis(50);
-    assert_eq!(two.chosen(Sending::Cancel, soon), [2, 2]);
-    assert_eq!(two.chosen(Sending::Get, soon), [1, 2]);
+    assert_eq!(two.chosen(RequestKind::Cancel, soon), [2, 2]);
+    assert_eq!(two.chosen(RequestKind::Get, soon), [1, 2]);
     let later = now + Duration::from_secs(2);
-    assert_eq!(two.chosen(Sending::Get, later), [2, 2]);
+    assert_eq!(two.chosen(RequestKind::Get, later), [2, 2]);
     get.answered(later);
-    assert_eq!(two.chosen(Sending::Get, later), [1, 2]);
+    assert_eq!(two.chosen(RequestKind::Get, later), [1, 2]);
 }
 
 /// What swallowed the one may have swallowed the other.
@@ -68,10 +68,10 @@ async fn beside_a_stuck_connection_one_is_trusted_that_was_heard_lately() {
     let _get = two.first.begin(now);
     let budget = now + Duration::from_millis(250);
     two.second.begin(now).answered(now);
-    assert_eq!(two.chosen(Sending::Cancel, budget), [2, 2]);
+    assert_eq!(two.chosen(RequestKind::Cancel, budget), [2, 2]);
     let two = Two::open().await;
     let _get = two.first.begin(now);
-    assert_eq!(two.chosen(Sending::Cancel, budget), [0, 0]);
+    assert_eq!(two.chosen(RequestKind::Cancel, budget), [0, 0]);
 }
 
 #[tokio::test]
@@ -80,9 +80,9 @@ async fn where_all_are_stuck_one_is_replaced_and_not_all_the_time() {
     let now = Instant::now() + Duration::from_secs(1);
     let (_get, _other) = (two.first.begin(now), two.second.begin(now));
     let soon = now + Duration::from_secs(3);
-    assert!(!two.chosen(Sending::Cancel, soon).contains(&0));
+    assert!(!two.chosen(RequestKind::Cancel, soon).contains(&0));
     let late = now + REPLACED_AFTER;
-    assert_eq!(two.chosen(Sending::Cancel, late), [0, 0]);
+    assert_eq!(two.chosen(RequestKind::Cancel, late), [0, 0]);
     assert!(
         two.first.idle_since().is_none(),
         "what is under way goes on"

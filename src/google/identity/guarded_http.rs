@@ -31,7 +31,7 @@ const PROBES: u32 = 3;
 
 /// The whole of an answer.
 #[derive(Clone)]
-pub(super) struct Answer {
+pub(super) struct GuardedResponse {
     /// The HTTP status.
     pub status: u16,
     /// At most [`MAX_ANSWER`] bytes; may hold a token, so nothing shows it.
@@ -104,7 +104,7 @@ impl GuardedHttp {
     ///
     /// # Errors
     /// With the reason in words, if there is no answer that may be read.
-    pub async fn get(&self, headers: HeaderMap) -> Result<Answer, String> {
+    pub async fn get(&self, headers: HeaderMap) -> Result<GuardedResponse, String> {
         self.send(self.client.get(self.url.clone()).headers(headers))
             .await
     }
@@ -117,7 +117,7 @@ impl GuardedHttp {
         &self,
         form: &[(&str, &str)],
         client: Option<(&str, &Secret)>,
-    ) -> Result<Answer, String> {
+    ) -> Result<GuardedResponse, String> {
         let mut request = self
             .client
             .post(self.url.clone())
@@ -134,7 +134,7 @@ impl GuardedHttp {
     ///
     /// # Errors
     /// As [`GuardedHttp::get`].
-    pub async fn post_json(&self, token: &Token, body: &Value) -> Result<Answer, String> {
+    pub async fn post_json(&self, token: &Token, body: &Value) -> Result<GuardedResponse, String> {
         let authorization = token
             .authorization()
             .ok_or("the token is no header value")?;
@@ -151,7 +151,7 @@ impl GuardedHttp {
         self.send(request).await
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Answer, String> {
+    async fn send(&self, request: RequestBuilder) -> Result<GuardedResponse, String> {
         match tokio::time::timeout(self.limit, exchange(request)).await {
             Ok(answer) => answer,
             Err(_) => Err(format!("no answer within {:?}", self.limit)),
@@ -159,7 +159,7 @@ impl GuardedHttp {
     }
 }
 
-async fn exchange(request: RequestBuilder) -> Result<Answer, String> {
+async fn exchange(request: RequestBuilder) -> Result<GuardedResponse, String> {
     let broke = |error: reqwest::Error| {
         if error.is_timeout() {
             format!("no connection within {CONNECT_TIMEOUT:?}")
@@ -185,7 +185,7 @@ async fn exchange(request: RequestBuilder) -> Result<Answer, String> {
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer {
+    Ok(GuardedResponse {
         status: status.as_u16(),
         body: body.freeze(),
     })

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use std::time::Duration;
 
-use super::guarded_http::Answer;
+use super::guarded_http::GuardedResponse;
 use crate::google::{
     answers::proto_json::{NotProtoJson, Object},
     clean::{clean, cut, quote},
@@ -27,7 +27,10 @@ pub(super) struct FetchedToken {
 ///
 /// # Errors
 /// With the reason in words, clean, without any of the secrets.
-pub(super) fn read_oauth(answer: &Answer, secrets: &[&str]) -> Result<FetchedToken, String> {
+pub(super) fn read_oauth(
+    answer: &GuardedResponse,
+    secrets: &[&str],
+) -> Result<FetchedToken, String> {
     let read = |object: &Object<'_>| -> Result<(Option<String>, Option<Duration>), NotProtoJson> {
         let life = match object.raw("expires_in") {
             None => None,
@@ -50,7 +53,7 @@ pub(super) fn read_oauth(answer: &Answer, secrets: &[&str]) -> Result<FetchedTok
 /// # Errors
 /// As [`read_oauth`].
 pub(super) fn read_generated(
-    answer: &Answer,
+    answer: &GuardedResponse,
     asked: Duration,
     now: Timestamp,
     secrets: &[&str],
@@ -72,7 +75,7 @@ pub(super) fn read_generated(
 }
 
 fn fetched(
-    answer: &Answer,
+    answer: &GuardedResponse,
     secrets: &[&str],
     read: impl FnOnce(&Object<'_>) -> Result<(Option<String>, Option<Duration>), NotProtoJson>,
 ) -> Result<FetchedToken, String> {
@@ -106,7 +109,7 @@ fn seconds(raw: &str) -> Result<Duration, NotProtoJson> {
 
 /// What an answer other than `200 OK` says, clean and short. Of one that is no error nothing is quoted: there may be a
 /// good token in it.
-pub(super) fn refusal(answer: &Answer, secrets: &[&str]) -> String {
+pub(super) fn refusal(answer: &GuardedResponse, secrets: &[&str]) -> String {
     let status = answer.status;
     let object = Object::from_body(&answer.body).ok();
     let said = match object.and_then(|object| said(&object)) {
@@ -141,8 +144,8 @@ fn said(object: &Object<'_>) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
+    fn answer(status: u16, body: &str) -> GuardedResponse {
+        GuardedResponse {
             status,
             body: bytes::Bytes::copy_from_slice(body.as_bytes()),
         }

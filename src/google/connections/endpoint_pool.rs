@@ -1,4 +1,4 @@
-//! The endpoints that were called, and their connections; bounded, because whoever writes an object makes up its location.
+//! The connections to every endpoint that was called. The pool is bounded, because the author of an object can make up locations.
 
 use std::{cmp::Reverse, collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -12,12 +12,12 @@ use super::{
 const MAX_ENDPOINTS: usize = 96;
 
 /// Of these, so many at most on behalf of one tenant; Dialogflow has some twenty locations.
-const MAX_OF_ONE: usize = MAX_ENDPOINTS / 4;
+const MAX_PER_TENANT: usize = MAX_ENDPOINTS / 4;
 
 /// The connections by endpoint and whether it is an override.
 #[derive(Debug, Default)]
-pub(in crate::google) struct KnownEndpoints {
-    by_endpoint: HashMap<Key, Known>,
+pub(in crate::google) struct EndpointPool {
+    by_endpoint: HashMap<Key, Entry>,
     turn: u64,
     /// How many endpoints were given up for others.
     #[cfg(test)]
@@ -25,12 +25,12 @@ pub(in crate::google) struct KnownEndpoints {
 }
 
 /// Endpoints that are not warmed up at the start but kept warm because they were called lately.
-const MOST_KEPT_WARM: usize = 16;
+const MAX_RECENT_WARM: usize = 16;
 
 type Key = (String, bool);
 
 #[derive(Debug)]
-struct Known {
+struct Entry {
     connections: Arc<Connections>,
     /// The turn in which it was used last.
     used: u64,
@@ -40,21 +40,21 @@ struct Known {
     is_shared: bool,
 }
 
-impl Known {
+impl Entry {
     /// What goes first: what never answered as an API does, then what one tenant alone uses, then what was idle longest. What is
     /// warmed up goes last of all.
-    fn worth(&self) -> (bool, bool, bool, u64) {
+    fn retention_rank(&self) -> (bool, bool, bool, u64) {
         let connections = &self.connections;
         (
             connections.is_warmed_up(),
-            connections.is_proved(),
+            connections.has_answered(),
             self.is_shared,
             self.used,
         )
     }
 }
 
-impl KnownEndpoints {
+impl EndpointPool {
     /// The connections to an endpoint, made if there are none. A tenant that has its share of the places loses one of its own, and
     /// when one endpoint too many comes, the least worth goes; calls that are under way on it go on.
     ///
@@ -69,57 +69,60 @@ impl KnownEndpoints {
     ) -> Result<Arc<Connections>, http::uri::InvalidUri> {
         self.turn += 1;
         let key = (endpoint.to_owned(), overridden);
-        if let Some(known) = self.by_endpoint.get_mut(&key) {
-            known.used = self.turn;
-            known.is_shared |= known.tenant.as_deref() != tenant;
-            return Ok(known.connections.clone());
+        if let Some(entry) = self.by_endpoint.get_mut(&key) {
+            entry.used = self.turn;
+            entry.is_shared |= entry.tenant.as_deref() != tenant;
+            return Ok(entry.connections.clone());
         }
         let origin = Origin::new(endpoint, overridden)?;
         let connections = Arc::new(Connections::new(origin, connector.clone()));
-        let of_tenant = |known: &Known| tenant.is_some() && known.tenant.as_deref() == tenant;
-        let held = self.by_endpoint.values().filter(|known| of_tenant(known));
-        if held.count() >= MAX_OF_ONE {
+        let of_tenant = |entry: &Entry| tenant.is_some() && entry.tenant.as_deref() == tenant;
+        let held = self.by_endpoint.values().filter(|entry| of_tenant(entry));
+        if held.count() >= MAX_PER_TENANT {
             self.evict(of_tenant);
         } else if self.by_endpoint.len() >= MAX_ENDPOINTS {
             self.evict(|_| true);
         }
-        let known = Known {
+        let entry = Entry {
             connections: connections.clone(),
             used: self.turn,
             tenant: tenant.map(str::to_owned),
             is_shared: false,
         };
-        self.by_endpoint.insert(key, known);
+        self.by_endpoint.insert(key, entry);
         Ok(connections)
     }
 
     /// Those whose connections are opened anew: all that are warmed up, and of those that were called lately the
-    /// [`MOST_KEPT_WARM`] used last. The connections of the others end when they were idle for so long.
-    pub fn to_be_warm(&self, now: Instant, idle_limit: Duration) -> Vec<Arc<Connections>> {
+    /// [`MAX_RECENT_WARM`] used last. The connections of the others end when they were idle for so long.
+    pub fn to_keep_warm(&self, now: Instant, idle_limit: Duration) -> Vec<Arc<Connections>> {
         let mut called = Vec::new();
         let mut warm = Vec::new();
-        for known in self.by_endpoint.values() {
-            if known.connections.is_warmed_up() {
-                warm.push(known.connections.clone());
+        for entry in self.by_endpoint.values() {
+            if entry.connections.is_warmed_up() {
+                warm.push(entry.connections.clone());
             } else {
-                called.push(known);
+                called.push(entry);
             }
         }
-        called.sort_unstable_by_key(|known| Reverse(known.used));
-        for (place, known) in called.into_iter().enumerate() {
-            let connections = &known.connections;
-            if place < MOST_KEPT_WARM && connections.is_proved() && connections.is_kept(now) {
+        called.sort_unstable_by_key(|entry| Reverse(entry.used));
+        for (place, entry) in called.into_iter().enumerate() {
+            let connections = &entry.connections;
+            if place < MAX_RECENT_WARM
+                && connections.has_answered()
+                && connections.should_stay_open(now)
+            {
                 warm.push(connections.clone());
             } else {
-                connections.let_go(now, idle_limit);
+                connections.close_idle(now, idle_limit);
             }
         }
         warm
     }
 
-    fn evict(&mut self, may_go: impl Fn(&Known) -> bool) {
-        let those = self.by_endpoint.iter().filter(|(_, known)| may_go(known));
-        let least = those.min_by_key(|(_, known)| known.worth());
+    fn evict(&mut self, may_go: impl Fn(&Entry) -> bool) {
+        let those = self.by_endpoint.iter().filter(|(_, entry)| may_go(entry));
+        let least = those.min_by_key(|(_, entry)| entry.retention_rank());
         if let Some(key) = least.map(|(key, _)| key.clone()) {
             self.by_endpoint.remove(&key);
             #[cfg(test)]
@@ -136,7 +139,7 @@ mod tests {
     use crate::google::connections::tls::{Trust, install_provider};
 
     struct Table {
-        known: KnownEndpoints,
+        pool: EndpointPool,
         connector: Arc<Connector>,
     }
 
@@ -145,7 +148,7 @@ mod tests {
             install_provider();
             let trust = Trust::new(Vec::new(), false);
             Self {
-                known: KnownEndpoints::default(),
+                pool: EndpointPool::default(),
                 connector: Arc::new(Connector::new(
                     trust,
                     Duration::from_secs(1),
@@ -158,14 +161,14 @@ mod tests {
         fn ask(&mut self, location: &str, tenant: &str) -> Arc<Connections> {
             let endpoint = format!("https://{location}.example");
             let tenant = Some(tenant).filter(|tenant| !tenant.is_empty());
-            self.known
+            self.pool
                 .connections(&endpoint, false, tenant, &self.connector)
                 .unwrap()
         }
 
         fn holds(&self, location: &str) -> bool {
             let key = (format!("https://{location}.example"), false);
-            self.known.by_endpoint.contains_key(&key)
+            self.pool.by_endpoint.contains_key(&key)
         }
     }
 
@@ -179,7 +182,7 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &table.ask("l1", "")));
         table.ask("another", "");
         assert!(table.holds("l1") && !table.holds("l2"));
-        assert_eq!(table.known.by_endpoint.len(), MAX_ENDPOINTS);
+        assert_eq!(table.pool.by_endpoint.len(), MAX_ENDPOINTS);
     }
 
     #[test]
@@ -188,7 +191,7 @@ mod tests {
         for n in 0..MAX_ENDPOINTS {
             let connections = table.ask(&format!("l{n}"), &n.to_string());
             if n != 40 {
-                connections.prove();
+                connections.mark_answered();
             }
         }
         table.ask("another", "a");
@@ -202,10 +205,10 @@ mod tests {
         let warmed = table.ask("warm", "");
         let _unreachable = warmed.warm().await;
         for n in 0..2 * MAX_ENDPOINTS {
-            table.ask(&format!("l{n}"), &n.to_string()).prove();
+            table.ask(&format!("l{n}"), &n.to_string()).mark_answered();
         }
         assert!(table.holds("warm"));
-        assert_eq!(table.known.by_endpoint.len(), MAX_ENDPOINTS);
+        assert_eq!(table.pool.by_endpoint.len(), MAX_ENDPOINTS);
     }
 
     /// A neighbour makes up a thousand locations.
@@ -213,10 +216,10 @@ mod tests {
     fn one_tenant_holds_a_quarter_of_the_places() {
         let mut table = Table::new();
         let quiet = table.ask("eu", "quiet");
-        quiet.prove();
-        table.ask("warm", "").prove();
+        quiet.mark_answered();
+        table.ask("warm", "").mark_answered();
         let noisy = table.ask("us", "noisy");
-        noisy.prove();
+        noisy.mark_answered();
         table.ask("us", "quiet");
         for n in 0..1000 {
             table.ask(&format!("made-up-{n}"), "noisy");
@@ -224,8 +227,8 @@ mod tests {
         assert!(Arc::ptr_eq(&quiet, &table.ask("eu", "quiet")));
         assert!(Arc::ptr_eq(&noisy, &table.ask("us", "quiet")));
         assert!(table.holds("warm"));
-        assert_eq!(table.known.by_endpoint.len(), MAX_OF_ONE + 2);
-        assert_eq!(table.known.evicted, 1000 - (MAX_OF_ONE - 1));
+        assert_eq!(table.pool.by_endpoint.len(), MAX_PER_TENANT + 2);
+        assert_eq!(table.pool.evicted, 1000 - (MAX_PER_TENANT - 1));
         assert_eq!(table.connector.configurations(), 0, "nothing was opened");
     }
 
