@@ -7,7 +7,8 @@
 use reqwest::Url;
 use std::{collections::BTreeMap, net::IpAddr, str::FromStr};
 
-use crate::google::{catalogue, names::operation_name::is_location};
+use super::service::{service, service_names};
+use crate::google::names::operation_name::is_location;
 
 const PLACEHOLDER: &str = "{location}";
 
@@ -92,18 +93,16 @@ fn parse(given: &str) -> Result<EndpointOverride, String> {
     let (key, url) = given.split_once('=').ok_or(
         "there is no \"=\"; expected SERVICE[/LOCATION]=URL, such as dialogflow/us=https://dialogflow.us.rep.googleapis.com",
     )?;
-    let (service, locations) = match key.split_once('/') {
-        Some((service, locations)) => (service, locations.split(AND).collect()),
+    let (name, locations) = match key.split_once('/') {
+        Some((name, locations)) => (name, locations.split(AND).collect()),
         None => (key, Vec::new()),
     };
-    let service = catalogue::service(service)
-        .map(|row| row.name)
-        .ok_or_else(|| {
-            format!(
-                "SERVICE {service:?} is unknown; this release knows {}",
-                catalogue::service_names().collect::<Vec<_>>().join(", ")
-            )
-        })?;
+    let service = service(name).map(|row| row.name).ok_or_else(|| {
+        format!(
+            "SERVICE {name:?} is unknown; this release knows {}",
+            service_names().collect::<Vec<_>>().join(", ")
+        )
+    })?;
     if locations.iter().any(|location| !is_location(location)) {
         return Err(
             "LOCATION must be a location as operation names spell it, such as europe-west1, or several with + between them"

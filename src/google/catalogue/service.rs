@@ -1,0 +1,149 @@
+//! The services as data: hosts, versions, scopes, role. A further service is a further row, never further code.
+//!
+//! Sources: the API definitions google/cloud/dialogflow/{v2,v2beta1,cx/v3,cx/v3beta1} and Google's regionalization
+//! pages ("use the region-specific hostname of the form REGION_ID-dialogflow.googleapis.com").
+
+use crate::google::names::name_pattern::NamePattern;
+
+/// One Google API that offers `google.longrunning.Operations` under names of our grammar.
+#[derive(Debug)]
+pub struct Service {
+    /// The name in `spec.service`, in grants and in `--endpoint-override`.
+    pub name: &'static str,
+    /// Host for names with no location or with `global`.
+    pub global_host: &'static str,
+    /// Host for any other location; `{location}` stands for it.
+    pub regional_host: &'static str,
+    /// Locations whose host follows no pattern.
+    pub host_exceptions: &'static [(&'static str, &'static str)],
+    /// The versions that can stand in the path; the first is the default.
+    pub versions: &'static [Version],
+    /// OAuth scopes of which a token for this service needs one; the first is the default.
+    pub scopes: &'static [&'static str],
+}
+
+/// One version of a service.
+#[derive(Debug)]
+pub struct Version {
+    /// As it stands in the path.
+    pub name: &'static str,
+    /// The forms of names that this version serves.
+    pub patterns: &'static [NamePattern],
+}
+
+/// Dialogflow's, the same in every version: `projects.operations` and `projects.locations.operations` of the discovery
+/// documents.
+const DIALOGFLOW_NAMES: &[NamePattern] = &[
+    NamePattern {
+        segments: "projects/*/operations/*",
+        parent: 2,
+    },
+    NamePattern {
+        segments: "projects/*/locations/*/operations/*",
+        parent: 4,
+    },
+];
+
+const fn dialogflow(name: &'static str) -> Version {
+    Version {
+        name,
+        patterns: DIALOGFLOW_NAMES,
+    }
+}
+
+/// All services.
+///
+/// Dialogflow's `us` follows the pattern: `us-dialogflow.googleapis.com` is what Google's own widgets and pages use for
+/// the multi-region. The discovery document also lists `dialogflow.us.rep.googleapis.com`; who must use it says
+/// `--endpoint-override dialogflow/us=https://dialogflow.us.rep.googleapis.com`.
+pub const SERVICES: &[Service] = &[Service {
+    name: "dialogflow",
+    global_host: "dialogflow.googleapis.com",
+    regional_host: "{location}-dialogflow.googleapis.com",
+    host_exceptions: &[],
+    versions: &[
+        dialogflow("v2"),
+        dialogflow("v2beta1"),
+        dialogflow("v3"),
+        dialogflow("v3beta1"),
+    ],
+    // Whether STS and GKE's metadata server honour the second is not documented: hence it is not the default.
+    scopes: &[
+        "https://www.googleapis.com/auth/cloud-platform",
+        "https://www.googleapis.com/auth/dialogflow",
+    ],
+}];
+
+impl Service {
+    /// The version of an object that names none.
+    pub fn default_version(&self) -> &'static str {
+        self.versions
+            .first()
+            .map(|version| version.name)
+            .unwrap_or_default()
+    }
+
+    /// The catalogue's host for a location.
+    pub(super) fn host(&self, location: Option<&str>) -> String {
+        match location {
+            None | Some("global") => self.global_host.to_owned(),
+            Some(location) => self
+                .host_exceptions
+                .iter()
+                .find(|(exception, _)| *exception == location)
+                .map_or_else(
+                    || self.regional_host.replace("{location}", location),
+                    |(_, host)| (*host).to_owned(),
+                ),
+        }
+    }
+}
+
+/// The row of a service.
+pub fn service(name: &str) -> Option<&'static Service> {
+    SERVICES.iter().find(|service| service.name == name)
+}
+
+/// The names of all services, for the CRD's enum and for messages.
+pub fn service_names() -> impl Iterator<Item = &'static str> {
+    SERVICES.iter().map(|service| service.name)
+}
+
+/// The scopes that tokens have unless an administrator narrows them: each service's first, each once, so that the operator
+/// holds one token.
+pub fn default_scopes() -> Vec<String> {
+    let first = SERVICES.iter().filter_map(|service| service.scopes.first());
+    let mut scopes: Vec<_> = first.map(ToString::to_string).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    scopes
+}
+
+/// The scopes of which one alone is enough for every service: what `--google-scope` may say.
+pub fn sufficient_scopes() -> Vec<&'static str> {
+    let all = SERVICES.iter().flat_map(|service| service.scopes).copied();
+    let mut scopes: Vec<_> = all
+        .filter(|scope| SERVICES.iter().all(|s| s.scopes.contains(scope)))
+        .collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    scopes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_usable() {
+        for service in SERVICES {
+            assert!(!service.default_version().is_empty());
+            assert!(!service.scopes.is_empty());
+            assert!(!sufficient_scopes().is_empty());
+            assert!(service.regional_host.contains("{location}"));
+            for version in service.versions {
+                assert!(!version.patterns.is_empty(), "{}", version.name);
+            }
+        }
+    }
+}

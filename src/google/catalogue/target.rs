@@ -1,0 +1,322 @@
+//! From an object's service, version and name to the endpoint that the calls go to.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    endpoint::EndpointOverrides,
+    service::{Service, Version, service, service_names},
+};
+use crate::google::names::{name_pattern::Parts, operation_name::OperationName};
+
+/// Which operation is meant and where the calls for it go. Made once, when an object is read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Target {
+    /// The operation's full name.
+    pub name: OperationName,
+    /// The service's name in the catalogue.
+    pub service: String,
+    /// The version in the path, from the object or the catalogue's default.
+    pub version: String,
+    /// Base URL as shown to people, without a slash at the end: `https://dialogflow.googleapis.com`.
+    pub endpoint: String,
+    /// Whether an administrator's `--endpoint-override` made it.
+    pub overridden: bool,
+    parts: Parts,
+}
+
+impl Target {
+    /// What stands before the operations' collection; `None` if nothing does. It alone says whose the operation is.
+    pub fn parent(&self) -> Option<&str> {
+        let parent = self.name.as_str().get(..self.parts.parent.into());
+        parent.filter(|parent| !parent.is_empty())
+    }
+
+    /// The project of the parent as the name spells it, if it has one.
+    pub fn project(&self) -> Option<&str> {
+        self.parent().and(self.name.project())
+    }
+
+    /// The location in the parent, if it has one.
+    pub fn location(&self) -> Option<&str> {
+        let (from, to) = self.parts.location?;
+        self.name.as_str().get(from.into()..to.into())
+    }
+
+    /// What follows the operations' collection.
+    pub fn operation(&self) -> &str {
+        let from = self.parts.operation.into();
+        self.name.as_str().get(from..).unwrap_or_default()
+    }
+}
+
+/// Why an object names nothing that this release can call. Another release may know it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// The service stands in no row of the catalogue.
+    #[error("unknown service {given:?}; this release knows {known}")]
+    UnknownService {
+        /// What the object says.
+        given: String,
+        /// All names, with commas.
+        known: String,
+    },
+    /// The service has no such version.
+    #[error("unknown version {given:?} of {service}; this release knows {known}")]
+    UnknownVersion {
+        /// The service.
+        service: &'static str,
+        /// What the object says.
+        given: String,
+        /// All versions of the service, with commas.
+        known: String,
+    },
+    /// The name has a form that this release cannot read, or that this version of the service does not have.
+    #[error("unknown form of operation name: {wrong}")]
+    UnknownName {
+        /// What is wrong with it, and what this release knows.
+        wrong: String,
+    },
+}
+
+/// Reads a name, and finds out where the calls for it go.
+///
+/// # Errors
+/// If this release has no such service, version or form of name; a newer one may.
+pub fn read(
+    service_name: &str,
+    version: Option<&str>,
+    name: &str,
+    overrides: &EndpointOverrides,
+) -> Result<Target, ResolveError> {
+    let (service, version) = row(service_name, version)?;
+    let name = OperationName::parse(name).map_err(|invalid| ResolveError::UnknownName {
+        wrong: invalid.to_string(),
+    })?;
+    target(service, version, &name, overrides)
+}
+
+/// The same for a name that is read already.
+///
+/// # Errors
+/// As [`read`].
+pub fn resolve(
+    service_name: &str,
+    version: Option<&str>,
+    name: &OperationName,
+    overrides: &EndpointOverrides,
+) -> Result<Target, ResolveError> {
+    let (service, version) = row(service_name, version)?;
+    target(service, version, name, overrides)
+}
+
+fn row(
+    service_name: &str,
+    version: Option<&str>,
+) -> Result<(&'static Service, &'static Version), ResolveError> {
+    let service = service(service_name).ok_or_else(|| ResolveError::UnknownService {
+        given: service_name.to_owned(),
+        known: service_names().collect::<Vec<_>>().join(", "),
+    })?;
+    let given = version.unwrap_or(service.default_version());
+    let known = || service.versions.iter().map(|version| version.name);
+    let version = service
+        .versions
+        .iter()
+        .find(|known| known.name == given)
+        .ok_or_else(|| ResolveError::UnknownVersion {
+            service: service.name,
+            given: given.to_owned(),
+            known: known().collect::<Vec<_>>().join(", "),
+        })?;
+    Ok((service, version))
+}
+
+fn target(
+    service: &Service,
+    version: &Version,
+    name: &OperationName,
+    overrides: &EndpointOverrides,
+) -> Result<Target, ResolveError> {
+    let found = version
+        .patterns
+        .iter()
+        .find_map(|pattern| pattern.matches(name));
+    let parts = found.ok_or_else(|| {
+        let known = version.patterns.iter().map(|pattern| pattern.segments);
+        ResolveError::UnknownName {
+            wrong: format!(
+                "this release knows {} for {} {}",
+                known.collect::<Vec<_>>().join(", "),
+                service.name,
+                version.name
+            ),
+        }
+    })?;
+    let mut target = Target {
+        name: name.clone(),
+        service: service.name.to_owned(),
+        version: version.name.to_owned(),
+        endpoint: String::new(),
+        overridden: false,
+        parts,
+    };
+    let overriding = overrides.endpoint(service.name, target.location());
+    target.overridden = overriding.is_some();
+    let location = target.location();
+    let endpoint = overriding.unwrap_or_else(|| format!("https://{}", service.host(location)));
+    if !has_dns_labels(&endpoint) {
+        let length = location.map_or(0, str::len);
+        return Err(ResolveError::UnknownName {
+            wrong: format!(
+                "a location of {length} characters is longer than the names of the hosts of {} leave room for",
+                service.name
+            ),
+        });
+    }
+    target.endpoint = endpoint;
+    Ok(target)
+}
+
+/// Whether every part of the host's name has a length that DNS allows (RFC 1035, 2.3.4).
+fn has_dns_labels(endpoint: &str) -> bool {
+    let host = endpoint.split("://").last().unwrap_or_default();
+    host.len() <= 253 && host.split(['.', ':']).all(|label| label.len() <= 63)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn target(name: &str, version: Option<&str>) -> Result<Target, ResolveError> {
+        let name = OperationName::parse(name).unwrap();
+        resolve("dialogflow", version, &name, &EndpointOverrides::default())
+    }
+
+    #[test]
+    fn the_location_makes_the_host() {
+        for (name, endpoint) in [
+            (
+                "projects/p/operations/o",
+                "https://dialogflow.googleapis.com",
+            ),
+            (
+                "projects/p/locations/global/operations/o",
+                "https://dialogflow.googleapis.com",
+            ),
+            (
+                "projects/p/locations/europe-west1/operations/o",
+                "https://europe-west1-dialogflow.googleapis.com",
+            ),
+            (
+                "projects/p/locations/us/operations/o",
+                "https://us-dialogflow.googleapis.com",
+            ),
+        ] {
+            let target = target(name, None).unwrap();
+            assert_eq!(
+                (target.endpoint.as_str(), target.version.as_str()),
+                (endpoint, "v2")
+            );
+            assert!(!target.overridden);
+        }
+    }
+
+    #[test]
+    fn versions_are_those_of_the_row() {
+        for version in ["v2", "v2beta1", "v3", "v3beta1"] {
+            let target = target("projects/p/operations/o", Some(version)).unwrap();
+            assert_eq!(target.version, version);
+        }
+        let error = target("projects/p/operations/o", Some("v1")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unknown version \"v1\" of dialogflow; this release knows v2, v2beta1, v3, v3beta1"
+        );
+    }
+
+    #[test]
+    fn an_unknown_service_names_the_known_ones() {
+        let name = OperationName::parse("projects/p/operations/o").unwrap();
+        let error = resolve("speech", None, &name, &EndpointOverrides::default()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unknown service \"speech\"; this release knows dialogflow"
+        );
+    }
+
+    #[test]
+    fn only_forms_of_the_row_are_read() {
+        for name in [
+            "operations/o",
+            "projects/p/agents/a/operations/o",
+            "projects/p/locations/eu/agents/a/operations/o",
+            "projects/p/operations/o/more",
+            "organizations/1/operations/o",
+            "projects/_/buckets/b/operations/o",
+            "projects/p/regions/eu/operations/o",
+        ] {
+            let error = target(name, None).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                "unknown form of operation name: this release knows projects/*/operations/*, \
+                 projects/*/locations/*/operations/* for dialogflow v2",
+                "{name}"
+            );
+        }
+        let read = target("projects/ex.com:p/locations/eu/operations/o", Some("v3")).unwrap();
+        assert_eq!(read.parent(), Some("projects/ex.com:p/locations/eu"));
+        assert_eq!(
+            (read.project(), read.location(), read.operation()),
+            (Some("ex.com:p"), Some("eu"), "o")
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_so_after_service_and_version() {
+        let none = EndpointOverrides::default();
+        for (service, version, said) in [
+            ("speech", None, "unknown service"),
+            ("dialogflow", Some("v9"), "unknown version"),
+            (
+                "dialogflow",
+                None,
+                "unknown form of operation name: PROJECT must be",
+            ),
+        ] {
+            let error = read(service, version, "projects/-/operations/o", &none).unwrap_err();
+            assert!(error.to_string().starts_with(said), "{error}");
+        }
+    }
+
+    /// The catalogue's own hosts leave a location 52 characters; a longer name of an override leaves it less.
+    #[test]
+    fn a_location_is_no_longer_than_the_host_leaves() {
+        let name = |length: usize| {
+            let name = format!("projects/p/locations/{}/operations/o", "l".repeat(length));
+            OperationName::parse(&name).unwrap()
+        };
+        let given = "dialogflow=https://{location}-dialogflow-through-our-gateway.p.googleapis.com";
+        let overrides = EndpointOverrides::new([given.parse().unwrap()]);
+        let long = |length, overrides: &EndpointOverrides| {
+            resolve("dialogflow", None, &name(length), overrides).err()
+        };
+        assert_eq!(long(52, &EndpointOverrides::default()), None);
+        assert_eq!(long(32, &overrides), None);
+        let error = long(33, &overrides).unwrap().to_string();
+        assert!(error.contains("a location of 33 characters"), "{error}");
+    }
+
+    proptest! {
+        /// I11: whatever location a name may have, the host stays one of Google's and is a DNS name.
+        #[test]
+        fn every_host_belongs_to_google(location in "[a-z0-9]{1,20}(-[a-z0-9]{1,10}){0,2}") {
+            let endpoint = target(&format!("projects/p/locations/{location}/operations/o"), None).unwrap().endpoint;
+            let url = reqwest::Url::parse(&endpoint).unwrap();
+            let host = url.host_str().unwrap();
+            prop_assert!(host.ends_with("dialogflow.googleapis.com"));
+            prop_assert!(host.split('.').all(|label| label.len() <= 63));
+            prop_assert_eq!(format!("https://{host}"), endpoint);
+        }
+    }
+}
