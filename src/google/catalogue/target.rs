@@ -6,7 +6,7 @@ use super::{
     endpoint::EndpointOverrides,
     service::{Service, Version, service, service_names},
 };
-use crate::google::names::{name_pattern::Parts, operation_name::OperationName};
+use crate::google::names::{name_pattern::NameParts, operation_name::OperationName};
 
 /// Which operation is meant and where the calls for it go. Made once, when an object is read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,14 +21,13 @@ pub struct Target {
     pub endpoint: String,
     /// Whether an administrator's `--endpoint-override` made it.
     pub overridden: bool,
-    parts: Parts,
+    parts: NameParts,
 }
 
 impl Target {
     /// What stands before the operations' collection; `None` if nothing does. It alone says whose the operation is.
     pub fn parent(&self) -> Option<&str> {
-        let parent = self.name.as_str().get(..self.parts.parent.into());
-        parent.filter(|parent| !parent.is_empty())
+        self.parts.parent(&self.name)
     }
 
     /// The project of the parent as the name spells it, if it has one.
@@ -38,14 +37,12 @@ impl Target {
 
     /// The location in the parent, if it has one.
     pub fn location(&self) -> Option<&str> {
-        let (from, to) = self.parts.location?;
-        self.name.as_str().get(from.into()..to.into())
+        self.parts.location(&self.name)
     }
 
     /// What follows the operations' collection.
     pub fn operation(&self) -> &str {
-        let from = self.parts.operation.into();
-        self.name.as_str().get(from..).unwrap_or_default()
+        self.parts.operation(&self.name)
     }
 }
 
@@ -152,17 +149,9 @@ fn target(
             ),
         }
     })?;
-    let mut target = Target {
-        name: name.clone(),
-        service: service.name.to_owned(),
-        version: version.name.to_owned(),
-        endpoint: String::new(),
-        overridden: false,
-        parts,
-    };
-    let overriding = overrides.endpoint(service.name, target.location());
-    target.overridden = overriding.is_some();
-    let location = target.location();
+    let location = parts.location(name);
+    let overriding = overrides.endpoint(service.name, location);
+    let overridden = overriding.is_some();
     let endpoint = overriding.unwrap_or_else(|| format!("https://{}", service.host(location)));
     if !has_dns_labels(&endpoint) {
         let length = location.map_or(0, str::len);
@@ -173,8 +162,14 @@ fn target(
             ),
         });
     }
-    target.endpoint = endpoint;
-    Ok(target)
+    Ok(Target {
+        name: name.clone(),
+        service: service.name.to_owned(),
+        version: version.name.to_owned(),
+        endpoint,
+        overridden,
+        parts,
+    })
 }
 
 /// Whether every part of the host's name has a length that DNS allows (RFC 1035, 2.3.4).

@@ -14,21 +14,41 @@ pub struct NamePattern {
     pub parent: usize,
 }
 
-/// Where the parts of a name stand in it, in bytes. Nothing of it is read out of the operation's id.
+/// The byte offsets of a name's parts. Nothing is read out of the operation's id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Parts {
-    /// Where the parent ends; 0 if there is none.
-    pub parent: u16,
-    /// Where the location begins and ends, if there is one.
-    pub location: Option<(u16, u16)>,
-    /// Where the operation's id begins.
-    pub operation: u16,
+pub struct NameParts {
+    /// The end of the parent; 0 if there is none.
+    parent: u16,
+    /// Start and end of the location, if there is one.
+    location: Option<(u16, u16)>,
+    /// The start of the operation's id.
+    operation: u16,
+}
+
+impl NameParts {
+    /// What stands before the operations' collection; `None` if nothing does.
+    pub fn parent<'a>(&self, name: &'a OperationName) -> Option<&'a str> {
+        let parent = name.as_str().get(..self.parent.into());
+        parent.filter(|parent| !parent.is_empty())
+    }
+
+    /// The location in the parent, if it has one.
+    pub fn location<'a>(&self, name: &'a OperationName) -> Option<&'a str> {
+        let (start, end) = self.location?;
+        name.as_str().get(start.into()..end.into())
+    }
+
+    /// What follows the operations' collection.
+    pub fn operation<'a>(&self, name: &'a OperationName) -> &'a str {
+        let start = self.operation.into();
+        name.as_str().get(start..).unwrap_or_default()
+    }
 }
 
 impl NamePattern {
     /// Where the parts of a name of this form stand; `None` if it has another form.
-    pub fn matches(&self, name: &OperationName) -> Option<Parts> {
-        let mut parts = Parts::default();
+    pub fn matches(&self, name: &OperationName) -> Option<NameParts> {
+        let mut parts = NameParts::default();
         let mut wanted = self.segments.split('/');
         let mut given = name.segments().enumerate().peekable();
         let mut at = 0;
@@ -135,13 +155,10 @@ mod tests {
         ] {
             let parsed = OperationName::parse(name).unwrap();
             let found = pattern.matches(&parsed).map(|parts| {
-                let location = parts
-                    .location
-                    .map_or(0..0, |(from, to)| from.into()..to.into());
                 (
-                    &name[..parts.parent.into()],
-                    &name[location],
-                    &name[parts.operation.into()..],
+                    parts.parent(&parsed).unwrap_or_default(),
+                    parts.location(&parsed).unwrap_or_default(),
+                    parts.operation(&parsed),
                 )
             });
             assert_eq!(found, read, "{name} as {}", pattern.segments);
