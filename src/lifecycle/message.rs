@@ -175,6 +175,7 @@ fn cure(failure: &Failure, spec: &Spec) -> String {
         ("{version}", target.map(|target| target.version.as_str())),
         ("{location}", target.and_then(Target::location)),
         ("{endpoint}", target.map(|target| target.endpoint.as_str())),
+        ("{role}", target.and_then(Target::role)),
         (
             "{consumer}",
             metadata("consumer").or(Some("the identity's project")),

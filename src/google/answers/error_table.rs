@@ -175,7 +175,7 @@ pub const TABLE: [Row; 22] = [
         "PERMISSION_DENIED",
         Some(7),
         means(Class::Denied, Reason::PermissionDenied),
-        "Grant a role in project {project} to the identity (verify; start from roles/dialogflow.admin)",
+        "Grant a role in project {project} to the identity (verify; start from {role})",
     ),
     both(
         ErrorKind::ResourceExhausted,
@@ -370,7 +370,7 @@ pub const fn of_http_status(status: u16) -> ErrorKind {
 }
 
 /// The text that says what people can do, with its placeholders: `{project}`, `{service}`, `{version}`, `{location}`,
-/// `{endpoint}`, `{consumer}`, `{permission}`. Empty if only to wait.
+/// `{endpoint}`, `{role}`, `{consumer}`, `{permission}`. Empty if only to wait.
 ///
 /// The more exact source wins: ErrorInfo's reason, then a permission that it names, then the kind.
 pub fn cure(

@@ -20,6 +20,8 @@ pub struct Service {
     pub versions: &'static [Version],
     /// OAuth scopes of which a token for this service needs one; the first is the default.
     pub scopes: &'static [&'static str],
+    /// The predefined IAM role that messages suggest when Google denies a call.
+    pub role: &'static str,
 }
 
 /// One version of a service.
@@ -72,6 +74,7 @@ pub const SERVICES: &[Service] = &[Service {
         "https://www.googleapis.com/auth/cloud-platform",
         "https://www.googleapis.com/auth/dialogflow",
     ],
+    role: "roles/dialogflow.admin",
 }];
 
 impl Service {
@@ -139,6 +142,7 @@ mod tests {
         for service in SERVICES {
             assert!(!service.default_version().is_empty());
             assert!(!service.scopes.is_empty());
+            assert!(service.role.starts_with("roles/"));
             assert!(!sufficient_scopes().is_empty());
             assert!(service.regional_host.contains("{location}"));
             for version in service.versions {

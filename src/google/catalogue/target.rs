@@ -40,6 +40,11 @@ impl Target {
         self.parts.location(&self.name)
     }
 
+    /// The IAM role that messages suggest for its service; `None` if this release has no such service.
+    pub fn role(&self) -> Option<&'static str> {
+        service(&self.service).map(|service| service.role)
+    }
+
     /// What follows the operations' collection.
     pub fn operation(&self) -> &str {
         self.parts.operation(&self.name)
