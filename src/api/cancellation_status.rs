@@ -25,7 +25,7 @@ pub struct CancellationStatus {
     pub outcome: Option<String>,
     /// What is really addressed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub target: Option<Target>,
+    pub target: Option<TargetStatus>,
     /// Who really asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
@@ -69,7 +69,7 @@ impl CancellationStatus {
 /// What is really addressed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Target {
+pub struct TargetStatus {
     /// What stands before the operations' collection in the name, such as projects/acme-prod/locations/europe-west1; absent if
     /// nothing does.
     #[serde(skip_serializing_if = "Option::is_none")]

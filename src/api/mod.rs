@@ -13,7 +13,7 @@ mod reason;
 
 pub use cancellation_grant::{CancellationGrant, CancellationGrantSpec, IdentityKind};
 pub use cancellation_status::{
-    Call, CancellationStatus, Identity, LastError, ObservedError, ObservedOperation, Target,
+    Call, CancellationStatus, Identity, LastError, ObservedError, ObservedOperation, TargetStatus,
 };
 pub use condition::{Condition, ConditionStatus, ConditionType};
 pub use crd::{cancellation_crd, grant_crd};

@@ -189,7 +189,7 @@ impl Calls {
     /// What the quotas leave to an object's calls now.
     pub fn allowance(&self, object: &ObjectView) -> Allowance {
         let quotas = self.quotas();
-        if quotas.is_open() {
+        if quotas.is_empty() {
             return Allowance::default();
         }
         self.caller_for(object)

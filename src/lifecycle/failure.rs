@@ -59,7 +59,7 @@ impl Failures {
         let failure = Failure::next(self.last.as_ref(), call, error, now);
         if class.stalls() {
             self.stalling_since.get_or_insert(now);
-        } else if kind.tells_of_the_operation() {
+        } else if kind.is_about_operation() {
             self.stalling_since = None;
             self.not_served = 0;
         }

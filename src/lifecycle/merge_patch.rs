@@ -8,7 +8,9 @@ use serde_json::{
 };
 
 use super::ObjectView;
-use crate::api::{CancellationStatus, Condition, Identity, LastError, ObservedOperation, Target};
+use crate::api::{
+    CancellationStatus, Condition, Identity, LastError, ObservedOperation, TargetStatus,
+};
 
 /// Names uid and resource version, so that it is a compare-and-set, and of the status only what changes.
 #[derive(Clone, Debug)]
@@ -68,7 +70,7 @@ struct Changes<'a> {
     #[serde(skip_serializing_if = "Change::is_none")]
     outcome: Change<'a, String>,
     #[serde(skip_serializing_if = "Change::is_none")]
-    target: Change<'a, Target>,
+    target: Change<'a, TargetStatus>,
     #[serde(skip_serializing_if = "Change::is_none")]
     identity: Change<'a, Identity>,
     #[serde(skip_serializing_if = "Change::is_none")]
@@ -222,11 +224,11 @@ mod tests {
         CancellationStatus {
             observed_generation: Some(n),
             outcome: Some(text("Outcome")),
-            target: Some(Target {
+            target: Some(TargetStatus {
                 parent: Some(text("parent")),
                 project: Some(text("project")),
                 location: Some(text("location")),
-                ..Target::default()
+                ..TargetStatus::default()
             }),
             identity: Some(Identity {
                 kind: text("kind"),

@@ -156,7 +156,7 @@ fn cure(failure: &Failure, spec: &Spec) -> String {
     let error = &failure.error;
     let metadata = |key: &str| error.metadata.get(key).map(String::as_str);
     let permission = metadata("permission");
-    let text = error_table::cure(
+    let text = error_table::remedy(
         error.kind,
         failure.call,
         error.reason.as_deref(),

@@ -106,8 +106,8 @@ pub(super) fn facts(known: &Cancellation, context: &Context<'_>) -> Cancellation
 }
 
 /// What is addressed, for `status.target`.
-fn shown(target: &Target) -> crate::api::Target {
-    crate::api::Target {
+fn shown(target: &Target) -> crate::api::TargetStatus {
+    crate::api::TargetStatus {
         parent: target.parent().map(str::to_owned),
         project: target.project().map(str::to_owned),
         location: target.location().map(str::to_owned),

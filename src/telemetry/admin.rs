@@ -49,7 +49,7 @@ const LIMITS: Limits = Limits {
 };
 
 #[derive(Clone, Debug)]
-struct Shown {
+struct AppState {
     health: Arc<Health>,
     metrics: Arc<Metrics>,
 }
@@ -77,7 +77,7 @@ pub async fn serve(
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics_text))
-        .with_state(Shown { health, metrics });
+        .with_state(AppState { health, metrics });
     tokio::select! {
         () = stop => {}
         () = accept(&listener, router, LIMITS) => {}
@@ -118,8 +118,8 @@ async fn connection(stream: TcpStream, router: Router, limits: Limits) {
     let _ = timeout(limits.life, serving).await;
 }
 
-async fn livez(State(shown): State<Shown>) -> Response {
-    if shown.health.is_alive() {
+async fn livez(State(state): State<AppState>) -> Response {
+    if state.health.is_alive() {
         "ok\n".into_response()
     } else {
         (
@@ -130,18 +130,18 @@ async fn livez(State(shown): State<Shown>) -> Response {
     }
 }
 
-async fn readyz(State(shown): State<Shown>) -> Response {
-    match shown.health.missing() {
+async fn readyz(State(state): State<AppState>) -> Response {
+    match state.health.missing() {
         None => "ok\n".into_response(),
         Some(missing) => (StatusCode::SERVICE_UNAVAILABLE, missing).into_response(),
     }
 }
 
-async fn metrics_text(State(shown): State<Shown>, headers: HeaderMap) -> Response {
+async fn metrics_text(State(state): State<AppState>, headers: HeaderMap) -> Response {
     let accept = headers.get_all(header::ACCEPT).iter();
     let accept: Vec<_> = accept.filter_map(|value| value.to_str().ok()).collect();
     let format = Format::wanted(&accept.join(","));
-    match shown.metrics.text(format) {
+    match state.metrics.text(format) {
         Ok(text) => ([(header::CONTENT_TYPE, format.content_type())], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

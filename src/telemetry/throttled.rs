@@ -2,22 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-/// The time in which at least one gate was closed.
+/// The time in which at least one hold was in force.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Throttled {
-    /// Counted up to here, and closed until there.
-    closed: Option<(Instant, Instant)>,
+    /// Counted up to the first time; held until the second.
+    held: Option<(Instant, Instant)>,
     /// Counted, and not yet given away.
     passed: Duration,
 }
 
 impl Throttled {
-    /// A gate is closed for so long from now.
+    /// A quota holds calls back for this long from now.
     pub fn until(&mut self, now: Instant, wait: Duration) {
         self.count(now);
         let end = now + wait;
-        let end = self.closed.map_or(end, |(_, before)| before.max(end));
-        self.closed = Some((now, end));
+        let end = self.held.map_or(end, |(_, before)| before.max(end));
+        self.held = Some((now, end));
     }
 
     /// How much has passed since this was last asked.
@@ -27,9 +27,9 @@ impl Throttled {
     }
 
     fn count(&mut self, now: Instant) {
-        if let Some((from, end)) = self.closed {
+        if let Some((from, end)) = self.held {
             self.passed += end.min(now).saturating_duration_since(from);
-            self.closed = (end > now).then_some((now, end));
+            self.held = (end > now).then_some((now, end));
         }
     }
 }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_counts_once_however_many_gates_are_closed() {
+    fn time_counts_once_however_many_holds_overlap() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let seconds = Duration::from_secs;

@@ -147,8 +147,8 @@ impl ErrorKind {
     ];
 
     /// Whether the API itself spoke about the operation: the caller was let in. Everything else may pass, or hides it.
-    pub fn tells_of_the_operation(self) -> bool {
-        error_table::row(self).tells_of_the_operation
+    pub fn is_about_operation(self) -> bool {
+        error_table::row(self).is_about_operation
     }
 
     /// The name for `status.lastError.status`: google.rpc's own, or ours in the same style

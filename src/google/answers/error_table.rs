@@ -77,13 +77,13 @@ pub struct Row {
     /// The google.rpc number; none for what is not one of its codes.
     pub code: Option<i32>,
     /// Whether the API itself spoke about the operation: the caller was let in. Everything else may pass, or hides it.
-    pub tells_of_the_operation: bool,
+    pub is_about_operation: bool,
     /// As an answer to GET.
     pub to_get: Meaning,
     /// As an answer to cancel.
     pub to_cancel: Meaning,
-    /// What people can do about it; empty if only to wait. See [`cure`].
-    pub cure: &'static str,
+    /// What people can do about it; empty if only to wait. See [`remedy`].
+    pub remedy: &'static str,
 }
 
 const fn means(class: Class, reason: Reason) -> Meaning {
@@ -107,16 +107,16 @@ const fn both(
     name: &'static str,
     code: Option<i32>,
     meaning: Meaning,
-    cure: &'static str,
+    remedy: &'static str,
 ) -> Row {
     Row {
         kind,
         name,
         code,
-        tells_of_the_operation: false,
+        is_about_operation: false,
         to_get: meaning,
         to_cancel: meaning,
-        cure,
+        remedy,
     }
 }
 
@@ -132,10 +132,10 @@ const fn about(
         kind,
         name,
         code: Some(code),
-        tells_of_the_operation: true,
+        is_about_operation: true,
         to_get,
         to_cancel,
-        cure: "",
+        remedy: "",
     }
 }
 
@@ -154,7 +154,7 @@ pub const TABLE: [Row; 22] = [
     ),
     retry(ErrorKind::DeadlineExceeded, "DEADLINE_EXCEEDED", Some(4)),
     Row {
-        cure: "The API does not know the operation (a new one can take minutes to appear); check its name and location",
+        remedy: "The API does not know the operation (a new one can take minutes to appear); check its name and location",
         ..about(
             ErrorKind::NotFound,
             "NOT_FOUND",
@@ -251,10 +251,10 @@ pub const TABLE: [Row; 22] = [
     ),
 ];
 
-/// What cures an error whose ErrorInfo names one of these reasons, whatever its kind.
+/// What remedies an error whose ErrorInfo names one of these reasons, whatever its kind.
 ///
-/// `{consumer}`, `{permission}` and `{service}` of a cure are the error's metadata or the object's; see [`cure`].
-const CURES: [(&str, &str); 3] = [
+/// `{consumer}`, `{permission}` and `{service}` of a remedy are the error's metadata or the object's; see [`remedy`].
+const REMEDIES: [(&str, &str); 3] = [
     ("SERVICE_DISABLED", "Enable the {service} API in {consumer}"),
     (
         "USER_PROJECT_DENIED",
@@ -266,7 +266,7 @@ const CURES: [(&str, &str); 3] = [
     ),
 ];
 
-/// What cures a denial that names the permission.
+/// What remedies a denial that names the permission.
 const LACKS_PERMISSION: &str =
     "Grant the permission {permission} in project {project} to the identity";
 
@@ -373,14 +373,14 @@ pub const fn of_http_status(status: u16) -> ErrorKind {
 /// `{endpoint}`, `{role}`, `{consumer}`, `{permission}`. Empty if only to wait.
 ///
 /// The more exact source wins: ErrorInfo's reason, then a permission that it names, then the kind.
-pub fn cure(
+pub fn remedy(
     kind: ErrorKind,
     call: Call,
     reason: Option<&str>,
     names_permission: bool,
 ) -> &'static str {
-    if let Some((_, cure)) = CURES.iter().find(|(name, _)| Some(*name) == reason) {
-        return cure;
+    if let Some((_, remedy)) = REMEDIES.iter().find(|(name, _)| Some(*name) == reason) {
+        return remedy;
     }
     if kind == ErrorKind::PermissionDenied && names_permission {
         return LACKS_PERMISSION;
@@ -388,7 +388,7 @@ pub fn cure(
     if call == Call::Cancel && meaning(kind, call).reason == Reason::Refused {
         return "Still polling; the controller will ask again later";
     }
-    row(kind).cure
+    row(kind).remedy
 }
 
 #[cfg(test)]

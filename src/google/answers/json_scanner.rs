@@ -6,7 +6,7 @@ use super::proto_json::NotProtoJson;
 
 /// Where in a number it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Number {
+pub(super) enum NumberState {
     Minus,
     Zero,
     Whole,
@@ -17,9 +17,9 @@ pub(super) enum Number {
     ExponentDigits,
 }
 
-impl Number {
+impl NumberState {
     /// Where it stands after one more byte; none if the byte does not belong to it.
-    pub const fn then(self, byte: u8) -> Option<Self> {
+    pub const fn next(self, byte: u8) -> Option<Self> {
         match (self, byte) {
             (Self::Minus, b'0') => Some(Self::Zero),
             (Self::Minus, b'1'..=b'9') | (Self::Whole, b'0'..=b'9') => Some(Self::Whole),
@@ -45,7 +45,7 @@ impl Number {
 
 /// Where in a string it stands.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) enum Text {
+pub(super) enum StringState {
     /// Between characters.
     #[default]
     Plain,
@@ -65,12 +65,12 @@ pub(super) enum Text {
 
 /// The objects and lists that are open: a bit each.
 #[derive(Debug, Default)]
-pub(super) struct Open {
+pub(super) struct OpenContainers {
     bits: Vec<u64>,
     depth: usize,
 }
 
-impl Open {
+impl OpenContainers {
     /// How many are open.
     pub const fn depth(&self) -> usize {
         self.depth
@@ -130,7 +130,7 @@ pub(super) fn plain_length(text: &[u8]) -> usize {
 ///
 /// # Errors
 /// If the byte cannot stand there.
-pub(super) fn text_then(text: Text, byte: u8) -> Result<Text, NotProtoJson> {
+pub(super) fn next_string_state(text: StringState, byte: u8) -> Result<StringState, NotProtoJson> {
     let hex = || {
         char::from(byte)
             .to_digit(16)
@@ -138,55 +138,57 @@ pub(super) fn text_then(text: Text, byte: u8) -> Result<Text, NotProtoJson> {
             .ok_or_else(not_json)
     };
     Ok(match (text, byte) {
-        (Text::Plain, b'\\') => Text::Escape,
-        (Text::Plain, 0..=0x1f) => return Err(not_json()),
-        (Text::Plain, _) => character(byte)?,
-        (Text::Bytes(missing, low, high), _) => {
+        (StringState::Plain, b'\\') => StringState::Escape,
+        (StringState::Plain, 0..=0x1f) => return Err(not_json()),
+        (StringState::Plain, _) => character(byte)?,
+        (StringState::Bytes(missing, low, high), _) => {
             if byte < low || byte > high {
                 return Err(not_utf8());
             }
             match missing {
-                1 => Text::Plain,
-                more => Text::Bytes(more - 1, 0x80, 0xbf),
+                1 => StringState::Plain,
+                more => StringState::Bytes(more - 1, 0x80, 0xbf),
             }
         }
-        (Text::Escape, b'u') => Text::Hex(4, 0),
-        (Text::Escape, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Text::Plain,
-        (Text::Hex(missing, value), _) => {
+        (StringState::Escape, b'u') => StringState::Hex(4, 0),
+        (StringState::Escape, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+            StringState::Plain
+        }
+        (StringState::Hex(missing, value), _) => {
             let value = value << 4 | hex()?;
             match (missing, value) {
-                (1, 0xd800..=0xdbff) => Text::HighHalf,
+                (1, 0xd800..=0xdbff) => StringState::HighHalf,
                 (1, 0xdc00..=0xdfff) => return Err(half_pair()),
-                (1, _) => Text::Plain,
-                _ => Text::Hex(missing - 1, value),
+                (1, _) => StringState::Plain,
+                _ => StringState::Hex(missing - 1, value),
             }
         }
-        (Text::HighHalf, b'\\') => Text::HighHalfEscape,
-        (Text::HighHalfEscape, b'u') => Text::LowHalf(4, 0),
-        (Text::LowHalf(missing, value), _) => {
+        (StringState::HighHalf, b'\\') => StringState::HighHalfEscape,
+        (StringState::HighHalfEscape, b'u') => StringState::LowHalf(4, 0),
+        (StringState::LowHalf(missing, value), _) => {
             let value = value << 4 | hex()?;
             match (missing, value) {
-                (1, 0xdc00..=0xdfff) => Text::Plain,
+                (1, 0xdc00..=0xdfff) => StringState::Plain,
                 (1, _) => return Err(half_pair()),
-                _ => Text::LowHalf(missing - 1, value),
+                _ => StringState::LowHalf(missing - 1, value),
             }
         }
-        (Text::HighHalf | Text::HighHalfEscape, _) => return Err(half_pair()),
-        (Text::Escape, _) => return Err(not_json()),
+        (StringState::HighHalf | StringState::HighHalfEscape, _) => return Err(half_pair()),
+        (StringState::Escape, _) => return Err(not_json()),
     })
 }
 
 /// The beginning of a character (Unicode, table 3-7).
-fn character(first: u8) -> Result<Text, NotProtoJson> {
+fn character(first: u8) -> Result<StringState, NotProtoJson> {
     Ok(match first {
-        0..=0x7f => Text::Plain,
-        0xc2..=0xdf => Text::Bytes(1, 0x80, 0xbf),
-        0xe0 => Text::Bytes(2, 0xa0, 0xbf),
-        0xed => Text::Bytes(2, 0x80, 0x9f),
-        0xe1..=0xef => Text::Bytes(2, 0x80, 0xbf),
-        0xf0 => Text::Bytes(3, 0x90, 0xbf),
-        0xf1..=0xf3 => Text::Bytes(3, 0x80, 0xbf),
-        0xf4 => Text::Bytes(3, 0x80, 0x8f),
+        0..=0x7f => StringState::Plain,
+        0xc2..=0xdf => StringState::Bytes(1, 0x80, 0xbf),
+        0xe0 => StringState::Bytes(2, 0xa0, 0xbf),
+        0xed => StringState::Bytes(2, 0x80, 0x9f),
+        0xe1..=0xef => StringState::Bytes(2, 0x80, 0xbf),
+        0xf0 => StringState::Bytes(3, 0x90, 0xbf),
+        0xf1..=0xf3 => StringState::Bytes(3, 0x80, 0xbf),
+        0xf4 => StringState::Bytes(3, 0x80, 0x8f),
         _ => return Err(not_utf8()),
     })
 }

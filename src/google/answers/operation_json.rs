@@ -85,7 +85,7 @@ fn check_name(name: &str, own: &OperationName) -> Result<(), NotProtoJson> {
 ///
 /// # Errors
 /// If it is anything else, such as a login page.
-pub fn read_taken(body: &[u8]) -> Result<(), NotProtoJson> {
+pub fn read_cancel_accepted(body: &[u8]) -> Result<(), NotProtoJson> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(());
     }
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn a_cancel_is_taken_by_nothing_or_an_object_without_an_error() {
         for body in ["", " \n", "{}", " { }\n", r#"{"a":1}"#, r#"{"error":null}"#] {
-            assert!(read_taken(body.as_bytes()).is_ok(), "{body}");
+            assert!(read_cancel_accepted(body.as_bytes()).is_ok(), "{body}");
         }
         for body in [
             "[]",
@@ -325,7 +325,7 @@ mod tests {
             r#"{"error":{"code":403}}"#,
             r#"{"error":"x"}"#,
         ] {
-            assert!(read_taken(body.as_bytes()).is_err(), "{body}");
+            assert!(read_cancel_accepted(body.as_bytes()).is_err(), "{body}");
         }
     }
 }

@@ -8,7 +8,9 @@
 //! whose root is an object. Memory is bounded whatever the text holds. Nesting costs a bit for each level and no recursion.
 
 use super::{
-    json_scanner::{Number, Open, Text, not_json, plain_length, text_then},
+    json_scanner::{
+        NumberState, OpenContainers, StringState, next_string_state, not_json, plain_length,
+    },
     proto_json::NotProtoJson,
 };
 
@@ -88,7 +90,7 @@ enum Next {
     CommaOrEnd,
     /// Inside a string.
     Text,
-    Number(Number),
+    Number(NumberState),
     /// The rest of `true`, `false` or `null`.
     Literal(&'static [u8]),
     /// White space only.
@@ -99,10 +101,10 @@ enum Next {
 #[derive(Debug)]
 pub(in crate::google) struct OperationStream {
     next: Next,
-    text: Text,
+    text: StringState,
     /// The string under way is a key.
     is_key: bool,
-    open: Open,
+    open: OpenContainers,
     /// The kept objects that are open, outermost first: they are the outermost of all.
     kept: Vec<&'static Shape>,
     /// Whether the innermost kept object has a member in the copy.
@@ -123,9 +125,9 @@ impl Default for OperationStream {
     fn default() -> Self {
         Self {
             next: Next::Value,
-            text: Text::Plain,
+            text: StringState::Plain,
             is_key: false,
-            open: Open::default(),
+            open: OpenContainers::default(),
             kept: Vec::new(),
             has_members: Vec::new(),
             keep: Some(Keep::Object(&OPERATION)),
@@ -173,7 +175,7 @@ impl OperationStream {
 
     const fn skips_text(&self) -> bool {
         matches!(self.next, Next::Text)
-            && matches!(self.text, Text::Plain)
+            && matches!(self.text, StringState::Plain)
             && self.copies_up_to.is_none()
             && !self.is_key
     }
@@ -182,8 +184,8 @@ impl OperationStream {
         match self.next {
             Next::Text => return self.take_text(byte),
             Next::Number(number) => {
-                if let Some(then) = number.then(byte) {
-                    self.next = Next::Number(then);
+                if let Some(next) = number.next(byte) {
+                    self.next = Next::Number(next);
                     return self.copy_scalar(byte);
                 }
                 if !number.may_end() {
@@ -251,7 +253,7 @@ impl OperationStream {
             b'{' | b'[' => return self.open(byte == b'{'),
             b'"' => {
                 self.next = Next::Text;
-                self.text = Text::Plain;
+                self.text = StringState::Plain;
                 self.copies_up_to = None;
                 match self.keep {
                     Some(Keep::Scalar) => {
@@ -267,9 +269,9 @@ impl OperationStream {
             b't' => self.next = Next::Literal(b"rue"),
             b'f' => self.next = Next::Literal(b"alse"),
             b'n' => self.next = Next::Literal(b"ull"),
-            b'-' => self.next = Next::Number(Number::Minus),
-            b'0' => self.next = Next::Number(Number::Zero),
-            b'1'..=b'9' => self.next = Next::Number(Number::Whole),
+            b'-' => self.next = Next::Number(NumberState::Minus),
+            b'0' => self.next = Next::Number(NumberState::Zero),
+            b'1'..=b'9' => self.next = Next::Number(NumberState::Whole),
             _ => return Err(not_json()),
         }
         if matches!(self.keep, Some(Keep::Presence)) {
@@ -331,13 +333,13 @@ impl OperationStream {
     }
 
     fn take_text(&mut self, byte: u8) -> Result<(), NotProtoJson> {
-        if matches!(self.text, Text::Plain) {
+        if matches!(self.text, StringState::Plain) {
             self.character = self.copy.len();
             if byte == b'"' {
                 return self.text_ended();
             }
         }
-        self.text = text_then(self.text, byte)?;
+        self.text = next_string_state(self.text, byte)?;
         if self.is_key {
             if self.in_kept_object() {
                 self.take_key(byte)?;

@@ -17,7 +17,7 @@ use crate::google::clean::{clean, quote};
 
 /// What of an HTTP answer says how a call failed.
 #[derive(Clone, Copy, Debug)]
-pub struct FailedAnswer<'a> {
+pub struct ErrorResponse<'a> {
     /// The HTTP status, 400 or above.
     pub http_status: u16,
     /// The `Retry-After` header.
@@ -41,7 +41,7 @@ pub fn code_name(code: i32) -> String {
 ///
 /// A body that is no JSON gives what its HTTP status alone may say: a server in trouble, a path that is not served, else
 /// [`ErrorKind::Unrecognised`]. A status name that google.rpc does not know gives [`ErrorKind::Unknown`]. `now` is what an HTTP date in `Retry-After` is counted from.
-pub fn read_error(answer: FailedAnswer<'_>, now: SystemTime, secrets: &[&str]) -> CallError {
+pub fn read_error(answer: ErrorResponse<'_>, now: SystemTime, secrets: &[&str]) -> CallError {
     let waits = answer
         .retry_after
         .and_then(|header| read_retry_after(header, now));
@@ -108,7 +108,7 @@ pub fn error(kind: ErrorKind, http_status: Option<u16>, message: String) -> Call
     }
 }
 
-fn read_json(answer: FailedAnswer<'_>, secrets: &[&str]) -> Result<CallError, NotProtoJson> {
+fn read_json(answer: ErrorResponse<'_>, secrets: &[&str]) -> Result<CallError, NotProtoJson> {
     let body = answer.body;
     let starts_list = body
         .iter()

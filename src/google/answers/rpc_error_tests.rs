@@ -4,7 +4,7 @@ use proptest::prelude::*;
 const TOKEN: &str = "ya29.c.b0Aaekm1K_very-secret-and-long";
 
 fn read(http_status: u16, body: &str) -> CallError {
-    let answer = FailedAnswer {
+    let answer = ErrorResponse {
         http_status,
         retry_after: None,
         body: body.as_bytes(),
@@ -13,7 +13,7 @@ fn read(http_status: u16, body: &str) -> CallError {
 }
 
 fn read_after(retry_after: &str, body: &str) -> Option<Duration> {
-    let answer = FailedAnswer {
+    let answer = ErrorResponse {
         http_status: 429,
         retry_after: Some(retry_after),
         body: body.as_bytes(),
@@ -224,7 +224,7 @@ fn what_is_not_googles_json_says_nothing_of_the_operation() {
         assert_eq!(error.kind, ErrorKind::NotServed, "{body}");
         assert!(error.message.contains(said), "{body}: {}", error.message);
     }
-    let broken = FailedAnswer {
+    let broken = ErrorResponse {
         http_status: 404,
         retry_after: None,
         body: b"{\"error\":{\"status\":\"NOT_FOUND\",\"message\":\"\xff\"}}",
@@ -313,7 +313,7 @@ fn json_that_is_no_error_of_google_is_not_quoted() {
 proptest! {
     #[test]
     fn no_body_panics_or_grows(body in proptest::collection::vec(any::<u8>(), 0..400), status in 400u16..600) {
-        let answer = FailedAnswer { http_status: status, retry_after: None, body: &body };
+        let answer = ErrorResponse { http_status: status, retry_after: None, body: &body };
         let error = read_error(answer, SystemTime::UNIX_EPOCH, &[]);
         prop_assert!(error.message.len() <= 400);
         prop_assert!(!error.message.chars().any(char::is_control));

@@ -31,9 +31,9 @@ pub use super::user_agent::USER_AGENT;
 use super::{
     answers::{
         answer::{CallError, CancelAnswer, ErrorKind, GetAnswer},
-        operation_json::read_taken,
+        operation_json::read_cancel_accepted,
         proto_json::NotProtoJson,
-        rpc_error::{self, FailedAnswer, read_error, unrecognised},
+        rpc_error::{self, ErrorResponse, read_error, unrecognised},
     },
     catalogue::Target,
     connections::{
@@ -371,7 +371,7 @@ fn read_get(response: &FullResponse, now: SystemTime, secrets: &[&str]) -> GetAn
 
 fn read_cancel(response: &FullResponse, now: SystemTime, secrets: &[&str]) -> CancelAnswer {
     ok_body(response, now, secrets)
-        .and_then(|body| read_taken(body).map_err(|e| broken(response, &e, secrets)))
+        .and_then(|body| read_cancel_accepted(body).map_err(|e| broken(response, &e, secrets)))
 }
 
 /// The body of a success, which is any 2xx; anything else is an error.
@@ -385,7 +385,7 @@ fn ok_body<'a>(
         return Ok(&response.body);
     }
     if status.is_client_error() || status.is_server_error() {
-        let failed = FailedAnswer {
+        let failed = ErrorResponse {
             http_status: status.as_u16(),
             retry_after: response.retry_after.as_deref(),
             body: &response.body,

@@ -18,7 +18,7 @@ pub(super) fn is_account(text: &str) -> bool {
 }
 
 /// Whether such a text names somebody, and is not just any word.
-fn names_somebody(account: &str) -> bool {
+fn is_identity_name(account: &str) -> bool {
     account.contains('@') || account.ends_with(".svc.id.goog")
 }
 
@@ -61,7 +61,7 @@ pub(super) fn check_metadata(email: &str, expected: Option<&str>) -> Result<(), 
         None if email.ends_with(NODE_ACCOUNT) => Err(format!(
             "the metadata server gives out the node's own service account {email}, so Workload Identity is not at work here (hostNetwork, or a node pool without GKE_METADATA); no call is made with it"
         )),
-        None if !names_somebody(email) => Err(format!(
+        None if !is_identity_name(email) => Err(format!(
             "the metadata server says that it speaks for {email}, which is no Google identity; no call is made (set --expect-principal if it is one)"
         )),
         None => Ok(()),

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use self::poll_rate::{PollRate, TakenCalls};
+use self::poll_rate::{CallsPerMinute, PollRate};
 use super::answers::answer::{CallError, ErrorKind};
 
 /// Shortest wait, also if a server says 0: calls that may begin at once would not be held.
@@ -91,18 +91,18 @@ pub struct Quotas {
     met: HashMap<Caller, BTreeSet<Quota>>,
     /// The last project of a principal at an endpoint that met a quota without a name.
     unnamed: HashMap<(String, String), (String, Duration)>,
-    taken: HashMap<Caller, TakenCalls>,
+    taken: HashMap<Caller, CallsPerMinute>,
 }
 
 impl Quotas {
-    /// Whether no quota holds anybody back, so that nobody needs to ask.
-    pub fn is_open(&self) -> bool {
+    /// Whether no quota holds any call back.
+    pub fn is_empty(&self) -> bool {
         self.holds.is_empty() && self.rates.is_empty()
     }
 
     /// What a caller may do now, on behalf of a namespace.
     pub fn allowance(&self, caller: &Caller, namespace: &str, now: Duration) -> Allowance {
-        if self.is_open() {
+        if self.is_empty() {
             return Allowance::default();
         }
         let keys = self.keys(caller);

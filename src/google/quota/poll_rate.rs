@@ -108,13 +108,13 @@ impl PollRate {
 
 /// How many calls of one caller were taken, by minute.
 #[derive(Debug, Default)]
-pub(super) struct TakenCalls {
+pub(super) struct CallsPerMinute {
     minute: u64,
     now: u32,
     before: u32,
 }
 
-impl TakenCalls {
+impl CallsPerMinute {
     /// One more.
     pub fn add(&mut self, now: Duration) {
         self.move_to(now.as_secs() / 60);
