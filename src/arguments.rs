@@ -248,7 +248,7 @@ mod tests {
     fn wrong_values_are_told_with_the_flag_and_the_form() {
         for (arguments, said) in [
             (&["--observe-budget", "-1s"][..], "--observe-budget"),
-            (&["--observe-budget=1"], "200ms"),
+            (&["--observe-budget=1"], "use for example 30s or 5m"),
             (&["--min-poll=0s"], "100ms to 1h"),
             (&["--min-poll=1ms"], "100ms to 1h"),
             (&["--min-poll=2h", "--max-poll=2h"], "100ms to 1h"),

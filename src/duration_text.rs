@@ -1,50 +1,28 @@
-//! Durations as flags and logs write them: `200ms`, `5s`, `10m`, `1h30m`.
+//! Durations as flags write them: `200ms`, `5s`, `1h30m`, `1 day`, `PT5M`.
+//!
+//! The forms are those of [`jiff::Span`]: its friendly format and ISO 8601. A day has 24 hours.
 
 use std::time::Duration;
 
-/// Longest duration that a flag may name: a hundred days. More is a slip of the pen.
+use jiff::{Span, SpanRelativeTo};
+
+/// Longest duration that a flag may name: a hundred days. More is a typing error.
 const LONGEST: Duration = Duration::from_secs(100 * 24 * 3600);
 
-/// Reads a duration: whole numbers, each with its unit (`ms`, `s`, `m`, `h`, `d`), the largest first.
+/// Reads a duration. Each number needs its unit.
 ///
 /// # Errors
-/// If the text is anything else; the message names the form.
+/// If the text is not a duration, is negative or is longer than 100 days.
 pub fn parse(text: &str) -> Result<Duration, String> {
-    let wrong =
-        || format!("{text:?} is no duration; expected a form such as 200ms, 5s, 10m or 1h30m");
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    let mut last_unit = u64::MAX;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let (number, after) = rest.split_at(digits);
-        let unit_end = after
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(after.len());
-        let (unit, next) = after.split_at(unit_end);
-        let milliseconds = match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return Err(wrong()),
-        };
-        if milliseconds >= last_unit {
-            return Err(wrong());
-        }
-        last_unit = milliseconds;
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        total = total.saturating_add(Duration::from_millis(number.saturating_mul(milliseconds)));
-        rest = next;
+    let duration = text
+        .parse::<Span>()
+        .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
+        .and_then(Duration::try_from)
+        .map_err(|_| "invalid duration; use for example 30s or 5m".to_owned())?;
+    if duration > LONGEST {
+        return Err("must be at most 100 days".to_owned());
     }
-    if text.is_empty() {
-        return Err(wrong());
-    }
-    if total > LONGEST {
-        return Err(format!("{text:?} is longer than 100 days"));
-    }
-    Ok(total)
+    Ok(duration)
 }
 
 #[cfg(test)]
@@ -61,6 +39,12 @@ mod tests {
             ("1s500ms", 1500),
             ("0s", 0),
             ("2d", 172_800_000),
+            ("+5s", 5000),
+            ("5 s", 5000),
+            ("1.5s", 1500),
+            ("2 hours", 7_200_000),
+            ("1 day, 6 hours", 108_000_000),
+            ("PT1H30M", 5_400_000),
         ] {
             assert_eq!(
                 parse(text),
@@ -76,21 +60,21 @@ mod tests {
             "",
             "5",
             "-5s",
-            "+5s",
-            "5 s",
+            "5s ago",
             "s",
             "5x",
-            "1.5s",
+            "5S",
+            "1M",
             "5s1h",
             "5s5s",
-            "5S",
+            "1mo",
             "٥s",
             "99999999999999999999s",
+            "9999999999999d",
         ] {
             let error = parse(text).unwrap_err();
-            assert!(error.contains("200ms"), "{text}: {error}");
+            assert!(error.contains("30s or 5m"), "{text}: {error}");
         }
         assert!(parse("101d").unwrap_err().contains("100 days"));
-        assert!(parse("9999999999999d").unwrap_err().contains("100 days"));
     }
 }

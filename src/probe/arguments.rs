@@ -279,7 +279,7 @@ pub(super) mod tests {
                 "--forbidden-project",
             ),
             (&["--project=p", "--cancel-finished"], "--finished"),
-            (&["--project=p", "--wait=5"], "200ms"),
+            (&["--project=p", "--wait=5"], "use for example 30s or 5m"),
             (&["--project=p", "--wait=0s"], "--wait"),
             (&["--project=p", "--pace=-1s"], "--pace"),
             (

@@ -70,7 +70,10 @@ fn a_wrong_flag_is_told_with_what_is_right() {
     for (arguments, said) in [
         (&["--no-such-flag"][..], &["--no-such-flag"][..]),
         (&["--workers=0"], &["--workers", "1 to 1024"]),
-        (&["--observe-budget=soon"], &["--observe-budget", "200ms"]),
+        (
+            &["--observe-budget=soon"],
+            &["--observe-budget", "30s or 5m"],
+        ),
         (&["--min-poll=2m"], &["--min-poll", "--max-poll"]),
         (
             &["--endpoint-override=dialogflow=http://example.com"],
