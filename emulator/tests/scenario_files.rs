@@ -118,8 +118,8 @@ fn what_is_wrong_is_named() {
             ],
         ),
         (
-            script("{faults: [{answer: {late: 5 minutes}}]}"),
-            ["o.faults[0].answer.late: ", "such as 200ms"],
+            script("{faults: [{answer: {late: soon}}]}"),
+            ["o.faults[0].answer.late: ", "for example 200ms"],
         ),
         (
             "operations: {projects/p/operations/o: {}, projects/p/operations/o: {}}".to_owned(),
