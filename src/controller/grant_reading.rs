@@ -37,7 +37,7 @@ impl GrantReading {
         }
         Some(match &object.spec {
             Some(spec) => Self::of_spec(spec),
-            None => Self::nothing(GrantState::Unreadable, "it has no spec"),
+            None => Self::nothing(GrantState::Invalid, "it has no spec"),
         })
     }
 
@@ -77,7 +77,7 @@ impl GrantReading {
         if unknown.is_empty() {
             return Self {
                 spec: Some(spec),
-                state: GrantState::Read,
+                state: GrantState::Valid,
                 problem: None,
             };
         }
@@ -99,7 +99,7 @@ impl GrantReading {
 
     fn unreadable(error: &serde_json::Error) -> Self {
         Self::nothing(
-            GrantState::Unreadable,
+            GrantState::Invalid,
             &format!("it cannot be read: {error}"),
         )
     }
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn every_field_of_this_release_is_known() {
         let whole = read(&with("identities", json!(["Operator", "ServiceAccount"])));
-        assert_eq!((whole.state, &whole.problem), (GrantState::Read, &None));
+        assert_eq!((whole.state, &whole.problem), (GrantState::Valid, &None));
         let spec = serde_json::to_value(whole.spec.unwrap()).unwrap();
         for field in spec.as_object().unwrap().keys() {
             assert!(is_known(field), "{field}");
@@ -190,7 +190,7 @@ mod tests {
             with("identities", json!(null)),
         ] {
             let grant = read(&spec);
-            assert_eq!((grant.state, grant.spec), (GrantState::Unreadable, None));
+            assert_eq!((grant.state, grant.spec), (GrantState::Invalid, None));
             assert!(grant.problem.unwrap().starts_with("it grants nothing"));
         }
     }

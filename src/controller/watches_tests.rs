@@ -76,7 +76,7 @@ async fn what_a_newer_release_says_in_a_grant_never_grants_more() {
         );
     }
     let text = metrics.text(Format::Text).unwrap();
-    for state in ["Read", "UnknownField", "UnknownIdentity", "Unreadable"] {
+    for state in ["Valid", "UnknownField", "UnknownIdentity", "Invalid"] {
         assert!(
             text.contains(&format!("opcancel_grants{{state=\"{state}\"}} 1\n")),
             "{state}: {text}"

@@ -62,31 +62,31 @@ pub const STATES: [&str; 21] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantState {
     /// All of it.
-    Read,
+    Valid,
     /// All but an identity that it does not know.
     UnknownIdentity,
     /// Nothing: it has a field that this release does not know.
     UnknownField,
     /// Nothing: it has no spec, or one of wrong types.
-    Unreadable,
+    Invalid,
 }
 
 impl GrantState {
     /// Each of them.
     pub const ALL: [Self; 4] = [
-        Self::Read,
+        Self::Valid,
         Self::UnknownIdentity,
         Self::UnknownField,
-        Self::Unreadable,
+        Self::Invalid,
     ];
 
     /// As the label has it.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Read => "Read",
+            Self::Valid => "Valid",
             Self::UnknownIdentity => "UnknownIdentity",
             Self::UnknownField => "UnknownField",
-            Self::Unreadable => "Unreadable",
+            Self::Invalid => "Invalid",
         }
     }
 }
