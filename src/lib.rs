@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod arguments;
+mod backoff;
 pub mod controller;
 pub mod duration_text;
 pub mod google;

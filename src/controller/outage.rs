@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::backoff::doubling;
+
 /// So many requests in a row without an answer are everyday life.
 const EVERYDAY: u32 = 4;
 
@@ -52,11 +54,10 @@ impl Outage {
     /// A request was not.
     pub fn failed(&mut self, trouble: Trouble, now: Duration) {
         self.failures = self.failures.saturating_add(1);
-        let pause = self.failures.checked_sub(EVERYDAY).map(|beyond| {
-            FIRST_PAUSE
-                .saturating_mul(1 << beyond.min(10))
-                .min(LONGEST_PAUSE)
-        });
+        let pause = self
+            .failures
+            .checked_sub(EVERYDAY)
+            .map(|beyond| doubling(FIRST_PAUSE, LONGEST_PAUSE, beyond.saturating_add(1)));
         if let Some(pause) = pause.max(trouble.retry_after) {
             let until = now.saturating_add(pause);
             self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));

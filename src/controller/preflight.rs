@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     api::{GROUP, VERSION, cancellation_crd, grant_crd},
+    backoff::doubling,
     google::catalogue,
     telemetry::health::Health,
 };
@@ -41,7 +42,7 @@ const RIGHTS: [(&str, &str, &str, &str, bool); 7] = [
 /// Waits until everything is there. Says what is missing and what to do about it.
 pub async fn wait(client: &Client, namespaces: &[String], health: &Health) {
     let mut complaint = Complaint::default();
-    let mut pause = FIRST_PAUSE;
+    let mut failures = 0u32;
     loop {
         match check(client, namespaces).await {
             Ok(()) => break,
@@ -50,8 +51,8 @@ pub async fn wait(client: &Client, namespaces: &[String], health: &Health) {
                 complaint.say(&message);
             }
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        failures = failures.saturating_add(1);
+        sleep(doubling(FIRST_PAUSE, LONGEST_PAUSE, failures)).await;
     }
     complaint.cured("the cluster has everything that was missing");
     health.done(STEP);

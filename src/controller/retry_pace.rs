@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::backoff::doubling;
+
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -25,9 +27,7 @@ impl RetryPace {
     /// It failed once more. The pause until the next try: as long as the API server asks for, if that is longer.
     pub fn failed(&mut self, retry_after: Option<Duration>) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        let pause = FIRST_PAUSE
-            .saturating_mul(1 << self.failures.saturating_sub(1).min(10))
-            .min(LONGEST_PAUSE)
+        let pause = doubling(FIRST_PAUSE, LONGEST_PAUSE, self.failures)
             .mul_f64(0.5 + 0.5 * fastrand::f64());
         pause.max(retry_after.unwrap_or_default())
     }

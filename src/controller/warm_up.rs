@@ -8,6 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{calls::Calls, complaint::Complaint};
 use crate::{
+    backoff::doubling,
     google::{catalogue::SERVICES, endpoint::EndpointOverrides, token::TokenSource},
     telemetry::health::Health,
 };
@@ -74,7 +75,7 @@ struct Tries<'a> {
     step: &'static str,
     health: &'a Health,
     complaint: Complaint,
-    pause: Duration,
+    failures: u32,
 }
 
 impl<'a> Tries<'a> {
@@ -83,7 +84,7 @@ impl<'a> Tries<'a> {
             step,
             health,
             complaint: Complaint::default(),
-            pause: FIRST_PAUSE,
+            failures: 0,
         }
     }
 
@@ -96,8 +97,8 @@ impl<'a> Tries<'a> {
 
     async fn failed(&mut self, why: String) {
         self.explain(&why);
-        sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.failures = self.failures.saturating_add(1);
+        sleep(doubling(FIRST_PAUSE, LONGEST_PAUSE, self.failures)).await;
     }
 }
 

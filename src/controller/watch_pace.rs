@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::complaint::Complaint;
+use crate::backoff::doubling;
 
 /// A watch that lasts less has ended at once. The API server ends one after a minute.
 const SHORT: Duration = Duration::from_secs(1);
@@ -64,9 +65,7 @@ impl WatchPace {
             false => 0,
         };
         let pause = match last.short.checked_sub(EVERYDAY + 1) {
-            Some(beyond) => FIRST_PAUSE
-                .saturating_mul(1 << beyond.min(10))
-                .min(LONGEST_PAUSE),
+            Some(beyond) => doubling(FIRST_PAUSE, LONGEST_PAUSE, beyond.saturating_add(1)),
             None => Duration::ZERO,
         };
         if pause.is_zero() {

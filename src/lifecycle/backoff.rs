@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Settings;
-use crate::google::quota;
+use crate::{backoff::doubling, google::quota};
 
 /// First and longest delay after a passing error.
 const PASSING_FIRST: Duration = Duration::from_millis(500);
@@ -117,12 +117,6 @@ pub fn until_places_are_free(jitter: f64) -> Duration {
 
 /// The longest `Retry-After` that is obeyed.
 pub const LONGEST_RETRY_AFTER: Duration = quota::MAX_HOLD;
-
-/// `first` doubled for every failure after the first, up to `longest`.
-fn doubling(first: Duration, longest: Duration, failures: u32) -> Duration {
-    let doublings = failures.saturating_sub(1).min(20);
-    first.saturating_mul(1 << doublings).min(longest)
-}
 
 /// 10 % more or less.
 fn around(delay: Duration, jitter: f64) -> Duration {

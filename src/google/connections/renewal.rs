@@ -17,7 +17,10 @@ use super::{
     CONNECTIONS, Connection, Connections, NoBody, Opened, RequestKind, UsedConnection,
     network_error,
 };
-use crate::google::{answers::answer::CallError, user_agent::USER_AGENT};
+use crate::{
+    backoff::doubling,
+    google::{answers::answer::CallError, user_agent::USER_AGENT},
+};
 
 /// So long after its last call, an endpoint's connections are still opened anew.
 const KEEP_FOR: Duration = Duration::from_secs(3600);
@@ -67,9 +70,8 @@ impl Renewal {
     }
 
     fn failed(&mut self, now: Instant) {
-        let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.min(6));
         self.failures = self.failures.saturating_add(1);
-        self.not_before = Some(now + doubled.min(LONGEST_PAUSE));
+        self.not_before = Some(now + doubling(FIRST_PAUSE, LONGEST_PAUSE, self.failures));
     }
 }
 

@@ -18,9 +18,12 @@ use super::{
     credential::{Credential, FetchFailed},
     token_answer::FetchedToken,
 };
-use crate::google::{
-    clean::clean,
-    identity::token::{FetchObserver, FetchResult, Token, TokenError},
+use crate::{
+    backoff::doubling,
+    google::{
+        clean::clean,
+        identity::token::{FetchObserver, FetchResult, Token, TokenError},
+    },
 };
 
 /// The longest life that Google gives any token (constraint `iam.allowServiceAccountCredentialLifetimeExtension`):
@@ -239,10 +242,13 @@ impl Inner {
                 Ok(token)
             }
             Err(error) => {
-                let doubled = 2u32.saturating_pow(state.failures);
-                let pause = self.timing.min_pause.saturating_mul(doubled);
-                let until = (self.clock)() + pause.min(self.timing.max_pause);
                 state.failures = state.failures.saturating_add(1);
+                let FetchPace {
+                    min_pause,
+                    max_pause,
+                    ..
+                } = self.pace;
+                let until = (self.clock)() + doubling(min_pause, max_pause, state.failures);
                 state.failed = Some((error.clone(), until));
                 Err(error)
             }
