@@ -12,7 +12,7 @@
 //! Assumptions: the caller answers every effect exactly once, calls again at `wake_at`, and never runs two objects' events
 //! through one [`Cancellation`].
 
-mod absorb;
+mod apply_event;
 mod backoff;
 mod cancel_answer;
 mod cancellation;
@@ -20,15 +20,15 @@ mod ending;
 mod event;
 mod failure;
 mod final_report;
-mod gate;
 mod get_answer;
 mod merge_patch;
 mod message;
 mod object;
 mod packed;
-mod plan;
 mod report;
+mod rule;
 mod status_write;
+mod step;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -38,5 +38,5 @@ pub use event::{Context, Effect, Event, Grant, Lane, Notice, Now, Plan, Settings
 pub use merge_patch::MergePatch;
 pub use object::{MalformedSpec, ObjectView, Spec, UnknownTarget};
 pub use packed::{Packed, Packer};
-pub use plan::step;
 pub use status_write::{StatusWrite, WriteKind};
+pub use step::step;

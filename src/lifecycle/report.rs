@@ -8,8 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{
     Cancellation, Context, Notice,
     cancellation::{CancelState, LastGet},
-    gate::Gate,
     message,
+    rule::Gate,
     time::{self, Since},
 };
 use crate::{

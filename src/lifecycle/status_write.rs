@@ -7,9 +7,9 @@ use super::{
     cancellation::{CancelState, WriteInFlight},
     ending::Ending,
     final_report::final_report,
-    gate::Gate,
     merge_patch::MergePatch,
     report::{Report, report},
+    rule::Gate,
     time,
 };
 use crate::api::{CancellationStatus, Condition, Identity, LastError};

@@ -1,4 +1,4 @@
-//! Takes an event into what is known. What follows from it is decided in `plan`.
+//! Applies one event to what is known. What follows from it is decided in `step`.
 
 use std::time::Duration;
 

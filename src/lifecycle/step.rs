@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::{
     Cancellation, Context, Effect, Event, Grant, Lane, Now, Plan, StatusWrite,
-    absorb::{absorb, withheld},
+    apply_event::{absorb, withheld},
     backoff,
     cancellation::{CancelState, GetInFlight, LastGet, LastLook},
-    gate::{Gate, deadline_at, gate},
     report::report,
+    rule::{Gate, deadline_at, gate},
     status_write::{self, WriteKind},
     time::{self, Since},
 };
