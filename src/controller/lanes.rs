@@ -11,7 +11,7 @@ use super::{
     fair_queue::{FairQueue, Owner},
     objects::Id,
 };
-use crate::lifecycle::{Event, Lane};
+use crate::lifecycle::{Event, GetLane};
 
 /// One call that waits. Where it goes is found out when its turn comes: many may wait.
 #[derive(Clone, Copy, Debug)]
@@ -111,11 +111,11 @@ impl Lanes {
     }
 }
 
-impl From<Lane> for Name {
-    fn from(lane: Lane) -> Self {
+impl From<GetLane> for Name {
+    fn from(lane: GetLane) -> Self {
         match lane {
-            Lane::Start => Self::Start,
-            Lane::Poll => Self::Poll,
+            GetLane::Start => Self::Start,
+            GetLane::Poll => Self::Poll,
         }
     }
 }

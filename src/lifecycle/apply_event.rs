@@ -11,212 +11,213 @@ use super::{
 };
 use crate::api::ConditionType;
 
-/// Takes in one event. Returns what has to be done at once because of the event itself.
-pub fn absorb(known: &mut Cancellation, event: Event, context: &Context<'_>) -> Vec<Effect> {
+/// Applies one event. Returns what has to be done at once.
+pub fn apply_event(state: &mut Cancellation, event: Event, context: &Context<'_>) -> Vec<Effect> {
     let now = context.now;
     match event {
         Event::Woken => Vec::new(),
         Event::WriteTurn => {
-            known.write.queued = false;
-            look_again_after_a_long_wait(known, now);
+            state.write.queued = false;
+            observe_again_after_a_long_wait(state, now);
             Vec::new()
         }
         Event::Seen(object) => {
-            seen(known, object, now);
-            lost_notice(known).into_iter().collect()
+            handle_watched(state, object, now);
+            unconfirmed_notice(state).into_iter().collect()
         }
         Event::WentBack(object) => {
-            // The answer to a write that is under way tells it too, and later.
-            if known.write.in_flight.is_none() && object.uid == known.object.uid {
-                take_over(known, object, now);
+            // The answer to a write in flight shows it too, and is newer.
+            if state.write.in_flight.is_none() && object.uid == state.object.uid {
+                replace_object(state, object, now);
             }
-            lost_notice(known).into_iter().collect()
+            unconfirmed_notice(state).into_iter().collect()
         }
         Event::Reread(object) => {
             let answered = object.is_some();
-            reread(known, object, context);
-            let told = lost_notice(known);
+            handle_reread(state, object, context);
+            let notice = unconfirmed_notice(state);
             if answered {
-                // It is not stored: the next write brings its own.
-                known.write.lost_notice = None;
+                // The write was not stored: the next one has its own notice.
+                state.write.unconfirmed_notice = None;
             }
-            told.into_iter().collect()
+            notice.into_iter().collect()
         }
         Event::NotReread => {
-            known.write.rereading = false;
-            known.write.seen_since_reread = false;
-            known.write.failures = known.write.failures.saturating_add(1);
-            known.write.not_before =
-                now.mono + backoff::after_busy(known.write.failures, context.jitter);
+            state.write.rereading = false;
+            state.write.watched_since_reread = false;
+            state.write.failures = state.write.failures.saturating_add(1);
+            state.write.not_before =
+                now.mono + backoff::after_busy(state.write.failures, context.jitter);
             Vec::new()
         }
         Event::Gone => {
-            // An object leaves the watch when its outcome is stored: here it was, though the answer was lost.
-            let told = known.write.lost_notice.take();
-            let told = told.filter(|notice| matches!(notice, Notice::Finished { .. }));
-            told.map(Effect::Publish)
+            // An object leaves the watch when its outcome is stored: so a write whose answer was lost was stored.
+            let notice = state.write.unconfirmed_notice.take();
+            let notice = notice.filter(|notice| matches!(notice, Notice::Finished { .. }));
+            notice
+                .map(Effect::Publish)
                 .into_iter()
                 .chain([Effect::Forget])
                 .collect()
         }
-        Event::GetAnswered(answer) => get_answer::absorb(known, answer, context),
+        Event::GetAnswered(answer) => get_answer::apply(state, answer, context),
         Event::GetWithheld => {
-            known.get.in_flight = None;
-            // If a quota holds it back, the step says until when.
-            known.get.next_at = match context.quota.gets_held_until {
+            state.get.in_flight = None;
+            // If a quota holds it back, the step decides until when.
+            state.get.next_at = match context.quota.gets_held_until {
                 Some(_) => now.mono,
                 None => now.mono + WITHHELD_PAUSE,
             };
-            if let Some(look) = &mut known.last_look {
-                look.next_at = now.mono + WITHHELD_PAUSE;
+            if let Some(final_get) = &mut state.final_get {
+                final_get.next_at = now.mono + WITHHELD_PAUSE;
             }
             Vec::new()
         }
-        Event::CancelAnswered(answer) => cancel_answer::absorb(known, answer, context),
+        Event::CancelAnswered(answer) => cancel_answer::apply(state, answer, context),
         Event::CancelWithheld => {
-            known.post.in_flight = false;
-            known.post.unrecorded = false;
-            withheld(known);
+            state.post.in_flight = false;
+            state.post.unrecorded = false;
+            cancel_not_sent(state);
             Vec::new()
         }
-        Event::WriteAnswered(answer) => written(known, answer, context),
+        Event::WriteAnswered(answer) => handle_write_answer(state, answer, context),
     }
 }
 
-/// The request of a recorded intent was not sent: a GET and a new intent come first, if it may be sent again.
-pub fn withheld(known: &mut Cancellation) {
-    known.cancel = CancelState::Again { refused: false };
-    known.post.must_see_running = true;
+/// The request of a recorded intent was not sent. If it may be sent later, a GET and a new intent come first.
+pub fn cancel_not_sent(state: &mut Cancellation) {
+    state.cancel = CancelState::Again { refused: false };
+    state.post.must_see_running = true;
 }
 
-/// A call that was not made is asked for again no sooner than this.
+/// The pause before a call that was withheld is tried again.
 const WITHHELD_PAUSE: Duration = Duration::from_secs(1);
 
-fn seen(known: &mut Cancellation, object: Box<ObjectView>, now: Now) {
-    if object.uid != known.object.uid {
+fn handle_watched(state: &mut Cancellation, object: Box<ObjectView>, now: Now) {
+    if object.uid != state.object.uid {
         return;
     }
-    if known.write.in_flight.is_some() {
-        // It may already contain our own write; the answer to that will tell.
-        known.seen_meanwhile = Some(object);
+    if state.write.in_flight.is_some() {
+        // It may already contain our own write. The answer to the write decides.
+        state.watched_meanwhile = Some(object);
     } else {
-        adopt(known, object, now);
+        replace_unless_older(state, object, now);
     }
 }
 
-fn reread(known: &mut Cancellation, object: Option<Box<ObjectView>>, context: &Context<'_>) {
-    known.write.rereading = false;
-    let seen_since = std::mem::take(&mut known.write.seen_since_reread);
+fn handle_reread(state: &mut Cancellation, object: Option<Box<ObjectView>>, context: &Context<'_>) {
+    state.write.rereading = false;
+    let seen_since = std::mem::take(&mut state.write.watched_since_reread);
     match object {
-        Some(object) if object.uid == known.object.uid => {
-            known.write.must_reread = false;
+        Some(object) if object.uid == state.object.uid => {
+            state.write.must_reread = false;
             if seen_since {
-                adopt(known, object, context.now);
+                replace_unless_older(state, object, context.now);
             } else {
-                // What is stored is the truth, also if it is older: etcd may have been restored.
-                take_over(known, object, context.now);
+                // The stored object counts even if it is older: etcd may have been restored.
+                replace_object(state, object, context.now);
             }
         }
-        // Not this object any more: the watch will say so.
+        // It is another object: the watch will report that.
         Some(_) => {}
         None => {
-            known.write.failures = known.write.failures.saturating_add(1);
-            known.write.not_before = context.now.mono
-                + backoff::after_failed_write(known.write.failures, context.jitter);
+            state.write.failures = state.write.failures.saturating_add(1);
+            state.write.not_before = context.now.mono
+                + backoff::after_failed_write(state.write.failures, context.jitter);
         }
     }
 }
 
-/// What people were to hear of a write whose answer was lost, once the object shows that it was carried out.
-fn lost_notice(known: &mut Cancellation) -> Option<Effect> {
-    let stored = match known.write.lost_notice.as_ref()? {
+/// The event of a write whose answer was lost, once the object shows that the write was stored.
+fn unconfirmed_notice(state: &mut Cancellation) -> Option<Effect> {
+    let stored = match state.write.unconfirmed_notice.as_ref()? {
         Notice::Finished { outcome, .. } => {
-            known.object.status.outcome.as_deref() == Some(outcome.name())
+            state.object.status.outcome.as_deref() == Some(outcome.name())
         }
-        Notice::Stalled { reason, .. } => known
+        Notice::Stalled { reason, .. } => state
             .stored_condition(ConditionType::Stalled)
             .is_some_and(|(_, stored)| stored == *reason),
     };
     if !stored {
         return None;
     }
-    known.write.told_stalled |= known.is_stored_as_stalled();
-    known.write.lost_notice.take().map(Effect::Publish)
+    state.write.stalled_published |= state.is_stored_as_stalled();
+    state.write.unconfirmed_notice.take().map(Effect::Publish)
 }
 
-/// Takes over an object that somebody else may have written, unless it is older than what we know.
-fn adopt(known: &mut Cancellation, object: Box<ObjectView>, now: Now) {
-    let older = match (object.version_number(), known.object.version_number()) {
+/// Replaces the object, unless the new one is older.
+fn replace_unless_older(state: &mut Cancellation, object: Box<ObjectView>, now: Now) {
+    let older = match (object.version_number(), state.object.version_number()) {
         (Some(theirs), Some(ours)) => theirs < ours,
         _ => false,
     };
     if !older {
-        take_over(known, object, now);
+        replace_object(state, object, now);
     }
 }
 
-/// Takes over an object as it is stored.
-fn take_over(known: &mut Cancellation, object: Box<ObjectView>, now: Now) {
-    if object.resource_version == known.object.resource_version {
+/// Replaces the object by the stored one.
+fn replace_object(state: &mut Cancellation, object: Box<ObjectView>, now: Now) {
+    if object.resource_version == state.object.resource_version {
         return;
     }
-    known.write.seen_since_reread |= known.write.rereading;
-    let before = our_part(known);
-    known.object = *object;
-    if our_part(known) != before {
-        known.restore(now);
+    state.write.watched_since_reread |= state.write.rereading;
+    let before = our_fields(state);
+    state.object = *object;
+    if our_fields(state) != before {
+        state.restore(now);
     }
-    known.write.lost_intent = None;
+    state.write.unconfirmed_intent = None;
 }
 
-/// What another writer must not have changed if we are to go on from memory (I7).
-fn our_part(known: &Cancellation) -> (i64, Option<(String, String)>) {
-    let condition = known.stored_condition(ConditionType::CancelRequested);
+/// The part of the status that only this controller writes. If another writer changed it, memory no longer counts (I7).
+fn our_fields(state: &Cancellation) -> (i64, Option<(String, String)>) {
+    let condition = state.stored_condition(ConditionType::CancelRequested);
     (
-        known.object.cancel_attempts(),
+        state.object.cancel_attempts(),
         condition.map(|(status, reason)| (status.to_owned(), reason.to_owned())),
     )
 }
 
-fn adopt_what_was_seen_meanwhile(known: &mut Cancellation, now: Now) {
-    if let Some(object) = known.seen_meanwhile.take() {
-        adopt(known, object, now);
+fn apply_what_was_watched_meanwhile(state: &mut Cancellation, now: Now) {
+    if let Some(object) = state.watched_meanwhile.take() {
+        replace_unless_older(state, object, now);
     }
 }
 
-/// An intent that is not taken may be tried again for a long time. Meanwhile the operation may end, so what GETs said before
-/// counts no longer.
-fn look_before_the_next_try(known: &mut Cancellation, write: &WriteInFlight) {
-    if write.kind != WriteKind::Intent || known.get.failures.last.is_some() {
+/// An intent that cannot be written may be retried for a long time. The operation may end meanwhile, so earlier GETs no longer
+/// count.
+fn observe_before_the_next_try(state: &mut Cancellation, write: &WriteInFlight) {
+    if write.kind != WriteKind::Intent || state.get.failures.last.is_some() {
         return;
     }
-    known.get.last = None;
-    known.get.observe_until = None;
-    known.get.next_at = known.get.next_at.min(known.write.not_before);
+    state.get.last = None;
+    state.get.observe_until = None;
+    state.get.next_at = state.get.next_at.min(state.write.not_before);
 }
 
-/// While the API server is away an intent may wait for its turn for long. Before it is recorded the operation is looked at once
-/// more, and only once: the queue may be long again.
-fn look_again_after_a_long_wait(known: &mut Cancellation, now: Now) {
-    let waited = now.mono.saturating_sub(known.write.queued_at);
+/// While the API server is away an intent may wait long for its turn. Before it is recorded the operation is observed once
+/// more, but only once: the queue may be long again.
+fn observe_again_after_a_long_wait(state: &mut Cancellation, now: Now) {
+    let waited = now.mono.saturating_sub(state.write.queued_at);
     let is_intent = matches!(
-        known.cancel,
+        state.cancel,
         CancelState::NotSent | CancelState::Again { .. }
     );
-    if is_intent && waited > LONG_WAIT && !known.write.looked_again {
-        known.write.looked_again = true;
-        known.get.last = None;
-        known.get.observe_until = None;
-        known.get.next_at = known.get.next_at.min(now.mono);
+    if is_intent && waited > LONG_WAIT && !state.write.observed_again {
+        state.write.observed_again = true;
+        state.get.last = None;
+        state.get.observe_until = None;
+        state.get.next_at = state.get.next_at.min(now.mono);
     }
 }
 
-/// What a GET said of a running operation counts for the intent for so long.
+/// An intent that waited longer than this needs a new GET.
 const LONG_WAIT: Duration = Duration::from_secs(60);
 
-/// Counts writes that follow each other quickly, for [`backoff::after_conflict`].
-fn note_progress(known: &mut Cancellation, now: Now) {
-    let write = &mut known.write;
+/// Counts progress writes in quick succession, for [`backoff::after_conflict`].
+fn note_progress(state: &mut Cancellation, now: Now) {
+    let write = &mut state.write;
     let quick = now.mono.saturating_sub(write.last_progress) < QUICK_SUCCESSION;
     write.progress_in_a_row = if quick {
         write.progress_in_a_row.saturating_add(1)
@@ -226,86 +227,91 @@ fn note_progress(known: &mut Cancellation, now: Now) {
     write.last_progress = now.mono;
 }
 
-/// Two progress writes further apart than this have nothing to do with each other.
+/// Two progress writes further apart than this are not in quick succession.
 const QUICK_SUCCESSION: Duration = Duration::from_secs(60);
 
-fn written(known: &mut Cancellation, answer: WriteAnswer, context: &Context<'_>) -> Vec<Effect> {
+fn handle_write_answer(
+    state: &mut Cancellation,
+    answer: WriteAnswer,
+    context: &Context<'_>,
+) -> Vec<Effect> {
     let now = context.now;
-    let Some(write) = known.write.in_flight.take() else {
+    let Some(write) = state.write.in_flight.take() else {
         return Vec::new();
     };
     let mut effects = Vec::new();
     match answer {
         WriteAnswer::Written(object) => {
-            // If its number was announced once more, a request is sent for it.
-            known.write.lost_intent = None;
+            // The same number was recorded again, and a request is sent for it.
+            state.write.unconfirmed_intent = None;
             let counts =
                 object.resource_version != write.base && object.cancel_attempts() == write.attempts;
-            if object.uid == known.object.uid && (counts || write.kind != WriteKind::Intent) {
-                known.object = *object;
-                known.post.unrecorded = false;
-                known.write.conflicts = 0;
-                known.write.failures = 0;
-                known.write.not_before = now.mono;
-                known.write.told_stalled |= known.is_stored_as_stalled();
+            if object.uid == state.object.uid && (counts || write.kind != WriteKind::Intent) {
+                state.object = *object;
+                state.post.unrecorded = false;
+                state.write.conflicts = 0;
+                state.write.failures = 0;
+                state.write.not_before = now.mono;
+                state.write.stalled_published |= state.is_stored_as_stalled();
                 if write.kind == WriteKind::Progress {
-                    note_progress(known, now);
+                    note_progress(state, now);
                 }
                 if write.kind == WriteKind::Intent {
-                    known.cancel = CancelState::Intended;
-                    known.write.looked_again = false;
-                    known.post.held = false;
-                    known.post.must_see_running = false;
-                    known.post.invalid_argument = false;
-                    let stored = known.object.status.cancel_request_time.as_ref();
+                    state.cancel = CancelState::Intended;
+                    state.write.observed_again = false;
+                    state.post.held = false;
+                    state.post.must_see_running = false;
+                    state.post.invalid_argument = false;
+                    let stored = state.object.status.cancel_request_time.as_ref();
                     let requested = stored.map_or_else(
-                        || Since::now(&known.object, now),
+                        || Since::now(&state.object, now),
                         |stored| Since::stored_just_now(stored.0, now),
                     );
-                    known.post.requested.get_or_insert(requested);
+                    state.post.requested.get_or_insert(requested);
                 }
                 effects.extend(write.notice.map(Effect::Publish));
             } else {
-                // Another controller recorded the same intent, and the write changed nothing: who may send is not known.
-                known.write.must_reread = true;
-                known.object.resource_version.clear();
-                known.post.must_see_running = true;
+                // Another controller recorded the same intent, so the write changed nothing: which of them may send is not known.
+                state.write.must_reread = true;
+                state.object.resource_version.clear();
+                state.post.must_see_running = true;
             }
         }
         WriteAnswer::Conflict(object) => {
-            known.write.conflicts = known.write.conflicts.saturating_add(1);
-            known.write.not_before = now.mono + backoff::after_conflict(known.write.conflicts);
-            if object.uid == known.object.uid {
+            state.write.conflicts = state.write.conflicts.saturating_add(1);
+            state.write.not_before = now.mono + backoff::after_conflict(state.write.conflicts);
+            if object.uid == state.object.uid {
                 // It was read after the write.
-                take_over(known, object, now);
+                replace_object(state, object, now);
             } else {
                 effects.push(Effect::Forget);
             }
         }
         WriteAnswer::Unsure => {
-            known.write.must_reread = true;
-            known.write.failures = known.write.failures.saturating_add(1);
-            if known.write.failures > 1 {
-                // The first one is read back at once: somebody's cancel waits for it.
-                known.write.not_before =
-                    now.mono + backoff::after_busy(known.write.failures, context.jitter);
-                look_before_the_next_try(known, &write);
+            state.write.must_reread = true;
+            state.write.failures = state.write.failures.saturating_add(1);
+            if state.write.failures > 1 {
+                // The first one is read back at once: a cancel request may wait for it.
+                state.write.not_before =
+                    now.mono + backoff::after_busy(state.write.failures, context.jitter);
+                observe_before_the_next_try(state, &write);
             }
-            known.write.lost_intent = (write.kind == WriteKind::Intent).then_some(write.attempts);
-            known.write.lost_notice = write.notice;
+            state.write.unconfirmed_intent =
+                (write.kind == WriteKind::Intent).then_some(write.attempts);
+            state.write.unconfirmed_notice = write.notice;
         }
         WriteAnswer::Failed | WriteAnswer::Busy => {
             let delay = match answer {
                 WriteAnswer::Busy => backoff::after_busy,
                 _ => backoff::after_failed_write,
             };
-            known.write.failures = known.write.failures.saturating_add(1);
-            look_before_the_next_try(known, &write);
-            known.write.not_before = now.mono + delay(known.write.failures, context.jitter);
-            known.write.must_reread = true;
+            state.write.failures = state.write.failures.saturating_add(1);
+            observe_before_the_next_try(state, &write);
+            state.write.not_before = now.mono + delay(state.write.failures, context.jitter);
+            state.write.must_reread = true;
         }
         WriteAnswer::Gone => effects.push(Effect::Forget),
     }
-    adopt_what_was_seen_meanwhile(known, now);
+    apply_what_was_watched_meanwhile(state, now);
     effects
 }

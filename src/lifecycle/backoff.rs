@@ -5,32 +5,32 @@ use std::time::Duration;
 use super::Settings;
 use crate::{backoff::doubling, google::quota};
 
-/// First and longest delay after a passing error.
-const PASSING_FIRST: Duration = Duration::from_millis(500);
-const PASSING_LONGEST: Duration = Duration::from_secs(60);
-/// A full jitter may come out as nothing; a server in trouble gets at least this much rest.
-const PASSING_SHORTEST: Duration = Duration::from_millis(50);
+/// First and longest delay after a transient error.
+const TRANSIENT_FIRST: Duration = Duration::from_millis(500);
+const TRANSIENT_LONGEST: Duration = Duration::from_secs(60);
+/// Full jitter may give no delay at all; a server in trouble gets at least this one.
+const TRANSIENT_SHORTEST: Duration = Duration::from_millis(50);
 
-/// IAM bindings take minutes to arrive, and each try shows up in somebody's audit log.
+/// IAM bindings take minutes to arrive, and every try is a line in an audit log.
 const DENIED_FIRST: Duration = Duration::from_secs(30);
 const DENIED_LONGEST: Duration = Duration::from_secs(300);
 
-/// A status write that lost a race.
+/// A status write that another write preceded.
 const CONFLICT_FIRST: Duration = Duration::from_millis(100);
 const CONFLICT_LONGEST: Duration = Duration::from_secs(10);
 
-/// The delay to the next poll of an operation that has been under way for `age`: 0.3 x age between `--min-poll` and
-/// `--max-poll`, with 10 % jitter, so that its end is seen at most 30 % late.
+/// The delay to the next poll of an operation that has been waited for since `age`: 0.3 x age between `--min-poll` and
+/// `--max-poll`, with 10 % jitter. So its end is seen at most 30 % late.
 pub fn poll_pace(age: Duration, settings: &Settings, jitter: f64) -> Duration {
     let longest = settings.max_poll.max(settings.min_poll);
     around(age.mul_f64(0.3).clamp(settings.min_poll, longest), jitter)
 }
 
-/// The delay after the `failures`-th passing error in a row: full jitter, 0.5 s doubling to 60 s.
-pub fn after_passing_error(failures: u32, jitter: f64) -> Duration {
-    doubling(PASSING_FIRST, PASSING_LONGEST, failures)
+/// The delay after the `failures`-th transient error in a row: full jitter, 0.5 s doubling to 60 s.
+pub fn after_transient_error(failures: u32, jitter: f64) -> Duration {
+    doubling(TRANSIENT_FIRST, TRANSIENT_LONGEST, failures)
         .mul_f64(jitter.clamp(0.0, 1.0))
-        .max(PASSING_SHORTEST)
+        .max(TRANSIENT_SHORTEST)
 }
 
 /// The delay after the `failures`-th denial in a row: 30 s doubling to 5 min, with 10 % jitter.
@@ -48,7 +48,8 @@ pub const fn after_refusal(refusals: u32) -> Duration {
     })
 }
 
-/// The delay after the `answers`-th GET that the endpoint does not serve, without an answer about the operation in between: 1, 2, 5, then 30 s doubling to 5 min.
+/// The delay after the `answers`-th GET that the endpoint does not serve, with no answer about the operation in between: 1, 2, 5,
+/// then 30 s doubling to 5 min.
 pub fn after_get_not_served(answers: u32, jitter: f64) -> Duration {
     match answers {
         0 | 1 => Duration::from_secs(1),
@@ -61,7 +62,7 @@ pub fn after_get_not_served(answers: u32, jitter: f64) -> Duration {
 /// The delays between cancel requests that the endpoint does not serve, so that six of them span ten minutes.
 const CANCEL_NOT_SERVED: [u64; 5] = [10, 20, 90, 180, 300];
 
-/// The delay after the `answers`-th cancel request in a row that the endpoint does not serve; none if there were enough.
+/// The delay after the `answers`-th cancel request in a row that the endpoint does not serve; `None` after the last one.
 pub fn after_cancel_not_served(answers: u32) -> Option<Duration> {
     let index = usize::try_from(answers.saturating_sub(1)).ok()?;
     CANCEL_NOT_SERVED
@@ -73,10 +74,10 @@ pub fn after_cancel_not_served(answers: u32) -> Option<Duration> {
 /// The delay after the first cancel request whose method the endpoint does not know; the second one is enough.
 pub const AFTER_METHOD_NOT_FOUND: Duration = Duration::from_secs(10);
 
-/// So many answers to cancel that nobody can read are taken for passing errors; from the next on they are taken for refusals.
-pub const UNREADABLE_AS_PASSING: u32 = 4;
+/// So many unreadable answers to cancel count as transient errors; each further one counts as a refusal.
+pub const UNREADABLE_AS_TRANSIENT: u32 = 4;
 
-/// The delay after the `conflicts`-th lost race in a row: none for the first two, then 0.1 s doubling to 10 s.
+/// The delay after the `conflicts`-th conflict in a row: none for the first two, then 0.1 s doubling to 10 s.
 pub fn after_conflict(conflicts: u32) -> Duration {
     match conflicts {
         0..=2 => Duration::ZERO,
@@ -84,38 +85,41 @@ pub fn after_conflict(conflicts: u32) -> Duration {
     }
 }
 
-/// The delay after the `failures`-th status write in a row that the API server did not take.
+/// The delay after the `failures`-th status write in a row that the API server refused.
 pub fn after_failed_write(failures: u32, jitter: f64) -> Duration {
-    around(doubling(CONFLICT_FIRST, PASSING_LONGEST, failures), jitter)
+    around(
+        doubling(CONFLICT_FIRST, TRANSIENT_LONGEST, failures),
+        jitter,
+    )
 }
 
-/// The longest delay while the API server takes nothing. Who calls the life cycle sees to it that not all ask then.
+/// The longest delay while the API server is away. The caller limits how many requests are tried then.
 const BUSY_LONGEST: Duration = Duration::from_secs(5);
 
-/// The delay after the `failures`-th request to the API server in a row that got no answer, or was told to come later.
+/// The delay after the `failures`-th request to the API server in a row that got no answer, or the answer 429 or 5xx.
 pub fn after_busy(failures: u32, jitter: f64) -> Duration {
     around(doubling(CONFLICT_FIRST, BUSY_LONGEST, failures), jitter)
 }
 
-/// The longest delay by which those that one quota holds back are kept from coming all at once.
+/// The longest extra delay after a hold: the calls that one quota held back must not all come at once.
 const LONGEST_SPREAD: Duration = Duration::from_secs(10);
 
-/// The end of a hold, or up to 10 s later: always later than `now`, and spread so that not all come at once.
+/// When a held call is due: at the end of the hold or up to 10 s later, and always after `now`.
 pub fn after_hold(until: Duration, now: Duration, jitter: f64) -> Duration {
     let hold = until.saturating_sub(now).max(Duration::from_millis(1));
     now.saturating_add(hold)
         .saturating_add(hold.min(LONGEST_SPREAD).mul_f64(jitter.clamp(0.0, 1.0)))
 }
 
-/// Polls have places no further ahead than this: the rate may grow until then, and places of objects that end are lost.
-pub const PLACES_AHEAD: Duration = Duration::from_secs(60);
+/// Polls are reserved no further ahead than this: the rate may grow until then, and reservations of finished objects are lost.
+pub const RESERVED_AHEAD: Duration = Duration::from_secs(60);
 
-/// The delay after which a poll for which there was no place is due again: half a minute to a minute.
-pub fn until_places_are_free(jitter: f64) -> Duration {
-    PLACES_AHEAD.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
+/// The delay before a poll that could not be reserved is tried again: half a minute to a minute.
+pub fn after_no_reservation(jitter: f64) -> Duration {
+    RESERVED_AHEAD.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }
 
-/// The longest `Retry-After` that is obeyed.
+/// The longest `Retry-After` that is accepted.
 pub const LONGEST_RETRY_AFTER: Duration = quota::MAX_HOLD;
 
 /// 10 % more or less.
@@ -162,11 +166,11 @@ mod tests {
     }
 
     #[test]
-    fn passing_errors_double_to_a_minute() {
-        assert_eq!(after_passing_error(1, 1.0), Duration::from_millis(500));
-        assert_eq!(after_passing_error(4, 1.0), s(4));
-        assert_eq!(after_passing_error(u32::MAX, 1.0), s(60));
-        assert_eq!(after_passing_error(9, 0.0), PASSING_SHORTEST);
+    fn transient_errors_double_to_a_minute() {
+        assert_eq!(after_transient_error(1, 1.0), Duration::from_millis(500));
+        assert_eq!(after_transient_error(4, 1.0), s(4));
+        assert_eq!(after_transient_error(u32::MAX, 1.0), s(60));
+        assert_eq!(after_transient_error(9, 0.0), TRANSIENT_SHORTEST);
     }
 
     #[test]
@@ -196,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn two_lost_races_cost_no_time() {
+    fn two_conflicts_cost_no_time() {
         let delays: Vec<_> = (0..6).map(|n| after_conflict(n).as_millis()).collect();
         assert_eq!(delays, [0, 0, 0, 100, 200, 400]);
         assert_eq!(after_conflict(u32::MAX), s(10));

@@ -1,4 +1,4 @@
-//! What each answer to cancel means (design section 3, the table's right column). None of them says how the operation ended.
+//! What each answer to cancel means. None of them says how the operation ended.
 
 use std::time::Duration;
 
@@ -18,154 +18,149 @@ use crate::{
     },
 };
 
-/// Takes in an answer to cancel. Returns what it asks for by itself.
-pub fn absorb(
-    known: &mut Cancellation,
-    answer: CancelAnswer,
-    context: &Context<'_>,
-) -> Vec<Effect> {
-    known.post.in_flight = false;
-    if let Some(get) = &mut known.get.in_flight {
+/// Applies an answer to cancel. Returns what has to be done at once.
+pub fn apply(state: &mut Cancellation, answer: CancelAnswer, context: &Context<'_>) -> Vec<Effect> {
+    state.post.in_flight = false;
+    if let Some(get) = &mut state.get.in_flight {
         get.stale = true;
     }
     match answer {
         Ok(()) => {
-            accept(known, context);
+            accept(state, context);
             Vec::new()
         }
-        Err(error) => failed(known, error, context),
+        Err(error) => failed(state, error, context),
     }
 }
 
-fn accept(known: &mut Cancellation, context: &Context<'_>) {
-    known.cancel = CancelState::Accepted { polled: false };
-    known.post.failures = Failures::default();
-    known.post.maybe_arrived = false;
-    known.post.refused = false;
-    poll_soon(known, context);
+fn accept(state: &mut Cancellation, context: &Context<'_>) {
+    state.cancel = CancelState::Accepted { polled: false };
+    state.post.failures = Failures::default();
+    state.post.maybe_arrived = false;
+    state.post.refused = false;
+    poll_soon(state, context);
 }
 
-/// The first poll after an answer comes at the shortest pace, whatever delays older failures of GET asked for, except those
-/// that quotas and denials ask for.
-fn poll_soon(known: &mut Cancellation, context: &Context<'_>) {
-    let pace = backoff::poll_pace(known.age(context.now), context.settings, context.jitter);
+/// The first poll after an answer comes at the shortest pace. If the last GET failed, its delay still counts.
+fn poll_soon(state: &mut Cancellation, context: &Context<'_>) {
+    let pace = backoff::poll_pace(state.age(context.now), context.settings, context.jitter);
     let soon = context.now.mono.saturating_add(pace);
-    known.get.next_at = if known.get.failures.last.is_some() {
-        known.get.next_at.max(soon)
+    state.get.next_at = if state.get.failures.last.is_some() {
+        state.get.next_at.max(soon)
     } else {
         soon
     };
 }
 
-fn failed(known: &mut Cancellation, error: CallError, context: &Context<'_>) -> Vec<Effect> {
+fn failed(state: &mut Cancellation, error: CallError, context: &Context<'_>) -> Vec<Effect> {
     let now = context.now;
     let class = error_table::meaning(error.kind, Call::Cancel).class;
     let retry_after = error.retry_after;
-    known.post.sent |= class != Class::NoToken && !error.not_sent;
+    state.post.sent |= class != Class::NoToken && !error.not_sent;
     let may_have_arrived = class.may_have_arrived() && !error.not_sent;
-    let since = Since::now(&known.object, now);
-    let denied = known
+    let since = Since::now(&state.object, now);
+    let denied = state
         .post
         .failures
         .note(Call::Cancel, error, since, context.jitter);
-    known.post.invalid_argument = class == Class::Invalid;
-    known.post.maybe_arrived |= may_have_arrived;
-    let in_a_row = known.post.failures.in_a_row;
+    state.post.invalid_argument = class == Class::Invalid;
+    state.post.maybe_arrived |= may_have_arrived;
+    let in_a_row = state.post.failures.in_a_row;
 
-    // It is not under way any more, whatever follows.
-    known.cancel = asked_again(known);
+    // The request has ended, whatever follows.
+    state.cancel = asked_again(state);
     match class {
-        Class::Impossible => cannot(known, now),
+        Class::Impossible => cannot(state, now),
         Class::Refused => {
-            refuse(known, context);
-            poll_soon(known, context);
+            refuse(state, context);
+            poll_soon(state, context);
         }
         Class::Gone => {
-            known.cancel = CancelState::AwaitingGet;
-            look_now(known, now);
+            state.cancel = CancelState::AwaitingGet;
+            get_now(state, now);
         }
-        Class::Invalid => match known.get.last {
-            Some(LastGet::InvalidArgument) => known.end(Ending::without_result(Outcome::Rejected)),
-            // If a GET says the same after all, that ends it.
+        Class::Invalid => match state.get.last {
+            Some(LastGet::InvalidArgument) => state.end(Ending::without_result(Outcome::Rejected)),
+            // If the next GET says the same, that ends it.
             _ => {
-                refuse(known, context);
-                poll_soon(known, context);
+                refuse(state, context);
+                poll_soon(state, context);
             }
         },
-        Class::Denied => again(known, context, denied.unwrap_or_default()),
+        Class::Denied => again(state, context, denied.unwrap_or_default()),
         Class::Unauthenticated => {
-            again(known, context, denied.unwrap_or_default());
+            again(state, context, denied.unwrap_or_default());
             return vec![Effect::DropToken];
         }
         Class::Quota => {
             let until = context.quota.cancels_held_until;
-            again(known, context, held_for(until, in_a_row, context));
+            again(state, context, held_for(until, in_a_row, context));
         }
-        Class::NotOffered if in_a_row > 1 => cannot(known, now),
+        Class::NotOffered if in_a_row > 1 => cannot(state, now),
         Class::NotOffered => {
-            known.post.must_see_running = true;
-            again(known, context, backoff::AFTER_METHOD_NOT_FOUND);
+            state.post.must_see_running = true;
+            again(state, context, backoff::AFTER_METHOD_NOT_FOUND);
         }
         Class::NotServed => match backoff::after_cancel_not_served(in_a_row) {
-            None => cannot(known, now),
+            None => cannot(state, now),
             Some(delay) => {
-                known.post.must_see_running = true;
-                again(known, context, delay);
+                state.post.must_see_running = true;
+                again(state, context, delay);
             }
         },
         Class::NoToken => {
-            let delay = passing_delay(known, context);
-            again(known, context, delay);
+            let delay = transient_delay(state, context);
+            again(state, context, delay);
         }
         Class::Retry | Class::Unreadable => {
-            known.post.must_see_running = true;
-            let refusals = in_a_row.saturating_sub(backoff::UNREADABLE_AS_PASSING);
+            state.post.must_see_running = true;
+            let refusals = in_a_row.saturating_sub(backoff::UNREADABLE_AS_TRANSIENT);
             let delay = if class == Class::Unreadable && refusals > 0 {
                 backoff::after_refusal(refusals)
             } else {
-                passing_delay(known, context)
+                transient_delay(state, context)
             }
             .max(asked_to_wait(retry_after));
-            again(known, context, delay);
-            // A GET decides whether there is anything left to cancel; it comes when the next intent may.
-            let look_at = now
+            again(state, context, delay);
+            // A GET decides whether there is anything left to cancel. It is due when the next intent is.
+            let get_at = now
                 .mono
                 .saturating_add(delay.min(context.settings.max_poll));
-            known.get.next_at = if known.get.failures.last.is_some() {
-                known.get.next_at.max(look_at)
+            state.get.next_at = if state.get.failures.last.is_some() {
+                state.get.next_at.max(get_at)
             } else {
-                look_at
+                get_at
             };
         }
     }
     Vec::new()
 }
 
-/// The API cannot cancel it, and so took no earlier request either. A GET has to say whether it is done.
-fn cannot(known: &mut Cancellation, now: Now) {
-    known.post.maybe_arrived = false;
-    known.cancel = CancelState::Unsupported;
-    look_now(known, now);
+/// The API cannot cancel it, so it accepted no earlier request either. A GET has to say whether it is done.
+fn cannot(state: &mut Cancellation, now: Now) {
+    state.post.maybe_arrived = false;
+    state.cancel = CancelState::Unsupported;
+    get_now(state, now);
 }
 
-/// The delay after one more passing error.
-fn passing_delay(known: &mut Cancellation, context: &Context<'_>) -> Duration {
-    known.post.failures.passing = known.post.failures.passing.saturating_add(1);
-    backoff::after_passing_error(known.post.failures.passing, context.jitter)
+/// The delay after one more transient error.
+fn transient_delay(state: &mut Cancellation, context: &Context<'_>) -> Duration {
+    state.post.failures.transient = state.post.failures.transient.saturating_add(1);
+    backoff::after_transient_error(state.post.failures.transient, context.jitter)
 }
 
-/// A GET at once, unless a denial has GETs paced.
-fn look_now(known: &mut Cancellation, now: Now) {
-    if known.get.failures.denials == 0 {
-        known.get.next_at = now.mono;
+/// A GET at once, unless GETs were denied: then their delay counts.
+fn get_now(state: &mut Cancellation, now: Now) {
+    if state.get.failures.denials == 0 {
+        state.get.next_at = now.mono;
     }
 }
 
-/// Not accepted, certainly or perhaps: a new intent after `delay`.
-fn again(known: &mut Cancellation, context: &Context<'_>, delay: Duration) {
-    known.post.next_at = context.now.mono.saturating_add(delay);
-    let pace = backoff::poll_pace(known.age(context.now), context.settings, context.jitter);
-    if known.get.failures.last.is_none() {
-        known.get.next_at = context.now.mono.saturating_add(pace);
+/// The API did not accept it, or that is not known: a new intent after `delay`.
+fn again(state: &mut Cancellation, context: &Context<'_>, delay: Duration) {
+    state.post.next_at = context.now.mono.saturating_add(delay);
+    let pace = backoff::poll_pace(state.age(context.now), context.settings, context.jitter);
+    if state.get.failures.last.is_none() {
+        state.get.next_at = context.now.mono.saturating_add(pace);
     }
 }

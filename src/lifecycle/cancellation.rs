@@ -20,7 +20,7 @@ pub struct Cancellation {
     pub(super) object: ObjectView,
     /// An object seen while a write of ours was under way: it may or may not contain that write.
     #[serde(skip)]
-    pub(super) seen_meanwhile: Option<Box<ObjectView>>,
+    pub(super) watched_meanwhile: Option<Box<ObjectView>>,
     /// When the object was first both granted and not suspended. The deadline counts from here.
     pub(super) started: Option<Since>,
     /// Since when no grant has allowed it.
@@ -32,7 +32,7 @@ pub struct Cancellation {
     pub(super) post: PostState,
     pub(super) write: WriteState,
     /// The last look before the outcome Unknown.
-    pub(super) last_look: Option<LastLook>,
+    pub(super) final_get: Option<FinalGet>,
     /// How it ended, once decided by an answer. It is not decided again (I3).
     pub(super) ending: Option<Ending>,
 }
@@ -43,7 +43,7 @@ pub(super) enum Mode {
     /// No call at all.
     Waiting,
     /// GET only.
-    Looking,
+    Observing,
     /// Everything.
     Acting,
 }
@@ -55,7 +55,7 @@ pub(super) struct GetState {
     /// No GET before this time.
     pub next_at: Duration,
     /// The next poll has its place under a quota that was used up: at `next_at`.
-    pub has_place: bool,
+    pub is_reserved: bool,
     /// The last answer since the object was last allowed to act.
     pub last: Option<LastGet>,
     /// When the first cancel stops to wait for the first GET.
@@ -67,7 +67,7 @@ pub(super) struct GetState {
     /// A GET has answered this: the operation exists, or did.
     pub observed: Option<ObservedOperation>,
     /// The generation for which a suspended object was last looked at.
-    pub looked_at: Option<i64>,
+    pub observed_generation: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -159,7 +159,7 @@ pub(super) struct WriteState {
     pub queued: bool,
     pub queued_at: Duration,
     /// An intent waited for so long that the operation was looked at once more.
-    pub looked_again: bool,
+    pub observed_again: bool,
     /// No write before this time.
     pub not_before: Duration,
     pub conflicts: u32,
@@ -168,17 +168,17 @@ pub(super) struct WriteState {
     pub progress_in_a_row: u32,
     pub last_progress: Duration,
     /// The number of an intent of ours of which nobody knows whether it is stored. Its request was never sent.
-    pub lost_intent: Option<i64>,
+    pub unconfirmed_intent: Option<i64>,
     /// People were told that it is stalled.
-    pub told_stalled: bool,
+    pub stalled_published: bool,
     /// What people hear of a write of which nobody knows whether it is stored, if it is.
     #[serde(skip)]
-    pub lost_notice: Option<Notice>,
+    pub unconfirmed_notice: Option<Notice>,
     /// A write's fate is not known: read before anything else.
     pub must_reread: bool,
     pub rereading: bool,
     /// The watch showed a change since that was asked for: the answer may be older.
-    pub seen_since_reread: bool,
+    pub watched_since_reread: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -194,7 +194,7 @@ pub(super) struct WriteInFlight {
 
 /// The look at the operation after the deadline has passed.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(super) struct LastLook {
+pub(super) struct FinalGet {
     pub tries: u32,
     pub next_at: Duration,
 }
@@ -204,7 +204,7 @@ impl Cancellation {
     pub fn new(object: ObjectView, now: Now) -> Self {
         let mut new = Self {
             object,
-            seen_meanwhile: None,
+            watched_meanwhile: None,
             started: None,
             not_granted_since: None,
             mode: None,
@@ -212,7 +212,7 @@ impl Cancellation {
             cancel: CancelState::NotSent,
             post: PostState::default(),
             write: WriteState::default(),
-            last_look: None,
+            final_get: None,
             ending: None,
         };
         new.restore(now);
@@ -264,7 +264,7 @@ impl Cancellation {
         self.restore_times(now);
         self.restore_cancel(now);
         self.restore_failure(now);
-        self.write.told_stalled |= self.is_stored_as_stalled();
+        self.write.stalled_published |= self.is_stored_as_stalled();
     }
 
     /// What this process knows already it does not learn again: the wall clock may have moved since.
@@ -312,7 +312,7 @@ impl Cancellation {
                 self.post.next_at = now.mono + backoff::after_refusal(self.post.refusals);
                 CancelState::Again { refused: true }
             }
-            _ if self.write.lost_intent == Some(self.object.cancel_attempts()) => {
+            _ if self.write.unconfirmed_intent == Some(self.object.cancel_attempts()) => {
                 // The lost write was stored after all; this process has sent nothing for it.
                 self.post.must_see_running = true;
                 CancelState::Again { refused: false }
@@ -369,11 +369,11 @@ impl Cancellation {
 
     /// Forgets what GETs said, so that the operation is looked at afresh: whatever happened while the object was not allowed
     /// to act counts for nothing.
-    pub(super) fn observe_afresh(&mut self, now: Now) {
+    pub(super) fn observe_anew(&mut self, now: Now) {
         self.get.last = None;
         self.get.observe_until = None;
         self.get.not_found_since = None;
-        self.get.looked_at = None;
+        self.get.observed_generation = None;
         self.get.next_at = now.mono;
         if let Some(in_flight) = &mut self.get.in_flight {
             in_flight.stale = true;

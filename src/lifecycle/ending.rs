@@ -1,4 +1,4 @@
-//! How it ended, once that is decided.
+//! The outcome of an object, once it is decided.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,17 +7,17 @@ use crate::{api::Outcome, google::answer::Operation};
 /// The google.rpc code of an operation that was cancelled (google/longrunning/operations.proto, CancelOperation).
 const CANCELLED: i32 = 1;
 
-/// An outcome that is decided and still has to be recorded, or is.
+/// A decided outcome, recorded or still to be recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
-    /// Which.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Done, with neither response nor error.
+    /// The operation is done, with neither response nor error.
     pub no_result: bool,
 }
 
 impl Ending {
-    /// An outcome that is not read off a finished operation.
+    /// An outcome that no finished operation shows.
     pub const fn without_result(outcome: Outcome) -> Self {
         Self {
             outcome,
@@ -25,7 +25,7 @@ impl Ending {
         }
     }
 
-    /// How an operation ended, if it did. The only source of Cancelled, Completed and Failed (I4).
+    /// How an operation ended; `None` if it is not done. The only source of Cancelled, Completed and Failed (I4).
     pub fn of(operation: &Operation) -> Option<Self> {
         if !operation.done {
             return None;

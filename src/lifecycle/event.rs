@@ -140,7 +140,7 @@ impl WriteAnswer {
 
 /// Which queue a call waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
+pub enum GetLane {
     /// New cancellations: never behind a backlog of polls.
     Start,
     /// Operations that are waited for.
@@ -153,7 +153,7 @@ pub enum Effect {
     /// GET the operation.
     Get {
         /// Which queue.
-        lane: Lane,
+        lane: GetLane,
         /// Even if a quota is used up: the last look before a deadline.
         regardless_of_quota: bool,
     },

@@ -1,4 +1,4 @@
-//! A call that failed, kept until the same call succeeds.
+//! Failed calls. A failure is kept until the same call succeeds.
 
 use std::time::Duration;
 
@@ -17,36 +17,36 @@ use crate::{
 /// A failed call and since when it has failed in this way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Which call: Token if the call was never made.
+    /// The call; `Token` if there was no token to make it with.
     pub call: Call,
-    /// What failed.
+    /// The error.
     pub error: CallError,
-    /// When the first of an unbroken row of the same failure happened.
+    /// When the first of an unbroken series of the same failure happened.
     pub since: Since,
 }
 
-/// How one call, GET or cancel, failed since its last success.
+/// The failures of one call, GET or cancel, since its last success.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Failures {
     /// The last one.
     pub last: Option<Failure>,
-    /// Passing errors in a row: what the next delay grows with. Each call counts its own.
-    pub passing: u32,
-    /// How often the last kind came in a row, as far as this process knows.
+    /// Transient errors in a row, which the next delay grows with.
+    pub transient: u32,
+    /// How often the last kind of error came in a row in this process.
     pub in_a_row: u32,
     /// How often the endpoint did not serve the path, whatever else failed in between.
     pub not_served: u32,
     /// Denials in a row.
     pub denials: u32,
-    /// The last answer was UNAUTHENTICATED: another token was tried at once after the first of them, and is not again.
+    /// The last answer was UNAUTHENTICATED. Only after the first of them another token is tried at once.
     pub tried_another_token: bool,
-    /// Since when it has failed in a way that a person has to cure, whatever else failed in between: only a success ends it, or
-    /// an answer that speaks about the operation.
+    /// Since when it has failed in a way that a person has to fix. Other errors in between do not end this; a success, or an
+    /// answer about the operation itself, does.
     pub stalling_since: Option<Since>,
 }
 
 impl Failures {
-    /// One more. Returns how long a denial asks to wait, nothing for any other failure.
+    /// Adds one. Returns the delay after a denial; `None` after any other failure.
     pub fn note(
         &mut self,
         call: Call,
@@ -82,7 +82,7 @@ impl Failures {
         }
         self.denials = self.denials.saturating_add(1);
         Some(match class {
-            // Once more at once, with another token; only then is it paced.
+            // One more try at once, with another token; delays begin after that.
             _ if another_token => Duration::ZERO,
             Class::Unauthenticated => backoff::after_denial(self.denials.saturating_sub(1), jitter),
             _ => backoff::after_denial(self.denials, jitter),
@@ -91,7 +91,7 @@ impl Failures {
 }
 
 impl Failure {
-    /// A failure of `call` now, the next of the row if the one before was the same.
+    /// A failure of `call` now. If the one before was the same, the series goes on.
     pub fn next(before: Option<&Self>, call: Call, error: CallError, now: Since) -> Self {
         let call = if error.kind == ErrorKind::Token {
             Call::Token
@@ -109,14 +109,14 @@ impl Failure {
         next
     }
 
-    /// Whether it is the same failure for whoever reads the status: the text may differ, what to do about it does not.
+    /// Whether a reader of the status would take the same action. The texts may differ.
     pub fn same(&self, other: &Self) -> bool {
         self.call == other.call
             && self.error.kind == other.error.kind
             && self.error.reason == other.error.reason
     }
 
-    /// What it asks for.
+    /// What follows from it.
     pub fn class(&self) -> Class {
         error_table::meaning(self.error.kind, self.call).class
     }
@@ -126,7 +126,7 @@ impl Failure {
         error_table::meaning(self.error.kind, self.call).reason
     }
 
-    /// Whether it is one that people have to cure, if it lasts.
+    /// Whether a person has to fix it, if it lasts.
     pub fn stalls(&self) -> bool {
         self.class().stalls()
     }
@@ -145,7 +145,7 @@ impl Failure {
         }
     }
 
-    /// Read back from the status, if this release knows what it says.
+    /// Reads it back from the status; `None` if this release does not know its call or status.
     pub fn restored(stored: &LastError, since: Since) -> Option<Self> {
         let call = [Call::Get, Call::Cancel, Call::Token]
             .into_iter()

@@ -1,4 +1,4 @@
-//! The status that records how it ended: written once, never changed.
+//! The status that records the outcome: written once, never changed.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -7,21 +7,21 @@ use super::{
     cancellation::CancelState,
     ending::Ending,
     message::{self, Sent},
-    report::{Report, Row, cancel_requested, conditions, facts},
+    report::{GRANTED, NOT_GRANTED, Report, Row, cancel_requested, conditions, facts, row},
     time,
 };
 use crate::api::{ConditionStatus, ConditionType, ObservedOperation, Outcome, Reason};
 
-/// The status that records how it ended.
-pub fn final_report(known: &Cancellation, ending: Ending, context: &Context<'_>) -> Report {
-    let now = time::stored_now(&known.object, context.now);
-    let mut status = facts(known, context);
+/// The status that records the outcome.
+pub fn final_report(state: &Cancellation, ending: Ending, context: &Context<'_>) -> Report {
+    let now = time::stored_now(&state.object, context.now);
+    let mut status = facts(state, context);
     status.outcome = Some(ending.outcome.name().to_owned());
     status.completion_time = Some(Time(now));
-    // An outcome belongs to no generation: a later edit must keep nobody waiting.
+    // An outcome belongs to no generation: after a later edit tools must not wait for it again.
     status.observed_generation = None;
-    let (rows, notice) = finished(known, ending, status.operation.as_ref());
-    status.conditions = conditions(known, rows, None, now);
+    let (rows, notice) = finished(state, ending, status.operation.as_ref());
+    status.conditions = conditions(state, rows, None, now);
     Report {
         status,
         stalled_at: None,
@@ -31,61 +31,52 @@ pub fn final_report(known: &Cancellation, ending: Ending, context: &Context<'_>)
 }
 
 fn finished(
-    known: &Cancellation,
+    state: &Cancellation,
     ending: Ending,
     operation: Option<&ObservedOperation>,
 ) -> (Vec<Row>, Notice) {
     use ConditionStatus::{False, True};
-    use ConditionType::{Authorized, CancelRequested, Finished, Ready, Stalled};
-    let spec = known.object.spec.as_ref().ok();
+    use ConditionType::{Authorized, Finished, Ready, Stalled};
+    let spec = state.object.spec.as_ref().ok();
     let outcome = ending.outcome;
-    let (sent, cancel) = cancel_requested_at_the_end(known, outcome);
-    let text = match &known.object.spec {
+    let (sent, cancel) = cancel_requested_at_the_end(state, outcome);
+    let text = match &state.object.spec {
         Err(malformed) => message::cut(malformed.message.clone()),
-        Ok(spec) => message::ending(ending, operation, sent, known.failure(), Some(spec)),
+        Ok(spec) => message::ending(ending, operation, sent, state.failure(), Some(spec)),
     };
     let accepted = spec.is_some_and(|spec| spec.accepts(outcome));
 
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows = Vec::new();
     if spec.is_some() {
-        rows.push(if known.was_granted() {
-            (
-                Authorized,
-                True,
-                Reason::Granted.name(),
-                "A CancellationGrant allows it".to_owned(),
-            )
+        rows.push(if state.was_granted() {
+            row(Authorized, True, Reason::Granted, GRANTED)
         } else {
-            (
-                Authorized,
-                False,
-                Reason::NoGrant.name(),
-                "No CancellationGrant allows it".to_owned(),
-            )
+            row(Authorized, False, Reason::NoGrant, NOT_GRANTED)
         });
     }
-    rows.push((CancelRequested, cancel.1, cancel.2, cancel.3));
+    rows.push(cancel);
     let reason = if ending.no_result {
         Reason::NoResult.name()
     } else {
         outcome.name()
     };
-    rows.push((Finished, True, reason, format!("It ended: {outcome}")));
+    rows.push(Row {
+        type_: Finished,
+        status: True,
+        reason,
+        message: format!("It ended: {outcome}"),
+    });
     if accepted {
-        rows.push((Ready, True, Reason::OutcomeAccepted.name(), text.clone()));
+        rows.push(row(Ready, True, Reason::OutcomeAccepted, text.as_str()));
     } else {
         let stalled = if outcome == Outcome::Unknown {
             Reason::DeadlineExceeded
         } else {
             Reason::OutcomeNotAccepted
         };
-        rows.push((
-            Ready,
-            False,
-            Reason::OutcomeNotAccepted.name(),
-            text.clone(),
-        ));
-        rows.push((Stalled, True, stalled.name(), text.clone()));
+        let not_ready = Reason::OutcomeNotAccepted;
+        rows.push(row(Ready, False, not_ready, text.as_str()));
+        rows.push(row(Stalled, True, stalled, text.as_str()));
     }
     let notice = Notice::Finished {
         outcome,
@@ -96,30 +87,30 @@ fn finished(
     (rows, notice)
 }
 
-/// What became of the cancel request by the time it ended.
-fn cancel_requested_at_the_end(known: &Cancellation, outcome: Outcome) -> (Sent, Row) {
+/// What became of the cancel request before the end.
+fn cancel_requested_at_the_end(state: &Cancellation, outcome: Outcome) -> (Sent, Row) {
     use CancelState::{Accepted, Again, Sending, Unsupported};
     let seen_done = matches!(
         outcome,
         Outcome::Cancelled | Outcome::Completed | Outcome::Failed | Outcome::Ended
     );
-    match known.cancel {
-        Accepted { .. } => (Sent::Yes, cancel_requested(known.cancel)),
-        Unsupported => (Sent::NotTaken, cancel_requested(known.cancel)),
-        _ if known.post.maybe_arrived => (Sent::Perhaps, cancel_requested(Sending)),
-        _ if known.post.sent => (Sent::NotTaken, cancel_requested(Again { refused: true })),
-        Again { refused: true } => (Sent::NotTaken, cancel_requested(known.cancel)),
+    match state.cancel {
+        Accepted { .. } => (Sent::Yes, cancel_requested(state.cancel)),
+        Unsupported => (Sent::NotTaken, cancel_requested(state.cancel)),
+        _ if state.post.maybe_arrived => (Sent::Perhaps, cancel_requested(Sending)),
+        _ if state.post.sent => (Sent::NotTaken, cancel_requested(Again { refused: true })),
+        Again { refused: true } => (Sent::NotTaken, cancel_requested(state.cancel)),
         _ => {
             let (reason, text) = if seen_done {
                 (Reason::AlreadyDone, "The operation was done before")
             } else {
                 (Reason::NotSent, "It ended before")
             };
-            let row = (
+            let row = row(
                 ConditionType::CancelRequested,
                 ConditionStatus::False,
-                reason.name(),
-                text.to_owned(),
+                reason,
+                text,
             );
             (Sent::No, row)
         }
@@ -140,12 +131,12 @@ mod tests {
             wall: jiff::Timestamp::new(START, 0).unwrap(),
             mono: std::time::Duration::ZERO,
         };
-        let known = Cancellation::new(object(), now);
+        let state = Cancellation::new(object(), now);
         let endings = Outcome::ALL
             .into_iter()
             .flat_map(|outcome| [false, true].map(|no_result| Ending { outcome, no_result }));
         for ending in endings {
-            let (rows, notice) = finished(&known, ending, None);
+            let (rows, notice) = finished(&state, ending, None);
             let Notice::Finished {
                 outcome, reason, ..
             } = notice
@@ -155,8 +146,8 @@ mod tests {
             assert_eq!(outcome, ending.outcome);
             let of_condition = rows
                 .iter()
-                .find(|(type_, ..)| *type_ == ConditionType::Finished)
-                .map(|(_, _, reason, _)| *reason);
+                .find(|row| row.type_ == ConditionType::Finished)
+                .map(|row| row.reason);
             assert_eq!(of_condition, Some(reason), "{ending:?}");
         }
     }

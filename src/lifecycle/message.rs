@@ -214,12 +214,12 @@ pub fn ending(
     spec: Option<&Spec>,
 ) -> String {
     let error = operation.and_then(|operation| operation.error.as_ref());
-    let told = error
+    let detail = error
         .map(|error| format!(": {}", error.message))
-        .filter(|told| told.len() > 2)
+        .filter(|detail| detail.len() > 2)
         .unwrap_or_default();
     let text = match ending.outcome {
-        Outcome::Cancelled => format!("The operation ended cancelled{told}"),
+        Outcome::Cancelled => format!("The operation ended cancelled{detail}"),
         Outcome::Completed if ending.no_result => {
             "The operation is done, with neither response nor error".to_owned()
         }
@@ -238,7 +238,7 @@ pub fn ending(
         },
         Outcome::Failed => {
             let status = error.map_or("an error", |error| error.status.as_str());
-            format!("The operation failed with {status}{told}")
+            format!("The operation failed with {status}{detail}")
         }
         Outcome::Ended => "The operation is done; the API does not say how it ended".to_owned(),
         Outcome::NotFound => {

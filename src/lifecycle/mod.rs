@@ -23,6 +23,8 @@ mod final_report;
 mod get_answer;
 mod merge_patch;
 mod message;
+mod next_call;
+mod next_write;
 mod object;
 mod packed;
 mod report;
@@ -34,7 +36,7 @@ mod tests;
 mod time;
 
 pub use cancellation::Cancellation;
-pub use event::{Context, Effect, Event, Grant, Lane, Notice, Now, Plan, Settings, WriteAnswer};
+pub use event::{Context, Effect, Event, GetLane, Grant, Notice, Now, Plan, Settings, WriteAnswer};
 pub use merge_patch::MergePatch;
 pub use object::{MalformedSpec, ObjectView, Spec, UnknownTarget};
 pub use packed::{Packed, Packer};

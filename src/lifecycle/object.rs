@@ -34,7 +34,7 @@ pub struct ObjectView {
 }
 
 impl ObjectView {
-    /// The resource version as a number, for telling older from newer (KEP-5504); `None` if it is not one.
+    /// The resource version as a number, which grows with each write (KEP-5504); `None` if it is not a number.
     pub fn version_number(&self) -> Option<u64> {
         self.resource_version.parse().ok()
     }
@@ -45,7 +45,7 @@ impl ObjectView {
     }
 }
 
-/// A spec that no release could make a request of; only an older CRD lets one through.
+/// A spec from which no release can make a request. Only an older CRD accepts one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MalformedSpec {
     /// Which field, what is wrong with it, and what would be right.
@@ -55,7 +55,7 @@ pub struct MalformedSpec {
 /// A spec that was read and checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
-    /// What is addressed, or why this controller does not know.
+    /// The operation, or why this controller does not know it.
     pub target: Result<Target, UnknownTarget>,
     /// `spec.serviceAccountName`.
     pub service_account_name: Option<String>,
@@ -77,8 +77,8 @@ impl Spec {
         }
     }
 
-    /// Whether the user calls this outcome a success. `Ended` is one of `Cancelled` and `Completed`, and nobody knows which: so
-    /// it is one if both are.
+    /// Whether `spec.acceptedOutcomes` includes this outcome. `Ended` means `Cancelled` or `Completed`, so both have to be
+    /// included.
     pub fn accepts(&self, outcome: Outcome) -> bool {
         let has = |outcome: Outcome| {
             let mut accepted = self.accepted_outcomes.iter();
@@ -91,11 +91,11 @@ impl Spec {
     }
 }
 
-/// This controller may be older than the CRD: it waits instead of judging.
+/// A service, version or name that this controller does not know. It may be older than the CRD, so it waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnknownTarget {
     /// UnknownService, UnknownVersion or UnknownName.
     pub reason: Reason,
-    /// What this controller knows.
+    /// What this controller knows instead.
     pub message: String,
 }

@@ -1,7 +1,7 @@
-//! One cancellation in a compact form, for the many that wait for a poll or for their turn: a tenth of the memory.
+//! Compresses objects that wait, to a tenth of the memory.
 //!
-//! Objects of one cluster look much alike: the same keys, texts, projects and endpoints. So one is kept as what its JSON has
-//! that the JSON of earlier ones had not. Only for this process's own memory: it is never stored, and has no versions.
+//! The objects of a cluster are much adictionary: the same keys, texts, projects and endpoints. So the JSON of one is compressed with
+//! the JSON of earlier ones as the dictionary. The compressed form stays in this process's memory; it is never stored.
 
 use std::sync::{Arc, Weak};
 
@@ -10,38 +10,37 @@ use lz4_flex::block;
 
 use super::Cancellation;
 
-/// A compact form longer than this says that the object is not much like the earlier ones that it was compared with.
-const UNLIKE: usize = 512;
+/// A compressed form longer than this many bytes means that the dictionary does not fit the object.
+const POOR_FIT: usize = 512;
 
-/// After so many objects it may be compared with others: each set of them is kept for as long as an object was packed with it.
+/// A dictionary is replaced only after so many objects: each stays in memory as long as an object that was packed with it.
 const LEAST_USE: usize = 128;
 
-/// The bytes of earlier objects that others are compared with: about three of them.
-const LIKE_BYTES: usize = 8192;
+/// The size of a dictionary: the JSON of about three objects.
+const DICTIONARY_BYTES: usize = 8192;
 
-/// So many sets of earlier objects are kept at most. One is kept for as long as one object was packed with it, so that many that
-/// wait for people, each packed with another, would keep as many.
-pub(super) const MOST_SETS: usize = 16;
+/// The most dictionaries in memory. Objects that wait for days may each keep another one.
+pub(super) const MOST_DICTIONARIES: usize = 16;
 
-/// All that is known of an object; [`Packer::unpack`] gives it back as it was.
+/// A compressed [`Cancellation`]; [`Packer::unpack`] restores it.
 #[derive(Clone, Debug)]
 pub struct Packed {
     bytes: Box<[u8]>,
     json_length: u32,
-    pub(super) like: Arc<Box<[u8]>>,
+    pub(super) dictionary: Arc<Box<[u8]>>,
 }
 
-/// Makes compact forms.
+/// Compresses and restores.
 #[derive(Debug)]
 pub struct Packer {
-    /// The JSON of earlier objects, the last one last.
-    like: Arc<Box<[u8]>>,
-    /// How many were packed with it.
+    /// The dictionary for the next object: the JSON of earlier ones, the last one last.
+    dictionary: Arc<Box<[u8]>>,
+    /// How many objects were packed with it.
     used: usize,
-    /// That, and the earlier ones, as far as an object was packed with them.
-    sets: Vec<Weak<Box<[u8]>>>,
-    /// The JSON and the compact form that were made last: room for the next. What is kept for long is never cut from what was
-    /// allocated for a moment, which would leave a hole of several kilobytes beside each object.
+    /// All dictionaries that a packed object still needs.
+    dictionaries: Vec<Weak<Box<[u8]>>>,
+    /// Buffers. What is kept for long is copied out of them: a shrunk buffer would leave a hole of several kilobytes beside each
+    /// object.
     json: Vec<u8>,
     bytes: Vec<u8>,
 }
@@ -49,9 +48,9 @@ pub struct Packer {
 impl Default for Packer {
     fn default() -> Self {
         Self {
-            like: Arc::default(),
+            dictionary: Arc::default(),
             used: LEAST_USE,
-            sets: Vec::new(),
+            dictionaries: Vec::new(),
             json: Vec::new(),
             bytes: Vec::new(),
         }
@@ -59,69 +58,71 @@ impl Default for Packer {
 }
 
 impl Packer {
-    /// The compact form; `None` for what lasts a moment only, such as a write that is under way.
-    pub fn pack(&mut self, known: &Cancellation) -> Option<Packed> {
-        let passing = known.seen_meanwhile.is_some()
-            || known.write.in_flight.is_some()
-            || known.write.lost_notice.is_some();
-        if passing || !has_whole_seconds(known) {
+    /// Compresses it; `None` if it has what only lasts a moment, such as a write in flight.
+    pub fn pack(&mut self, state: &Cancellation) -> Option<Packed> {
+        let passing = state.watched_meanwhile.is_some()
+            || state.write.in_flight.is_some()
+            || state.write.unconfirmed_notice.is_some();
+        if passing || !has_whole_seconds(state) {
             return None;
         }
         self.json.clear();
-        // All of it can be written as JSON; if ever not, it just stays as it is.
-        serde_json::to_writer(&mut self.json, known).ok()?;
+        // If it cannot be written as JSON, it stays uncompressed.
+        serde_json::to_writer(&mut self.json, state).ok()?;
         let mut length = self.compress()?;
-        if length > UNLIKE && self.used >= LEAST_USE {
-            self.learn();
+        if length > POOR_FIT && self.used >= LEAST_USE {
+            self.new_dictionary();
             length = self.compress()?;
         }
         self.used = self.used.saturating_add(1);
         Some(Packed {
             bytes: self.bytes.get(..length)?.into(),
             json_length: u32::try_from(self.json.len()).ok()?,
-            like: self.like.clone(),
+            dictionary: self.dictionary.clone(),
         })
     }
 
-    /// What was packed, by whichever packer. `None` would be a fault of this module.
+    /// Restores what any packer compressed. `None` would be a bug in this module.
     pub fn unpack(&mut self, packed: &Packed) -> Option<Cancellation> {
         self.json
             .resize(usize::try_from(packed.json_length).ok()?, 0);
         let length =
-            block::decompress_into_with_dict(&packed.bytes, &mut self.json, &packed.like).ok()?;
+            block::decompress_into_with_dict(&packed.bytes, &mut self.json, &packed.dictionary)
+                .ok()?;
         serde_json::from_slice(self.json.get(..length)?).ok()
     }
 
-    /// Makes the compact form of the JSON; its length.
+    /// Compresses the JSON into the buffer. Returns the length.
     fn compress(&mut self) -> Option<usize> {
         let most = block::get_maximum_output_size(self.json.len());
         self.bytes.resize(most, 0);
-        block::compress_into_with_dict(&self.json, &mut self.bytes, &self.like).ok()
+        block::compress_into_with_dict(&self.json, &mut self.bytes, &self.dictionary).ok()
     }
 
-    fn learn(&mut self) {
+    fn new_dictionary(&mut self) {
         self.used = 0;
-        self.sets.retain(|set| set.strong_count() > 0);
-        if self.sets.len() >= MOST_SETS {
+        self.dictionaries
+            .retain(|dictionary| dictionary.strong_count() > 0);
+        if self.dictionaries.len() >= MOST_DICTIONARIES {
             return;
         }
-        let earlier = self.like.iter().chain(&self.json).copied();
-        let too_many = (self.like.len() + self.json.len()).saturating_sub(LIKE_BYTES);
-        self.like = Arc::new(earlier.skip(too_many).collect());
-        self.sets.push(Arc::downgrade(&self.like));
+        let earlier = self.dictionary.iter().chain(&self.json).copied();
+        let too_many = (self.dictionary.len() + self.json.len()).saturating_sub(DICTIONARY_BYTES);
+        self.dictionary = Arc::new(earlier.skip(too_many).collect());
+        self.dictionaries.push(Arc::downgrade(&self.dictionary));
     }
 }
 
 impl Packed {
-    /// Its length in bytes, without what it shares with others.
+    /// Its length in bytes, without the shared dictionary.
     pub const fn own_bytes(&self) -> usize {
         self.bytes.len()
     }
 }
 
 /// Whether all stored times are whole seconds, as this program writes them: JSON has no more of them.
-fn has_whole_seconds(known: &Cancellation) -> bool {
-    let status = &known.object.status;
+fn has_whole_seconds(state: &Cancellation) -> bool {
+    let status = &state.object.status;
     let error = status.last_error.as_ref();
     let transitions = status.conditions.iter();
     [

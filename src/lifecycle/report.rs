@@ -1,4 +1,4 @@
-//! The status as it should be, from what is known. Conditions: design section 2, "What waiting tools see".
+//! The status that an unfinished object should have.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    Cancellation, Context, Notice,
+    Cancellation, Context, Notice, Spec,
     cancellation::{CancelState, LastGet},
     message,
-    rule::Gate,
+    rule::Rule,
     time::{self, Since},
 };
 use crate::{
@@ -17,9 +17,10 @@ use crate::{
     google::catalogue::Target,
 };
 
-/// How long no grant is not yet a reason to call for help: grant and object often come in one apply.
+/// An object without a grant is `Stalled` only after this time: grant and object often come in one apply.
 const GRANT_PATIENCE: Duration = Duration::from_secs(60);
-/// How long a failing call is not yet one: IAM bindings take minutes to arrive, and Helm gives up after 5.
+/// A failing call makes the object `Stalled` only after this time: IAM bindings take minutes to arrive, and Helm gives up after
+/// five.
 const FAILURE_PATIENCE: Duration = Duration::from_secs(240);
 
 /// The status as it should be now.
@@ -27,59 +28,82 @@ const FAILURE_PATIENCE: Duration = Duration::from_secs(240);
 pub struct Report {
     /// The whole of it.
     pub status: CancellationStatus,
-    /// When it turns into `Stalled` if nothing happens before (monotonic).
+    /// When the object becomes `Stalled` if nothing happens before (monotonic).
     pub stalled_at: Option<Duration>,
-    /// What to tell people if this is the first time that it says `Stalled`.
+    /// The event to publish when the object becomes `Stalled` for the first time.
     pub stalled: Option<Notice>,
-    /// What to tell people if it says how it ended.
+    /// The event to publish with the outcome.
     pub finished: Option<Notice>,
 }
 
-/// What `Finished` says until then.
+/// The message of `Finished` before the end.
 const NOT_FINISHED: &str = "It has not ended yet";
 
-/// One condition, before it is given its times.
-pub(super) type Row = (ConditionType, ConditionStatus, &'static str, String);
+/// What the condition `Authorized` says.
+pub(super) const GRANTED: &str = "A CancellationGrant allows it";
+pub(super) const NOT_GRANTED: &str = "No CancellationGrant allows it";
 
-/// The status as it should be while it is under way, given which rule applies and how far the cancel request got.
+/// One condition without its times.
+pub(super) struct Row {
+    pub type_: ConditionType,
+    pub status: ConditionStatus,
+    pub reason: &'static str,
+    pub message: String,
+}
+
+pub(super) fn row(
+    type_: ConditionType,
+    status: ConditionStatus,
+    reason: Reason,
+    message: impl Into<String>,
+) -> Row {
+    Row {
+        type_,
+        status,
+        reason: reason.name(),
+        message: message.into(),
+    }
+}
+
+/// The status of an unfinished object, given which rule applies and how far the cancel request got.
 pub fn report(
-    known: &Cancellation,
-    gate: &Gate,
+    state: &Cancellation,
+    rule: &Rule,
     cancel: CancelState,
     context: &Context<'_>,
 ) -> Report {
     let mut report = Report {
-        status: facts(known, context),
+        status: facts(state, context),
         stalled_at: None,
         stalled: None,
         finished: None,
     };
-    let rows = under_way(known, gate, cancel, context, &mut report);
-    let now = time::stored_now(&known.object, context.now);
-    report.status.conditions = conditions(known, rows, report.status.observed_generation, now);
+    let rows = progress_conditions(state, rule, cancel, context, &mut report);
+    let now = time::stored_now(&state.object, context.now);
+    report.status.conditions = conditions(state, rows, report.status.observed_generation, now);
     report
 }
 
 /// Everything but the conditions.
-pub(super) fn facts(known: &Cancellation, context: &Context<'_>) -> CancellationStatus {
-    let object = &known.object;
+pub(super) fn facts(state: &Cancellation, context: &Context<'_>) -> CancellationStatus {
+    let object = &state.object;
     let stored = &object.status;
     let mut status = CancellationStatus {
         observed_generation: stored.observed_generation,
         outcome: stored.outcome.clone(),
         target: stored.target.clone(),
         identity: stored.identity.clone(),
-        start_time: known.started.map(|started| Time(started.stored)),
+        start_time: state.started.map(|started| Time(started.stored)),
         cancel_attempts: stored.cancel_attempts,
         cancel_request_time: stored.cancel_request_time.clone(),
         completion_time: stored.completion_time.clone(),
-        operation: known
+        operation: state
             .get
             .observed
             .as_ref()
             .or(stored.operation.as_ref())
             .cloned(),
-        last_error: known.failure().map(super::failure::Failure::stored),
+        last_error: state.failure().map(super::failure::Failure::stored),
         conditions: Vec::new(),
     };
     if let Ok(spec) = &object.spec {
@@ -118,133 +142,162 @@ fn shown(target: &Target) -> crate::api::TargetStatus {
     }
 }
 
-fn under_way(
-    known: &Cancellation,
-    gate: &Gate,
+/// What the status says while the object is under way: one reason and one message for all conditions.
+struct Progress {
+    reason: Reason,
+    message: String,
+    /// How long from now until people have to act: nothing if they have to now, `None` if they never have to.
+    stalls_after: Option<Duration>,
+}
+
+impl Progress {
+    fn new(
+        state: &Cancellation,
+        spec: &Spec,
+        rule: &Rule,
+        cancel: CancelState,
+        context: &Context<'_>,
+    ) -> Self {
+        match rule {
+            Rule::Stall(reason, message) => Self {
+                reason: *reason,
+                message: message.clone(),
+                stalls_after: Some(Duration::ZERO),
+            },
+            Rule::NotGranted => Self {
+                reason: Reason::NoGrant,
+                message: message::no_grant(&state.object, spec),
+                stalls_after: state
+                    .not_granted_since
+                    .map(|since| left(GRANT_PATIENCE, since, context)),
+            },
+            Rule::GrantUnknown => Self {
+                reason: Reason::GrantsNotRead,
+                message: message::GRANTS_NOT_READ.to_owned(),
+                stalls_after: None,
+            },
+            Rule::End(_) | Rule::FinalGet | Rule::Suspended | Rule::Proceed => {
+                match state.failure() {
+                    Some(failure) => Self {
+                        reason: failure.reason(),
+                        message: message::failure(failure, spec),
+                        // Another failure does not begin it, but does not end it either.
+                        stalls_after: state
+                            .stalling_since()
+                            .filter(|_| failure.stalls() || state.is_stalled_by_failure())
+                            .map(|since| left(FAILURE_PATIENCE, since, context)),
+                    },
+                    None => {
+                        let reason = phase(state, cancel);
+                        Self {
+                            reason,
+                            message: message::phase(reason).to_owned(),
+                            stalls_after: None,
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The conditions while it is under way; none if the spec cannot be read. Notes in the report whether and when it stalls.
+fn progress_conditions(
+    state: &Cancellation,
+    rule: &Rule,
     cancel: CancelState,
     context: &Context<'_>,
     report: &mut Report,
 ) -> Vec<Row> {
     use ConditionStatus::{False, True, Unknown};
-    use ConditionType::{Authorized, CancelRequested, Finished, Ready, Reconciling, Stalled};
-    let Ok(spec) = &known.object.spec else {
+    use ConditionType::{Finished, Ready, Reconciling, Stalled};
+    let Ok(spec) = &state.object.spec else {
         return Vec::new();
     };
-
-    let (reason, text, stalls_after) = match gate {
-        Gate::Stall(reason, text) => (*reason, text.clone(), Some(Duration::ZERO)),
-        Gate::NotGranted => {
-            let left = known
-                .not_granted_since
-                .map(|since| left(GRANT_PATIENCE, since, context));
-            (
-                Reason::NoGrant,
-                message::no_grant(&known.object, spec),
-                left,
-            )
-        }
-        Gate::GrantUnknown => (
-            Reason::GrantsNotRead,
-            message::GRANTS_NOT_READ.to_owned(),
-            None,
-        ),
-        _ => match known.failure() {
-            Some(failure) => {
-                // Another failure does not begin it, but does not end it either.
-                let left = known
-                    .stalling_since()
-                    .filter(|_| failure.stalls() || known.is_stalled_by_failure())
-                    .map(|since| left(FAILURE_PATIENCE, since, context));
-                (failure.reason(), message::failure(failure, spec), left)
-            }
-            None => {
-                let reason = phase(known, cancel);
-                (reason, message::phase(reason).to_owned(), None)
-            }
-        },
-    };
-
-    let mut rows: Vec<Row> = vec![match gate {
-        Gate::NotGranted => (
-            Authorized,
-            False,
-            Reason::NoGrant.name(),
-            "No CancellationGrant allows it".to_owned(),
-        ),
-        Gate::GrantUnknown => (
-            Authorized,
-            Unknown,
-            Reason::GrantsNotRead.name(),
-            "Not known".to_owned(),
-        ),
-        Gate::Stall(Reason::UnknownService | Reason::UnknownVersion | Reason::UnknownName, _) => {
-            (Authorized, Unknown, reason.name(), "Not checked".to_owned())
-        }
-        _ => (
-            Authorized,
-            True,
-            Reason::Granted.name(),
-            "A CancellationGrant allows it".to_owned(),
-        ),
-    }];
-
-    let looked = known.get.last == Some(LastGet::Running) && known.get.failures.last.is_none();
-    if *gate == Gate::Suspended && looked {
-        // What is desired is done: neither Ready nor Reconciling nor Stalled, which kstatus calls Current.
-        rows.push((
-            CancelRequested,
-            False,
-            Reason::Suspended.name(),
-            message::SUSPENDED.to_owned(),
-        ));
-        rows.push((
-            Finished,
-            False,
-            Reason::Suspended.name(),
-            NOT_FINISHED.to_owned(),
-        ));
-        return rows;
+    if *rule == Rule::Suspended && is_running(state) {
+        // The spec asks for no more: without Ready, Reconciling and Stalled kstatus calls it Current.
+        let reason = Reason::Suspended;
+        return vec![
+            authorized(rule, reason),
+            suspended(message::SUSPENDED),
+            row(Finished, False, reason, NOT_FINISHED),
+        ];
     }
-    rows.push(match (gate, cancel) {
-        (Gate::Suspended, _) => (
-            CancelRequested,
-            False,
-            Reason::Suspended.name(),
-            "Suspended".to_owned(),
-        ),
-        (_, CancelState::NotSent) => (
-            CancelRequested,
-            Unknown,
-            reason.name(),
-            "Not sent yet".to_owned(),
-        ),
-        (_, cancel) => cancel_requested(cancel),
-    });
-    rows.push((Finished, False, reason.name(), NOT_FINISHED.to_owned()));
+    let Progress {
+        reason,
+        message,
+        stalls_after,
+    } = Progress::new(state, spec, rule, cancel, context);
+    let mut rows = vec![
+        authorized(rule, reason),
+        cancel_requested_under_way(rule, cancel, reason),
+        row(Finished, False, reason, NOT_FINISHED),
+    ];
     if stalls_after == Some(Duration::ZERO) {
-        rows.push((Ready, False, reason.name(), text.clone()));
-        rows.push((Stalled, True, reason.name(), text.clone()));
+        rows.push(row(Ready, False, reason, message.clone()));
+        rows.push(row(Stalled, True, reason, message.clone()));
         report.stalled = Some(Notice::Stalled {
             reason: reason.name(),
-            message: text,
+            message,
         });
     } else {
         report.stalled_at = stalls_after.map(|after| context.now.mono.saturating_add(after));
-        rows.push((Ready, Unknown, reason.name(), text.clone()));
-        rows.push((Reconciling, True, reason.name(), text));
+        rows.push(row(Ready, Unknown, reason, message.clone()));
+        rows.push(row(Reconciling, True, reason, message));
     }
     rows
 }
 
-/// What is left of the patience since a moment.
+/// Whether the last GET showed the operation running, and nothing failed since.
+fn is_running(state: &Cancellation) -> bool {
+    state.get.last == Some(LastGet::Running) && state.get.failures.last.is_none()
+}
+
+/// Whether a grant allows it. `reason` is that of the other conditions.
+fn authorized(rule: &Rule, reason: Reason) -> Row {
+    use ConditionStatus::{False, True, Unknown};
+    use ConditionType::Authorized;
+    match rule {
+        Rule::NotGranted => row(Authorized, False, Reason::NoGrant, NOT_GRANTED),
+        Rule::GrantUnknown => row(Authorized, Unknown, Reason::GrantsNotRead, "Not known"),
+        Rule::Stall(Reason::UnknownService | Reason::UnknownVersion | Reason::UnknownName, _) => {
+            row(Authorized, Unknown, reason, "Not checked")
+        }
+        _ => row(Authorized, True, Reason::Granted, GRANTED),
+    }
+}
+
+fn cancel_requested_under_way(rule: &Rule, cancel: CancelState, reason: Reason) -> Row {
+    match (rule, cancel) {
+        (Rule::Suspended, _) => suspended("Suspended"),
+        (_, CancelState::NotSent) => row(
+            ConditionType::CancelRequested,
+            ConditionStatus::Unknown,
+            reason,
+            "Not sent yet",
+        ),
+        (_, cancel) => cancel_requested(cancel),
+    }
+}
+
+fn suspended(message: &str) -> Row {
+    row(
+        ConditionType::CancelRequested,
+        ConditionStatus::False,
+        Reason::Suspended,
+        message,
+    )
+}
+
+/// How much of `patience` is left since a moment.
 fn left(patience: Duration, since: Since, context: &Context<'_>) -> Duration {
     patience.saturating_sub(since.passed(context.now))
 }
 
 /// What goes on, while nothing fails.
-const fn phase(known: &Cancellation, cancel: CancelState) -> Reason {
+const fn phase(state: &Cancellation, cancel: CancelState) -> Reason {
     match cancel {
-        CancelState::NotSent if known.post.held => Reason::Throttled,
+        CancelState::NotSent if state.post.held => Reason::Throttled,
         CancelState::NotSent => Reason::Observing,
         CancelState::Intended | CancelState::Sending | CancelState::AwaitingGet => Reason::Sending,
         CancelState::Again { refused: true } => Reason::Refused,
@@ -277,36 +330,31 @@ pub(super) fn cancel_requested(cancel: CancelState) -> Row {
             "Whether the API took the cancel request is not known",
         ),
     };
-    (
-        ConditionType::CancelRequested,
-        status,
-        reason.name(),
-        text.to_owned(),
-    )
+    row(ConditionType::CancelRequested, status, reason, text)
 }
 
-/// Gives the rows their times, and keeps the conditions of others.
+/// Gives our conditions their times, and keeps those of other writers.
 pub(super) fn conditions(
-    known: &Cancellation,
+    state: &Cancellation,
     rows: Vec<Row>,
     generation: Option<i64>,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let stored = &known.object.status.conditions;
+    let stored = &state.object.status.conditions;
     let foreign = stored.iter().filter(|condition| {
         !ConditionType::ALL
             .iter()
             .any(|ours| ours.name() == condition.type_)
     });
-    let ours = rows.into_iter().map(|(type_, status, reason, message)| {
-        let before = stored
-            .iter()
-            .find(|condition| condition.type_ == type_.name() && condition.status == status.name());
+    let ours = rows.into_iter().map(|row| {
+        let before = stored.iter().find(|condition| {
+            condition.type_ == row.type_.name() && condition.status == row.status.name()
+        });
         Condition {
-            type_: type_.name().to_owned(),
-            status: status.name().to_owned(),
-            reason: reason.to_owned(),
-            message,
+            type_: row.type_.name().to_owned(),
+            status: row.status.name().to_owned(),
+            reason: row.reason.to_owned(),
+            message: row.message,
             last_transition_time: before
                 .map_or(Time(now), |before| before.last_transition_time.clone()),
             observed_generation: generation,

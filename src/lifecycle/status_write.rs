@@ -9,7 +9,7 @@ use super::{
     final_report::final_report,
     merge_patch::MergePatch,
     report::{Report, report},
-    rule::Gate,
+    rule::Rule,
     time,
 };
 use crate::api::{CancellationStatus, Condition, Identity, LastError};
@@ -66,41 +66,41 @@ impl StatusWrite {
 }
 
 /// The write that announces the next cancel request.
-pub fn intent(known: &Cancellation, context: &Context<'_>) -> StatusWrite {
+pub fn intent(state: &Cancellation, context: &Context<'_>) -> StatusWrite {
     // The request is about to be sent: whatever the last one came to, a crash from here on leaves it open.
-    let mut report = report(known, &Gate::Go, CancelState::Sending, context);
+    let mut report = report(state, &Rule::Proceed, CancelState::Sending, context);
     let status = &mut report.status;
     // What is stored may have gone back; what was sent was sent.
-    let announced = known.object.cancel_attempts().max(known.post.last_sent);
+    let announced = state.object.cancel_attempts().max(state.post.last_sent);
     status.cancel_attempts = Some(announced.saturating_add(1));
-    let now = Time(time::stored_now(&known.object, context.now));
+    let now = Time(time::stored_now(&state.object, context.now));
     let first = time::credible(
         status.cancel_request_time.as_ref(),
-        &known.object,
+        &state.object,
         context.now,
     );
     status.cancel_request_time = Some(first.map_or(now, Time));
-    make(known, WriteKind::Intent, report)
+    make(state, WriteKind::Intent, report)
 }
 
 /// The write that records how it ended.
-pub fn outcome(known: &Cancellation, ending: Ending, context: &Context<'_>) -> StatusWrite {
+pub fn outcome(state: &Cancellation, ending: Ending, context: &Context<'_>) -> StatusWrite {
     make(
-        known,
+        state,
         WriteKind::Outcome,
-        final_report(known, ending, context),
+        final_report(state, ending, context),
     )
 }
 
 /// The write of anything else.
-pub fn progress(known: &Cancellation, report: Report) -> StatusWrite {
-    make(known, WriteKind::Progress, report)
+pub fn progress(state: &Cancellation, report: Report) -> StatusWrite {
+    make(state, WriteKind::Progress, report)
 }
 
 /// Whether the stored status says anything else than it should: texts, the last observation and the principal do not count,
 /// because they change without anybody having to know.
-pub fn is_due(known: &Cancellation, report: &Report) -> bool {
-    let stored = &known.object.status;
+pub fn is_due(state: &Cancellation, report: &Report) -> bool {
+    let stored = &state.object.status;
     // Every field is named, so that a new one cannot be forgotten.
     let CancellationStatus {
         observed_generation,
@@ -160,11 +160,11 @@ fn are_same_conditions(some: &[Condition], others: &[Condition]) -> bool {
     some.len() == others.len() && some.iter().all(is_there)
 }
 
-fn make(known: &Cancellation, kind: WriteKind, report: Report) -> StatusWrite {
-    let object = &known.object;
+fn make(state: &Cancellation, kind: WriteKind, report: Report) -> StatusWrite {
+    let object = &state.object;
     let notice = match kind {
         WriteKind::Outcome => report.finished,
-        _ if known.write.told_stalled => None,
+        _ if state.write.stalled_published => None,
         _ => report.stalled,
     };
     StatusWrite {

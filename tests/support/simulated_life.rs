@@ -44,7 +44,7 @@ impl SimulatedLife {
             wall: object.created + SignedDuration::try_from(clock).unwrap(),
             mono: clock,
         };
-        let mut known = Cancellation::new(object.clone(), now(clock));
+        let mut state = Cancellation::new(object.clone(), now(clock));
         let mut events = vec![Event::Seen(Box::new(object.clone()))];
         loop {
             let mut wake_at = None;
@@ -59,7 +59,7 @@ impl SimulatedLife {
                     stopping: false,
                     may_write: true,
                 };
-                let plan = step(&mut known, events.remove(0), &context);
+                let plan = step(&mut state, events.remove(0), &context);
                 wake_at = plan.wake_at;
                 for effect in plan.effects {
                     events.extend(match effect {

@@ -265,8 +265,8 @@ fn what_may_have_arrived_is_looked_at_before_it_is_sent_again() {
         assert_eq!(sim.run(), Some(Outcome::Cancelled), "{kind:?}");
         assert_eq!(sim.posts.len(), 4, "{kind:?}");
         for pair in sim.posts.windows(2) {
-            let looked = sim.gets.iter().any(|get| pair[0] < *get && *get < pair[1]);
-            assert!(looked, "{kind:?}: a GET between {pair:?}");
+            let observed = sim.gets.iter().any(|get| pair[0] < *get && *get < pair[1]);
+            assert!(observed, "{kind:?}: a GET between {pair:?}");
         }
         // The answer was lost and the operation is cancelled: no second request.
         let mut sim = Simulation::new(

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::simulation::{Simulation, error, object, running, target};
 use crate::{
     google::answer::ErrorKind,
-    lifecycle::{Cancellation, Grant, ObjectView, Packer, packed::MOST_SETS},
+    lifecycle::{Cancellation, Grant, ObjectView, Packer, packed::MOST_DICTIONARIES},
 };
 
 /// The `n`th of many: everything that tells one object from another is another.
@@ -52,7 +52,7 @@ fn waiting(n: u64) -> Cancellation {
     sim.jitter = (n as f64 * 0.618).fract();
     sim.get_latency += Duration::from_nanos(n * 12_345_678);
     sim.run_for(Duration::from_secs(120));
-    sim.known
+    sim.state
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn what_waits_is_small_though_no_two_are_alike() {
     let mut packer = Packer::default();
     let all: Vec<_> = (0..240).map(waiting).collect();
     let sizes = |packer: &mut Packer| {
-        let packed = all.iter().map(|known| packer.pack(known).unwrap());
+        let packed = all.iter().map(|state| packer.pack(state).unwrap());
         packed.map(|packed| packed.own_bytes()).sum::<usize>() / all.len()
     };
     let (first, again) = (sizes(&mut packer), sizes(&mut packer));
@@ -68,18 +68,18 @@ fn what_waits_is_small_though_no_two_are_alike() {
     println!("{first} bytes, then {again}, of {whole}");
     assert!(first <= 800, "{first}");
     assert!(again <= 500, "{again}");
-    for (n, known) in all.iter().enumerate() {
-        let packed = packer.pack(known).unwrap();
+    for (n, state) in all.iter().enumerate() {
+        let packed = packer.pack(state).unwrap();
         let back = packer.unpack(&packed).unwrap();
-        assert_eq!(format!("{back:?}"), format!("{known:?}"), "{n}");
+        assert_eq!(format!("{back:?}"), format!("{state:?}"), "{n}");
     }
 }
 
 #[test]
 fn what_was_packed_before_others_were_learned_from_comes_back_all_the_same() {
     let mut packer = Packer::default();
-    let known = waiting(0);
-    let packed = packer.pack(&known).unwrap();
+    let state = waiting(0);
+    let packed = packer.pack(&state).unwrap();
     for n in 0..300 {
         let mut other = object();
         other.spec.as_mut().unwrap().service_account_name = Some(format!("{n}").repeat(1000));
@@ -90,7 +90,7 @@ fn what_was_packed_before_others_were_learned_from_comes_back_all_the_same() {
         packer.pack(&Cancellation::new(other, now)).unwrap();
     }
     let back = packer.unpack(&packed).unwrap();
-    assert_eq!(format!("{back:?}"), format!("{known:?}"));
+    assert_eq!(format!("{back:?}"), format!("{state:?}"));
 }
 
 /// Before, each of 20,000 that waited for people kept 8 KiB of earlier objects for itself.
@@ -114,22 +114,22 @@ fn those_that_wait_for_long_do_not_each_keep_what_they_were_compared_with() {
     }
     let sets: BTreeSet<_> = waiting
         .iter()
-        .map(|packed| std::sync::Arc::as_ptr(&packed.like))
+        .map(|packed| std::sync::Arc::as_ptr(&packed.dictionary))
         .collect();
     assert!(
-        waiting.len() > 2 * MOST_SETS && sets.len() > 2,
+        waiting.len() > 2 * MOST_DICTIONARIES && sets.len() > 2,
         "{}",
         sets.len()
     );
-    assert!(sets.len() <= MOST_SETS, "{}", sets.len());
+    assert!(sets.len() <= MOST_DICTIONARIES, "{}", sets.len());
 }
 
 #[test]
 fn what_json_would_round_off_stays_whole() {
-    let mut known = waiting(0);
+    let mut state = waiting(0);
     let mut packer = Packer::default();
-    assert!(packer.pack(&known).is_some());
-    let start = known.object.status.start_time.as_mut().unwrap();
+    assert!(packer.pack(&state).is_some());
+    let start = state.object.status.start_time.as_mut().unwrap();
     *start = Time(start.0 + SignedDuration::from_millis(250));
-    assert!(packer.pack(&known).is_none());
+    assert!(packer.pack(&state).is_none());
 }

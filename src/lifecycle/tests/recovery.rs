@@ -334,16 +334,16 @@ fn a_live_read_counts_unless_the_watch_has_shown_more_since() {
         sim.run_until_posted();
         sim.run_for(s(5));
         sim.write_faults = vec![(WriteAnswer::Unsure, false)];
-        sim.known.write.must_reread = true;
+        sim.state.write.must_reread = true;
         sim.deliver(Event::Woken);
         let before = Box::new(sim.stored.clone());
         if seen_since {
             sim.show();
         } else {
-            sim.known.object.resource_version = "999".into();
+            sim.state.object.resource_version = "999".into();
         }
         sim.deliver(Event::Reread(Some(before.clone())));
-        let known = sim.known.object().resource_version.clone();
+        let known = sim.state.object().resource_version.clone();
         assert_eq!(known == before.resource_version, !seen_since);
     }
 }

@@ -35,7 +35,7 @@ pub type GetScript = Box<dyn FnMut(usize, Duration) -> GetAnswer>;
 pub type CancelScript = Box<dyn FnMut(usize) -> CancelAnswer>;
 
 pub struct Simulation {
-    pub known: Cancellation,
+    pub state: Cancellation,
     pub stored: ObjectView,
     pub now: Duration,
     pub wall_offset: jiff::SignedDuration,
@@ -189,7 +189,7 @@ impl Simulation {
             mono: Duration::ZERO,
         };
         Self {
-            known: Cancellation::new(object.clone(), now),
+            state: Cancellation::new(object.clone(), now),
             stored: object,
             now: Duration::ZERO,
             wall_offset: jiff::SignedDuration::ZERO,
@@ -278,7 +278,7 @@ impl Simulation {
             stopping: self.stopping,
             may_write: self.turns_take.is_none() || matches!(event, Event::WriteTurn),
         };
-        let plan = step(&mut self.known, event, &context);
+        let plan = step(&mut self.state, event, &context);
         self.note_start();
         self.rest();
         self.wake = plan.wake_at;
@@ -326,7 +326,7 @@ impl Simulation {
         let intended = self.stored.status.cancel_attempts.unwrap_or(0) > 0;
         let suspended = self.stored.spec.as_ref().is_ok_and(|spec| spec.suspend);
         // A suspension that nobody saw, because it was gone again, changed nothing.
-        if suspended && !intended && self.known.started.is_none() {
+        if suspended && !intended && self.state.started.is_none() {
             self.started_at = None;
             self.learnt = None;
         } else if intended || self.grant == Grant::Granted {
@@ -340,12 +340,12 @@ impl Simulation {
         if self.steps > ALWAYS_RESTS && !self.steps.is_multiple_of(ALWAYS_RESTS) {
             return;
         }
-        let Some(packed) = self.packer.pack(&self.known) else {
+        let Some(packed) = self.packer.pack(&self.state) else {
             return;
         };
-        let known = self.packer.unpack(&packed).expect("it can be read");
-        assert_eq!(format!("{known:?}"), format!("{:?}", self.known));
-        self.known = known;
+        let state = self.packer.unpack(&packed).expect("it can be read");
+        assert_eq!(format!("{state:?}"), format!("{:?}", self.state));
+        self.state = state;
         self.rested += 1;
     }
 
@@ -596,7 +596,7 @@ impl Simulation {
             wall: self.wall(),
             mono: self.now,
         };
-        self.known = Cancellation::new(self.stored.clone(), now);
+        self.state = Cancellation::new(self.stored.clone(), now);
         self.process_began = self.now;
         self.learnt = self.stored.status.start_time.as_ref().and_then(|start| {
             let credible = start.0 >= self.stored.created
