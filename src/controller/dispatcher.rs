@@ -240,8 +240,8 @@ impl Dispatcher {
             Some(id) if !self.objects.is_over(id) => {
                 let object = Box::new(object);
                 let event = match went_back {
-                    true => Event::WentBack(object),
-                    false => Event::Seen(object),
+                    true => Event::RolledBack(object),
+                    false => Event::Watched(object),
                 };
                 self.step(id, event);
             }

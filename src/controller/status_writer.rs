@@ -137,7 +137,7 @@ impl StatusWriter {
             Ok(view) => (Event::Reread(Some(Box::new(view))), None),
             Err(NotRead::Gone) => (Event::Gone, None),
             Err(NotRead::Refused) => (Event::Reread(None), None),
-            Err(NotRead::NotNow(trouble)) => (Event::NotReread, Some(trouble)),
+            Err(NotRead::NotNow(trouble)) => (Event::RereadFailed, Some(trouble)),
         }
     }
 
@@ -207,7 +207,7 @@ fn trouble(refused: &Refused) -> Option<Trouble> {
 /// Nobody knows what came of a write.
 fn unsure(why: &str, trouble: Option<Trouble>) -> Answered {
     Answered {
-        answer: WriteAnswer::Unsure,
+        answer: WriteAnswer::Unconfirmed,
         complaint: Some(format!(
             "whether the status was written is not known, it is read again: {why}"
         )),

@@ -21,11 +21,11 @@ pub fn apply_event(state: &mut Cancellation, event: Event, context: &Context<'_>
             observe_again_after_a_long_wait(state, now);
             Vec::new()
         }
-        Event::Seen(object) => {
+        Event::Watched(object) => {
             handle_watched(state, object, now);
             unconfirmed_notice(state).into_iter().collect()
         }
-        Event::WentBack(object) => {
+        Event::RolledBack(object) => {
             // The answer to a write in flight shows it too, and is newer.
             if state.write.in_flight.is_none() && object.uid == state.object.uid {
                 replace_object(state, object, now);
@@ -42,7 +42,7 @@ pub fn apply_event(state: &mut Cancellation, event: Event, context: &Context<'_>
             }
             notice.into_iter().collect()
         }
-        Event::NotReread => {
+        Event::RereadFailed => {
             state.write.rereading = false;
             state.write.watched_since_reread = false;
             state.write.failures = state.write.failures.saturating_add(1);
@@ -247,28 +247,7 @@ fn handle_write_answer(
             let counts =
                 object.resource_version != write.base && object.cancel_attempts() == write.attempts;
             if object.uid == state.object.uid && (counts || write.kind != WriteKind::Intent) {
-                state.object = *object;
-                state.post.unrecorded = false;
-                state.write.conflicts = 0;
-                state.write.failures = 0;
-                state.write.not_before = now.mono;
-                state.write.stalled_published |= state.is_stored_as_stalled();
-                if write.kind == WriteKind::Progress {
-                    note_progress(state, now);
-                }
-                if write.kind == WriteKind::Intent {
-                    state.cancel = CancelState::Intended;
-                    state.write.observed_again = false;
-                    state.post.held = false;
-                    state.post.must_see_running = false;
-                    state.post.invalid_argument = false;
-                    let stored = state.object.status.cancel_request_time.as_ref();
-                    let requested = stored.map_or_else(
-                        || Since::now(&state.object, now),
-                        |stored| Since::stored_just_now(stored.0, now),
-                    );
-                    state.post.requested.get_or_insert(requested);
-                }
+                apply_stored(state, *object, write.kind, now);
                 effects.extend(write.notice.map(Effect::Publish));
             } else {
                 // Another controller recorded the same intent, so the write changed nothing: which of them may send is not known.
@@ -287,7 +266,7 @@ fn handle_write_answer(
                 effects.push(Effect::Forget);
             }
         }
-        WriteAnswer::Unsure => {
+        WriteAnswer::Unconfirmed => {
             state.write.must_reread = true;
             state.write.failures = state.write.failures.saturating_add(1);
             if state.write.failures > 1 {
@@ -314,4 +293,31 @@ fn handle_write_answer(
     }
     apply_what_was_watched_meanwhile(state, now);
     effects
+}
+
+/// A write of this kind was stored, and this is the object since.
+fn apply_stored(state: &mut Cancellation, object: ObjectView, kind: WriteKind, now: Now) {
+    state.object = object;
+    state.post.unrecorded = false;
+    state.write.conflicts = 0;
+    state.write.failures = 0;
+    state.write.not_before = now.mono;
+    state.write.stalled_published |= state.is_stored_as_stalled();
+    match kind {
+        WriteKind::Outcome => {}
+        WriteKind::Progress => note_progress(state, now),
+        WriteKind::Intent => {
+            state.cancel = CancelState::Intended;
+            state.write.observed_again = false;
+            state.post.held = false;
+            state.post.must_see_running = false;
+            state.post.invalid_argument = false;
+            let stored = state.object.status.cancel_request_time.as_ref();
+            let requested = stored.map_or_else(
+                || Since::now(&state.object, now),
+                |stored| Since::stored_just_now(stored.0, now),
+            );
+            state.post.requested.get_or_insert(requested);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What a process knows of one object: what is stored, and what it remembers since it saw the object first.
+//! The state of one cancellation: the stored object, and what this process remembers of it.
 
 use std::time::Duration;
 
@@ -13,66 +13,66 @@ use super::{
 };
 use crate::api::{Call, ConditionStatus, ConditionType, ObservedOperation, Reason};
 
-/// Everything that is known of one OperationCancellation. What is not in `object` may be lost at any time: the object alone is
-/// enough to go on (I6).
+/// The state of one OperationCancellation. Everything but `object` may be lost at any time: the object alone is enough to
+/// continue (I6).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Cancellation {
     pub(super) object: ObjectView,
-    /// An object seen while a write of ours was under way: it may or may not contain that write.
+    /// The object as the watch showed it while a write was in flight. It may or may not contain that write.
     #[serde(skip)]
     pub(super) watched_meanwhile: Option<Box<ObjectView>>,
-    /// When the object was first both granted and not suspended. The deadline counts from here.
+    /// When the object was first granted and not suspended. The deadline counts from here.
     pub(super) started: Option<Since>,
     /// Since when no grant has allowed it.
     pub(super) not_granted_since: Option<Since>,
-    /// Whether it acted, looked or waited after the last event.
+    /// What it was allowed to do after the last event.
     pub(super) mode: Option<Mode>,
     pub(super) get: GetState,
     pub(super) cancel: CancelState,
     pub(super) post: PostState,
     pub(super) write: WriteState,
-    /// The last look before the outcome Unknown.
+    /// The final GET after the deadline, before the outcome Unknown.
     pub(super) final_get: Option<FinalGet>,
-    /// How it ended, once decided by an answer. It is not decided again (I3).
+    /// The outcome that an answer decided. It is never decided again (I3).
     pub(super) ending: Option<Ending>,
 }
 
-/// What the object is allowed to do. A change of it makes what GETs said before worthless.
+/// What the object is allowed to do. After a change of it earlier GETs no longer count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Mode {
-    /// No call at all.
+    /// No call.
     Waiting,
     /// GET only.
     Observing,
-    /// Everything.
+    /// All calls.
     Acting,
 }
 
-/// What is known of the operation from GETs.
+/// What GETs have shown.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct GetState {
     pub in_flight: Option<GetInFlight>,
     /// No GET before this time.
     pub next_at: Duration,
-    /// The next poll has its place under a quota that was used up: at `next_at`.
+    /// The next poll is reserved for `next_at`, because the quota was exhausted before.
     pub is_reserved: bool,
     /// The last answer since the object was last allowed to act.
     pub last: Option<LastGet>,
-    /// When the first cancel stops to wait for the first GET.
+    /// Until when the first cancel request waits for the first GET.
     pub observe_until: Option<Duration>,
-    /// How it failed since its last success.
+    /// The failures of GET since its last success.
     pub failures: Failures,
-    /// Nothing but NOT_FOUND since then.
+    /// Since when GETs have answered nothing but NOT_FOUND.
     pub not_found_since: Option<Duration>,
-    /// A GET has answered this: the operation exists, or did.
+    /// The operation as the last good answer showed it.
     pub observed: Option<ObservedOperation>,
-    /// The generation for which a suspended object was last looked at.
+    /// The generation for which a suspended object had its last GET.
     pub observed_generation: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct GetInFlight {
-    /// It began before the last cancel request was answered: what it says of a running operation may be out of date.
+    /// It began before the last cancel request was answered, so "running" may be out of date.
     pub stale: bool,
 }
 
@@ -81,7 +81,7 @@ pub(super) struct GetInFlight {
 pub(super) enum LastGet {
     /// Not done.
     Running,
-    /// Holds the cancel back: a new operation may be invisible for minutes, and a typing error must not be hammered.
+    /// Holds the cancel back: a new operation may be invisible for minutes, and a wrong name must not cause many requests.
     NotFound,
     /// Holds the cancel back: it would fail the same way.
     NoToken,
@@ -89,29 +89,29 @@ pub(super) enum LastGet {
     NotServed,
     /// Together with the same answer to cancel: Rejected.
     InvalidArgument,
-    /// Nothing will ever be seen.
+    /// No GET will ever succeed.
     Unimplemented,
-    /// Any other failure, or a used-up quota.
+    /// Any other failure, or an exhausted quota.
     Failed,
 }
 
-/// How far the cancel request got.
+/// The state of the cancel request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum CancelState {
     /// No intent is recorded. Exits: Intended, or an ending.
     NotSent,
     /// The intent is recorded, the request is about to be sent. Exits: Sending, Again.
     Intended,
-    /// The request is under way. Exits: all below.
+    /// The request is in flight. Exits: all below.
     Sending,
     /// A new intent follows when `post.next_at` and `post.must_see_running` allow it. Exits: Intended, Accepted.
     Again {
-        /// The API said that it will not cancel it now.
+        /// The API refused to cancel the operation now.
         refused: bool,
     },
-    /// NOT_FOUND or INVALID_ARGUMENT: the next GET says what that means. Exits: Again, or an ending.
+    /// The answer was NOT_FOUND: the next GET decides what that means. Exits: Again, or an ending.
     AwaitingGet,
-    /// The API took it. Exits: an ending.
+    /// The API accepted it. Exits: an ending.
     Accepted {
         /// A poll was answered since.
         polled: bool,
@@ -120,79 +120,79 @@ pub(super) enum CancelState {
     Unsupported,
 }
 
-/// What is remembered of cancel requests.
+/// What this process remembers of cancel requests.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct PostState {
     /// No new intent before this time.
     pub next_at: Duration,
-    /// A request may have arrived unanswered: a refusal may then mean "already cancelled".
+    /// A request may have arrived although its answer was lost: a refusal may then mean "already cancelled".
     pub maybe_arrived: bool,
-    /// A request left and was not taken, or not certainly.
+    /// A request was sent, and the API did not accept it, or that is not known.
     pub sent: bool,
     /// The last definite answer was a refusal.
     pub refused: bool,
     /// A GET must say "not done" before the next intent.
     pub must_see_running: bool,
-    /// A used-up quota holds the next intent back.
+    /// An exhausted quota holds the next intent back.
     pub held: bool,
     /// The last answer was INVALID_ARGUMENT.
     pub invalid_argument: bool,
-    /// How it failed since it was last taken.
+    /// The failures since a request was last accepted.
     pub failures: Failures,
     pub refusals: u32,
-    /// A request is under way.
+    /// A request is in flight.
     pub in_flight: bool,
     /// The number of the last request that this process sent; 0 if it sent none.
     pub last_sent: i64,
-    /// A request was sent, and what came of it is not stored yet.
+    /// A request was sent, and its result is not stored yet.
     pub unrecorded: bool,
     /// When the first intent was recorded.
     pub requested: Option<Since>,
 }
 
-/// What is remembered of status writes.
+/// What this process remembers of status writes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct WriteState {
     #[serde(skip)]
     pub in_flight: Option<WriteInFlight>,
-    /// A write was announced and waits for its turn; only then is it made, of what is known by then.
+    /// A write waits for its turn. It is made only then, from the state by then.
     pub queued: bool,
     pub queued_at: Duration,
-    /// An intent waited for so long that the operation was looked at once more.
+    /// An intent waited so long that the operation was observed once more.
     pub observed_again: bool,
     /// No write before this time.
     pub not_before: Duration,
     pub conflicts: u32,
     pub failures: u32,
-    /// Writes of what goes on, in quick succession: somebody may be changing our part of the status back.
+    /// Progress writes in quick succession: another writer may keep changing our part of the status back.
     pub progress_in_a_row: u32,
     pub last_progress: Duration,
-    /// The number of an intent of ours of which nobody knows whether it is stored. Its request was never sent.
+    /// The number of an intent that may or may not be stored. Its request was never sent.
     pub unconfirmed_intent: Option<i64>,
-    /// People were told that it is stalled.
+    /// The event `Stalled` was published.
     pub stalled_published: bool,
-    /// What people hear of a write of which nobody knows whether it is stored, if it is.
+    /// The event of a write that may or may not be stored.
     #[serde(skip)]
     pub unconfirmed_notice: Option<Notice>,
-    /// A write's fate is not known: read before anything else.
+    /// The object has to be read before anything else: whether the last write was stored is not known.
     pub must_reread: bool,
     pub rereading: bool,
-    /// The watch showed a change since that was asked for: the answer may be older.
+    /// The watch showed a change since the read began: its answer may be older.
     pub watched_since_reread: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct WriteInFlight {
     pub kind: WriteKind,
-    /// The object's version that it was based on.
+    /// The resource version that it changes.
     pub base: String,
     /// `cancelAttempts` after it.
     pub attempts: i64,
-    /// What to publish once it is written.
+    /// The event to publish once it is stored.
     pub notice: Option<Notice>,
 }
 
-/// The look at the operation after the deadline has passed.
+/// The final GET, after the deadline.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct FinalGet {
     pub tries: u32,
@@ -200,7 +200,7 @@ pub(super) struct FinalGet {
 }
 
 impl Cancellation {
-    /// What is known of an object that this process sees for the first time: what is stored in it.
+    /// The state of an object that this process has not seen before: all of it comes from the stored object.
     pub fn new(object: ObjectView, now: Now) -> Self {
         let mut new = Self {
             object,
@@ -219,34 +219,34 @@ impl Cancellation {
         new
     }
 
-    /// The object as last seen.
+    /// The latest version of the object.
     pub const fn object(&self) -> &ObjectView {
         &self.object
     }
 
-    /// Whether nothing is left to do: an outcome is stored, or somebody deletes the object.
+    /// Whether nothing is left to do: an outcome is stored, or the object is being deleted.
     pub const fn is_over(&self) -> bool {
         self.object.status.outcome.is_some() || self.object.deleting
     }
 
-    /// Whether only this process knows something that has to be stored.
+    /// Whether this process knows something that has to be stored and is not.
     pub(super) const fn has_unrecorded(&self) -> bool {
         !self.is_over() && (self.post.unrecorded || self.ending.is_some())
     }
 
-    /// Whether a cancel request whose intent is recorded is still wanted when its turn comes.
+    /// Whether a cancel request should still be sent when its turn comes.
     pub const fn wants_cancel(&self) -> bool {
         !self.is_over() && self.ending.is_none()
     }
 
-    /// Whether `spec.suspend` holds the first cancel back. Once an intent stands, it changes nothing.
+    /// Whether `spec.suspend` holds the first cancel back. After an intent was recorded it has no effect.
     pub(super) fn is_suspended(&self) -> bool {
         self.cancel == CancelState::NotSent
             && self.object.cancel_attempts() == 0
             && self.object.spec.as_ref().is_ok_and(|spec| spec.suspend)
     }
 
-    /// Whether the stored status calls for help because a call failed, whatever failed since then.
+    /// Whether the stored status is `Stalled` because a call failed.
     pub(super) fn is_stalled_by_failure(&self) -> bool {
         let others = [
             Reason::NoGrant,
@@ -259,7 +259,7 @@ impl Cancellation {
             .is_some_and(|(_, reason)| others.iter().all(|other| other.name() != reason))
     }
 
-    /// Takes up what is stored: after a start of this process, or when somebody else wrote our part of the status.
+    /// Rebuilds the state from the stored status: after a start of the process, or when another writer changed our part of it.
     pub(super) fn restore(&mut self, now: Now) {
         self.restore_times(now);
         self.restore_cancel(now);
@@ -267,7 +267,7 @@ impl Cancellation {
         self.write.stalled_published |= self.is_stored_as_stalled();
     }
 
-    /// What this process knows already it does not learn again: the wall clock may have moved since.
+    /// A time that this process knows already is kept: the wall clock may have moved since.
     fn restore_times(&mut self, now: Now) {
         let status = &self.object.status;
         let intended = self.object.cancel_attempts() > 0;
@@ -276,9 +276,9 @@ impl Cancellation {
             match (stored, known) {
                 (Some(stored), Some(known)) if known.stored == stored => Some(known),
                 (Some(stored), _) => Some(Since::learnt(stored, now)),
-                // What this process knows does not end because somebody wiped the status.
+                // The time is kept even if another writer erased the status.
                 (None, Some(known)) => Some(known),
-                // An intent stands, so there was such a time once; what is stored is lost or not credible.
+                // An intent is recorded, so there was such a time; the stored one is lost or not plausible.
                 (None, None) => intended.then(|| Since::now(&self.object, now)),
             }
         };
@@ -288,7 +288,7 @@ impl Cancellation {
         self.post.requested = requested.filter(|_| intended);
     }
 
-    /// Whether the stored status calls for help.
+    /// Whether the stored status is `Stalled`.
     pub(super) fn is_stored_as_stalled(&self) -> bool {
         self.stored_condition(ConditionType::Stalled)
             .is_some_and(|(status, _)| status == ConditionStatus::True.name())
@@ -313,20 +313,20 @@ impl Cancellation {
                 CancelState::Again { refused: true }
             }
             _ if self.write.unconfirmed_intent == Some(self.object.cancel_attempts()) => {
-                // The lost write was stored after all; this process has sent nothing for it.
+                // The unconfirmed write was stored after all; this process sent no request for it.
                 self.post.must_see_running = true;
                 CancelState::Again { refused: false }
             }
             _ => {
                 // An intent with no known answer: the request may have arrived.
-                // The answer to one that is still under way will say so itself.
+                // A request in flight will have its own answer.
                 self.post.maybe_arrived |= !self.post.in_flight;
                 self.post.must_see_running = true;
                 CancelState::Again { refused: false }
             }
         };
         if let Some(get) = &mut self.get.in_flight {
-            // It began before what was just read.
+            // It began before the object was read.
             get.stale = true;
         }
     }
@@ -342,7 +342,7 @@ impl Cancellation {
         let Some(failure) = Failure::restored(stored, since) else {
             return;
         };
-        // Stalled without a success since then stays stalled, whatever failed last.
+        // Once stalled, it stays stalled until a success, whatever failed last.
         let stalling_since = if self.is_stalled_by_failure() {
             Some(Since::learnt(self.object.created, now))
         } else {
@@ -350,7 +350,7 @@ impl Cancellation {
         };
         match failure.call {
             Call::Cancel => {
-                // What failed in this process is known better.
+                // A failure in this process is more recent.
                 self.post.sent |= self.post.failures.last.is_none();
                 self.post.failures.last = Some(failure);
                 self.post.failures.stalling_since = stalling_since;
@@ -367,8 +367,8 @@ impl Cancellation {
         self.object.status.condition(type_)
     }
 
-    /// Forgets what GETs said, so that the operation is looked at afresh: whatever happened while the object was not allowed
-    /// to act counts for nothing.
+    /// Forgets earlier GETs, so that the operation is observed anew: answers from the time before the object was allowed to act do
+    /// not count.
     pub(super) fn observe_anew(&mut self, now: Now) {
         self.get.last = None;
         self.get.observe_until = None;
@@ -380,8 +380,8 @@ impl Cancellation {
         }
     }
 
-    /// The failure that the status shows: that of Cancel wins over one of Get or Token until it is cured, unless only a
-    /// GET that people have to cure keeps it from being cured.
+    /// The failure that the status shows: that of cancel before that of GET or token, except when the next cancel request only waits
+    /// for a GET whose failure a person has to fix.
     pub(super) fn failure(&self) -> Option<&Failure> {
         if self.waits_for_a_stalling_get() {
             return self.get.failures.last.as_ref();
@@ -400,7 +400,7 @@ impl Cancellation {
             && !stalls(&self.post.failures.last)
     }
 
-    /// Since when the calls have failed in a way that a person may have to cure, as the failure that the status shows.
+    /// Since when the failure that the status shows has needed a person to fix it.
     pub(super) fn stalling_since(&self) -> Option<Since> {
         match &self.post.failures.last {
             Some(_) if !self.waits_for_a_stalling_get() => self.post.failures.stalling_since,
@@ -408,23 +408,23 @@ impl Cancellation {
         }
     }
 
-    /// How long the operation has been waited for: since the first intent, before it since the start.
+    /// How long the operation has been waited for: since the first intent, or before that since the start.
     pub(super) fn age(&self, now: Now) -> Duration {
         let from = self.post.requested.or(self.started);
         from.map_or(Duration::ZERO, |from| from.passed(now))
     }
 
-    /// Ends it in this way, unless an answer has ended it already (I3).
+    /// Decides the outcome, unless it is decided already (I3).
     pub(super) fn end(&mut self, ending: Ending) {
         self.ending.get_or_insert(ending);
     }
 
-    /// Whether the grants allowed it when they were last looked at.
+    /// Whether a grant allowed it at the last step.
     pub(super) const fn was_granted(&self) -> bool {
         self.not_granted_since.is_none()
     }
 
-    /// The effect that asks for the object as it is stored.
+    /// Asks for the stored object, unless that is in flight already.
     pub(super) fn reread(&mut self) -> Option<Effect> {
         (!std::mem::replace(&mut self.write.rereading, true)).then_some(Effect::Reread)
     }

@@ -1,4 +1,4 @@
-//! What happens to a cancellation, and what it wants done.
+//! The inputs and outputs of [`super::step`].
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use crate::{
     },
 };
 
-/// The time, as the caller's clocks have it.
+/// The time on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// Wall clock; only for what is stored and for comparing with what is stored.
+    /// Wall clock; only for stored times and comparisons with them.
     pub wall: Timestamp,
-    /// Monotonic clock since any fixed moment of this process; every delay is counted in it.
+    /// Monotonic time since some fixed moment of this process; all delays are counted in it.
     pub mono: Duration,
 }
 
-/// What a step may look at besides the object itself.
+/// What a step depends on besides the object itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The time of the event.
@@ -31,30 +31,30 @@ pub struct Context<'a> {
     pub jitter: f64,
     /// The operator's settings.
     pub settings: &'a Settings,
-    /// What the grants say of this object now. Nothing may be stepped before they have been read.
+    /// Whether a grant allows this object now. No object may be stepped before the grants were read.
     pub grant: Grant,
-    /// Google's name for the identity that asks, as far as known.
+    /// Google's name for the identity that makes the calls, if known.
     pub principal: Option<&'a str>,
-    /// What the quotas leave to this object's calls now.
+    /// Which of this object's calls the quotas allow now.
     pub quota: Allowance,
-    /// The process ends: nothing begins that the next process can do as well.
+    /// The process is ending: nothing begins that the next process can do as well.
     pub stopping: bool,
-    /// Whether a write would be sent at once. If not, it is announced, and made when its turn comes.
+    /// Whether a write would be sent at once. If not, the step queues it and makes it when its turn comes.
     pub may_write: bool,
 }
 
 /// Whether a CancellationGrant allows this namespace this project, service and identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grant {
-    /// One does.
+    /// A grant allows it.
     Granted,
-    /// None does.
+    /// No grant allows it.
     NotGranted,
-    /// The grants could not be read for long: nobody knows.
+    /// The grants could not be read for too long, so it is not known.
     Unknown,
 }
 
-/// The flags that the life of an object depends on.
+/// The flags that the life cycle depends on.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `--observe-budget`: how long the first cancel waits for the first GET.
@@ -63,7 +63,7 @@ pub struct Settings {
     pub min_poll: Duration,
     /// `--max-poll`: the longest delay between two polls.
     pub max_poll: Duration,
-    /// `--not-found-after`: how long nothing but NOT_FOUND makes the outcome NotFound.
+    /// `--not-found-after`: how long GETs have to answer NOT_FOUND before the outcome is NotFound.
     pub not_found_after: Duration,
 }
 
@@ -78,138 +78,138 @@ impl Default for Settings {
     }
 }
 
-/// Something happened.
+/// An input.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The watch showed the object.
-    Seen(Box<ObjectView>),
-    /// A full list shows the object at an older version than one that the API server had told before the list began: what it
-    /// stores has gone back, as after a restore of etcd, and this is what is stored now.
-    WentBack(Box<ObjectView>),
-    /// The answer to [`Effect::Reread`]: the object as it is stored, or nothing if the API server does not let it be read.
+    Watched(Box<ObjectView>),
+    /// A full list shows the object at an older version than one that was known before the list began. The store was rolled back,
+    /// as after a restore of etcd, and this is the object now.
+    RolledBack(Box<ObjectView>),
+    /// The answer to [`Effect::Reread`]: the stored object, or `None` if the API server refuses to show it.
     Reread(Option<Box<ObjectView>>),
-    /// The answer to [`Effect::Reread`] while the API server gives none: asked again in a moment.
-    NotReread,
-    /// The object is gone.
+    /// The answer to [`Effect::Reread`] if the API server did not answer: the next try follows in a moment.
+    RereadFailed,
+    /// The object no longer exists.
     Gone,
-    /// Nothing but time passed: `wake_at` was reached, or the grants changed.
+    /// `wake_at` was reached, or the grants changed.
     Woken,
     /// The answer to [`Effect::Get`].
     GetAnswered(GetAnswer),
     /// The answer to [`Effect::Cancel`].
     CancelAnswered(CancelAnswer),
-    /// The call was not made: when its turn came the grant was gone, a quota was used up, or the process was ending.
+    /// The GET was not made: when its turn came no grant allowed it, a quota was exhausted, or the process was ending.
     GetWithheld,
-    /// The request was not sent: when its turn came the grant was gone, a GET had said done, or the process was ending.
+    /// The request was not sent: when its turn came no grant allowed it, the operation was done, or the process was ending.
     CancelWithheld,
-    /// The answer to [`Effect::QueueWrite`]: what is to be written, if anything still is, may be.
+    /// The answer to [`Effect::QueueWrite`]: a write may be made now.
     WriteTurn,
     /// The answer to [`Effect::Write`].
     WriteAnswered(WriteAnswer),
 }
 
-/// What came of a status write.
+/// The result of a status write.
 #[derive(Clone, Debug)]
 pub enum WriteAnswer {
-    /// Written: the object as the API server answered it.
+    /// Stored: the object as the API server returned it.
     Written(Box<ObjectView>),
-    /// Somebody else changed the object first (409); this is how it looks now.
+    /// Another writer changed the object first (409). This is the object now.
     Conflict(Box<ObjectView>),
-    /// Nobody knows whether it was written (time-out, connection lost): the object has to be read again.
-    Unsure,
-    /// The API server does not take it (403, 422, ...): tried again later.
+    /// Whether it was stored is not known (time-out, connection lost): the object has to be read again.
+    Unconfirmed,
+    /// The API server refused it (403, 422, ...): the next try comes later.
     Failed,
-    /// The API server takes nothing of the kind now (429, 5xx): tried again in a moment, as soon as the caller lets it.
+    /// The API server is overloaded or away (429, 5xx): the next try comes as soon as the caller allows it.
     Busy,
-    /// The object is gone.
+    /// The object no longer exists.
     Gone,
 }
 
 impl WriteAnswer {
-    /// Its name in logs and metrics.
+    /// The name in logs and metrics.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Written(_) => "written",
             Self::Conflict(_) => "conflict",
-            Self::Unsure => "unconfirmed",
+            Self::Unconfirmed => "unconfirmed",
             Self::Failed | Self::Busy => "failed",
             Self::Gone => "gone",
         }
     }
 }
 
-/// Which queue a call waits in.
+/// Which queue a GET waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GetLane {
-    /// New cancellations: never behind a backlog of polls.
+    /// First GETs of new cancellations: never behind a backlog of polls.
     Start,
-    /// Operations that are waited for.
+    /// All others.
     Poll,
 }
 
-/// Something to do.
+/// An output.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// GET the operation.
     Get {
-        /// Which queue.
+        /// Which queue it waits in.
         lane: GetLane,
-        /// Even if a quota is used up: the last look before a deadline.
+        /// Even if a quota is exhausted: the final GET after the deadline.
         regardless_of_quota: bool,
     },
-    /// The next poll has its place, at [`Allowance::next_poll`].
+    /// Reserve the next poll, at [`Allowance::next_poll`].
     ReservePoll,
     /// Write the status.
     Write(Box<StatusWrite>),
-    /// Others write now: a write of this kind waits for its turn. It is made only then, so that nothing of it has to be kept
-    /// until then, and so that it says what is known by then, which may even be a write of another kind.
+    /// Queue a write of this kind. It is made only when its turn comes: so the queue stays small, and the write has the latest
+    /// state, even if another kind of write is due by then.
     QueueWrite(WriteKind),
-    /// POST `:cancel`; the intent for it is recorded.
+    /// POST `:cancel`; its intent is recorded.
     Cancel {
         /// The recorded `cancelAttempts`.
         attempt: i64,
     },
-    /// The API did not take the token: fetch a new one for the next call.
+    /// The API did not accept the token: fetch a new one for the next call.
     DropToken,
-    /// Tell people through a Kubernetes event.
+    /// Publish a Kubernetes event.
     Publish(Notice),
     /// Read the object from the API server, not from a cache, and answer with [`Event::Reread`].
     Reread,
-    /// Nothing is left to do for this object, ever.
+    /// Nothing is left to do for this object.
     Forget,
 }
 
-/// A Kubernetes event to publish: at most two in a life.
+/// A Kubernetes event to publish: at most two for each object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
     /// An outcome was recorded.
     Finished {
-        /// Which.
+        /// The outcome.
         outcome: Outcome,
         /// The reason that the condition `Finished` has.
         reason: &'static str,
         /// Whether `spec.acceptedOutcomes` has it.
         accepted: bool,
-        /// For people.
+        /// The text.
         message: String,
     },
-    /// A human must act.
+    /// A person has to act.
     Stalled {
         /// The condition's reason.
         reason: &'static str,
-        /// For people.
+        /// The text.
         message: String,
     },
 }
 
-/// What a step decided.
+/// The decision of a step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// What to do now, in this order.
     pub effects: Vec<Effect>,
-    /// When to come back with [`Event::Woken`] if nothing else happens before (monotonic).
+    /// When [`Event::Woken`] is due if no other event comes before (monotonic).
     pub wake_at: Option<Duration>,
-    /// What only this process knows is not stored yet: the answer to a cancel request that was sent, or an end that was seen. A
-    /// process that ends waits for it.
+    /// Something that only this process knows is not stored yet: the answer to a cancel request, or the outcome. An ending process
+    /// waits until it is.
     pub unrecorded: bool,
 }

@@ -1,16 +1,16 @@
-//! The life of one cancellation, decided purely.
+//! The life cycle of one cancellation, decided purely.
 //!
-//! [`step`] takes what we know of one object, one event and the time, and returns what to do next. It holds no client,
-//! clock, random source or log: production, the model checker and the property tests run this same function.
+//! [`step`] takes the state of one object, an event and the time, and returns what to do next. It holds no client, clock,
+//! random source or log: production and the property tests run this same function.
 //!
 //! Guarantees, whatever the order of events:
-//! - a cancel request is asked for only after a status write that raised `cancelAttempts` was answered (I1, I2);
-//! - at most one status write, one GET and one POST of an object are under way at a time;
-//! - an outcome is decided only by what design section 2 names, and once decided it is not changed (I3, I4);
-//! - every wait has an end: [`Plan::wake_at`] or an event that the caller owes (an answer, a change, a grant).
+//! - a cancel request is sent only after a status write that raised `cancelAttempts` was answered (I1, I2);
+//! - each object has at most one status write, one GET and one POST in flight;
+//! - an outcome is decided only by an answer or a [`rule`], and never changes after that (I3, I4);
+//! - every wait has an end: [`Plan::wake_at`], or an event that the caller owes (an answer, a change, a grant).
 //!
-//! Assumptions: the caller answers every effect exactly once, calls again at `wake_at`, and never runs two objects' events
-//! through one [`Cancellation`].
+//! Assumptions: the caller answers every effect exactly once, calls again at `wake_at`, and never applies one object's event to
+//! another object's [`Cancellation`].
 
 mod apply_event;
 mod backoff;

@@ -17,9 +17,9 @@ use crate::api::{CancellationStatus, Condition, Identity, LastError};
 /// Why a write is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WriteKind {
-    /// Announces a cancel request. It counts only if the answer has the raised `cancelAttempts` and a new version.
+    /// Records that a cancel request follows. It counts only if the answer has the raised `cancelAttempts` and a new version.
     Intent,
-    /// Records how it ended.
+    /// Records the outcome.
     Outcome,
     /// Everything in between.
     Progress,
@@ -38,16 +38,16 @@ impl WriteKind {
 
 /// A write to `/status`: a JSON merge patch that names uid and resource version, so that it is a compare-and-set.
 ///
-/// A patch and not the whole status: what a newer release wrote, and this one does not know, stays.
+/// A patch, not the whole status: it keeps the fields of a newer release that this one does not know.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusWrite {
-    /// Why.
+    /// Why it is made.
     pub kind: WriteKind,
-    /// The version that it changes.
+    /// The resource version that it changes.
     pub base: String,
     /// `cancelAttempts` afterwards.
     pub attempts: i64,
-    /// What is sent.
+    /// The body.
     pub patch: MergePatch,
     /// The status afterwards, as far as this release knows it.
     pub status: Box<CancellationStatus>,
@@ -65,12 +65,12 @@ impl StatusWrite {
     }
 }
 
-/// The write that announces the next cancel request.
+/// The write that records the next intent.
 pub fn intent(state: &Cancellation, context: &Context<'_>) -> StatusWrite {
-    // The request is about to be sent: whatever the last one came to, a crash from here on leaves it open.
+    // The request is about to be sent: after a crash from here on its result is not known, whatever the last one was.
     let mut report = report(state, &Rule::Proceed, CancelState::Sending, context);
     let status = &mut report.status;
-    // What is stored may have gone back; what was sent was sent.
+    // The store may have been rolled back, but a sent request stays sent.
     let announced = state.object.cancel_attempts().max(state.post.last_sent);
     status.cancel_attempts = Some(announced.saturating_add(1));
     let now = Time(time::stored_now(&state.object, context.now));
@@ -83,7 +83,7 @@ pub fn intent(state: &Cancellation, context: &Context<'_>) -> StatusWrite {
     make(state, WriteKind::Intent, report)
 }
 
-/// The write that records how it ended.
+/// The write that records the outcome.
 pub fn outcome(state: &Cancellation, ending: Ending, context: &Context<'_>) -> StatusWrite {
     make(
         state,
@@ -92,13 +92,12 @@ pub fn outcome(state: &Cancellation, ending: Ending, context: &Context<'_>) -> S
     )
 }
 
-/// The write of anything else.
+/// Any other write.
 pub fn progress(state: &Cancellation, report: Report) -> StatusWrite {
     make(state, WriteKind::Progress, report)
 }
 
-/// Whether the stored status says anything else than it should: texts, the last observation and the principal do not count,
-/// because they change without anybody having to know.
+/// Whether the stored status has to be changed. Messages, the last observation and the principal alone are not worth a write.
 pub fn is_due(state: &Cancellation, report: &Report) -> bool {
     let stored = &state.object.status;
     // Every field is named, so that a new one cannot be forgotten.
@@ -128,7 +127,7 @@ pub fn is_due(state: &Cancellation, report: &Report) -> bool {
     !same
 }
 
-/// Whether neither is there, or both are and are the same.
+/// Whether both are absent, or both are present and the same.
 fn both<T>(one: &Option<T>, other: &Option<T>, same: impl FnOnce(&T, &T) -> bool) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => same(one, other),
@@ -147,7 +146,7 @@ fn is_same_error(one: &LastError, other: &LastError) -> bool {
         && one.since == other.since
 }
 
-/// In any order; a type is there once (the list is a map).
+/// In any order; each type occurs once (the list is a map).
 fn are_same_conditions(some: &[Condition], others: &[Condition]) -> bool {
     let is_there = |one: &Condition| {
         others.iter().any(|other| {

@@ -45,7 +45,7 @@ impl SimulatedLife {
             mono: clock,
         };
         let mut state = Cancellation::new(object.clone(), now(clock));
-        let mut events = vec![Event::Seen(Box::new(object.clone()))];
+        let mut events = vec![Event::Watched(Box::new(object.clone()))];
         loop {
             let mut wake_at = None;
             while !events.is_empty() {

@@ -128,7 +128,7 @@ fn somebody_touching_labels_costs_no_other_call() {
 fn an_intent_that_was_lost_is_read_back_and_no_post_leaves_before_a_get_says_running() {
     for carried_out in [true, false] {
         let mut sim = Simulation::cancellable(Duration::ZERO);
-        sim.write_faults = vec![(WriteAnswer::Unsure, carried_out)];
+        sim.write_faults = vec![(WriteAnswer::Unconfirmed, carried_out)];
         assert_eq!(sim.run(), Some(Outcome::Cancelled));
         assert_eq!(sim.posts.len(), 1, "carried out: {carried_out}");
         assert_eq!(

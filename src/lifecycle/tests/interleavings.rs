@@ -226,7 +226,7 @@ fn a_lost_intent_of_which_nothing_was_sent_is_not_taken_for_sent() {
         |_, now| if now >= s(20) { done(1) } else { running() },
         |_| Err(error(ErrorKind::FailedPrecondition)),
     );
-    sim.write_faults = vec![(WriteAnswer::Unsure, true)];
+    sim.write_faults = vec![(WriteAnswer::Unconfirmed, true)];
     sim.run_for(s(10));
     assert_eq!(sim.posts.len(), 1);
     assert_eq!(sim.condition("CancelRequested"), "False/Refused");

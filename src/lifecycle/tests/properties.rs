@@ -201,7 +201,7 @@ fn carry_out(sim: &mut Simulation, deed: Deed) {
             let stored = Box::new(sim.stored.clone());
             sim.write_faults.push(match fault {
                 0 => (WriteAnswer::Conflict(stored), false),
-                1 => (WriteAnswer::Unsure, carried_out),
+                1 => (WriteAnswer::Unconfirmed, carried_out),
                 2 => (WriteAnswer::Failed, false),
                 3 => (WriteAnswer::Busy, carried_out),
                 _ => (WriteAnswer::Written(stored), false),

@@ -16,7 +16,7 @@ const fn s(seconds: u64) -> Duration {
 #[test]
 fn writes_that_end_in_doubt_again_and_again_are_paced() {
     let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
-    sim.write_faults = vec![(WriteAnswer::Unsure, false); 20];
+    sim.write_faults = vec![(WriteAnswer::Unconfirmed, false); 20];
     sim.run_for(s(5));
     assert!(
         sim.write_faults.len() > 10,
@@ -30,7 +30,7 @@ fn writes_that_end_in_doubt_again_and_again_are_paced() {
 fn people_hear_of_an_outcome_whose_write_was_not_answered() {
     for carried_out in [true, false] {
         let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
-        sim.write_faults = vec![(WriteAnswer::Unsure, carried_out)];
+        sim.write_faults = vec![(WriteAnswer::Unconfirmed, carried_out)];
         assert_eq!(sim.run(), Some(Outcome::Cancelled));
         assert_eq!(sim.notices.len(), 1, "carried out: {carried_out}");
     }
@@ -39,7 +39,7 @@ fn people_hear_of_an_outcome_whose_write_was_not_answered() {
 #[test]
 fn people_hear_of_an_outcome_also_if_the_object_leaves_the_watch_before_it_was_read_again() {
     let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
-    sim.write_faults = vec![(WriteAnswer::Unsure, true)];
+    sim.write_faults = vec![(WriteAnswer::Unconfirmed, true)];
     // The GET takes 20 ms, the write 5, reading it again 5 more.
     sim.run_for(Duration::from_millis(27));
     assert_eq!((sim.writes.len(), sim.notices.len()), (1, 0));
@@ -54,7 +54,7 @@ fn people_hear_once_that_it_stalled_whatever_becomes_of_the_writes() {
         let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
         sim.set_grant(Grant::NotGranted);
         sim.run_for(s(50));
-        sim.write_faults = vec![(WriteAnswer::Unsure, carried_out)];
+        sim.write_faults = vec![(WriteAnswer::Unconfirmed, carried_out)];
         sim.run_for(s(3600));
         let stalled = sim
             .notices
@@ -220,7 +220,11 @@ fn a_get_older_than_another_controllers_intent_does_not_count() {
 /// The API server refuses intents for long; meanwhile the operation ends. No request is sent to it.
 #[test]
 fn an_operation_that_ends_while_intents_are_not_taken_gets_no_request() {
-    for fault in [WriteAnswer::Failed, WriteAnswer::Unsure, WriteAnswer::Busy] {
+    for fault in [
+        WriteAnswer::Failed,
+        WriteAnswer::Unconfirmed,
+        WriteAnswer::Busy,
+    ] {
         let mut sim = Simulation::new(
             |_, now| if now >= s(600) { done(0) } else { running() },
             |_| Ok(()),
@@ -263,7 +267,7 @@ fn a_request_after_a_lost_intent_may_have_arrived() {
             _ => Err(error(ErrorKind::FailedPrecondition)),
         },
     );
-    sim.write_faults = vec![(WriteAnswer::Unsure, false)];
+    sim.write_faults = vec![(WriteAnswer::Unconfirmed, false)];
     sim.run_for(s(10));
     assert_eq!(sim.condition("CancelRequested"), "True/Accepted");
     sim.stored.status.conditions.clear();
@@ -314,7 +318,7 @@ fn what_is_stored_may_go_back_and_the_object_still_ends() {
         restore(&mut sim, new);
         if by_list {
             let stored = Box::new(sim.stored.clone());
-            sim.deliver(Event::WentBack(stored));
+            sim.deliver(Event::RolledBack(stored));
         }
         assert_eq!(sim.run(), Some(Outcome::Cancelled), "by a list: {by_list}");
         // Each request has a number of its own, whatever is stored.
@@ -333,7 +337,7 @@ fn a_live_read_counts_unless_the_watch_has_shown_more_since() {
         let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
         sim.run_until_posted();
         sim.run_for(s(5));
-        sim.write_faults = vec![(WriteAnswer::Unsure, false)];
+        sim.write_faults = vec![(WriteAnswer::Unconfirmed, false)];
         sim.state.write.must_reread = true;
         sim.deliver(Event::Woken);
         let before = Box::new(sim.stored.clone());
@@ -442,7 +446,7 @@ fn grants_that_are_not_known_take_the_place_of_no_grant() {
 /// Before, what could not be written during an outage came up to 66 s after its end.
 #[test]
 fn after_an_outage_of_any_length_writes_come_within_seconds() {
-    for fault in [WriteAnswer::Busy, WriteAnswer::Unsure] {
+    for fault in [WriteAnswer::Busy, WriteAnswer::Unconfirmed] {
         let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
         sim.write_faults = vec![(fault.clone(), false); 1000];
         sim.run_for(s(3600));
@@ -460,10 +464,10 @@ fn after_an_outage_of_any_length_writes_come_within_seconds() {
 #[test]
 fn a_live_read_that_fails_for_long_comes_within_seconds_too() {
     let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
-    sim.write_faults = vec![(WriteAnswer::Unsure, false)];
+    sim.write_faults = vec![(WriteAnswer::Unconfirmed, false)];
     sim.run_for(Duration::from_millis(26));
     for _ in 0..100 {
-        sim.deliver(Event::NotReread);
+        sim.deliver(Event::RereadFailed);
         let (wake, now) = (sim.wake.unwrap(), sim.now);
         assert!(
             wake - now <= Duration::from_millis(5500),

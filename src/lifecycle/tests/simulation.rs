@@ -574,7 +574,7 @@ impl Simulation {
     /// Somebody changed what is stored; the watch shows it.
     pub fn show(&mut self) {
         self.bump();
-        self.deliver(Event::Seen(Box::new(self.stored.clone())));
+        self.deliver(Event::Watched(Box::new(self.stored.clone())));
     }
 
     /// Runs until the first cancel request is under way.
