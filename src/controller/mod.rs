@@ -10,41 +10,21 @@
 //! grants were read; of one object at most one GET, one POST and one write are under way; a task that dies ends the process.
 //! Caveat: one process at a time. Two of them would waste calls, but not break what the status says.
 
-mod api_answer;
-pub mod calls;
+mod api_server;
 pub mod clock;
 mod complaint;
-pub mod dispatcher;
-pub mod events;
-pub mod fair_queue;
-mod grant_reading;
-pub mod grants;
-mod journal;
-mod json_sieve;
-pub mod kube_client;
-mod kube_error;
-pub mod lanes;
-mod listing;
-pub mod object_view;
-pub mod objects;
-pub mod outage;
-pub mod preflight;
-pub mod raw_object;
-mod retry_pace;
-#[cfg(test)]
-mod scripted_api_server;
-pub mod standing;
-pub mod status_writer;
-pub mod timers;
-mod turns;
-pub mod versions;
-pub mod warm_up;
-mod watch_pace;
-mod watch_stream;
-pub mod watches;
-mod watching;
-mod write_complaints;
-pub mod write_queue;
+mod dispatch;
+mod grants;
+mod objects;
+mod queue;
+mod start_up;
+mod watches;
+mod writes;
+
+pub use self::{
+    api_server::{kube_client, raw_object},
+    objects::object_view,
+};
 
 use std::{
     sync::{Arc, Mutex, atomic::AtomicUsize},
@@ -69,13 +49,13 @@ use crate::{
 };
 
 use self::{
-    calls::Calls,
+    api_server::versions::Newest,
     clock::Clock,
-    dispatcher::Dispatcher,
-    grants::GrantBook,
-    status_writer::StatusWriter,
-    versions::Newest,
-    watches::{Sighting, Watches},
+    dispatch::{Dispatcher, calls::Calls},
+    grants::book::GrantBook,
+    start_up::{preflight, warm_up},
+    watches::watches::{Sighting, Watches},
+    writes::{events, status_writer::StatusWriter},
 };
 
 /// Sightings that wait for the dispatcher; the watches wait beyond it. Each may hold an object of up to 256 KiB.

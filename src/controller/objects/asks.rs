@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use crate::{
     api::IdentityKind,
-    controller::grants::{Grants, Unit},
+    controller::grants::book::{Grants, Unit},
     lifecycle::{Grant, ObjectView},
 };
 

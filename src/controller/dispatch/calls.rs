@@ -1,0 +1,327 @@
+//! Makes the calls to Google: grant, quota, token, grant again, call.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::IdentityKind,
+    controller::{
+        clock::Clock,
+        grants::book::{GrantBook, Unit},
+    },
+    google::{
+        answer::{CallError, ErrorKind},
+        catalogue::Target,
+        client::OperationsClient,
+        endpoint::EndpointOverrides,
+        quota::{Allowance, Caller, Quotas, Share},
+        request_reason::RequestReason,
+        token::{Token, TokenSource},
+    },
+    lifecycle::{Event, ObjectView},
+    telemetry::metrics::Metrics,
+};
+
+/// What stands for the operator's identity before Google's name for it is known.
+const UNKNOWN_PRINCIPAL: &str = "operator";
+
+/// What calls are made with. One for the whole process.
+pub struct Calls {
+    /// The HTTP side.
+    pub client: OperationsClient,
+    /// The operator's own identity.
+    pub tokens: Arc<dyn TokenSource>,
+    /// What is allowed.
+    pub grants: GrantBook,
+    /// Administrators' endpoints.
+    pub overrides: EndpointOverrides,
+    /// `--cluster-name`, may be empty.
+    pub cluster: String,
+    /// The clocks.
+    pub clock: Clock,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The quotas that are used up.
+    pub quotas: Mutex<Quotas>,
+}
+
+/// Which operation is addressed, and on whose behalf: all of it from one object (I5).
+#[derive(Clone, Debug)]
+pub struct Address {
+    namespace: String,
+    identity: IdentityKind,
+    target: Target,
+    reason: RequestReason,
+}
+
+/// A call's answer.
+#[derive(Debug)]
+pub struct CallAnswer {
+    /// For the life cycle.
+    pub event: Event,
+    /// The token, if Google did not accept it.
+    pub refused: Option<Token>,
+}
+
+/// Why a call was not made.
+enum NotMade {
+    /// No grant allows it (any more).
+    Withheld,
+    /// No token.
+    NoToken(CallError),
+}
+
+impl From<Event> for CallAnswer {
+    /// No token was refused.
+    fn from(event: Event) -> Self {
+        Self {
+            event,
+            refused: None,
+        }
+    }
+}
+
+impl Calls {
+    /// What an object addresses; `None` if this release does not know, and the life cycle never asks for a call then.
+    pub fn address(&self, object: &ObjectView) -> Option<Address> {
+        let spec = object.spec.as_ref().ok()?;
+        let target = spec.target.as_ref().ok()?;
+        Some(Address {
+            namespace: object.namespace.clone(),
+            identity: spec.identity_kind(),
+            target: target.clone(),
+            reason: RequestReason::new(&self.cluster, &object.namespace, &object.name, &object.uid),
+        })
+    }
+
+    /// Whose turn a call for an object takes: of its namespace, and of the endpoint. `None` as in [`Calls::address`].
+    pub fn owner(object: &ObjectView) -> Option<(&str, &str)> {
+        Some((&object.namespace, &target_of(object)?.endpoint))
+    }
+
+    /// Asks about the operation. `large` is notified once if the answer is a large one.
+    pub async fn get(
+        &self,
+        address: &Address,
+        regardless_of_quota: bool,
+        large: &Notify,
+    ) -> CallAnswer {
+        let caller = self.caller(&address.target);
+        if !regardless_of_quota && self.are_gets_held(&caller, &address.namespace) {
+            return Event::GetWithheld.into();
+        }
+        let token = match self.token(address).await {
+            Ok(token) => token,
+            Err(NotMade::Withheld) => {
+                tracing::debug!(call = "Get", "not made: no grant allows it any more");
+                return Event::GetWithheld.into();
+            }
+            Err(NotMade::NoToken(error)) => {
+                tracing::debug!(call = "Get", "not made: {}", error.message);
+                return Event::GetAnswered(Err(error)).into();
+            }
+        };
+        let begun = Instant::now();
+        self.quotas().begin(Share::Get, &caller, self.clock.mono());
+        let answer = self
+            .client
+            .get_and_notify(
+                &address.target,
+                &address.reason,
+                &token,
+                self.clock.system_time(),
+                large,
+            )
+            .await;
+        let what = answer
+            .as_ref()
+            .map(|operation| if operation.done { "done" } else { "not done" });
+        let refused = self.note(Share::Get, &caller, what, begun.elapsed(), token);
+        CallAnswer {
+            event: Event::GetAnswered(answer),
+            refused,
+        }
+    }
+
+    /// Asks to cancel the operation. A quota that was used up since the intent was recorded does not hold it back: it was
+    /// announced. `taken_back` does, until the request leaves: a token, a connection and a place on it may be waited for, and
+    /// meanwhile a GET may say that the operation is done.
+    pub async fn cancel(&self, address: &Address, taken_back: &CancellationToken) -> CallAnswer {
+        let token = tokio::select! {
+            biased;
+            () = taken_back.cancelled() => return not_sent("it is not wanted any more"),
+            token = self.token(address) => token,
+        };
+        let token = match token {
+            Ok(token) => token,
+            Err(NotMade::Withheld) => return not_sent("no grant allows it any more"),
+            Err(NotMade::NoToken(error)) => {
+                tracing::debug!(call = "Cancel", "not made: {}", error.message);
+                return Event::CancelAnswered(Err(error)).into();
+            }
+        };
+        let caller = self.caller(&address.target);
+        let begun = Instant::now();
+        self.quotas().begin(Share::Post, &caller, self.clock.mono());
+        let answer = self.client.cancel_unless(
+            &address.target,
+            &address.reason,
+            &token,
+            self.clock.system_time(),
+            taken_back.cancelled(),
+        );
+        let Ok(answer) = answer.await else {
+            return not_sent("it is not wanted any more");
+        };
+        let what = answer.as_ref().map(|()| "taken");
+        let refused = self.note(Share::Post, &caller, what, begun.elapsed(), token);
+        CallAnswer {
+            event: Event::CancelAnswered(answer),
+            refused,
+        }
+    }
+
+    /// What the quotas leave to an object's calls now.
+    pub fn allowance(&self, object: &ObjectView) -> Allowance {
+        let quotas = self.quotas();
+        if quotas.is_empty() {
+            return Allowance::default();
+        }
+        self.caller_for(object)
+            .map(|caller| quotas.allowance(&caller, &object.namespace, self.clock.mono()))
+            .unwrap_or_default()
+    }
+
+    /// The next poll of an object has its place.
+    pub fn reserve_poll(&self, object: &ObjectView) {
+        if let Some(caller) = self.caller_for(object) {
+            self.quotas()
+                .reserve_poll(&caller, &object.namespace, self.clock.mono());
+        }
+    }
+
+    fn caller_for(&self, object: &ObjectView) -> Option<Caller> {
+        Some(self.caller(target_of(object)?))
+    }
+
+    fn quotas(&self) -> MutexGuard<'_, Quotas> {
+        self.quotas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A token, if a grant allows it before it is asked for and still when it is there.
+    async fn token(&self, address: &Address) -> Result<Token, NotMade> {
+        if !self.allowed(address) {
+            return Err(NotMade::Withheld);
+        }
+        let token = self
+            .tokens
+            .token()
+            .await
+            .map_err(|error| NotMade::NoToken(error.into()))?;
+        if self.allowed(address) {
+            Ok(token)
+        } else {
+            Err(NotMade::Withheld)
+        }
+    }
+
+    fn allowed(&self, address: &Address) -> bool {
+        // This process has the operator's token only; nobody else's call may go out with it.
+        address.identity == IdentityKind::Operator
+            && self.grants.now().allows(
+                &address.namespace,
+                Unit::of(&address.target),
+                &address.target.service,
+                address.identity,
+            )
+    }
+
+    fn caller(&self, target: &Target) -> Caller {
+        Caller {
+            endpoint: target.endpoint.clone(),
+            principal: self.principal(),
+            // Operations without a project share what the endpoint gives them.
+            project: target.project().unwrap_or_default().to_owned(),
+        }
+    }
+
+    fn principal(&self) -> String {
+        self.tokens
+            .principal()
+            .unwrap_or_else(|| UNKNOWN_PRINCIPAL.to_owned())
+    }
+
+    fn are_gets_held(&self, caller: &Caller, namespace: &str) -> bool {
+        let now = self.clock.mono();
+        let until = self
+            .quotas()
+            .allowance(caller, namespace, now)
+            .gets_held_until;
+        if let Some(until) = until {
+            tracing::debug!(
+                call = "Get",
+                milliseconds = milliseconds(until.saturating_sub(now)),
+                "held back by a used-up quota"
+            );
+        }
+        until.is_some()
+    }
+
+    /// Counts and logs an answer, `what` in short, and closes the gate of a quota that is used up.
+    fn note(
+        &self,
+        share: Share,
+        caller: &Caller,
+        what: Result<&str, &CallError>,
+        duration: Duration,
+        token: Token,
+    ) -> Option<Token> {
+        let method = method(share);
+        let status = what.map_or_else(|error| error.kind.name(), |_| "OK");
+        self.metrics.called(method, status, duration);
+        tracing::debug!(
+            call = method,
+            status,
+            milliseconds = milliseconds(duration),
+            "answered: {}",
+            what.unwrap_or_else(|error| error.message.as_str())
+        );
+        let now = self.clock.mono();
+        let (wall, jitter) = (self.clock.system_time(), fastrand::f64());
+        let held = self
+            .quotas()
+            .record(share, caller, what.err(), now, wall, jitter);
+        if let Some(until) = held {
+            self.metrics.throttled(method, until.saturating_sub(now));
+        }
+        let error = what.err()?;
+        (error.kind == ErrorKind::Unauthenticated).then_some(token)
+    }
+}
+
+fn not_sent(why: &str) -> CallAnswer {
+    tracing::debug!(call = "Cancel", "not made: {why}");
+    Event::CancelWithheld.into()
+}
+
+/// The call's name in logs and metrics, one of [`crate::telemetry::series::METHODS`].
+const fn method(share: Share) -> &'static str {
+    match share {
+        Share::Get => "Get",
+        Share::Post => "Cancel",
+    }
+}
+
+/// As logs have durations.
+pub fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn target_of(object: &ObjectView) -> Option<&Target> {
+    object.spec.as_ref().ok()?.target.as_ref().ok()
+}

@@ -1,0 +1,4 @@
+//! What the CancellationGrants allow.
+
+pub mod book;
+pub mod grant_reading;

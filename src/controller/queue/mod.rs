@@ -1,0 +1,7 @@
+//! The queues in which calls to Google and requests to the API server wait for their turn.
+
+pub mod fair_queue;
+pub mod lanes;
+pub mod outage;
+mod turns;
+pub mod write_queue;

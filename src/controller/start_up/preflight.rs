@@ -1,0 +1,309 @@
+//! What has to be true of the cluster before the controller begins: it is there, it has the CRDs, they have every field that
+//! is stored, and the controller may do what it does. Whatever is missing may come later, so nothing here ends the process.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::{Api, Client, api::PostParams};
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    api::{GROUP, VERSION, cancellation_crd, grant_crd},
+    backoff::doubling,
+    controller::{
+        api_server::kube_error::{self, APPLY_CRDS},
+        complaint::Complaint,
+    },
+    google::catalogue,
+    telemetry::health::Health,
+};
+
+/// The step of the readiness that this is.
+pub const STEP: &str = "cluster";
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// What the controller does at the API server: verb, group, resource, subresource, and whether in namespaces.
+const RIGHTS: [(&str, &str, &str, &str, bool); 7] = [
+    ("list", GROUP, "operationcancellations", "", true),
+    ("watch", GROUP, "operationcancellations", "", true),
+    ("get", GROUP, "operationcancellations", "", true),
+    ("patch", GROUP, "operationcancellations", "status", true),
+    ("list", GROUP, "cancellationgrants", "", false),
+    ("watch", GROUP, "cancellationgrants", "", false),
+    ("create", "events.k8s.io", "events", "", true),
+];
+
+/// Waits until everything is there. Says what is missing and what to do about it.
+pub async fn wait(client: &Client, namespaces: &[String], health: &Health) {
+    let mut complaint = Complaint::default();
+    let mut failures = 0u32;
+    loop {
+        match check(client, namespaces).await {
+            Ok(()) => break,
+            Err(message) => {
+                health.not_yet(STEP, message.as_str());
+                complaint.say(&message);
+            }
+        }
+        failures = failures.saturating_add(1);
+        sleep(doubling(FIRST_PAUSE, LONGEST_PAUSE, failures)).await;
+    }
+    complaint.cured("the cluster has everything that was missing");
+    health.done(STEP);
+}
+
+async fn check(client: &Client, namespaces: &[String]) -> Result<(), String> {
+    check_schemas(client).await?;
+    check_rights(client, namespaces).await
+}
+
+/// Whether the served CRDs have every field that this program stores: by the OpenAPI schema, which everybody may read.
+async fn check_schemas(client: &Client) -> Result<(), String> {
+    let path = format!("/openapi/v3/apis/{GROUP}/{VERSION}");
+    let missing = format!("the CRDs are missing: {APPLY_CRDS}");
+    let request = http::Request::get(&path)
+        .body(Vec::new())
+        .map_err(|error| error.to_string())?;
+    let served: Value = match timeout(REQUEST_TIMEOUT, client.request(request)).await {
+        Ok(Ok(served)) => served,
+        Ok(Err(error)) => {
+            return Err(match kube_error::code(&error) {
+                Some(404) => missing,
+                Some(401) => format!(
+                    "the API server does not accept the credentials: {}",
+                    kube_error::describe(&error)
+                ),
+                Some(403) => format!(
+                    "the API server does not let the controller read {path}, which the ClusterRole system:discovery allows: {}",
+                    kube_error::describe(&error)
+                ),
+                _ => format!(
+                    "the API server cannot be reached: {}",
+                    kube_error::describe(&error)
+                ),
+            });
+        }
+        Err(_) => return Err("the API server cannot be reached: no answer in time".to_owned()),
+    };
+    let services: Vec<_> = catalogue::service_names().collect();
+    for (kind, crd) in [
+        ("OperationCancellation", cancellation_crd(&services)),
+        ("CancellationGrant", grant_crd(&services)),
+    ] {
+        let schema = served_schema(&served, kind)
+            .ok_or_else(|| format!("{missing} ({kind} is not served)"))?;
+        let ours = crd
+            .and_then(serde_json::to_value)
+            .map_err(|error| error.to_string())?;
+        let ours = ours
+            .pointer("/spec/versions/0/schema/openAPIV3Schema")
+            .unwrap_or(&Value::Null);
+        let mut lacking = BTreeSet::new();
+        lacking_fields(ours, schema, "", &mut lacking);
+        if let Some(field) = lacking.first() {
+            return Err(format!(
+                "the CRD of {kind} is older than this controller (it lacks {field}{}): {APPLY_CRDS}",
+                if lacking.len() > 1 {
+                    format!(" and {} more fields", lacking.len() - 1)
+                } else {
+                    String::new()
+                }
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The schema of a kind in an OpenAPI v3 document of our group.
+fn served_schema<'a>(document: &'a Value, kind: &str) -> Option<&'a Value> {
+    let schemas = document.pointer("/components/schemas")?.as_object()?;
+    schemas.values().find(|schema| {
+        let kinds = schema
+            .get("x-kubernetes-group-version-kind")
+            .and_then(Value::as_array);
+        kinds.into_iter().flatten().any(|gvk| {
+            gvk.get("kind").and_then(Value::as_str) == Some(kind)
+                && gvk.get("group").and_then(Value::as_str) == Some(GROUP)
+        })
+    })
+}
+
+/// Collects the fields of `ours` that `theirs` has not: a server drops or refuses what its CRD does not know.
+fn lacking_fields(ours: &Value, theirs: &Value, path: &str, lacking: &mut BTreeSet<String>) {
+    if let Some(properties) = ours.get("properties").and_then(Value::as_object) {
+        for (name, schema) in properties {
+            if path.is_empty() && matches!(name.as_str(), "metadata" | "apiVersion" | "kind") {
+                continue;
+            }
+            let here = if path.is_empty() {
+                name.clone()
+            } else {
+                format!("{path}.{name}")
+            };
+            match theirs
+                .get("properties")
+                .and_then(|properties| properties.get(name))
+            {
+                Some(theirs) => lacking_fields(schema, theirs, &here, lacking),
+                None => {
+                    lacking.insert(here);
+                }
+            }
+        }
+    }
+    if let (Some(ours), Some(theirs)) = (ours.get("items"), theirs.get("items")) {
+        lacking_fields(ours, theirs, &format!("{path}[]"), lacking);
+    }
+}
+
+/// Whether RBAC lets the controller do all that it does; asks the API server, which answers that to everybody.
+async fn check_rights(client: &Client, namespaces: &[String]) -> Result<(), String> {
+    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    for (verb, group, resource, subresource, namespaced) in RIGHTS {
+        let places: Vec<Option<&String>> = if namespaced && !namespaces.is_empty() {
+            namespaces.iter().map(Some).collect()
+        } else {
+            vec![None]
+        };
+        for namespace in places {
+            let review = SelfSubjectAccessReview {
+                spec: SelfSubjectAccessReviewSpec {
+                    resource_attributes: Some(ResourceAttributes {
+                        verb: Some(verb.to_owned()),
+                        group: Some(group.to_owned()),
+                        resource: Some(resource.to_owned()),
+                        subresource: (!subresource.is_empty()).then(|| subresource.to_owned()),
+                        namespace: namespace.cloned(),
+                        ..ResourceAttributes::default()
+                    }),
+                    non_resource_attributes: None,
+                },
+                ..SelfSubjectAccessReview::default()
+            };
+            let params = PostParams::default();
+            let answer = timeout(REQUEST_TIMEOUT, api.create(&params, &review)).await;
+            let answer = match answer {
+                Ok(Ok(answer)) => answer,
+                // A cluster that does not answer this question still answers the requests themselves.
+                Ok(Err(error)) if kube_error::code(&error) == Some(403) => return Ok(()),
+                Ok(Err(error)) => {
+                    return Err(format!(
+                        "the API server cannot be reached: {}",
+                        kube_error::describe(&error)
+                    ));
+                }
+                Err(_) => {
+                    return Err("the API server cannot be reached: no answer in time".to_owned());
+                }
+            };
+            if !answer.status.is_some_and(|status| status.allowed) {
+                let what = if subresource.is_empty() {
+                    resource.to_owned()
+                } else {
+                    format!("{resource}/{subresource}")
+                };
+                let place = namespace.map_or_else(String::new, |namespace| {
+                    format!(" in namespace {namespace}")
+                });
+                return Err(format!(
+                    "the controller may not {verb} {what} ({group}){place}: {}, and run as the ServiceAccount opcancel-controller",
+                    kube_error::ROLES
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_field_that_is_not_served_is_named_with_its_path() {
+        let ours = json!({"properties": {
+            "metadata": {"properties": {"x": {}}},
+            "status": {"properties": {
+                "outcome": {"type": "string"},
+                "conditions": {"items": {"properties": {"type": {}, "newer": {}}}},
+                "target": {"properties": {"endpoint": {}}},
+            }},
+        }});
+        let theirs = json!({"properties": {
+            "status": {"properties": {
+                "outcome": {"type": "string"},
+                "conditions": {"items": {"properties": {"type": {}, "another": {}}}},
+            }},
+        }});
+        let mut lacking = BTreeSet::new();
+        lacking_fields(&ours, &theirs, "", &mut lacking);
+        assert_eq!(
+            lacking.into_iter().collect::<Vec<_>>(),
+            ["status.conditions[].newer", "status.target"]
+        );
+    }
+
+    #[test]
+    fn the_deployed_roles_give_exactly_these_rights() {
+        let text = include_str!("../../../deploy/base/controller-role.yaml");
+        let objects: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+        let texts = |list: &Value| -> Vec<String> {
+            let list = list.as_array().unwrap().iter();
+            list.map(|text| text.as_str().unwrap().to_owned()).collect()
+        };
+        let mut given = BTreeSet::new();
+        for role in objects.iter().filter(|role| role["kind"] == "ClusterRole") {
+            for rule in role["rules"].as_array().unwrap() {
+                for resource in texts(&rule["resources"]) {
+                    for verb in texts(&rule["verbs"]) {
+                        let [group] = &texts(&rule["apiGroups"])[..] else {
+                            panic!("one group a rule: {rule}");
+                        };
+                        given.insert((verb, group.clone(), resource.clone()));
+                    }
+                }
+            }
+        }
+        let asked = RIGHTS.map(|(verb, group, resource, subresource, _)| {
+            let resource = format!("{resource}/{subresource}");
+            let resource = resource.trim_end_matches('/').to_owned();
+            (verb.to_owned(), group.to_owned(), resource)
+        });
+        assert_eq!(given, BTreeSet::from(asked));
+    }
+
+    #[test]
+    fn our_own_crds_lack_nothing() {
+        let services: Vec<_> = catalogue::service_names().collect();
+        let crd = serde_json::to_value(cancellation_crd(&services).unwrap()).unwrap();
+        let schema = crd
+            .pointer("/spec/versions/0/schema/openAPIV3Schema")
+            .unwrap();
+        let mut lacking = BTreeSet::new();
+        lacking_fields(schema, schema, "", &mut lacking);
+        assert!(lacking.is_empty());
+        lacking_fields(schema, &json!({}), "", &mut lacking);
+        assert_eq!(lacking.into_iter().collect::<Vec<_>>(), ["spec", "status"]);
+    }
+
+    #[test]
+    fn a_kind_is_found_by_its_group() {
+        let gvk = |group: &str| json!([{"group": group, "kind": "CancellationGrant", "version": "v1alpha1"}]);
+        let document = json!({"components": {"schemas": {
+            "a": {"x-kubernetes-group-version-kind": gvk("elsewhere.example")},
+            "b": {"x-kubernetes-group-version-kind": gvk(GROUP), "title": "ours"},
+        }}});
+        assert_eq!(
+            served_schema(&document, "CancellationGrant").unwrap()["title"],
+            "ours"
+        );
+        assert!(served_schema(&document, "OperationCancellation").is_none());
+    }
+}

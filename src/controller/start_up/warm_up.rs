@@ -1,0 +1,206 @@
+//! Before `/readyz` says yes: a token is at hand and the connections are open, so that the first cancel waits for neither.
+//! Afterwards the token is kept at hand and the connections warm, however long nothing is cancelled.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::{join_all, join3};
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    backoff::doubling,
+    controller::{complaint::Complaint, dispatch::calls::Calls},
+    google::{catalogue::SERVICES, endpoint::EndpointOverrides, token::TokenSource},
+    telemetry::health::Health,
+};
+
+/// The steps of the readiness that this is.
+pub const STEPS: [&str; 2] = ["token", "connections"];
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A token server that takes longer is told of.
+const ANSWER_EXPECTED: Duration = Duration::from_secs(10);
+
+/// How often a token is asked for while it is not needed: from memory, but shortly before its end.
+const KEEP_AT_HAND: Duration = Duration::from_secs(10);
+
+/// Tries until it has both, and keeps the token at hand from then on. The controller works meanwhile: objects show in their
+/// status what fails.
+pub async fn run(calls: Arc<Calls>, health: Arc<Health>) {
+    let [token, connections] = STEPS;
+    first_token(calls.tokens.as_ref(), &health, ANSWER_EXPECTED).await;
+    health.done(token);
+    // All at once: one that is dead leaves no other cold.
+    let warm = endpoints(&calls.overrides)
+        .into_iter()
+        .map(async |(endpoint, overridden)| {
+            let mut tries = Tries::new(connections, &health);
+            while let Err(error) = calls.client.warm(&endpoint, overridden).await {
+                tries.failed(format!("{endpoint}: {}", error.message)).await;
+            }
+        });
+    let opened = async {
+        join_all(warm).await;
+        health.done(connections);
+    };
+    join3(opened, keep_at_hand(&calls), calls.client.keep_warm()).await;
+}
+
+/// Waits for a token, and says so if that takes longer than expected: a token server may need half a minute, and is not given up meanwhile.
+async fn first_token(tokens: &dyn TokenSource, health: &Health, expected: Duration) {
+    let mut tries = Tries::new(STEPS[0], health);
+    loop {
+        match timeout(expected, tokens.token()).await {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => tries.failed(error.to_string()).await,
+            Err(_) => tries.explain(&format!(
+                "the token server has not answered for {expected:?}; it is waited for"
+            )),
+        }
+    }
+}
+
+/// Has the token fetched anew before its end also if nobody else asks for one. Never ends.
+async fn keep_at_hand(calls: &Calls) {
+    loop {
+        sleep(KEEP_AT_HAND).await;
+        // A failure is counted where it happens, and shown by whoever needs the token.
+        let _kept = calls.tokens.token().await;
+    }
+}
+
+/// Tries of one step that fail.
+struct Tries<'a> {
+    step: &'static str,
+    health: &'a Health,
+    complaint: Complaint,
+    failures: u32,
+}
+
+impl<'a> Tries<'a> {
+    fn new(step: &'static str, health: &'a Health) -> Self {
+        Self {
+            step,
+            health,
+            complaint: Complaint::default(),
+            failures: 0,
+        }
+    }
+
+    fn explain(&mut self, why: &str) {
+        let line = format!("not ready: {}: {why}", self.step);
+        // First where a probe looks: whoever has read the log finds it there.
+        self.health.explain(self.step, why);
+        self.complaint.say(&line);
+    }
+
+    async fn failed(&mut self, why: String) {
+        self.explain(&why);
+        self.failures = self.failures.saturating_add(1);
+        sleep(doubling(FIRST_PAUSE, LONGEST_PAUSE, self.failures)).await;
+    }
+}
+
+/// The endpoints that are known before any object is: fixed overrides, and each service's global host if nothing overrides it.
+fn endpoints(overrides: &EndpointOverrides) -> Vec<(String, bool)> {
+    let mut endpoints: Vec<_> = overrides
+        .fixed_endpoints()
+        .map(|endpoint| (endpoint.to_owned(), true))
+        .collect();
+    let global = SERVICES
+        .iter()
+        .filter(|service| overrides.endpoint(service.name, None).is_none());
+    endpoints.extend(global.map(|service| (format!("https://{}", service.global_host), false)));
+    endpoints.sort();
+    endpoints.dedup();
+    endpoints
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{
+        FutureExt,
+        future::{BoxFuture, join},
+    };
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::google::token::{Token, TokenError};
+
+    /// Answers when it is let.
+    struct Slow(Semaphore);
+
+    impl TokenSource for Slow {
+        fn token(&self) -> BoxFuture<'_, Result<Token, TokenError>> {
+            async {
+                let _allowed = self.0.acquire().await;
+                Token::new("a-token")
+            }
+            .boxed()
+        }
+
+        fn refused(&self, _: &Token) {}
+
+        fn principal(&self) -> Option<String> {
+            None
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_token_server_is_told_of_and_waited_for() {
+        let (tokens, health) = (Slow(Semaphore::new(0)), Health::waiting_for(&STEPS));
+        let waited = first_token(&tokens, &health, Duration::from_millis(1));
+        let told = async {
+            let said = "token: the token server has not answered for 1ms; it is waited for";
+            while !health
+                .missing()
+                .is_some_and(|missing| missing.contains(said))
+            {
+                tokio::task::yield_now().await;
+            }
+            tokens.0.add_permits(1);
+        };
+        timeout(Duration::from_secs(30), join(waited, told))
+            .await
+            .unwrap();
+    }
+
+    #[test]
+    fn a_global_host_that_nobody_calls_is_not_opened() {
+        const GLOBAL: &str = "https://dialogflow.googleapis.com";
+        const PRIVATE: &str = "https://dialogflow.corp.example";
+        for (given, opened) in [
+            (vec![], vec![GLOBAL]),
+            (
+                vec!["dialogflow=https://dialogflow.corp.example"],
+                vec![PRIVATE],
+            ),
+            (
+                vec!["dialogflow/global=https://dialogflow.corp.example"],
+                vec![PRIVATE],
+            ),
+            (
+                vec!["dialogflow/us=https://dialogflow.corp.example"],
+                vec![PRIVATE, GLOBAL],
+            ),
+            (
+                vec!["dialogflow/us+eu=https://{location}.corp.example"],
+                vec!["https://eu.corp.example", "https://us.corp.example", GLOBAL],
+            ),
+            (
+                vec!["dialogflow=https://{location}-dialogflow.p.googleapis.com"],
+                vec![],
+            ),
+        ] {
+            let overrides =
+                EndpointOverrides::new(given.iter().map(|given| given.parse().unwrap()));
+            let mut opened: Vec<_> = opened.into_iter().map(str::to_owned).collect();
+            opened.sort();
+            let endpoints = endpoints(&overrides)
+                .into_iter()
+                .map(|(endpoint, _)| endpoint);
+            assert_eq!(endpoints.collect::<Vec<_>>(), opened, "{given:?}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Status writes and live reads at the API server.
+//!
+//! A write is a JSON merge patch of `/status` with uid and resourceVersion in it, so a compare-and-set, and with
+//! `fieldValidation=Strict`, so that an outdated CRD refuses what it would otherwise drop in silence.
+
+use std::time::{Duration, Instant};
+
+use http::Request;
+use kube::{
+    Api, Client, Error,
+    api::{GetParams, Patch, PatchParams, ValidationDirective},
+    core::{ApiResource, Request as Requests},
+};
+use tokio::time::timeout;
+
+use crate::{
+    controller::{
+        api_server::{
+            api_answer::{self, Refused},
+            kube_error,
+            raw_object::RawObject,
+        },
+        dispatch::calls::milliseconds,
+        objects::object_view,
+        queue::outage::Trouble,
+    },
+    google::endpoint::EndpointOverrides,
+    lifecycle::{Event, ObjectView, StatusWrite, WriteAnswer},
+};
+
+/// Limit for one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The name under which the API server notes who wrote what.
+pub const FIELD_MANAGER: &str = "opcancel-controller";
+
+/// Reads and writes single objects.
+#[derive(Clone)]
+pub struct StatusWriter {
+    client: Client,
+    resource: ApiResource,
+    overrides: EndpointOverrides,
+}
+
+/// Which object, by all that identifies it.
+#[derive(Clone, Debug)]
+pub struct ObjectId {
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.uid`.
+    pub uid: String,
+}
+
+/// What came of a write.
+#[derive(Debug)]
+pub struct Answered {
+    /// For the life cycle.
+    pub answer: WriteAnswer,
+    /// For people, if it went wrong in a way that they should know.
+    pub complaint: Option<String>,
+    /// If it says something of all requests.
+    pub trouble: Option<Trouble>,
+}
+
+/// What was found instead of the object that was asked for.
+enum NotRead {
+    Gone,
+    /// The API server does not let it be read.
+    Refused,
+    /// It gave no answer, or takes no requests.
+    NotNow(Trouble),
+}
+
+impl StatusWriter {
+    /// For objects of this resource.
+    pub const fn new(client: Client, resource: ApiResource, overrides: EndpointOverrides) -> Self {
+        Self {
+            client,
+            resource,
+            overrides,
+        }
+    }
+
+    /// Writes, and finds out how the object looks now if somebody else wrote first. To be called in the object's span.
+    pub async fn write(&self, id: &ObjectId, write: &StatusWrite) -> Answered {
+        let begun = Instant::now();
+        let answered = self.try_to_write(id, write).await;
+        tracing::debug!(
+            write = write.kind.name(),
+            result = answered.answer.name(),
+            milliseconds = milliseconds(begun.elapsed()),
+            "the status was sent to the API server"
+        );
+        answered
+    }
+
+    async fn try_to_write(&self, id: &ObjectId, write: &StatusWrite) -> Answered {
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            field_validation: Some(ValidationDirective::Strict),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(&write.patch);
+        let request = self
+            .requests(&id.namespace)
+            .patch_subresource("status", &id.name, &params, &patch);
+        let refused = match self.object(request).await {
+            Ok(object) => {
+                return match object_view::read(object, &self.overrides) {
+                    Some(view) => WriteAnswer::Written(Box::new(view)).into(),
+                    None => unsure("the answer is not the object", None),
+                };
+            }
+            Err(refused) => refused,
+        };
+        let trouble = trouble(&refused);
+        let why = || kube_error::describe(&refused.error);
+        let not_taken = |answer| Answered {
+            answer,
+            complaint: Some(format!(
+                "the API server does not take the status, tried again later: {}",
+                why()
+            )),
+            trouble,
+        };
+        match kube_error::code(&refused.error) {
+            Some(409) => self.conflict(id).await,
+            _ if kube_error::is_gone(&refused.error, &id.name) => WriteAnswer::Gone.into(),
+            Some(429 | 500..) => not_taken(WriteAnswer::Busy),
+            Some(_) => not_taken(WriteAnswer::Failed),
+            None => unsure(&why(), trouble),
+        }
+    }
+
+    /// Reads the object from the API server itself.
+    pub async fn reread(&self, id: &ObjectId) -> (Event, Option<Trouble>) {
+        match self.read(id).await {
+            Ok(view) => (Event::Reread(Some(Box::new(view))), None),
+            Err(NotRead::Gone) => (Event::Gone, None),
+            Err(NotRead::Refused) => (Event::Reread(None), None),
+            Err(NotRead::NotNow(trouble)) => (Event::RereadFailed, Some(trouble)),
+        }
+    }
+
+    async fn conflict(&self, id: &ObjectId) -> Answered {
+        let why = "lost a race, and the object cannot be read";
+        match self.read(id).await {
+            Ok(view) => WriteAnswer::Conflict(Box::new(view)).into(),
+            Err(NotRead::Gone) => WriteAnswer::Gone.into(),
+            Err(NotRead::Refused) => unsure(why, None),
+            Err(NotRead::NotNow(trouble)) => unsure(why, Some(trouble)),
+        }
+    }
+
+    /// The object as stored, if it still is this one.
+    async fn read(&self, id: &ObjectId) -> Result<ObjectView, NotRead> {
+        let request = self
+            .requests(&id.namespace)
+            .get(&id.name, &GetParams::default());
+        let refused = match self.object(request).await {
+            Ok(object) => {
+                return match object_view::read(object, &self.overrides) {
+                    Some(view) if view.uid == id.uid => Ok(view),
+                    Some(_) => Err(NotRead::Gone),
+                    None => Err(NotRead::Refused),
+                };
+            }
+            Err(refused) => refused,
+        };
+        if kube_error::is_gone(&refused.error, &id.name) {
+            return Err(NotRead::Gone);
+        }
+        let why = kube_error::describe(&refused.error);
+        tracing::debug!("the object cannot be read: {why}");
+        Err(trouble(&refused).map_or(NotRead::Refused, NotRead::NotNow))
+    }
+
+    /// The object that a request is answered with.
+    async fn object(
+        &self,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<RawObject, Refused> {
+        let request = request.map_err(Error::BuildRequest)?;
+        let asked = api_answer::object(&self.client, request);
+        timeout(REQUEST_TIMEOUT, asked)
+            .await
+            .unwrap_or_else(|_| Err(api_answer::silent()))
+    }
+
+    fn requests(&self, namespace: &str) -> Requests {
+        let api: Api<RawObject> =
+            Api::namespaced_with(self.client.clone(), namespace, &self.resource);
+        Requests::new(api.resource_url())
+    }
+}
+
+/// What an answer, or none, says of all requests. A 500 is about one object: a webhook of its namespace may have failed.
+fn trouble(refused: &Refused) -> Option<Trouble> {
+    let of_all = matches!(
+        kube_error::code(&refused.error),
+        None | Some(429 | 502 | 503 | 504)
+    );
+    of_all.then_some(Trouble {
+        retry_after: refused.retry_after,
+    })
+}
+
+/// Nobody knows what came of a write.
+fn unsure(why: &str, trouble: Option<Trouble>) -> Answered {
+    Answered {
+        answer: WriteAnswer::Unconfirmed,
+        complaint: Some(format!(
+            "whether the status was written is not known, it is read again: {why}"
+        )),
+        trouble,
+    }
+}
+
+impl From<WriteAnswer> for Answered {
+    /// Nothing to complain of.
+    fn from(answer: WriteAnswer) -> Self {
+        Self {
+            answer,
+            complaint: None,
+            trouble: None,
+        }
+    }
+}
