@@ -12,11 +12,11 @@
 
 mod api_server;
 pub mod clock;
-mod complaint;
 mod dispatch;
 mod grants;
 mod objects;
 mod queue;
+mod rate_limited_warning;
 mod start_up;
 mod watches;
 mod writes;
@@ -54,12 +54,16 @@ use self::{
     dispatch::{Dispatcher, calls::Calls},
     grants::book::GrantBook,
     start_up::{preflight, warm_up},
-    watches::watches::{Sighting, Watches},
+    watches::{
+        cancellation_watch::{CancellationEvent, watch_cancellations},
+        grant_watch::watch_grants,
+        resilient_watch::WatchClient,
+    },
     writes::{events, status_writer::StatusWriter},
 };
 
-/// Sightings that wait for the dispatcher; the watches wait beyond it. Each may hold an object of up to 256 KiB.
-const SIGHTINGS: usize = 64;
+/// The capacity of the queue of watch events: when it is full, the watches wait. Each event may hold an object of up to 256 KiB.
+const WATCH_EVENTS: usize = 64;
 
 /// How long events that wait may take at the end.
 const EVENTS_AT_THE_END: Duration = Duration::from_secs(2);
@@ -136,14 +140,15 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         () = stop.cancelled() => return Ok(()),
     }
 
-    let watches = Watches {
-        client: parts.kubernetes.clone(),
+    let watch_client = WatchClient {
+        kubernetes: parts.kubernetes.clone(),
         metrics: parts.metrics.clone(),
         health: parts.health.clone(),
     };
     let (changed, mut grants_changed) = watch::channel(0u64);
     let mut watching = JoinSet::new();
-    watching.spawn(watches.clone().grants(
+    watching.spawn(watch_grants(
+        watch_client.clone(),
         resource::<CancellationGrant>(),
         grants,
         changed,
@@ -157,7 +162,7 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
     }
 
     let cancellations = resource::<OperationCancellation>();
-    let (sender, sightings) = mpsc::channel::<Sighting>(SIGHTINGS);
+    let (sender, watch_events) = mpsc::channel::<CancellationEvent>(WATCH_EVENTS);
     let namespaces: Vec<_> = if config.namespaces.is_empty() {
         vec![None]
     } else {
@@ -166,7 +171,8 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
     let newest = Newest::default();
     let unlisted = Arc::new(AtomicUsize::new(namespaces.len()));
     for namespace in namespaces {
-        watching.spawn(watches.clone().cancellations(
+        watching.spawn(watch_cancellations(
+            watch_client.clone(),
             cancellations.clone(),
             namespace,
             sender.clone(),
@@ -195,7 +201,7 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         parts.health,
         newest,
     );
-    let mut dispatching = tokio::spawn(dispatcher.run(sightings, grants_changed, stop));
+    let mut dispatching = tokio::spawn(dispatcher.run(watch_events, grants_changed, stop));
 
     // Watches and publisher end by themselves only after the dispatcher; the warm-up whenever it is done.
     let died = tokio::select! {

@@ -161,14 +161,12 @@ impl Metrics {
             .inc();
     }
 
-    /// A watch of this URL path had ended as soon as it was begun; of no account unless it is watched.
-    pub fn watch_was_short(&self, path: &str) {
-        if let Some((resource, _)) = lock(&self.watches).get(path) {
-            self.families
-                .short_watches
-                .get_or_create(&[("resource", *resource)])
-                .inc();
-        }
+    /// A watch ended as soon as it began.
+    pub fn watch_was_short(&self, resource: &'static str) {
+        self.families
+            .short_watches
+            .get_or_create(&[("resource", resource)])
+            .inc();
     }
 
     /// The API server answered a request for this URL path; of no account unless it is watched.

@@ -1,4 +1,4 @@
-//! The API server's answers, read as they come: of an object no more is in memory than what is kept of it (see `json_sieve`).
+//! The API server's answers, read as a stream: only the needed parts of an object are in memory (see `json_sieve`).
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use super::{
     raw_object::RawObject,
 };
 
-/// The longest error that is read as JSON. The API server may repeat a whole object in one; of a longer one only the end is shown.
+/// The longest error that is read as JSON. An error may repeat a whole object; of a longer one only the end is shown.
 const LONGEST_ERROR: usize = 64 * 1024;
 
-/// So much of the end of a longer one is kept.
+/// How much of the end of a longer error is kept.
 const END_OF_ERROR: usize = 2048;
 
-/// The longest `Retry-After` that is obeyed. The API server asks for a second.
+/// The longest `Retry-After` that is accepted. The API server asks for one second.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// A request that got no good answer.
+/// A request without a successful answer.
 #[derive(Debug)]
 pub struct Refused {
-    /// What came, or why nothing did.
+    /// The error answer, or why there was no answer.
     pub error: Error,
-    /// How long the API server wants to be left alone.
+    /// How long the API server asks to wait.
     pub retry_after: Option<Duration>,
 }
 
@@ -41,18 +41,18 @@ impl From<Error> for Refused {
     }
 }
 
-/// A good answer, of which nothing was read yet.
+/// A successful answer whose body is read piece by piece.
 pub struct Answer {
     body: Body,
     sieve: JsonSieve,
-    /// What came and was not read.
+    /// Received, but not read yet.
     bytes: Bytes,
 }
 
-/// Sends a request; waits for the head of the answer.
+/// Sends a request and waits for the head of the answer.
 ///
 /// # Errors
-/// If none comes, or one that is no success.
+/// If there is no answer, or it is an error.
 pub async fn ask(
     client: &Client,
     request: Request<Vec<u8>>,
@@ -69,10 +69,10 @@ pub async fn ask(
     })
 }
 
-/// Sends a request whose answer is one object, and reads it.
+/// Sends a request whose answer is one object, and reads the object.
 ///
 /// # Errors
-/// If none comes, or one that is no success, or no object.
+/// If there is no answer, or it is an error or no object.
 pub async fn object(client: &Client, request: Request<Vec<u8>>) -> Result<RawObject, Refused> {
     let mut answer = ask(client, request, Shape::Object).await?;
     match answer.next().await? {
@@ -85,7 +85,7 @@ pub async fn object(client: &Client, request: Request<Vec<u8>>) -> Result<RawObj
 }
 
 impl Answer {
-    /// The next piece; none at the end.
+    /// The next piece; `None` at the end.
     ///
     /// # Errors
     /// If the connection breaks.
@@ -98,46 +98,43 @@ impl Answer {
             }
             match self.body.frame().await {
                 None => return Ok(None),
-                // Trailers are nobody's.
+                // Trailers carry nothing that is needed.
                 Some(Ok(frame)) => self.bytes = frame.into_data().unwrap_or_default(),
                 Some(Err(error)) => return Err(error.into()),
             }
         }
     }
 
-    /// The next piece, if the server gives a sign of life in time.
-    ///
-    /// # Errors
-    /// As [`Self::next`], and if nothing comes for so long.
-    pub async fn next_within(&mut self, limit: Duration) -> Result<Option<Piece>, Refused> {
-        match timeout(limit, self.next()).await {
-            Ok(next) => next,
-            Err(_) => Err(silent()),
-        }
-    }
-
-    /// Whether all of it was read, and nothing is open.
+    /// Whether the JSON is complete.
     pub const fn is_complete(&self) -> bool {
         self.sieve.is_complete()
     }
 }
 
-/// Nothing came in time.
-pub fn silent() -> Refused {
-    Refused::from(Error::Service("no answer in time".into()))
+/// Waits for an answer, or a part of one, for at most `limit`.
+///
+/// # Errors
+/// Those of the answer, and if it does not come in time.
+pub async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, Refused>>,
+) -> Result<T, Refused> {
+    timeout(limit, answer)
+        .await
+        .unwrap_or_else(|_| Err(Refused::from(Error::Service("no answer in time".into()))))
 }
 
-/// It ended too early.
+/// The answer ended too early.
 pub fn cut_short() -> Refused {
     no_json(serde_json::Error::custom("the answer is cut short"))
 }
 
-/// What came is not what was asked for.
+/// The answer is not the expected JSON.
 pub fn no_json(error: serde_json::Error) -> Refused {
     Refused::from(Error::SerdeError(error))
 }
 
-/// What a piece that is the event of a failed watch says.
+/// The `ERROR` event of a watch.
 pub fn failed(status: Status) -> Refused {
     Refused::from(Error::Api(Box::new(status)))
 }
@@ -173,7 +170,7 @@ async fn refused(answer: Response<Body>) -> Refused {
     }
 }
 
-/// What an error's body says, or as much of it as there is.
+/// The status in an error's body; made up from the text if it is no `Status`.
 fn status(code: StatusCode, text: &[u8], length: usize) -> Status {
     let read = serde_json::from_slice::<Status>(text)
         .ok()

@@ -1,11 +1,11 @@
-//! The client of the API server: one layer of retries, and that is not this one; every wait is bounded.
+//! The client of the API server. It does not retry: the callers do. Every wait is bounded.
 
 use std::{
     error::Error,
     path::Path,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::future::BoxFuture;
@@ -20,20 +20,16 @@ use kube::{
 };
 use tower::{Service, layer::layer_fn};
 
-use crate::{
-    controller::{clock::Clock, watches::watch_pace::WatchPace},
-    telemetry::metrics::Metrics,
-};
+use crate::{controller::clock::Clock, telemetry::metrics::Metrics};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A watch gives a sign of life earlier than this; everything else has shorter limits of its own.
+/// A watch sends something earlier than this; everything else has shorter limits of its own.
 const READ_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Makes the client from `--kubeconfig`; without it from `KUBECONFIG`, `~/.kube/config` or the pod's ServiceAccount.
 ///
-/// It notes each answer in `metrics`, because kube's watches keep the signs of life of a quiet one to themselves, and its date in
-/// `clock`.
+/// The client notes each answer in `metrics`, because a quiet watch shows its callers nothing, and the answer's date in `clock`.
 ///
 /// # Errors
 /// If there is no usable configuration; the message says which, and what is wrong with it.
@@ -66,7 +62,7 @@ pub async fn client(
     build(config, metrics, clock)
 }
 
-/// The client of a configuration, with what is noted and paced of its requests.
+/// The client of a configuration, with a layer that notes each answer.
 fn build(config: Config, metrics: Arc<Metrics>, clock: Clock) -> Result<Client, String> {
     let builder = ClientBuilder::try_from(config).map_err(|error| {
         format!(
@@ -74,22 +70,19 @@ fn build(config: Config, metrics: Arc<Metrics>, clock: Clock) -> Result<Client, 
             innermost(&error)
         )
     })?;
-    let pace = Arc::<WatchPace>::default();
     let noting = layer_fn(|inner| Noting {
         inner,
         metrics: metrics.clone(),
         clock: clock.clone(),
-        pace: pace.clone(),
     });
     Ok(builder.with_layer(&noting).build())
 }
 
-/// Notes the path of each request that was answered well, and the date of each answer; paces watches that end at once.
+/// Notes the path of each request with a successful answer, and the date of each answer.
 struct Noting<S> {
     inner: S,
     metrics: Arc<Metrics>,
     clock: Clock,
-    pace: Arc<WatchPace>,
 }
 
 impl<S, B, A> Service<Request<B>> for Noting<S>
@@ -111,22 +104,8 @@ where
         let metrics = self.metrics.clone();
         let clock = self.clock.clone();
         let path = request.uri().path().to_owned();
-        let pause = match request.uri().query() {
-            Some(query) if query.split('&').any(|part| part.starts_with("watch=")) => {
-                let begin = self.pace.begin(&path, Instant::now());
-                if begin.after_short {
-                    metrics.watch_was_short(&path);
-                }
-                begin.pause
-            }
-            _ => Duration::ZERO,
-        };
-        // Nothing is sent before it is polled.
         let answer = self.inner.call(request);
         Box::pin(async move {
-            if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
-            }
             let sent = clock.mono();
             let answer = answer.await?;
             let date = answer.headers().get(DATE);
@@ -141,77 +120,11 @@ where
     }
 }
 
-/// What is really wrong, without the chain of layers that it went through.
+/// The innermost cause, without the layers around it.
 fn innermost(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(cause) = innermost.source() {
         innermost = cause;
     }
     innermost.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use axum::{Json, Router, extract::RawQuery, response::IntoResponse, routing::get};
-    use futures::StreamExt;
-    use kube::{Api, core::ApiResource};
-    use serde_json::json;
-
-    use super::*;
-    use crate::{
-        api::CancellationGrant,
-        controller::{api_server::raw_object::RawObject, watches::watch_stream},
-        telemetry::exposition::Format,
-    };
-
-    #[tokio::test]
-    async fn a_watch_that_ends_at_once_is_paced_and_counted() {
-        crate::google::tls::install_provider();
-        let watches = Arc::new(AtomicUsize::new(0));
-        let counted = watches.clone();
-        let answer = move |RawQuery(query): RawQuery| {
-            let counted = counted.clone();
-            async move {
-                if query.is_some_and(|query| query.contains("watch=")) {
-                    counted.fetch_add(1, Ordering::SeqCst);
-                    return "".into_response();
-                }
-                let list = json!({"kind": "List", "apiVersion": "v1",
-                    "metadata": {"resourceVersion": "5"}, "items": []});
-                Json(list).into_response()
-            }
-        };
-        let router = Router::new().fallback(get(answer));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(axum::serve(listener, router).into_future());
-        let metrics = Arc::<Metrics>::default();
-        let client = build(
-            Config::new(url.parse().unwrap()),
-            metrics.clone(),
-            Clock::start(),
-        )
-        .unwrap();
-        let resource = ApiResource::erase::<CancellationGrant>(&());
-        let api: Api<RawObject> = Api::all_with(client.clone(), &resource);
-        metrics.watch_began("cancellationgrants", api.resource_url());
-        let path = api.resource_url().to_owned();
-        let watching = tokio::spawn(async move {
-            loop {
-                let version = "5".to_owned();
-                watch_stream::watch(client.clone(), path.clone(), None, version)
-                    .count()
-                    .await;
-            }
-        });
-        let fourth = "opcancel_short_watches_total{resource=\"cancellationgrants\"} 3\n";
-        while !metrics.text(Format::Text).unwrap().contains(fourth) {
-            tokio::task::yield_now().await;
-        }
-        // The fourth waits before it is sent.
-        assert_eq!(watches.load(Ordering::SeqCst), 3);
-        watching.abort();
-    }
 }

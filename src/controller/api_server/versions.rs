@@ -5,17 +5,17 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-/// A version as a number; none if it is not one.
+/// A version as a number; `None` if it is not a number.
 pub fn number(version: &str) -> Option<u64> {
     version.parse().ok()
 }
 
-/// The newest version that the API server has told anybody in this process. Clones share it.
+/// The newest version that anything in this process has received from the API server. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Newest(Arc<AtomicU64>);
 
 impl Newest {
-    /// It; none before the first.
+    /// The version; `None` before the first.
     pub fn get(&self) -> Option<u64> {
         match self.0.load(Ordering::Relaxed) {
             0 => None,
@@ -23,14 +23,14 @@ impl Newest {
         }
     }
 
-    /// The API server has told this one.
+    /// Notes a version that was received.
     pub fn note(&self, version: Option<u64>) {
         self.0
             .fetch_max(version.unwrap_or_default(), Ordering::Relaxed);
     }
 
-    /// The API server is at this version now, which is older.
-    pub fn went_back_to(&self, version: Option<u64>) {
+    /// Replaces it by an older version, which is what the API server has now.
+    pub fn roll_back_to(&self, version: Option<u64>) {
         self.0.store(version.unwrap_or_default(), Ordering::Relaxed);
     }
 }

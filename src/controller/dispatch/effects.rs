@@ -66,7 +66,7 @@ pub(super) struct Answer {
     pub event: Event,
     pub refused: Option<Token>,
     /// What people should know of a write.
-    pub complaint: Option<String>,
+    pub warning: Option<String>,
     /// What a request to the API server says of all others.
     pub trouble: Option<Trouble>,
 }
@@ -209,7 +209,7 @@ impl Dispatcher {
                 from: From::Lane(lane, owner),
                 event: what.withheld(),
                 refused: None,
-                complaint: None,
+                warning: None,
                 trouble: None,
             });
         };
@@ -228,7 +228,7 @@ impl Dispatcher {
                 from: From::LargeAnswer,
                 event: answer.event,
                 refused: answer.refused,
-                complaint: None,
+                warning: None,
                 trouble: None,
             }
         };
@@ -267,11 +267,11 @@ impl Dispatcher {
         let kind = write.as_ref().map(|write| write.kind);
         let request = self.requests.begin(is_urgent(kind), &object.namespace);
         let make = async move {
-            let (event, complaint, trouble) = match write {
+            let (event, warning, trouble) = match write {
                 Some(write) => {
                     let answered = writer.write(&object, &write).await;
                     let event = Event::WriteAnswered(answered.answer);
-                    (event, answered.complaint, answered.trouble)
+                    (event, answered.warning, answered.trouble)
                 }
                 None => {
                     let (event, trouble) = writer.reread(&object).await;
@@ -283,7 +283,7 @@ impl Dispatcher {
                 from: From::Api { kind, request },
                 event,
                 refused: None,
-                complaint,
+                warning,
                 trouble,
             }))
         };

@@ -37,8 +37,8 @@ use crate::{
             lanes::{Lanes, Name},
             write_queue::WriteQueue,
         },
-        watches::watches::Sighting,
-        writes::{events::Events, status_writer::StatusWriter, write_complaints::WriteComplaints},
+        watches::{cancellation_watch::CancellationEvent, resilient_watch::WatchEvent},
+        writes::{events::Events, status_writer::StatusWriter, write_warnings::WriteWarnings},
     },
     lifecycle::{self, Cancellation, Context, Event, Grant, Settings, WriteAnswer},
     telemetry::{health::Health, metrics::Metrics},
@@ -54,7 +54,7 @@ const BEAT: Duration = Duration::from_secs(5);
 enum Happened {
     Stop,
     GiveUp,
-    Sighted(Sighting),
+    Watched(CancellationEvent),
     Ended(Result<Ended, JoinError>),
     Timer,
     Grants,
@@ -85,7 +85,7 @@ pub struct Dispatcher {
     sweeps: Sweeps,
     /// The cancel requests that have a worker, each with what takes it back if it has not left.
     cancels: HashMap<Id, CancellationToken>,
-    complaints: WriteComplaints,
+    write_warnings: WriteWarnings,
     /// Once nothing new may begin: until when it waits for what is under way.
     drain_until: Option<Instant>,
 }
@@ -116,7 +116,7 @@ impl Dispatcher {
             tasks: JoinSet::new(),
             sweeps: Sweeps::default(),
             cancels: HashMap::new(),
-            complaints: WriteComplaints::default(),
+            write_warnings: WriteWarnings::default(),
             drain_until: None,
         }
     }
@@ -127,7 +127,7 @@ impl Dispatcher {
     /// If a task of its own died: the caller ends the process.
     pub async fn run(
         mut self,
-        mut sightings: mpsc::Receiver<Sighting>,
+        mut watch_events: mpsc::Receiver<CancellationEvent>,
         mut grants_changed: watch::Receiver<u64>,
         stop: CancellationToken,
     ) -> Result<(), String> {
@@ -151,7 +151,7 @@ impl Dispatcher {
             let happened = tokio::select! {
                 () = stop.cancelled(), if !draining => Happened::Stop,
                 () = sleep_until(limit), if draining => Happened::GiveUp,
-                Some(sighting) = sightings.recv(), if !draining => Happened::Sighted(sighting),
+                Some(event) = watch_events.recv(), if !draining => Happened::Watched(event),
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => Happened::Ended(ended),
                 () = sleep_until(next.unwrap_or(limit)), if next.is_some() => Happened::Timer,
                 Ok(()) = grants_changed.changed(), if !draining => Happened::Grants,
@@ -167,7 +167,7 @@ impl Dispatcher {
                     );
                     return Ok(());
                 }
-                Happened::Sighted(sighting) => self.sighted(sighting),
+                Happened::Watched(event) => self.handle_watch_event(event),
                 Happened::Ended(Ok(ended)) => self.ended(ended),
                 Happened::Ended(Err(error)) => {
                     return Err(format!("a call's task died: {error}"));
@@ -178,8 +178,8 @@ impl Dispatcher {
                 Happened::Beat => {
                     self.health.beat();
                     self.sweep_oldest();
-                    if let Some(told) = self.complaints.line(self.calls.clock.mono()) {
-                        tracing::warn!("{told}");
+                    if let Some(summary) = self.write_warnings.summary(self.calls.clock.mono()) {
+                        tracing::warn!("{summary}");
                     }
                 }
             }
@@ -193,25 +193,26 @@ impl Dispatcher {
         }
     }
 
-    fn sighted(&mut self, sighting: Sighting) {
-        match sighting {
-            Sighting::Seen(object) => self.seen(*object, None),
-            Sighting::Listed {
+    fn handle_watch_event(&mut self, CancellationEvent { namespace, event }: CancellationEvent) {
+        match event {
+            WatchEvent::Watched(object) => self.handle_object(*object, None),
+            WatchEvent::Listed {
                 object,
                 known_before,
-            } => self.seen(*object, known_before),
-            Sighting::Gone(uid) => {
-                if let Some(id) = self.objects.id(&uid) {
-                    self.gone(id);
+            } => self.handle_object(*object, known_before),
+            WatchEvent::Gone(object) => {
+                let uid = object.metadata.uid.as_deref();
+                if let Some(id) = uid.and_then(|uid| self.objects.id(uid)) {
+                    self.handle_gone(id);
                 }
             }
-            Sighting::AllListed { namespace, uids } => self.sweep_not_listed(namespace, uids),
+            WatchEvent::AllListed(uids) => self.sweep_not_listed(namespace, uids),
         }
     }
 
     /// An object that is known as it is, such as the echo of our own write, is not even read. An older one is of no account, unless
     /// a list has it so that began when the version known was known already: then what is stored has gone back.
-    fn seen(&mut self, object: RawObject, known_before: Option<u64>) {
+    fn handle_object(&mut self, object: RawObject, known_before: Option<u64>) {
         let metadata = &object.metadata;
         let Some(uid) = &metadata.uid else {
             return;
@@ -255,7 +256,7 @@ impl Dispatcher {
 
     /// The watch does not show it any more: it is finished or gone. If a write of ours is under way, that may be why, and its
     /// answer still counts.
-    fn gone(&mut self, id: Id) {
+    fn handle_gone(&mut self, id: Id) {
         match self.objects.active(id) {
             Some(entry) if entry.kept.api_requests > 0 => entry.kept.leaving = true,
             Some(_) => {
@@ -285,7 +286,7 @@ impl Dispatcher {
             from,
             event,
             refused,
-            complaint,
+            warning,
             trouble,
         } = answer;
         let is_api = match &from {
@@ -316,11 +317,11 @@ impl Dispatcher {
         if is_api {
             kept.api_requests = kept.api_requests.saturating_sub(1);
         }
-        if let (Some(why), Some(kind)) = (complaint, kind) {
+        if let (Some(why), Some(kind)) = (warning, kind) {
             let now = self.calls.clock.mono();
-            if self.complaints.is_to_be_told(&why, now) {
+            if self.write_warnings.has_to_be_logged(&why, now) {
                 let span = object_log::span(entry.known.object());
-                span.in_scope(|| object_log::write_complained(kind, &why));
+                span.in_scope(|| object_log::write_failed(kind, &why));
             }
         }
         kept.refused = refused.or_else(|| kept.refused.take());

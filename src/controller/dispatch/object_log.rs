@@ -34,7 +34,7 @@ pub fn task_span(object: &ObjectView) -> Span {
 }
 
 /// A write went wrong in a way that people should know. To be called in the object's span.
-pub fn write_complained(kind: WriteKind, why: &str) {
+pub fn write_failed(kind: WriteKind, why: &str) {
     tracing::warn!(write = kind.name(), "{why}");
 }
 

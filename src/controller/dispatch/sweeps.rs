@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque, hash_set},
+    sync::Arc,
     time::Duration,
 };
 
@@ -61,7 +62,7 @@ impl Round {
 /// Those that a full list has not.
 #[derive(Debug)]
 struct NotListed {
-    namespace: Option<String>,
+    namespace: Option<Arc<str>>,
     uids: hash_set::IntoIter<String>,
     listed: HashSet<Id>,
     next: Id,
@@ -79,7 +80,7 @@ impl Dispatcher {
     }
 
     /// A full list of a namespace, or of all, has these objects and no others.
-    pub(super) fn sweep_not_listed(&mut self, namespace: Option<String>, uids: HashSet<String>) {
+    pub(super) fn sweep_not_listed(&mut self, namespace: Option<Arc<str>>, uids: HashSet<String>) {
         self.sweeps.lists.push_back(NotListed {
             namespace,
             uids: uids.into_iter(),
@@ -161,7 +162,7 @@ impl Dispatcher {
             }
         }
         for id in gone {
-            self.gone(id);
+            self.handle_gone(id);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::{
     backoff::doubling,
     controller::{
         api_server::kube_error::{self, APPLY_CRDS},
-        complaint::Complaint,
+        rate_limited_warning::RateLimitedWarning,
     },
     google::catalogue,
     telemetry::health::Health,
@@ -41,20 +41,20 @@ const RIGHTS: [(&str, &str, &str, &str, bool); 7] = [
 
 /// Waits until everything is there. Says what is missing and what to do about it.
 pub async fn wait(client: &Client, namespaces: &[String], health: &Health) {
-    let mut complaint = Complaint::default();
+    let mut warning = RateLimitedWarning::default();
     let mut failures = 0u32;
     loop {
         match check(client, namespaces).await {
             Ok(()) => break,
             Err(message) => {
                 health.not_yet(STEP, message.as_str());
-                complaint.say(&message);
+                warning.warn(&message);
             }
         }
         failures = failures.saturating_add(1);
         sleep(doubling(FIRST_PAUSE, LONGEST_PAUSE, failures)).await;
     }
-    complaint.cured("the cluster has everything that was missing");
+    warning.resolved("the cluster has everything that was missing");
     health.done(STEP);
 }
 

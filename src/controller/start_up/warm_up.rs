@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     backoff::doubling,
-    controller::{complaint::Complaint, dispatch::calls::Calls},
+    controller::{dispatch::calls::Calls, rate_limited_warning::RateLimitedWarning},
     google::{catalogue::SERVICES, endpoint::EndpointOverrides, token::TokenSource},
     telemetry::health::Health,
 };
@@ -74,7 +74,7 @@ async fn keep_at_hand(calls: &Calls) {
 struct Tries<'a> {
     step: &'static str,
     health: &'a Health,
-    complaint: Complaint,
+    warning: RateLimitedWarning,
     failures: u32,
 }
 
@@ -83,7 +83,7 @@ impl<'a> Tries<'a> {
         Self {
             step,
             health,
-            complaint: Complaint::default(),
+            warning: RateLimitedWarning::default(),
             failures: 0,
         }
     }
@@ -92,7 +92,7 @@ impl<'a> Tries<'a> {
         let line = format!("not ready: {}: {why}", self.step);
         // First where a probe looks: whoever has read the log finds it there.
         self.health.explain(self.step, why);
-        self.complaint.say(&line);
+        self.warning.warn(&line);
     }
 
     async fn failed(&mut self, why: String) {

@@ -1,8 +1,8 @@
-//! One full list: page after page, object by object, until all of it was read.
+//! One full list, read page by page and object by object.
 //!
-//! The pages of a list show one moment, as long as the API server remembers it: about five minutes. A list that takes longer goes on
-//! from where it was, with what is stored by then; the watch that runs beside it makes up for that. A page that fails is asked for
-//! again, the pages before it are not.
+//! The pages of a list show the same moment for as long as the API server keeps it: about five minutes. A list that takes longer
+//! continues from the same place with newer objects; the watch beside it closes the gap. If a page fails, only that page is
+//! requested again.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use kube::{
     Client,
     core::{ListMeta, Request, params::ListParams},
 };
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::retry_pace::RetryPace;
 use crate::controller::api_server::{
@@ -24,28 +24,28 @@ use crate::controller::api_server::{
     raw_object::RawObject,
 };
 
-/// A page has so many objects. It is not held in memory here, but the API server makes it as a whole.
+/// Objects in a page. The page is not held in memory here, but the API server builds it as a whole.
 const PAGE: u32 = 100;
 
-/// A page whose next byte takes longer than this is asked for again.
+/// A page whose next byte takes longer than this is requested again.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// What a list tells, in this order: objects of the first page, its version, all other objects, its end. Failures come in between.
+/// What a list yields, in this order: the objects of the first page, the version, all other objects, the end; failures in between.
 #[derive(Debug)]
 pub enum Listing {
-    /// An object. After a failure some of them come again.
+    /// An object. After a failure some objects come again.
     Object(Box<RawObject>),
-    /// One that is larger than any object of its kind may be, or no object: it is left out.
+    /// Something that is no object, or larger than any object of this kind may be. It is left out.
     Unreadable,
-    /// What changes after this version is not in the list: a watch is to begin there, if none runs.
+    /// The version of the list, from which a watch has to continue.
     Version(String),
-    /// A page failed, so often in a row. The list goes on.
+    /// A page failed, for this many times in a row. The list continues.
     Failed(Refused, u32),
-    /// All of it was read.
+    /// The list is complete.
     End,
 }
 
-/// The list of all objects below a URL path.
+/// Lists all objects under a URL path.
 pub fn list(
     client: Client,
     path: String,
@@ -72,7 +72,7 @@ struct Reader {
     request: Request,
     fields: Option<&'static str>,
     state: State,
-    /// Which page comes next; the first one if there is no such token.
+    /// The token of the next page; `None` for the first.
     more: Option<String>,
     pace: RetryPace,
     /// No page before this time.
@@ -80,10 +80,10 @@ struct Reader {
 }
 
 enum State {
-    /// The next page is to be asked for.
+    /// The next page has to be requested.
     Page,
     Reading(Box<Answer>, Option<ListMeta>),
-    /// All was read, and has to be said.
+    /// All pages were read; [`Listing::End`] follows.
     End,
     Over,
 }
@@ -101,27 +101,29 @@ impl Reader {
                         Err(refused) => return Some(self.failed(refused)),
                     }
                 }
-                State::Reading(answer, metadata) => match answer.next_within(SILENCE).await {
-                    Ok(Some(Piece::Item(json))) => {
-                        return Some(match serde_json::from_slice(&json) {
-                            Ok(object) => Listing::Object(object),
-                            Err(_) => Listing::Unreadable,
-                        });
-                    }
-                    Ok(Some(Piece::TooLarge)) => return Some(Listing::Unreadable),
-                    Ok(Some(Piece::ListMetadata(json))) => {
-                        *metadata = serde_json::from_slice(&json).ok();
-                    }
-                    Ok(None) => {
-                        let metadata = metadata.take().filter(|_| answer.is_complete());
-                        match self.page_ended(metadata) {
-                            Ok(None) => {}
-                            Ok(version) => return version.map(Listing::Version),
-                            Err(refused) => return Some(self.failed(refused)),
+                State::Reading(answer, metadata) => {
+                    match api_answer::within(SILENCE, answer.next()).await {
+                        Ok(Some(Piece::Item(json))) => {
+                            return Some(match serde_json::from_slice(&json) {
+                                Ok(object) => Listing::Object(object),
+                                Err(_) => Listing::Unreadable,
+                            });
                         }
+                        Ok(Some(Piece::TooLarge)) => return Some(Listing::Unreadable),
+                        Ok(Some(Piece::ListMetadata(json))) => {
+                            *metadata = serde_json::from_slice(&json).ok();
+                        }
+                        Ok(None) => {
+                            let metadata = metadata.take().filter(|_| answer.is_complete());
+                            match self.page_ended(metadata) {
+                                Ok(None) => {}
+                                Ok(version) => return version.map(Listing::Version),
+                                Err(refused) => return Some(self.failed(refused)),
+                            }
+                        }
+                        Err(refused) => return Some(self.failed(refused)),
                     }
-                    Err(refused) => return Some(self.failed(refused)),
-                },
+                }
                 State::End => {
                     self.state = State::Over;
                     return Some(Listing::End);
@@ -143,12 +145,10 @@ impl Reader {
             .list(&params)
             .map_err(kube::Error::BuildRequest)?;
         let asked = api_answer::ask(&self.client, request, Shape::List);
-        timeout(SILENCE, asked)
-            .await
-            .unwrap_or_else(|_| Err(api_answer::silent()))
+        api_answer::within(SILENCE, asked).await
     }
 
-    /// The list's version, after the first page.
+    /// Returns the list's version after the first page.
     fn page_ended(&mut self, metadata: Option<ListMeta>) -> Result<Option<String>, Refused> {
         let metadata = metadata.ok_or_else(api_answer::cut_short)?;
         let version = metadata.resource_version.unwrap_or_default();
@@ -169,7 +169,7 @@ impl Reader {
         self.state = State::Page;
         self.next_at = Some(Instant::now() + self.pace.failed(refused.retry_after));
         match kube_error::code(&refused.error) {
-            // It says with which token the list goes on from there.
+            // The answer has the token with which the list continues.
             Some(410) => self.more = kube_error::continue_token(&refused.error),
             Some(400) => self.more = None,
             _ => {}

@@ -1,10 +1,10 @@
 //! The watches of cancellations and grants, which continue whatever happens.
 
+pub mod cancellation_watch;
+pub mod grant_watch;
 mod listing;
+pub mod resilient_watch;
 mod retry_pace;
 #[cfg(test)]
 mod scripted_api_server;
-pub mod watch_pace;
-pub mod watch_stream;
-pub mod watches;
-mod watching;
+mod watch_stream;

@@ -1,4 +1,4 @@
-//! When a request to the API server that failed is tried again.
+//! When a failed list or watch is tried again.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use crate::backoff::doubling;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// How often it failed in a row.
+/// The failures in a row.
 #[derive(Debug, Default)]
 pub struct RetryPace {
     failures: u32,
 }
 
 impl RetryPace {
-    /// It worked.
+    /// Resets the count.
     pub const fn succeeded(&mut self) {
         self.failures = 0;
     }
 
-    /// How often it failed in a row.
+    /// The number of failures in a row.
     pub const fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// It failed once more. The pause until the next try: as long as the API server asks for, if that is longer.
+    /// Counts a failure. Returns the pause before the next try, which is never shorter than `retry_after`.
     pub fn failed(&mut self, retry_after: Option<Duration>) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let pause = doubling(FIRST_PAUSE, LONGEST_PAUSE, self.failures)

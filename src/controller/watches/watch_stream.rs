@@ -1,4 +1,4 @@
-//! One watch: what it tells, until it ends.
+//! One watch request, until it ends.
 
 use std::time::Duration;
 
@@ -12,7 +12,6 @@ use kube::{
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::timeout;
 
 use crate::controller::api_server::{
     api_answer::{self, Answer, Refused},
@@ -20,28 +19,28 @@ use crate::controller::api_server::{
     raw_object::RawObject,
 };
 
-/// One watch lasts this many seconds, then the next goes on from there.
+/// The API server ends a watch after this many seconds; the next one continues from there.
 const WATCH_SECONDS: u32 = 60;
 
-/// A watch that is silent for longer than it lasts is dead.
+/// A watch without any data for longer than it may last is dead.
 const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
 
-/// What a watch tells.
+/// One event of a watch.
 #[derive(Debug)]
 pub enum WatchLine {
-    /// It was begun.
+    /// The watch began.
     Begun,
-    /// An object, new or changed.
+    /// A new or changed object.
     Applied(Box<RawObject>),
-    /// It is gone, or is not selected any more.
+    /// An object that was deleted, or that the selector no longer matches.
     Deleted(Box<RawObject>),
-    /// Nothing happened until this version.
+    /// There were no events up to this version.
     Bookmark(Option<String>),
-    /// What is no event of an object of this kind.
+    /// Not an event of an object of this kind.
     Unreadable,
 }
 
-/// The events after `version` of the objects below a URL path. It ends with the first failure.
+/// The events after `version` of the objects under a URL path. The stream ends at the first error.
 pub fn watch(
     client: Client,
     path: String,
@@ -59,9 +58,7 @@ pub fn watch(
             .watch(&params, &version)
             .map_err(kube::Error::BuildRequest)?;
         let asked = api_answer::ask(&client, request, Shape::Events);
-        timeout(SILENCE, asked)
-            .await
-            .unwrap_or_else(|_| Err(api_answer::silent()))
+        api_answer::within(SILENCE, asked).await
     };
     stream::once(begin)
         .flat_map(|begun| match begun {
@@ -75,7 +72,7 @@ pub fn watch(
 
 async fn next(answer: Option<Answer>) -> Option<(Result<WatchLine, Refused>, Option<Answer>)> {
     let mut answer = answer?;
-    match answer.next_within(SILENCE).await {
+    match api_answer::within(SILENCE, answer.next()).await {
         Ok(None) => None,
         Ok(Some(Piece::Item(json))) => match read(&json) {
             Ok(line) => Some((Ok(line), Some(answer))),

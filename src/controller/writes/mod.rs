@@ -2,4 +2,4 @@
 
 pub mod events;
 pub mod status_writer;
-pub mod write_complaints;
+pub mod write_warnings;

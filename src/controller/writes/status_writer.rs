@@ -11,7 +11,6 @@ use kube::{
     api::{GetParams, Patch, PatchParams, ValidationDirective},
     core::{ApiResource, Request as Requests},
 };
-use tokio::time::timeout;
 
 use crate::{
     controller::{
@@ -59,7 +58,7 @@ pub struct Answered {
     /// For the life cycle.
     pub answer: WriteAnswer,
     /// For people, if it went wrong in a way that they should know.
-    pub complaint: Option<String>,
+    pub warning: Option<String>,
     /// If it says something of all requests.
     pub trouble: Option<Trouble>,
 }
@@ -119,7 +118,7 @@ impl StatusWriter {
         let why = || kube_error::describe(&refused.error);
         let not_taken = |answer| Answered {
             answer,
-            complaint: Some(format!(
+            warning: Some(format!(
                 "the API server does not take the status, tried again later: {}",
                 why()
             )),
@@ -184,9 +183,7 @@ impl StatusWriter {
     ) -> Result<RawObject, Refused> {
         let request = request.map_err(Error::BuildRequest)?;
         let asked = api_answer::object(&self.client, request);
-        timeout(REQUEST_TIMEOUT, asked)
-            .await
-            .unwrap_or_else(|_| Err(api_answer::silent()))
+        api_answer::within(REQUEST_TIMEOUT, asked).await
     }
 
     fn requests(&self, namespace: &str) -> Requests {
@@ -211,7 +208,7 @@ fn trouble(refused: &Refused) -> Option<Trouble> {
 fn unsure(why: &str, trouble: Option<Trouble>) -> Answered {
     Answered {
         answer: WriteAnswer::Unconfirmed,
-        complaint: Some(format!(
+        warning: Some(format!(
             "whether the status was written is not known, it is read again: {why}"
         )),
         trouble,
@@ -223,7 +220,7 @@ impl From<WriteAnswer> for Answered {
     fn from(answer: WriteAnswer) -> Self {
         Self {
             answer,
-            complaint: None,
+            warning: None,
             trouble: None,
         }
     }

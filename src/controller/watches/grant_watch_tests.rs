@@ -1,7 +1,7 @@
 use axum::{Json, Router, extract::Query, response::IntoResponse, routing::get};
-use kube::{Config, core::ApiResource};
+use kube::{Client, Config, core::ApiResource};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::*;
 use crate::{
@@ -9,9 +9,10 @@ use crate::{
         CancellationGrant,
         IdentityKind::{Operator, ServiceAccount},
     },
-    telemetry::exposition::Format,
+    controller::grants::book::Unit,
+    lifecycle::Grant,
+    telemetry::{exposition::Format, health::Health},
 };
-use crate::{controller::grants::book::Unit, lifecycle::Grant};
 
 /// An API server that lists these items, and whose watches stay silent.
 async fn api_server(items: Vec<Value>) -> Client {
@@ -48,16 +49,22 @@ async fn what_a_newer_release_says_in_a_grant_never_grants_more() {
         grant("types", "projects", json!("p")),
     ])
     .await;
-    let watches = Watches {
-        client,
+    let client = WatchClient {
+        kubernetes: client,
         metrics: Arc::default(),
         health: Arc::new(Health::waiting_for(&["grants"])),
     };
-    let metrics = watches.metrics.clone();
+    let metrics = client.metrics.clone();
     let book = GrantBook::default();
     let (changed, mut listed) = watch::channel(0);
     let resource = ApiResource::erase::<CancellationGrant>(&());
-    let watching = tokio::spawn(watches.grants(resource, book.clone(), changed, "grants"));
+    let watching = tokio::spawn(watch_grants(
+        client,
+        resource,
+        book.clone(),
+        changed,
+        "grants",
+    ));
     listed.wait_for(|version| *version > 0).await.unwrap();
     let grants = book.now();
     for (namespace, identity, allowed) in [
@@ -89,18 +96,19 @@ async fn what_a_newer_release_says_in_a_grant_never_grants_more() {
 async fn without_a_list_of_the_grants_nothing_is_allowed_and_it_is_not_ready() {
     let granted = json!({"metadata": {"name": "team", "uid": "team", "resourceVersion": "4"}, "spec": {"namespaces": ["team"],
         "projects": ["p"], "services": ["dialogflow"], "identities": ["Operator"]}});
-    let watches = Watches {
-        client: api_server(vec![granted]).await,
+    let client = WatchClient {
+        kubernetes: api_server(vec![granted]).await,
         metrics: Arc::default(),
         health: Arc::new(Health::waiting_for(&["grants"])),
     };
-    let health = watches.health.clone();
+    let health = client.health.clone();
     let (changed, mut listed) = watch::channel(0);
     let resource = ApiResource::erase::<CancellationGrant>(&());
     let overdue_after = Duration::from_millis(200);
     let book = GrantBook::default();
     let shared = book.clone();
-    let watching = watches.grants_overdue_after(overdue_after, resource, shared, changed, "grants");
+    let watching =
+        watch_grants_overdue_after(overdue_after, client, resource, shared, changed, "grants");
     let watching = tokio::spawn(watching);
     // Its step was done then: it is the only one that this readiness waits for.
     listed.wait_for(|version| *version > 0).await.unwrap();

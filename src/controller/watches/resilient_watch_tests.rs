@@ -13,34 +13,34 @@ const SELECTION: Selection = Selection {
     resource: "operationcancellations",
 };
 
-/// What is told, as the tests compare it: everything in the order in which it comes.
-struct Teller {
-    told: mpsc::UnboundedReceiver<String>,
+/// The events, in their order and as text.
+struct Events {
+    received: mpsc::UnboundedReceiver<String>,
     metrics: Arc<Metrics>,
     newest: Newest,
     _task: tokio::task::JoinSet<()>,
 }
 
-async fn watching(relist_after: Duration) -> (Teller, UnboundedReceiver<Asked>) {
+async fn watching(relist_after: Duration) -> (Events, UnboundedReceiver<Asked>) {
     let (client, asked) = scripted_api_server::start().await;
-    let watches = Watches {
-        client,
+    let client = WatchClient {
+        kubernetes: client,
         metrics: Arc::default(),
         health: Arc::new(Health::waiting_for(&["cancellations"])),
     };
-    let (metrics, newest) = (watches.metrics.clone(), Newest::default());
+    let (metrics, newest) = (client.metrics.clone(), Newest::default());
     let selection = Selection {
         path: "/apis/opcancel.github.io/v1alpha1/operationcancellations".to_owned(),
         ..SELECTION
     };
-    let mut watching = Watching::new(
-        &watches,
+    let mut watch = ResilientWatch::new(
+        client,
         selection,
         newest.clone(),
         relist_after,
         "cancellations",
     );
-    let (sender, told) = mpsc::unbounded_channel();
+    let (sender, received) = mpsc::unbounded_channel();
     let mut task = tokio::task::JoinSet::new();
     task.spawn(async move {
         loop {
@@ -48,40 +48,40 @@ async fn watching(relist_after: Duration) -> (Teller, UnboundedReceiver<Asked>) 
                 let version = object.metadata.resource_version.as_deref().unwrap();
                 format!("{}@{version}", object.metadata.uid.as_deref().unwrap())
             };
-            let said = match watching.next().await {
-                Told::Watched(object) => format!("watched {}", uid(&object)),
-                Told::Listed {
+            let text = match watch.next().await {
+                WatchEvent::Watched(object) => format!("watched {}", uid(&object)),
+                WatchEvent::Listed {
                     object,
                     known_before,
                 } => match known_before {
                     None => format!("listed {}", uid(&object)),
                     Some(known) => format!("listed {} after {known}", uid(&object)),
                 },
-                Told::Gone(object) => format!("gone {}", uid(&object)),
-                Told::AllListed(uids) => {
+                WatchEvent::Gone(object) => format!("gone {}", uid(&object)),
+                WatchEvent::AllListed(uids) => {
                     let mut uids: Vec<_> = uids.into_iter().collect();
                     uids.sort();
                     format!("all {}", uids.join(","))
                 }
             };
-            if sender.send(said).is_err() {
+            if sender.send(text).is_err() {
                 return;
             }
         }
     });
-    let teller = Teller {
-        told,
+    let events = Events {
+        received,
         metrics,
         newest,
         _task: task,
     };
-    (teller, asked)
+    (events, asked)
 }
 
-impl Teller {
-    async fn tells(&mut self, expected: &[&str]) {
+impl Events {
+    async fn are(&mut self, expected: &[&str]) {
         for expected in expected {
-            assert_eq!(self.told.recv().await.unwrap(), *expected);
+            assert_eq!(self.received.recv().await.unwrap(), *expected);
         }
     }
 }
@@ -100,25 +100,25 @@ async fn list(asked: &mut UnboundedReceiver<Asked>) -> Asked {
 
 #[tokio::test]
 async fn a_watch_that_is_refused_as_too_old_lists_again() {
-    let (mut teller, mut asked) = watching(LONG).await;
+    let (mut events, mut asked) = watching(LONG).await;
     list(&mut asked).await.list("5", &[object("a", "3")], "");
-    teller.tells(&["listed a@3", "all a"]).await;
+    events.are(&["listed a@3", "all a"]).await;
     let watch = asked.recv().await.unwrap();
     assert_eq!(watch.at("resourceVersion"), Some("5"));
     watch.refuse(410, json!({}), &[]);
     list(&mut asked).await.list("9", &[object("a", "3")], "");
-    teller.tells(&["listed a@3 after 5", "all a"]).await;
+    events.are(&["listed a@3 after 5", "all a"]).await;
     assert_eq!(asked.recv().await.unwrap().at("resourceVersion"), Some("9"));
-    let metrics = teller.metrics.text(Format::Text).unwrap();
+    let metrics = events.metrics.text(Format::Text).unwrap();
     let restarts = "opcancel_watch_restarts_total{resource=\"operationcancellations\"} 1\n";
     assert!(metrics.contains(restarts), "{metrics}");
 }
 
 #[tokio::test]
 async fn errors_in_a_row_make_it_list_again() {
-    let (mut teller, mut asked) = watching(LONG).await;
+    let (mut events, mut asked) = watching(LONG).await;
     list(&mut asked).await.list("5", &[], "");
-    teller.tells(&["all "]).await;
+    events.are(&["all "]).await;
     let mut failed = 0;
     loop {
         let request = asked.recv().await.unwrap();
@@ -131,16 +131,16 @@ async fn errors_in_a_row_make_it_list_again() {
     }
     // The next watch may be begun together with the list.
     assert!(
-        (FAILURES_IN_A_ROW..=FAILURES_IN_A_ROW + 1).contains(&failed),
+        (FAILURES_BEFORE_LIST..=FAILURES_BEFORE_LIST + 1).contains(&failed),
         "{failed}"
     );
-    teller.tells(&["all "]).await;
+    events.are(&["all "]).await;
 }
 
 /// Before, nothing was watched from the beginning of each list until its end.
 #[tokio::test]
 async fn a_list_runs_beside_the_watch_and_takes_back_nothing_that_the_watch_told() {
-    let (mut teller, mut asked) = watching(Duration::ZERO).await;
+    let (mut events, mut asked) = watching(Duration::ZERO).await;
     let first = list(&mut asked).await;
     assert_eq!(first.at("fieldSelector"), Some("status.outcome="));
     first.list(
@@ -148,8 +148,8 @@ async fn a_list_runs_beside_the_watch_and_takes_back_nothing_that_the_watch_told
         &[object("a", "1"), object("b", "2"), object("c", "3")],
         "",
     );
-    teller
-        .tells(&["listed a@1", "listed b@2", "listed c@3", "all a,b,c"])
+    events
+        .are(&["listed a@1", "listed b@2", "listed c@3", "all a,b,c"])
         .await;
     // The next list is due at once; its second page waits.
     let (mut watch, mut page) = (None, None);
@@ -165,12 +165,12 @@ async fn a_list_runs_beside_the_watch_and_takes_back_nothing_that_the_watch_told
         }
     }
     let (watch, page) = (watch.unwrap(), page.unwrap());
-    teller.tells(&["listed a@1 after 10"]).await;
+    events.are(&["listed a@1 after 10"]).await;
     watch.write("MODIFIED", &object("b", "21"));
     watch.write("DELETED", &object("c", "22"));
     watch.write("ADDED", &object("d", "23"));
-    teller
-        .tells(&["watched b@21", "gone c@22", "watched d@23"])
+    events
+        .are(&["watched b@21", "gone c@22", "watched d@23"])
         .await;
     // The page is of the time before.
     page.list(
@@ -178,30 +178,30 @@ async fn a_list_runs_beside_the_watch_and_takes_back_nothing_that_the_watch_told
         &[object("b", "2"), object("c", "3"), object("e", "4")],
         "",
     );
-    teller.tells(&["listed e@4 after 10", "all a,b,d,e"]).await;
-    assert_eq!(teller.newest.get(), Some(23));
+    events.are(&["listed e@4 after 10", "all a,b,d,e"]).await;
+    assert_eq!(events.newest.get(), Some(23));
 }
 
 /// Before, a list that took longer than the API server remembers its moment began anew, for ever.
 #[tokio::test]
 async fn a_list_that_takes_long_goes_on_where_it_was() {
-    let (mut teller, mut asked) = watching(LONG).await;
+    let (mut events, mut asked) = watching(LONG).await;
     list(&mut asked)
         .await
         .list("10", &[object("a", "1")], "old");
-    teller.tells(&["listed a@1"]).await;
+    events.are(&["listed a@1"]).await;
     let page = list(&mut asked).await;
     assert_eq!(page.at("continue"), Some("old"));
     page.refuse(410, json!({"continue": "new"}), &[]);
     let page = list(&mut asked).await;
     assert_eq!(page.at("continue"), Some("new"));
     page.list("99", &[object("b", "50")], "");
-    teller.tells(&["listed b@50", "all a,b"]).await;
+    events.are(&["listed b@50", "all a,b"]).await;
 }
 
 #[tokio::test]
 async fn a_page_that_fails_is_asked_for_again_and_no_other() {
-    let (mut teller, mut asked) = watching(LONG).await;
+    let (mut events, mut asked) = watching(LONG).await;
     list(&mut asked)
         .await
         .list("10", &[object("a", "1")], "second");
@@ -209,14 +209,14 @@ async fn a_page_that_fails_is_asked_for_again_and_no_other() {
     let page = list(&mut asked).await;
     assert_eq!(page.at("continue"), Some("second"));
     page.list("10", &[object("b", "2")], "");
-    teller.tells(&["listed a@1", "listed b@2", "all a,b"]).await;
+    events.are(&["listed a@1", "listed b@2", "all a,b"]).await;
 }
 
 #[tokio::test]
 async fn what_is_stored_may_go_back_and_the_watch_follows() {
-    let (mut teller, mut asked) = watching(Duration::ZERO).await;
+    let (mut events, mut asked) = watching(Duration::ZERO).await;
     list(&mut asked).await.list("100", &[object("a", "90")], "");
-    teller.tells(&["listed a@90", "all a"]).await;
+    events.are(&["listed a@90", "all a"]).await;
     let (mut watch, mut page) = (None, None);
     while watch.is_none() || page.is_none() {
         let request = asked.recv().await.unwrap();
@@ -226,8 +226,8 @@ async fn what_is_stored_may_go_back_and_the_watch_follows() {
         }
     }
     page.unwrap().list("70", &[object("a", "60")], "");
-    teller.tells(&["listed a@60 after 100", "all a"]).await;
-    assert_eq!(teller.newest.get(), Some(70));
+    events.are(&["listed a@60 after 100", "all a"]).await;
+    assert_eq!(events.newest.get(), Some(70));
     // The watch at the version that does not exist any more is given up.
     loop {
         let request = asked.recv().await.unwrap();
@@ -236,4 +236,53 @@ async fn what_is_stored_may_go_back_and_the_watch_follows() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn a_watch_that_ends_at_once_is_paced_and_counted() {
+    let (events, mut asked) = watching(LONG).await;
+    list(&mut asked).await.list("5", &[], "");
+    for _ in 0..3 {
+        // Dropped at once, it ends.
+        drop(asked.recv().await.unwrap().watch());
+    }
+    let third = "opcancel_short_watches_total{resource=\"operationcancellations\"} 3\n";
+    while !events.metrics.text(Format::Text).unwrap().contains(third) {
+        tokio::task::yield_now().await;
+    }
+    let fourth = tokio::time::timeout(FIRST_PAUSE / 2, asked.recv()).await;
+    assert!(fourth.is_err(), "the fourth waits before it is sent");
+}
+
+#[test]
+fn a_watch_that_ends_at_once_is_begun_ever_more_seldom() {
+    let (mut watches, start) = (ShortWatches::default(), Instant::now());
+    let mut now = start;
+    let mut pauses = Vec::new();
+    while now < start + Duration::from_secs(3600) {
+        watches.begin(now);
+        now += Duration::from_millis(1);
+        let WatchEnd::Short(pause) = watches.end(now) else {
+            panic!("it was short");
+        };
+        pauses.push(pause);
+        now += pause;
+    }
+    assert!(pauses.len() < 140, "{}", pauses.len());
+    assert_eq!(pauses[..2], [Duration::ZERO; 2], "everyday life");
+    assert_eq!(pauses[2], FIRST_PAUSE);
+    assert_eq!(pauses.last(), Some(&LONGEST_PAUSE));
+    let another = &mut ShortWatches::default();
+    another.begin(now);
+    assert_eq!(another.end(now), WatchEnd::Short(Duration::ZERO), "another");
+    watches.begin(now);
+    now += Duration::from_secs(60);
+    assert_eq!(watches.end(now), WatchEnd::Lasted);
+    watches.begin(now);
+    assert_eq!(
+        watches.end(now),
+        WatchEnd::Short(Duration::ZERO),
+        "it lasted before"
+    );
+    assert_eq!(watches.end(now), WatchEnd::NotBegun);
 }
