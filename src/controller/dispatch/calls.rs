@@ -13,6 +13,7 @@ use crate::{
     controller::{
         clock::Clock,
         grants::book::{GrantBook, Unit},
+        queue::lanes::Method,
     },
     google::{
         answer::{CallError, ErrorKind},
@@ -30,15 +31,15 @@ use crate::{
 /// What stands for the operator's identity before Google's name for it is known.
 const UNKNOWN_PRINCIPAL: &str = "operator";
 
-/// What calls are made with. One for the whole process.
+/// Makes the calls. There is one for the whole process.
 pub struct Calls {
     /// The HTTP side.
     pub client: OperationsClient,
     /// The operator's own identity.
     pub tokens: Arc<dyn TokenSource>,
-    /// What is allowed.
+    /// The grants.
     pub grants: GrantBook,
-    /// Administrators' endpoints.
+    /// `--endpoint-override`.
     pub overrides: EndpointOverrides,
     /// `--cluster-name`, may be empty.
     pub cluster: String,
@@ -46,11 +47,11 @@ pub struct Calls {
     pub clock: Clock,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// The quotas that are used up.
+    /// The exhausted quotas.
     pub quotas: Mutex<Quotas>,
 }
 
-/// Which operation is addressed, and on whose behalf: all of it from one object (I5).
+/// Which operation to call, and for which object: all of it comes from one object (I5).
 #[derive(Clone, Debug)]
 pub struct Address {
     namespace: String,
@@ -59,10 +60,10 @@ pub struct Address {
     reason: RequestReason,
 }
 
-/// A call's answer.
+/// The answer to a call.
 #[derive(Debug)]
 pub struct CallAnswer {
-    /// For the life cycle.
+    /// The event for the life cycle.
     pub event: Event,
     /// The token, if Google did not accept it.
     pub refused: Option<Token>,
@@ -70,7 +71,7 @@ pub struct CallAnswer {
 
 /// Why a call was not made.
 enum NotMade {
-    /// No grant allows it (any more).
+    /// No grant allows it.
     Withheld,
     /// No token.
     NoToken(CallError),
@@ -87,7 +88,7 @@ impl From<Event> for CallAnswer {
 }
 
 impl Calls {
-    /// What an object addresses; `None` if this release does not know, and the life cycle never asks for a call then.
+    /// The address of an object; `None` if its target is not known. The life cycle never makes a call then.
     pub fn address(&self, object: &ObjectView) -> Option<Address> {
         let spec = object.spec.as_ref().ok()?;
         let target = spec.target.as_ref().ok()?;
@@ -99,13 +100,28 @@ impl Calls {
         })
     }
 
-    /// Whose turn a call for an object takes: of its namespace, and of the endpoint. `None` as in [`Calls::address`].
+    /// The namespace and the endpoint for which a call of the object counts. `None` as in [`Calls::address`].
     pub fn owner(object: &ObjectView) -> Option<(&str, &str)> {
         Some((&object.namespace, &target_of(object)?.endpoint))
     }
 
-    /// Asks about the operation. `large` is notified once if the answer is a large one.
-    pub async fn get(
+    /// Makes a call. `large` is notified once if the answer is large. A cancel request is not sent if it is `withdrawn` before.
+    pub async fn make(
+        &self,
+        address: &Address,
+        method: Method,
+        large: &Notify,
+        withdrawn: &CancellationToken,
+    ) -> CallAnswer {
+        match method {
+            Method::Get {
+                regardless_of_quota,
+            } => self.get(address, regardless_of_quota, large).await,
+            Method::Cancel => self.cancel(address, withdrawn).await,
+        }
+    }
+
+    async fn get(
         &self,
         address: &Address,
         regardless_of_quota: bool,
@@ -148,13 +164,12 @@ impl Calls {
         }
     }
 
-    /// Asks to cancel the operation. A quota that was used up since the intent was recorded does not hold it back: it was
-    /// announced. `taken_back` does, until the request leaves: a token, a connection and a place on it may be waited for, and
-    /// meanwhile a GET may say that the operation is done.
-    pub async fn cancel(&self, address: &Address, taken_back: &CancellationToken) -> CallAnswer {
+    /// The intent is recorded, so a quota that was exhausted since then does not hold the request back. `withdrawn` does until
+    /// it is sent: while it waits for a token and a connection, a GET may show that the operation is done.
+    async fn cancel(&self, address: &Address, withdrawn: &CancellationToken) -> CallAnswer {
         let token = tokio::select! {
             biased;
-            () = taken_back.cancelled() => return not_sent("it is not wanted any more"),
+            () = withdrawn.cancelled() => return not_sent("it is not wanted any more"),
             token = self.token(address) => token,
         };
         let token = match token {
@@ -173,7 +188,7 @@ impl Calls {
             &address.reason,
             &token,
             self.clock.system_time(),
-            taken_back.cancelled(),
+            withdrawn.cancelled(),
         );
         let Ok(answer) = answer.await else {
             return not_sent("it is not wanted any more");
@@ -186,7 +201,7 @@ impl Calls {
         }
     }
 
-    /// What the quotas leave to an object's calls now.
+    /// Which of an object's calls the quotas allow now.
     pub fn allowance(&self, object: &ObjectView) -> Allowance {
         let quotas = self.quotas();
         if quotas.is_empty() {
@@ -197,7 +212,7 @@ impl Calls {
             .unwrap_or_default()
     }
 
-    /// The next poll of an object has its place.
+    /// Reserves the next poll of an object.
     pub fn reserve_poll(&self, object: &ObjectView) {
         if let Some(caller) = self.caller_for(object) {
             self.quotas()
@@ -213,7 +228,7 @@ impl Calls {
         self.quotas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A token, if a grant allows it before it is asked for and still when it is there.
+    /// A token, if a grant allows the call both before and after it was fetched.
     async fn token(&self, address: &Address) -> Result<Token, NotMade> {
         if !self.allowed(address) {
             return Err(NotMade::Withheld);
@@ -231,7 +246,7 @@ impl Calls {
     }
 
     fn allowed(&self, address: &Address) -> bool {
-        // This process has the operator's token only; nobody else's call may go out with it.
+        // This process only has the operator's token, which must not be used for another identity.
         address.identity == IdentityKind::Operator
             && self.grants.now().allows(
                 &address.namespace,
@@ -245,7 +260,7 @@ impl Calls {
         Caller {
             endpoint: target.endpoint.clone(),
             principal: self.principal(),
-            // Operations without a project share what the endpoint gives them.
+            // Operations without a project share the quota of the endpoint.
             project: target.project().unwrap_or_default().to_owned(),
         }
     }
@@ -272,7 +287,7 @@ impl Calls {
         until.is_some()
     }
 
-    /// Counts and logs an answer, `what` in short, and closes the gate of a quota that is used up.
+    /// Counts and logs an answer, `what` in short, and notes a quota that is exhausted. Returns the token if Google refused it.
     fn note(
         &self,
         share: Share,
@@ -281,7 +296,7 @@ impl Calls {
         duration: Duration,
         token: Token,
     ) -> Option<Token> {
-        let method = method(share);
+        let method = method_name(share);
         let status = what.map_or_else(|error| error.kind.name(), |_| "OK");
         self.metrics.called(method, status, duration);
         tracing::debug!(
@@ -309,15 +324,15 @@ fn not_sent(why: &str) -> CallAnswer {
     Event::CancelWithheld.into()
 }
 
-/// The call's name in logs and metrics, one of [`crate::telemetry::series::METHODS`].
-const fn method(share: Share) -> &'static str {
+/// The method's name in logs and metrics, one of [`crate::telemetry::series::METHODS`].
+const fn method_name(share: Share) -> &'static str {
     match share {
         Share::Get => "Get",
         Share::Post => "Cancel",
     }
 }
 
-/// As logs have durations.
+/// A duration as logs show it.
 pub fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! What the life cycle wants done: queued, begun when there is a worker, and answered exactly once.
+//! The effects of the life cycle: queued, begun when a worker is free, and answered exactly once.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use tracing::Instrument;
 use super::{Dispatcher, calls::Calls, object_log};
 use crate::{
     controller::{
-        objects::{Id, object_metrics},
+        objects::{id::Id, object_metrics},
         queue::{
             fair_queue::Owner,
-            lanes::{self, Call, Name, What},
+            lanes::{Lane, Method, QueuedCall},
             outage::Trouble,
             write_queue::UnderWay,
         },
@@ -23,23 +23,23 @@ use crate::{
     lifecycle::{Effect, Event, Notice, ObjectView, StatusWrite, WriteKind},
 };
 
-/// What waits for its turn at the API server. Nothing is made before, so that it costs next to nothing to wait.
+/// A turn at the API server that waits. The request is made only when the turn comes, so waiting costs next to nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ApiTurn {
-    /// To write.
+    /// To write the status.
     Write(Id),
     /// To read the object.
     Reread(Id),
 }
 
-/// So many turns at the API server, and so many calls, are handed out before something else may happen.
+/// How many turns at the API server, and how many calls, begin before the loop handles another event.
 const TURNS_AT_ONCE: usize = 64;
 
-/// Whose turn ended.
+/// Where an answer comes from.
 #[derive(Debug)]
-pub(super) enum From {
-    Lane(Name, Owner),
-    /// The worker of the lane is free already.
+pub(super) enum Source {
+    Lane(Lane, Owner),
+    /// A large answer, whose worker is free already.
     LargeAnswer,
     /// A request to the API server: a write of this kind, or a read.
     Api {
@@ -48,7 +48,7 @@ pub(super) enum From {
     },
 }
 
-impl From {
+impl Source {
     /// The kind of write, if it was one.
     pub const fn write_kind(&self) -> Option<WriteKind> {
         match self {
@@ -58,33 +58,34 @@ impl From {
     }
 }
 
-/// What came of an effect.
+/// The answer to an effect.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub id: Id,
-    pub from: From,
+    pub source: Source,
     pub event: Event,
-    pub refused: Option<Token>,
-    /// What people should know of a write.
+    /// The token, if Google did not accept it.
+    pub refused_token: Option<Token>,
+    /// What the log has to say about a write.
     pub warning: Option<String>,
-    /// What a request to the API server says of all others.
+    /// Set if the API server is unavailable.
     pub trouble: Option<Trouble>,
 }
 
-/// What comes of a task.
-pub(super) enum Ended {
+/// How a task ended.
+pub(super) enum TaskEnd {
     /// The answer.
     Answer(Box<Answer>),
-    /// The answer has begun and is large. Whoever comes next need not wait for it: few of them are read at a time.
+    /// The answer has begun and is large. The worker is free for the next call while `rest` reads it.
     Large {
-        lane: Name,
+        lane: Lane,
         owner: Owner,
         rest: BoxFuture<'static, Answer>,
     },
 }
 
 impl Dispatcher {
-    /// Does one thing. Gives back the answer if there is one at once.
+    /// Performs an effect. Returns its answer if there is one at once.
     pub(super) fn perform(&mut self, id: Id, effect: Effect) -> Option<Event> {
         let entry = self.objects.active(id)?;
         match effect {
@@ -94,57 +95,57 @@ impl Dispatcher {
             } => self.call(
                 id,
                 lane.into(),
-                What::Get {
+                Method::Get {
                     regardless_of_quota,
                 },
             ),
             Effect::ReservePoll => {
-                self.calls.reserve_poll(entry.known.object());
+                self.calls.reserve_poll(entry.state.object());
                 None
             }
-            Effect::Cancel { .. } => self.call(id, Name::Cancel, What::Cancel),
+            Effect::Cancel { .. } => self.call(id, Lane::Cancel, Method::Cancel),
             Effect::Write(write) => {
-                entry.kept.unanswered += 1;
-                entry.kept.api_requests += 1;
+                entry.tracking.pending_effects += 1;
+                entry.tracking.api_requests += 1;
                 self.send(id, Some(*write));
                 None
             }
             Effect::QueueWrite(kind) => {
-                entry.kept.unanswered += 1;
-                let namespace = &entry.known.object().namespace;
+                entry.tracking.pending_effects += 1;
+                let namespace = &entry.state.object().namespace;
                 let urgent = is_urgent(Some(kind));
                 self.requests.push(urgent, namespace, ApiTurn::Write(id));
                 None
             }
             Effect::Reread => {
-                entry.kept.unanswered += 1;
-                entry.kept.api_requests += 1;
-                let namespace = &entry.known.object().namespace;
+                entry.tracking.pending_effects += 1;
+                entry.tracking.api_requests += 1;
+                let namespace = &entry.state.object().namespace;
                 self.requests.push(true, namespace, ApiTurn::Reread(id));
                 None
             }
             Effect::DropToken => {
-                if let Some(token) = entry.kept.refused.take() {
+                if let Some(token) = entry.tracking.refused_token.take() {
                     self.calls.tokens.refused(&token);
                 }
                 None
             }
             Effect::Publish(notice) => {
-                let object = entry.known.object();
+                let object = entry.state.object();
                 if let Notice::Finished { outcome, .. } = &notice {
                     self.metrics
                         .finished(outcome.name(), object_metrics::age(object));
                 }
                 object_log::span(object).in_scope(|| {
-                    object_log::noticed(&notice);
+                    object_log::published(&notice);
                     self.events.publish(object_id(object), notice);
                 });
                 None
             }
             Effect::Forget => {
-                let leaving = entry.kept.leaving;
+                let left_watch = entry.tracking.left_watch;
                 self.finish(id);
-                if leaving {
+                if left_watch {
                     self.objects.remove(id);
                 }
                 None
@@ -152,22 +153,22 @@ impl Dispatcher {
         }
     }
 
-    fn call(&mut self, id: Id, lane: Name, what: What) -> Option<Event> {
+    fn call(&mut self, id: Id, lane: Lane, method: Method) -> Option<Event> {
         let entry = self.objects.active(id)?;
-        match Calls::owner(entry.known.object()) {
+        match Calls::owner(entry.state.object()) {
             Some((namespace, endpoint)) => {
-                entry.kept.unanswered += 1;
+                entry.tracking.pending_effects += 1;
                 self.lanes
-                    .push(lane, namespace, endpoint, Call { id, what });
+                    .push(lane, namespace, endpoint, QueuedCall { id, method });
                 None
             }
-            None => Some(what.withheld()),
+            None => Some(method.withheld()),
         }
     }
 
-    /// Begins what waits, as far as there are workers. Whether more could begin, once others had a moment: turns of which
-    /// nothing comes take time too.
-    pub(super) fn hand_out(&mut self) -> bool {
+    /// Begins the requests and calls for which workers are free. Returns whether more could begin after the next event: turns
+    /// without a request take time too.
+    pub(super) fn dispatch(&mut self) -> bool {
         for _ in 0..TURNS_AT_ONCE {
             let now = self.calls.clock.mono();
             let Some(turn) = self.requests.take(now) else {
@@ -176,7 +177,8 @@ impl Dispatcher {
             match turn {
                 ApiTurn::Write(id) => {
                     if let Some(entry) = self.objects.active(id) {
-                        entry.kept.unanswered = entry.kept.unanswered.saturating_sub(1);
+                        entry.tracking.pending_effects =
+                            entry.tracking.pending_effects.saturating_sub(1);
                         self.step(id, Event::WriteTurn);
                     }
                 }
@@ -193,41 +195,41 @@ impl Dispatcher {
         self.requests.has_turn(self.calls.clock.mono()) || begun == TURNS_AT_ONCE
     }
 
-    fn begin(&mut self, lane: Name, owner: Owner, call: Call) {
-        let Call { id, what } = call;
+    fn begin(&mut self, lane: Lane, owner: Owner, call: QueuedCall) {
+        let QueuedCall { id, method } = call;
         let draining = self.drain_until.is_some();
         let Some(entry) = self.objects.active(id) else {
-            // Gone in the meantime.
+            // The object is gone.
             self.lanes.done(lane, &owner);
             return;
         };
-        let unwanted = draining || what == What::Cancel && !entry.known.wants_cancel();
-        let address = self.calls.address(entry.known.object());
+        let unwanted = draining || method == Method::Cancel && !entry.state.wants_cancel();
+        let address = self.calls.address(entry.state.object());
         let Some(address) = address.filter(|_| !unwanted) else {
-            return self.answered(Answer {
+            return self.handle_answer(Answer {
                 id,
-                from: From::Lane(lane, owner),
-                event: what.withheld(),
-                refused: None,
+                source: Source::Lane(lane, owner),
+                event: method.withheld(),
+                refused_token: None,
                 warning: None,
                 trouble: None,
             });
         };
-        let span = object_log::task_span(entry.known.object());
+        let span = object_log::task_span(entry.state.object());
         let calls = self.calls.clone();
         let large = Arc::new(Notify::new());
         let is_large = large.clone();
-        let taken_back = CancellationToken::new();
-        if what == What::Cancel {
-            self.cancels.insert(id, taken_back.clone());
+        let withdrawn = CancellationToken::new();
+        if method == Method::Cancel {
+            self.cancels.insert(id, withdrawn.clone());
         }
         let rest = async move {
-            let answer = lanes::make(&calls, &address, what, &large, &taken_back).await;
+            let answer = calls.make(&address, method, &large, &withdrawn).await;
             Answer {
                 id,
-                from: From::LargeAnswer,
+                source: Source::LargeAnswer,
                 event: answer.event,
-                refused: answer.refused,
+                refused_token: answer.refused,
                 warning: None,
                 trouble: None,
             }
@@ -235,22 +237,22 @@ impl Dispatcher {
         let mut rest = rest.instrument(span).boxed();
         self.tasks.spawn(async move {
             tokio::select! {
-                answer = &mut rest => Ended::Answer(Box::new(Answer {
-                    from: From::Lane(lane, owner),
+                answer = &mut rest => TaskEnd::Answer(Box::new(Answer {
+                    source: Source::Lane(lane, owner),
                     ..answer
                 })),
-                () = is_large.notified() => Ended::Large { lane, owner, rest },
+                () = is_large.notified() => TaskEnd::Large { lane, owner, rest },
             }
         });
     }
 
-    /// Takes in what came of a task.
-    pub(super) fn ended(&mut self, ended: Ended) {
-        match ended {
-            Ended::Answer(answer) => self.answered(*answer),
-            Ended::Large { lane, owner, rest } => {
+    /// Handles the end of a task.
+    pub(super) fn handle_task_end(&mut self, end: TaskEnd) {
+        match end {
+            TaskEnd::Answer(answer) => self.handle_answer(*answer),
+            TaskEnd::Large { lane, owner, rest } => {
                 self.lanes.done(lane, &owner);
-                let rest = rest.map(|answer| Ended::Answer(Box::new(answer)));
+                let rest = rest.map(|answer| TaskEnd::Answer(Box::new(answer)));
                 self.tasks.spawn(rest);
             }
         }
@@ -261,8 +263,8 @@ impl Dispatcher {
         let Some(entry) = self.objects.active(id) else {
             return;
         };
-        let object = object_id(entry.known.object());
-        let span = object_log::task_span(entry.known.object());
+        let object = object_id(entry.state.object());
+        let span = object_log::task_span(entry.state.object());
         let writer = self.writer.clone();
         let kind = write.as_ref().map(|write| write.kind);
         let request = self.requests.begin(is_urgent(kind), &object.namespace);
@@ -278,11 +280,11 @@ impl Dispatcher {
                     (event, None, trouble)
                 }
             };
-            Ended::Answer(Box::new(Answer {
+            TaskEnd::Answer(Box::new(Answer {
                 id,
-                from: From::Api { kind, request },
+                source: Source::Api { kind, request },
                 event,
-                refused: None,
+                refused_token: None,
                 warning,
                 trouble,
             }))
@@ -291,7 +293,7 @@ impl Dispatcher {
     }
 }
 
-/// Whether somebody waits for it: a read is what an urgent write waits for.
+/// Whether a request is urgent: it is, unless it only writes progress. Urgent writes wait for reads.
 fn is_urgent(kind: Option<WriteKind>) -> bool {
     kind != Some(WriteKind::Progress)
 }

@@ -1,8 +1,8 @@
-//! The one task that owns what is known of every object: it takes in what happens, lets the life cycle decide, and hands out
-//! what it wants done. It waits for nothing else, so a step costs microseconds and no lock.
+//! The one task that owns the state of every object: it receives events, lets the life cycle decide, and dispatches the effects.
+//! It never waits for anything else, so a step takes microseconds and no lock.
 //!
-//! Bounded: of each object at most one GET, one POST and one request to the API server wait or are under way, and the number
-//! of objects is that of the unfinished ones in the cluster.
+//! Bounded: each object has at most one GET, one POST and one request to the API server that waits or is in flight, and there are
+//! as many objects as unfinished ones in the cluster.
 
 pub mod calls;
 mod drain;
@@ -26,15 +26,15 @@ use tokio_util::sync::CancellationToken;
 use self::{
     calls::Calls,
     drain::DRAIN_LIMIT,
-    effects::{Answer, ApiTurn, Ended, From},
+    effects::{Answer, ApiTurn, Source, TaskEnd},
     sweeps::Sweeps,
 };
 use crate::{
     controller::{
         api_server::{raw_object::RawObject, versions::Newest},
-        objects::{Compared, Id, Objects, grant_of, object_view, timers::Timers},
+        objects::{Compared, Objects, grant_of, id::Id, object_view, timers::Timers},
         queue::{
-            lanes::{Lanes, Name},
+            lanes::{Lane, Lanes},
             write_queue::WriteQueue,
         },
         watches::{cancellation_watch::CancellationEvent, resilient_watch::WatchEvent},
@@ -44,25 +44,25 @@ use crate::{
     telemetry::{health::Health, metrics::Metrics},
 };
 
-/// Timers are set no further ahead than this, so that no clock's range matters: a step that comes early changes nothing.
+/// Timers are set no further ahead than this, so that no time overflows. An early step changes nothing.
 const LONGEST_TIMER: Duration = Duration::from_secs(3600);
 
-/// How often `/livez` learns that this task comes round.
+/// How often this task reports to `/livez`.
 const BEAT: Duration = Duration::from_secs(5);
 
-/// What a turn of the loop is about.
-enum Happened {
+/// What one turn of the loop handles.
+enum LoopEvent {
     Stop,
     GiveUp,
     Watched(CancellationEvent),
-    Ended(Result<Ended, JoinError>),
+    Ended(Result<TaskEnd, JoinError>),
     Timer,
     Grants,
     Nothing,
     Beat,
 }
 
-/// See the module.
+/// The task; see the module.
 pub struct Dispatcher {
     /// Makes the calls to Google.
     pub calls: Arc<Calls>,
@@ -81,17 +81,17 @@ pub struct Dispatcher {
     timers: Timers,
     lanes: Lanes,
     requests: WriteQueue<ApiTurn>,
-    tasks: JoinSet<Ended>,
+    tasks: JoinSet<TaskEnd>,
     sweeps: Sweeps,
-    /// The cancel requests that have a worker, each with what takes it back if it has not left.
+    /// The cancel requests that have a worker. Cancelling the token withdraws a request that was not sent yet.
     cancels: HashMap<Id, CancellationToken>,
     write_warnings: WriteWarnings,
-    /// Once nothing new may begin: until when it waits for what is under way.
+    /// Set when the process is stopping: until when it waits for requests in flight.
     drain_until: Option<Instant>,
 }
 
 impl Dispatcher {
-    /// Knows no object yet. `workers` is the number of calls that each lane may have under way.
+    /// Has no object yet. `workers` is the number of calls that each lane may have in flight.
     pub fn new(
         calls: Arc<Calls>,
         writer: StatusWriter,
@@ -121,7 +121,7 @@ impl Dispatcher {
         }
     }
 
-    /// Runs until it is told to stop and everything under way has ended. The grants must have been read before.
+    /// Runs until `stop` is cancelled and everything in flight has ended. The grants must have been read before.
     ///
     /// # Errors
     /// If a task of its own died: the caller ends the process.
@@ -136,9 +136,9 @@ impl Dispatcher {
         grants_changed.mark_unchanged();
         let mut woken = Instant::now();
         loop {
-            // All of what is to be done, even if nothing is handed out.
-            let more = self.sweep() | self.hand_out();
-            self.show_queues();
+            // Both parts run in every turn.
+            let more = self.sweep() | self.dispatch();
+            self.record_queue_lengths();
             if self.drain_until.is_some() && self.is_drained() {
                 return Ok(());
             }
@@ -148,34 +148,34 @@ impl Dispatcher {
             let next = next.into_iter().flatten().min();
             let next = next.map(|at| self.calls.clock.instant(at));
             self.note_turn(woken.elapsed());
-            let happened = tokio::select! {
-                () = stop.cancelled(), if !draining => Happened::Stop,
-                () = sleep_until(limit), if draining => Happened::GiveUp,
-                Some(event) = watch_events.recv(), if !draining => Happened::Watched(event),
-                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => Happened::Ended(ended),
-                () = sleep_until(next.unwrap_or(limit)), if next.is_some() => Happened::Timer,
-                Ok(()) = grants_changed.changed(), if !draining => Happened::Grants,
-                () = yield_now(), if more => Happened::Nothing,
-                _ = beat.tick() => Happened::Beat,
+            let event = tokio::select! {
+                () = stop.cancelled(), if !draining => LoopEvent::Stop,
+                () = sleep_until(limit), if draining => LoopEvent::GiveUp,
+                Some(event) = watch_events.recv(), if !draining => LoopEvent::Watched(event),
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => LoopEvent::Ended(ended),
+                () = sleep_until(next.unwrap_or(limit)), if next.is_some() => LoopEvent::Timer,
+                Ok(()) = grants_changed.changed(), if !draining => LoopEvent::Grants,
+                () = yield_now(), if more => LoopEvent::Nothing,
+                _ = beat.tick() => LoopEvent::Beat,
             };
             woken = Instant::now();
-            match happened {
-                Happened::Stop => self.drain(),
-                Happened::GiveUp => {
+            match event {
+                LoopEvent::Stop => self.drain(),
+                LoopEvent::GiveUp => {
                     tracing::warn!(
-                        "requests that are still under way are given up: they took longer than {DRAIN_LIMIT:?}"
+                        "gave up on the requests in flight: they took longer than {DRAIN_LIMIT:?}"
                     );
                     return Ok(());
                 }
-                Happened::Watched(event) => self.handle_watch_event(event),
-                Happened::Ended(Ok(ended)) => self.ended(ended),
-                Happened::Ended(Err(error)) => {
+                LoopEvent::Watched(event) => self.handle_watch_event(event),
+                LoopEvent::Ended(Ok(ended)) => self.handle_task_end(ended),
+                LoopEvent::Ended(Err(error)) => {
                     return Err(format!("a call's task died: {error}"));
                 }
-                Happened::Timer => self.timer_expired(),
-                Happened::Grants => self.sweep_grants(),
-                Happened::Nothing => {}
-                Happened::Beat => {
+                LoopEvent::Timer => self.timer_expired(),
+                LoopEvent::Grants => self.sweep_grants(),
+                LoopEvent::Nothing => {}
+                LoopEvent::Beat => {
                     self.health.beat();
                     self.sweep_oldest();
                     if let Some(summary) = self.write_warnings.summary(self.calls.clock.mono()) {
@@ -186,7 +186,7 @@ impl Dispatcher {
         }
     }
 
-    fn show_queues(&self) {
+    fn record_queue_lengths(&self) {
         let waiting = self.lanes.waiting().into_iter();
         for (lane, count) in waiting.chain(self.requests.waiting()) {
             self.metrics.queued(lane, count);
@@ -210,8 +210,8 @@ impl Dispatcher {
         }
     }
 
-    /// An object that is known as it is, such as the echo of our own write, is not even read. An older one is of no account, unless
-    /// a list has it so that began when the version known was known already: then what is stored has gone back.
+    /// An unchanged object, such as the echo of our own write, is not parsed. An older one is ignored, unless it is in a list that
+    /// began after the newer version was known: then the store was rolled back.
     fn handle_object(&mut self, object: RawObject, known_before: Option<u64>) {
         let metadata = &object.metadata;
         let Some(uid) = &metadata.uid else {
@@ -222,7 +222,7 @@ impl Dispatcher {
             let version = metadata.resource_version.as_deref();
             self.objects.compare(id, version)
         });
-        let went_back = match compared {
+        let is_rolled_back = match compared {
             Some(Compared::Same) => return,
             Some(Compared::Older(known)) => {
                 if known_before.is_none_or(|before| before < known) {
@@ -238,27 +238,26 @@ impl Dispatcher {
         match id {
             Some(id) if !self.objects.is_over(id) => {
                 let object = Box::new(object);
-                let event = match went_back {
+                let event = match is_rolled_back {
                     true => Event::RolledBack(object),
                     false => Event::Watched(object),
                 };
                 self.step(id, event);
             }
             over => {
-                // What was over is unfinished again.
+                // A finished object is unfinished again.
                 over.into_iter().for_each(|id| self.objects.remove(id));
-                let known = Cancellation::new(object, self.calls.clock.now());
-                let id = self.objects.insert(known, self.metrics.clone());
+                let state = Cancellation::new(object, self.calls.clock.now());
+                let id = self.objects.insert(state, self.metrics.clone());
                 self.step(id, Event::Woken);
             }
         }
     }
 
-    /// The watch does not show it any more: it is finished or gone. If a write of ours is under way, that may be why, and its
-    /// answer still counts.
+    /// The object left the watch: it is finished or deleted. A write in flight may be the cause, so its answer still counts.
     fn handle_gone(&mut self, id: Id) {
         match self.objects.active(id) {
-            Some(entry) if entry.kept.api_requests > 0 => entry.kept.leaving = true,
+            Some(entry) if entry.tracking.api_requests > 0 => entry.tracking.left_watch = true,
             Some(_) => {
                 self.step(id, Event::Gone);
                 self.objects.remove(id);
@@ -276,74 +275,74 @@ impl Dispatcher {
         let Some(entry) = self.objects.active(id) else {
             return;
         };
-        entry.kept.timer = None;
+        entry.tracking.timer = None;
         self.step(id, Event::Woken);
     }
 
-    fn answered(&mut self, answer: Answer) {
+    fn handle_answer(&mut self, answer: Answer) {
         let Answer {
             id,
-            from,
+            source,
             event,
-            refused,
+            refused_token,
             warning,
             trouble,
         } = answer;
-        let is_api = match &from {
-            From::Lane(lane, owner) => {
+        let is_api = match &source {
+            Source::Lane(lane, owner) => {
                 self.lanes.done(*lane, owner);
-                if *lane == Name::Cancel {
+                if *lane == Lane::Cancel {
                     self.cancels.remove(&id);
                 }
                 false
             }
-            From::LargeAnswer => false,
-            From::Api { request, .. } => {
+            Source::LargeAnswer => false,
+            Source::Api { request, .. } => {
                 let now = self.calls.clock.mono();
                 self.requests.done(request, trouble, now);
                 true
             }
         };
         self.note_version(&event);
-        let kind = from.write_kind();
+        let kind = source.write_kind();
         if let (Some(kind), Event::WriteAnswered(written)) = (kind, &event) {
             self.metrics.wrote(kind.name(), written.name());
         }
         let Some(entry) = self.objects.active(id) else {
             return;
         };
-        let kept = entry.kept;
-        kept.unanswered = kept.unanswered.saturating_sub(1);
+        let tracking = entry.tracking;
+        tracking.pending_effects = tracking.pending_effects.saturating_sub(1);
         if is_api {
-            kept.api_requests = kept.api_requests.saturating_sub(1);
+            tracking.api_requests = tracking.api_requests.saturating_sub(1);
         }
         if let (Some(why), Some(kind)) = (warning, kind) {
             let now = self.calls.clock.mono();
             if self.write_warnings.has_to_be_logged(&why, now) {
-                let span = object_log::span(entry.known.object());
+                let span = object_log::span(entry.state.object());
                 span.in_scope(|| object_log::write_failed(kind, &why));
             }
         }
-        kept.refused = refused.or_else(|| kept.refused.take());
+        tracking.refused_token = refused_token.or_else(|| tracking.refused_token.take());
         if let Event::CancelAnswered(answer) = &event {
-            let object = entry.known.object();
+            let object = entry.state.object();
             object_log::span(object).in_scope(|| object_log::cancel_answered(object, answer));
             if answer.is_ok() {
-                kept.standing.accepted(object);
+                tracking.metrics.accepted(object);
             }
         }
         self.step(id, event);
         if self
             .objects
             .active(id)
-            .is_some_and(|entry| entry.kept.leaving && entry.kept.api_requests == 0)
+            .is_some_and(|entry| entry.tracking.left_watch && entry.tracking.api_requests == 0)
         {
             self.finish(id);
             self.objects.remove(id);
         }
     }
 
-    /// Full lists that begin from now on have this version.
+    /// A full list that begins from now on is not older than this.
     fn note_version(&self, event: &Event) {
         if let Event::Reread(Some(object))
         | Event::WriteAnswered(WriteAnswer::Written(object) | WriteAnswer::Conflict(object)) =
@@ -353,21 +352,21 @@ impl Dispatcher {
         }
     }
 
-    /// A cancel request that has not left is not sent any more.
-    fn take_cancel_back(&self, id: Id) {
+    /// Withdraws a cancel request that was not sent yet.
+    fn withdraw_cancel(&self, id: Id) {
         if let Some(cancel) = self.cancels.get(&id) {
             cancel.cancel();
         }
     }
 
-    /// Nothing is left to do for it.
+    /// Nothing is left to do for the object.
     fn finish(&mut self, id: Id) {
-        self.take_cancel_back(id);
+        self.withdraw_cancel(id);
         let timer = self.objects.finish(id);
         self.timers.set(id, timer, None);
     }
 
-    /// Lets the life cycle decide, and does what it says.
+    /// Lets the life cycle decide, and performs the effects.
     fn step(&mut self, id: Id, event: Event) {
         let mut events = VecDeque::from([event]);
         let grants = self.calls.grants.now();
@@ -376,26 +375,26 @@ impl Dispatcher {
             let Some(entry) = self.objects.active(id) else {
                 return;
             };
-            let namespace = &entry.known.object().namespace;
+            let namespace = &entry.state.object().namespace;
             let may_write = matches!(event, Event::WriteTurn)
                 || self.requests.is_free(namespace, self.calls.clock.mono());
-            entry.kept.grant = grant_of(&grants, entry.known.object());
+            entry.tracking.grant = grant_of(&grants, entry.state.object());
             let context = Context {
                 now: self.calls.clock.now(),
                 jitter: fastrand::f64(),
                 settings: &self.settings,
-                grant: entry.kept.grant,
+                grant: entry.tracking.grant,
                 principal: principal.as_deref(),
-                quota: self.calls.allowance(entry.known.object()),
+                quota: self.calls.allowance(entry.state.object()),
                 stopping: self.drain_until.is_some(),
                 may_write,
             };
-            let plan = lifecycle::step(entry.known, event, &context);
-            entry.kept.standing.note(entry.known.object());
-            let unwanted = !entry.known.wants_cancel() || entry.kept.grant == Grant::NotGranted;
+            let plan = lifecycle::step(entry.state, event, &context);
+            entry.tracking.metrics.update(entry.state.object());
+            let unwanted = !entry.state.wants_cancel() || entry.tracking.grant == Grant::NotGranted;
             self.objects.set_unrecorded(id, plan.unrecorded);
             if unwanted {
-                self.take_cancel_back(id);
+                self.withdraw_cancel(id);
             }
             self.set_timer(id, plan.wake_at);
             for effect in plan.effects {
@@ -408,7 +407,7 @@ impl Dispatcher {
         let furthest = self.calls.clock.mono().saturating_add(LONGEST_TIMER);
         if let Some(entry) = self.objects.active(id) {
             let at = wake_at.map(|at| at.min(furthest));
-            let timer = &mut entry.kept.timer;
+            let timer = &mut entry.tracking.timer;
             *timer = self.timers.set(id, *timer, at);
         }
     }

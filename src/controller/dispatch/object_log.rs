@@ -1,5 +1,5 @@
-//! What the log says of an object. At INFO its life in at most four lines: the first cancel request's answer, that it was
-//! taken in the end, that it stalled, how it ended. At DEBUG every call and every status write, with result and duration.
+//! The log lines of an object. At INFO at most four: the answer to the first cancel request, the acceptance if it comes later,
+//! that it stalled, and the outcome. At DEBUG every call and every status write, with result and duration.
 
 use tracing::{Span, level_filters::LevelFilter};
 
@@ -8,12 +8,11 @@ use crate::{
     lifecycle::{Notice, ObjectView, WriteKind},
 };
 
-/// What every line about an object carries: which one, of which operation, and the number of the last cancel request that
-/// was announced.
+/// The fields of every line about an object: the object, the operation, and the number of the last intent.
 pub fn span(object: &ObjectView) -> Span {
     let spec = object.spec.as_ref().ok();
     let target = spec.and_then(|spec| spec.target.as_ref().ok());
-    // ERROR, so that warnings and errors have it too when nothing else is logged.
+    // At ERROR, so that warnings and errors have it even if nothing else is logged.
     tracing::error_span!(
         "cancellation",
         namespace = object.namespace,
@@ -24,8 +23,8 @@ pub fn span(object: &ObjectView) -> Span {
     )
 }
 
-/// The span of a call or a write: none unless something below INFO is logged, because all that such a task says is. To make
-/// a span costs more than to decide what the task is for.
+/// The span of a call or a write. All their lines are at DEBUG, so without that level there is no span: making one costs more than
+/// a step of the life cycle.
 pub fn task_span(object: &ObjectView) -> Span {
     if LevelFilter::current() < LevelFilter::DEBUG {
         return Span::none();
@@ -33,7 +32,7 @@ pub fn task_span(object: &ObjectView) -> Span {
     span(object)
 }
 
-/// A write went wrong in a way that people should know. To be called in the object's span.
+/// A status write failed. To be called in the object's span.
 pub fn write_failed(kind: WriteKind, why: &str) {
     tracing::warn!(write = kind.name(), "{why}");
 }
@@ -44,7 +43,7 @@ pub fn cancel_answered(object: &ObjectView, answer: &CancelAnswer) {
         Ok(()) => tracing::info!("the API took the cancel request"),
         Err(error) => {
             let why = format_args!("{}: {}", error.kind.name(), error.message);
-            // The first answer stands for all of its kind: the last error is in the status.
+            // One line for the first answer is enough: the last error is in the status.
             if object.status.cancel_attempts.unwrap_or(0) <= 1 {
                 tracing::info!("the API did not take the cancel request: {why}");
             } else {
@@ -54,8 +53,8 @@ pub fn cancel_answered(object: &ObjectView, answer: &CancelAnswer) {
     }
 }
 
-/// Something was recorded that people want to know. To be called in the object's span.
-pub fn noticed(notice: &Notice) {
+/// An event is published. To be called in the object's span.
+pub fn published(notice: &Notice) {
     match notice {
         Notice::Finished {
             outcome,

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::Dispatcher;
 use crate::{
-    controller::objects::{Id, LOOKED_AT},
+    controller::objects::{EXAMINED_AT_ONCE, id::Id},
     lifecycle::Event,
     telemetry::series::Phase,
 };
@@ -145,7 +145,7 @@ impl Dispatcher {
         let Some(list) = self.sweeps.lists.front_mut() else {
             return;
         };
-        let uids = list.uids.by_ref().take(LOOKED_AT);
+        let uids = list.uids.by_ref().take(EXAMINED_AT_ONCE);
         let ids: Vec<Id> = uids.filter_map(|uid| self.objects.id(&uid)).collect();
         list.listed.extend(ids);
         if list.uids.len() > 0 {

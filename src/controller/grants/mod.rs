@@ -1,4 +1,5 @@
 //! What the CancellationGrants allow.
 
 pub mod book;
+pub mod grant_key;
 pub mod grant_reading;

@@ -1,9 +1,8 @@
-//! The cancellations that this process knows, each with what the dispatcher keeps beside the life cycle's own knowledge.
+//! All cancellations of this process: the state of each, and what the dispatcher tracks beside it.
 //!
-//! Most of them only wait. Those at which nobody looked for the longest are kept in their compact form, and are whole again as
-//! soon as somebody asks for them.
+//! Most of them only wait. The least recently used ones are packed, and unpacked when they are used again.
 
-mod asks;
+pub mod id;
 pub mod object_metrics;
 pub mod object_view;
 #[cfg(test)]
@@ -18,69 +17,63 @@ use std::{
 
 use jiff::Timestamp;
 
-use self::{
-    asks::{AllAsks, Asks},
-    object_metrics::Standing,
-    timers::Wake,
-    uid::Uid,
-};
+use self::{id::Id, object_metrics::ObjectMetrics, timers::Wake, uid::Uid};
 use crate::{
-    controller::{api_server::versions::number, grants::book::Grants},
+    controller::{
+        api_server::versions::number,
+        grants::{
+            book::Grants,
+            grant_key::{GrantKey, Interner},
+        },
+    },
     google::token::Token,
     lifecycle::{Cancellation, Grant, ObjectView, Packed, Packer},
     telemetry::{metrics::Metrics, series::Phase},
 };
 
-/// Stands for one object in this process, and never for another: late answers to a forgotten one reach nobody.
-pub type Id = u64;
+/// The number of unpacked objects. In a debug build it is one, so that a test with two objects tests packed ones.
+const MOST_UNPACKED: usize = if cfg!(debug_assertions) { 1 } else { 256 };
 
-/// So many objects stay whole: making them small would cost time and save nothing that matters. In a program for tests nearly
-/// none, so that whatever is tested with two objects is tested with compact forms.
-const WHOLE: usize = if cfg!(debug_assertions) { 1 } else { 256 };
+/// How many objects are tried to find one to pack: those in use, or with a write in flight, stay unpacked.
+const PACK_TRIES: usize = 16;
 
-/// How many objects are looked at to find one to make small: those in use just now, or with a write under way, stay whole.
-const TRIES: usize = 16;
+/// How many objects one part of a sweep examines.
+pub const EXAMINED_AT_ONCE: usize = 256;
 
-/// What concerns all objects looks at so many of them at a time.
-pub const LOOKED_AT: usize = 256;
+/// How many matches one part of a sweep returns: the dispatcher does something with each.
+const FOUND_AT_ONCE: usize = 64;
 
-/// So many of them are found at a time: something is done with each.
-const FOUND: usize = 64;
-
-/// One unfinished object.
+/// An unfinished object.
 #[derive(Debug)]
 pub struct Entry<'a> {
-    /// What is known of it.
-    pub known: &'a mut Cancellation,
-    /// What is kept beside that.
-    pub kept: &'a mut Kept,
+    pub state: &'a mut Cancellation,
+    pub tracking: &'a mut Tracking,
 }
 
-/// What the dispatcher keeps of an object.
+/// What the dispatcher tracks of an object beside its state.
 #[derive(Debug)]
-pub struct Kept {
-    /// When it is to be woken.
+pub struct Tracking {
+    /// When its next step is due.
     pub timer: Option<Wake>,
-    /// What the grants said at the last step.
+    /// Whether a grant allowed it at the last step.
     pub grant: Grant,
     /// The last token that Google did not accept.
-    pub refused: Option<Token>,
-    /// Effects that wait or are under way, not answered yet.
-    pub unanswered: u32,
-    /// Those of them that are requests to the API server, and not just a write's place in the queue.
+    pub refused_token: Option<Token>,
+    /// Effects that wait or are in flight.
+    pub pending_effects: u32,
+    /// How many of them are requests to the API server; a queued write is not.
     pub api_requests: u32,
-    /// The watch says that it is finished or gone, but a write's answer is still to come.
-    pub leaving: bool,
-    /// What is counted of it.
-    pub standing: Standing,
+    /// The object left the watch, but the answer to a write is still to come.
+    pub left_watch: bool,
+    pub metrics: ObjectMetrics,
 }
 
-/// An object in the table.
+/// An entry of the table.
 #[derive(Debug)]
 enum Slot {
-    /// Under way.
+    /// Unfinished.
     Live(Box<Live>),
-    /// Nothing is left to do. Kept until the watch says so too, because it may still show it as it was before.
+    /// Nothing is left to do. It stays until it leaves the watch, which may still show an older version of it.
     Over(Box<Over>),
 }
 
@@ -88,115 +81,114 @@ enum Slot {
 struct Over {
     uid: Uid,
     namespace: String,
-    /// As it was known last.
+    /// The last version.
     version: Option<u64>,
 }
 
-/// How an object that is seen compares with what is known of it.
+/// How a received object compares with the one in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compared {
-    /// It is known as it is.
+    /// It is the same version.
     Same,
-    /// It is newer, or nobody can tell.
+    /// It is newer, or the versions cannot be compared.
     Newer,
-    /// It is known at this version, which is newer.
+    /// It is older than this version, which is in the table.
     Older(u64),
 }
 
 #[derive(Debug)]
 struct Live {
-    known: Known,
+    state: State,
     created: Timestamp,
-    /// Somebody looked at it since it was last considered for a compact form.
-    looked_at: bool,
-    kept: Kept,
+    /// It was used since it was last tried to pack it.
+    used: bool,
+    tracking: Tracking,
 }
 
 #[derive(Debug)]
-enum Known {
-    Whole(Box<Cancellation>),
-    Small {
+enum State {
+    Unpacked(Box<Cancellation>),
+    Packed {
         packed: Packed,
-        asks: Arc<Asks<String>>,
+        grant_key: Arc<GrantKey<String>>,
         version: Option<u64>,
     },
 }
 
-/// All of them, by id and by uid.
+/// The table of objects, by id and by uid.
 #[derive(Debug, Default)]
 pub struct Objects {
     slots: BTreeMap<Id, Slot>,
-    /// Those of which only this process knows something that has to be stored.
+    /// Objects with something that has to be stored and is not.
     unrecorded: BTreeSet<Id>,
     by_uid: HashMap<Uid, Id>,
     last: Id,
-    /// Each whole one once, in the order in which they are considered for a compact form; also some that are gone.
-    whole: VecDeque<Id>,
+    /// Each unpacked object once, in the order in which they are tried to pack; and some that are gone.
+    unpacked: VecDeque<Id>,
     packer: Packer,
-    asks: AllAsks,
+    grant_keys: Interner,
 }
 
 impl Live {
-    fn new(known: Cancellation, metrics: Arc<Metrics>) -> Self {
-        let object = known.object();
+    fn new(state: Cancellation, metrics: Arc<Metrics>) -> Self {
+        let object = state.object();
         Self {
             created: object.created,
-            looked_at: true,
-            kept: Kept {
+            used: true,
+            tracking: Tracking {
                 timer: None,
                 grant: Grant::NotGranted,
-                refused: None,
-                unanswered: 0,
+                refused_token: None,
+                pending_effects: 0,
                 api_requests: 0,
-                leaving: false,
-                standing: Standing::new(object, metrics),
+                left_watch: false,
+                metrics: ObjectMetrics::new(object, metrics),
             },
-            known: Known::Whole(Box::new(known)),
+            state: State::Unpacked(Box::new(state)),
         }
     }
 
     fn is_in(&self, namespace: &str) -> bool {
         namespace
-            == match &self.known {
-                Known::Whole(known) => &known.object().namespace,
-                Known::Small { asks, .. } => &asks.namespace,
+            == match &self.state {
+                State::Unpacked(state) => &state.object().namespace,
+                State::Packed { grant_key, .. } => &grant_key.namespace,
             }
     }
 
     fn grant(&self, grants: &Grants) -> Grant {
-        match &self.known {
-            Known::Whole(known) => grant_of(grants, known.object()),
-            Known::Small { asks, .. } => asks.as_str().grant(grants),
+        match &self.state {
+            State::Unpacked(state) => grant_of(grants, state.object()),
+            State::Packed { grant_key, .. } => grant_key.as_str().grant(grants),
         }
     }
 }
 
 impl Objects {
-    /// The id of a uid, if the object is known.
+    /// The id of the object with this uid.
     pub fn id(&self, uid: &str) -> Option<Id> {
         self.by_uid.get(&Uid::of(uid)).copied()
     }
 
-    /// How an object that is seen at this version compares with what is known of it. Our own writes are seen so, and all objects
-    /// in a full list.
+    /// Compares a received version with the one in the table. Most received ones are the same: our own writes, and full lists.
     pub fn compare(&self, id: Id, version: Option<&str>) -> Compared {
         let known = match self.slots.get(&id) {
             None => None,
             Some(Slot::Over(over)) => over.version,
-            Some(Slot::Live(live)) => match &live.known {
-                Known::Whole(known) => {
-                    let known = known.object();
-                    if Some(known.resource_version.as_str()) == version {
+            Some(Slot::Live(live)) => match &live.state {
+                State::Unpacked(state) => {
+                    let object = state.object();
+                    if Some(object.resource_version.as_str()) == version {
                         return Compared::Same;
                     }
-                    known.version_number()
+                    object.version_number()
                 }
-                Known::Small { version, .. } => *version,
+                State::Packed { version, .. } => *version,
             },
         };
         match known.zip(version.and_then(number)) {
-            Some((known, seen)) if seen == known => Compared::Same,
-            Some((known, seen)) if seen < known => Compared::Older(known),
+            Some((known, received)) if received == known => Compared::Same,
+            Some((known, received)) if received < known => Compared::Older(known),
             _ => Compared::Newer,
         }
     }
@@ -206,89 +198,89 @@ impl Objects {
         matches!(self.slots.get(&id), Some(Slot::Over(_)))
     }
 
-    /// An object that is under way.
+    /// An unfinished object, unpacked if necessary.
     pub fn active(&mut self, id: Id) -> Option<Entry<'_>> {
         if let Slot::Live(live) = self.slots.get(&id)?
-            && let Known::Small { packed, .. } = &live.known
+            && let State::Packed { packed, .. } = &live.state
         {
-            let Some(known) = self.packer.unpack(packed) else {
-                // Not possible; the next full list shows it as new.
-                tracing::error!("an object was lost in memory, it is read again");
+            let Some(state) = self.packer.unpack(packed) else {
+                // Not possible. The next full list would show it as new.
+                tracing::error!("an object could not be unpacked in memory; it is read again");
                 self.forget(id);
                 return None;
             };
             self.make_room();
-            self.whole.push_back(id);
+            self.unpacked.push_back(id);
             if let Some(Slot::Live(live)) = self.slots.get_mut(&id) {
-                live.known = Known::Whole(Box::new(known));
+                live.state = State::Unpacked(Box::new(state));
             }
         }
         let Some(Slot::Live(live)) = self.slots.get_mut(&id) else {
             return None;
         };
-        live.looked_at = true;
-        let Known::Whole(known) = &mut live.known else {
+        live.used = true;
+        let State::Unpacked(state) = &mut live.state else {
             return None;
         };
         Some(Entry {
-            known,
-            kept: &mut live.kept,
+            state,
+            tracking: &mut live.tracking,
         })
     }
 
-    /// Takes in a new one.
-    pub fn insert(&mut self, known: Cancellation, metrics: Arc<Metrics>) -> Id {
+    /// Adds an object.
+    pub fn insert(&mut self, state: Cancellation, metrics: Arc<Metrics>) -> Id {
         self.make_room();
         self.last += 1;
-        let uid = Uid::of(&known.object().uid);
-        let live = Box::new(Live::new(known, metrics));
+        let uid = Uid::of(&state.object().uid);
+        let live = Box::new(Live::new(state, metrics));
         self.slots.insert(self.last, Slot::Live(live));
         self.by_uid.insert(uid, self.last);
-        self.whole.push_back(self.last);
+        self.unpacked.push_back(self.last);
         self.last
     }
 
-    /// Before one more is whole: the one that nobody looked at for the longest becomes small.
+    /// Before one more object is unpacked: packs the least recently used one.
     fn make_room(&mut self) {
-        for _ in 0..TRIES {
-            if self.whole.len() < WHOLE {
+        for _ in 0..PACK_TRIES {
+            if self.unpacked.len() < MOST_UNPACKED {
                 return;
             }
-            let Some(id) = self.whole.pop_front() else {
+            let Some(id) = self.unpacked.pop_front() else {
                 return;
             };
             let Some(Slot::Live(live)) = self.slots.get_mut(&id) else {
                 continue;
             };
-            let Known::Whole(known) = &live.known else {
+            let State::Unpacked(state) = &live.state else {
                 continue;
             };
-            let small = if std::mem::take(&mut live.looked_at) {
+            let packed = if std::mem::take(&mut live.used) {
                 None
             } else {
-                // One without a readable spec has its outcome in a moment.
-                Asks::of(known.object())
-                    .map(Asks::to_owned)
-                    .zip(self.packer.pack(known))
+                // One without a readable spec will have its outcome in a moment.
+                GrantKey::of(state.object())
+                    .map(GrantKey::to_owned)
+                    .zip(self.packer.pack(state))
             };
-            match small {
-                Some((asks, packed)) => {
-                    live.known = Known::Small {
-                        version: known.object().version_number(),
-                        asks: self.asks.share(asks),
+            match packed {
+                Some((grant_key, packed)) => {
+                    live.state = State::Packed {
+                        version: state.object().version_number(),
+                        grant_key: self.grant_keys.intern(grant_key),
                         packed,
                     };
                 }
-                None => self.whole.push_back(id),
+                None => self.unpacked.push_back(id),
             }
         }
     }
 
-    /// Nothing is left to do for it: only its place is kept. Gives back its timer.
+    /// Nothing is left to do for the object: only its version stays. Returns its timer.
     pub fn finish(&mut self, id: Id) -> Option<Wake> {
         let entry = self.active(id)?;
-        let timer = entry.kept.timer.take();
-        let object = entry.known.object();
+        let timer = entry.tracking.timer.take();
+        let object = entry.state.object();
         let over = Box::new(Over {
             uid: Uid::of(&object.uid),
             namespace: object.namespace.clone(),
@@ -299,7 +291,7 @@ impl Objects {
         timer
     }
 
-    /// It left the watch: not even its place is kept.
+    /// Removes an object that left the watch.
     pub fn remove(&mut self, id: Id) {
         self.finish(id);
         if let Some(Slot::Over(over)) = self.slots.remove(&id) {
@@ -310,15 +302,15 @@ impl Objects {
     fn forget(&mut self, id: Id) {
         self.slots.remove(&id);
         self.unrecorded.remove(&id);
-        self.by_uid.retain(|_, known| *known != id);
+        self.by_uid.retain(|_, other| *other != id);
     }
 
-    /// The newest of all.
+    /// The id of the newest object.
     pub const fn last(&self) -> Id {
         self.last
     }
 
-    /// Whether only this process knows something of it that has to be stored.
+    /// Notes whether the object has something that has to be stored and is not.
     pub fn set_unrecorded(&mut self, id: Id, unrecorded: bool) {
         if unrecorded {
             self.unrecorded.insert(id);
@@ -327,34 +319,34 @@ impl Objects {
         }
     }
 
-    /// Whether all that this process knows is stored.
+    /// Whether everything that has to be stored is.
     pub fn is_all_recorded(&self) -> bool {
         self.unrecorded.is_empty()
     }
 
-    /// Some of those of which only this process knows something that has to be stored, and where to go on.
+    /// Some objects with something that has to be stored, and where to continue.
     pub fn unrecorded(&self, from: Id) -> (Vec<Id>, Option<Id>) {
         let mut rest = self.unrecorded.range(from..).copied();
-        let some = rest.by_ref().take(FOUND).collect();
+        let some = rest.by_ref().take(FOUND_AT_ONCE).collect();
         (some, rest.next())
     }
 
-    /// Looks at some objects from this one on. What is found, and where to go on; none at the end.
+    /// Examines some objects from this one on. Returns the matches, and where to continue; `None` at the end.
     fn some(&self, from: Id, is_meant: impl Fn(Id, &Slot) -> bool) -> (Vec<Id>, Option<Id>) {
         let mut found = Vec::new();
         let mut rest = self.slots.range(from..);
-        for (id, slot) in rest.by_ref().take(LOOKED_AT) {
+        for (id, slot) in rest.by_ref().take(EXAMINED_AT_ONCE) {
             if is_meant(*id, slot) {
                 found.push(*id);
             }
-            if found.len() >= FOUND {
+            if found.len() >= FOUND_AT_ONCE {
                 break;
             }
         }
         (found, rest.next().map(|(id, _)| *id))
     }
 
-    /// Some of those, up to `last`, of a namespace, or of all, that are not listed; and where to go on.
+    /// Some objects of a namespace, or of all, up to `last`, that are not in `listed`; and where to continue.
     pub fn not_listed(
         &self,
         from: Id,
@@ -374,20 +366,20 @@ impl Objects {
         (found, next.filter(|next| *next <= last))
     }
 
-    /// Some of those for which the grants now say something else than at their last step, and where to go on.
+    /// Some objects whose grant has changed since their last step, and where to continue.
     pub fn regranted(&self, from: Id, grants: &Grants) -> (Vec<Id>, Option<Id>) {
         self.some(from, |_, slot| match slot {
-            Slot::Live(live) => live.grant(grants) != live.kept.grant,
+            Slot::Live(live) => live.grant(grants) != live.tracking.grant,
             Slot::Over(_) => false,
         })
     }
 
-    /// Notes of some that are under way when the oldest was created, by what it waits for; where to go on.
+    /// Adds some unfinished objects to the oldest creation time of each phase. Returns where to continue.
     pub fn oldest(&self, from: Id, oldest: &mut BTreeMap<Phase, Timestamp>) -> Option<Id> {
         let mut rest = self.slots.range(from..);
-        for (_, slot) in rest.by_ref().take(LOOKED_AT) {
+        for (_, slot) in rest.by_ref().take(EXAMINED_AT_ONCE) {
             if let Slot::Live(live) = slot {
-                let phase = live.kept.standing.phase();
+                let phase = live.tracking.metrics.phase();
                 let before = oldest.entry(phase).or_insert(live.created);
                 *before = live.created.min(*before);
             }
@@ -396,7 +388,7 @@ impl Objects {
     }
 }
 
-/// What the grants say of an object. Nothing is granted to what cannot be read.
+/// Whether the grants allow an object. An object whose spec cannot be read is not granted.
 pub fn grant_of(grants: &Grants, object: &ObjectView) -> Grant {
-    Asks::of(object).map_or(Grant::NotGranted, |asks| asks.grant(grants))
+    GrantKey::of(object).map_or(Grant::NotGranted, |key| key.grant(grants))
 }

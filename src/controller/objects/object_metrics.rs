@@ -1,4 +1,4 @@
-//! How an unfinished object stands, for metrics: only from its stored status, so metrics and `kubectl get` never disagree.
+//! The metrics of one unfinished object, from its stored status only, so that they agree with `kubectl get`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,20 +14,20 @@ use crate::{
     },
 };
 
-/// What is counted of one object while it is under way.
+/// The metrics of one unfinished object.
 #[derive(Debug)]
-pub struct Standing {
+pub struct ObjectMetrics {
     metrics: Arc<Metrics>,
     pending: Pending,
     phase: Phase,
-    /// For a while people held it back.
+    /// It has been on hold: without a grant, suspended, or with an unknown target.
     held: bool,
-    /// The API took its cancel request, and that was counted, if by this process at all.
+    /// The API accepted its cancel request, and this or an earlier process counted that.
     accepted: bool,
 }
 
-impl Standing {
-    /// Of an object that was just seen. What happened before is not counted again.
+impl ObjectMetrics {
+    /// For an object that is new to this process. What happened before is not counted again.
     pub fn new(object: &ObjectView, metrics: Arc<Metrics>) -> Self {
         let state = state(object);
         let phase = phase(object, state);
@@ -45,19 +45,19 @@ impl Standing {
         self.phase
     }
 
-    /// Takes in how the object is stored now.
-    pub fn note(&mut self, object: &ObjectView) {
+    /// Updates them from the object as it is stored now.
+    pub fn update(&mut self, object: &ObjectView) {
         let state = state(object);
         self.phase = phase(object, state);
         self.held |= self.phase == Phase::OnHold;
         self.pending.moved_to(state);
         if is_accepted(object) {
-            // A refusal because it was taken before says so only here.
+            // If the API refuses because an earlier request was accepted, only the status shows that.
             self.accepted(object);
         }
     }
 
-    /// The API took its cancel request.
+    /// The API accepted its cancel request.
     pub fn accepted(&mut self, object: &ObjectView) {
         if !std::mem::replace(&mut self.accepted, true) {
             self.metrics.accepted(age(object), self.held);
@@ -65,7 +65,7 @@ impl Standing {
     }
 }
 
-/// How long ago an object was created.
+/// The time since the object was created.
 pub fn age(object: &ObjectView) -> Duration {
     metrics::age(object.created, Timestamp::now())
 }
@@ -73,7 +73,7 @@ pub fn age(object: &ObjectView) -> Duration {
 fn state(object: &ObjectView) -> &'static str {
     let ready = object.status.condition(ConditionType::Ready);
     match ready.map(|(_, reason)| reason) {
-        // A suspended object that was looked at has no `Ready`.
+        // A suspended object that was observed has no `Ready`.
         None if is_suspended(object) => Reason::Suspended.name(),
         None => NEW,
         Some(reason) => STATES
@@ -85,7 +85,7 @@ fn state(object: &ObjectView) -> &'static str {
 
 fn phase(object: &ObjectView, state: &str) -> Phase {
     let is = |reasons: &[Reason]| reasons.iter().any(|reason| reason.name() == state);
-    // Also while the look at it fails: nobody wants it cancelled yet.
+    // Also while its GET fails: it must not be cancelled yet.
     let suspended = is_suspended(object);
     if suspended
         || is(&[
@@ -109,7 +109,7 @@ fn is_suspended(object: &ObjectView) -> bool {
     condition.is_some_and(|(_, reason)| reason == Reason::Suspended.name())
 }
 
-/// Whether people held it back before this process saw it: it started well after it was created.
+/// Whether it was on hold before this process: it started well after it was created.
 fn started_late(object: &ObjectView) -> bool {
     let start = object.status.start_time.as_ref();
     start.is_some_and(|start| {
@@ -117,7 +117,7 @@ fn started_late(object: &ObjectView) -> bool {
     })
 }
 
-/// A start is stored to the second, and with the first write.
+/// The start is stored in whole seconds, and with the first write.
 const LATE_START_SECONDS: i64 = 5;
 
 fn is_accepted(object: &ObjectView) -> bool {
@@ -199,8 +199,8 @@ mod tests {
                 Phase::Request,
             ),
         ] {
-            let standing = Standing::new(&object(conditions, None), Arc::default());
-            assert_eq!(standing.phase(), phase, "{conditions:?}");
+            let metrics = ObjectMetrics::new(&object(conditions, None), Arc::default());
+            assert_eq!(metrics.phase(), phase, "{conditions:?}");
             assert_eq!(
                 super::state(&object(conditions, None)),
                 state,
@@ -212,8 +212,8 @@ mod tests {
     #[test]
     fn who_was_held_back_is_remembered_over_a_restart() {
         for (started_after, held) in [(None, false), (Some(1), false), (Some(3600), true)] {
-            let standing = Standing::new(&object(&[], started_after), Arc::default());
-            assert_eq!(standing.held, held, "{started_after:?}");
+            let metrics = ObjectMetrics::new(&object(&[], started_after), Arc::default());
+            assert_eq!(metrics.held, held, "{started_after:?}");
         }
     }
 }

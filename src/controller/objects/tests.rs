@@ -41,7 +41,7 @@ fn new(n: usize) -> Cancellation {
     Cancellation::new(object(n), now)
 }
 
-/// So many, of which nearly all are small.
+/// So many objects, nearly all of them packed.
 fn many(count: usize) -> (Objects, Vec<Id>) {
     let mut objects = Objects::default();
     let ids = (0..count).map(|n| objects.insert(new(n), Arc::default()));
@@ -50,34 +50,34 @@ fn many(count: usize) -> (Objects, Vec<Id>) {
 }
 
 impl Objects {
-    fn small(&self) -> usize {
-        let small = |slot: &&Slot| matches!(slot, Slot::Live(live) if matches!(live.known, Known::Small { .. }));
-        self.slots.values().filter(small).count()
+    fn packed(&self) -> usize {
+        let is_packed = |slot: &&Slot| matches!(slot, Slot::Live(live) if matches!(live.state, State::Packed { .. }));
+        self.slots.values().filter(is_packed).count()
     }
 }
 
 #[test]
-fn all_but_a_few_are_small_and_each_comes_back_as_it_was() {
+fn all_but_a_few_are_packed_and_each_comes_back_as_it_was() {
     let (mut objects, ids) = many(1500);
-    assert!(objects.small() >= 1400, "{}", objects.small());
+    assert!(objects.packed() >= 1400, "{}", objects.packed());
     for round in 0..2 {
         for (n, id) in ids.iter().enumerate() {
             assert_eq!(objects.id(&format!("uid-{n}")), Some(*id));
             let entry = objects.active(*id).unwrap();
-            assert_eq!(format!("{:?}", entry.known), format!("{:?}", new(n)));
-            // What is kept beside it stays too.
-            assert_eq!(entry.kept.unanswered, round);
-            entry.kept.unanswered += 1;
+            assert_eq!(format!("{:?}", entry.state), format!("{:?}", new(n)));
+            // Its tracking stays too.
+            assert_eq!(entry.tracking.pending_effects, round);
+            entry.tracking.pending_effects += 1;
         }
-        assert!(objects.small() >= 1400, "{}", objects.small());
-        assert!(objects.whole.len() <= 100, "{}", objects.whole.len());
+        assert!(objects.packed() >= 1400, "{}", objects.packed());
+        assert!(objects.unpacked.len() <= 100, "{}", objects.unpacked.len());
     }
 }
 
 #[test]
-fn small_ones_leave_like_others() {
+fn packed_objects_leave_like_others() {
     let (mut objects, ids) = many(30);
-    assert!(objects.small() > 20);
+    assert!(objects.packed() > 20);
     objects.finish(ids[0]);
     assert!(objects.active(ids[0]).is_none());
     assert_eq!(
@@ -102,9 +102,9 @@ fn small_ones_leave_like_others() {
 }
 
 #[test]
-fn what_small_ones_wait_for_is_known_without_making_them_whole() {
+fn what_packed_objects_wait_for_is_known_without_unpacking_them() {
     let (mut objects, ids) = many(300);
-    let small = objects.small();
+    let packed = objects.packed();
     let mut oldest = BTreeMap::new();
     let next = objects.oldest(0, &mut oldest).unwrap();
     assert_eq!(objects.oldest(next, &mut oldest), None);
@@ -120,14 +120,14 @@ fn what_small_ones_wait_for_is_known_without_making_them_whole() {
     let (some, next) = objects.regranted(0, &grants);
     let (others, end) = objects.regranted(next.unwrap(), &grants);
     assert_eq!((some.len() + others.len(), end), (50, None));
-    assert_eq!(objects.small(), small);
-    for whole in [false, true] {
+    assert_eq!(objects.packed(), packed);
+    for unpacked in [false, true] {
         let compare = |version| objects.compare(ids[7], version);
-        assert_eq!(compare(Some("7")), Compared::Same, "{whole}");
+        assert_eq!(compare(Some("7")), Compared::Same, "{unpacked}");
         assert_eq!(compare(Some("1000")), Compared::Newer);
         assert_eq!(compare(None), Compared::Newer);
         assert_eq!(compare(Some("6")), Compared::Older(7));
-        assert!(whole || objects.small() == small);
+        assert!(unpacked || objects.packed() == packed);
         objects.active(ids[7]);
     }
     // One that is over may be unfinished again, if what is stored went back.
@@ -157,12 +157,12 @@ fn what_concerns_all_is_done_some_at_a_time_and_each_once() {
         let (mut found, mut from, mut turns) = (Vec::new(), Some(0), 0);
         while let Some(next) = from {
             let (some, next) = some(next);
-            assert!(some.len() <= FOUND);
+            assert!(some.len() <= FOUND_AT_ONCE);
             found.extend(some);
             (from, turns) = (next, turns + 1);
         }
         assert_eq!(found, ids);
-        assert_eq!(turns, ids.len().div_ceil(FOUND));
+        assert_eq!(turns, ids.len().div_ceil(FOUND_AT_ONCE));
     }
 }
 
@@ -173,10 +173,13 @@ fn what_is_not_recorded_is_found_until_it_is_or_the_object_is_gone() {
         objects.set_unrecorded(*id, true);
     }
     let (some, next) = objects.unrecorded(0);
-    assert_eq!((some.len(), next), (FOUND, Some(ids[FOUND])));
     assert_eq!(
-        objects.unrecorded(ids[FOUND]),
-        (ids[FOUND..].to_vec(), None)
+        (some.len(), next),
+        (FOUND_AT_ONCE, Some(ids[FOUND_AT_ONCE]))
+    );
+    assert_eq!(
+        objects.unrecorded(ids[FOUND_AT_ONCE]),
+        (ids[FOUND_AT_ONCE..].to_vec(), None)
     );
     for id in &ids[1..] {
         objects.set_unrecorded(*id, false);

@@ -1,19 +1,19 @@
-//! When each object is to be woken. Pure, and small: twenty thousand of them take half a megabyte.
+//! When the next step of each object is due. Pure, and small: twenty thousand timers take half a megabyte.
 
 use std::{collections::BTreeSet, num::NonZeroU64, time::Duration};
 
-use super::Id;
+use super::id::Id;
 
-/// The time at which an object is to be woken: microseconds of the process's own clock.
+/// When an object's next step is due, in microseconds of the monotonic clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wake(NonZeroU64);
 
-/// All of them, the next first.
+/// All timers, the next first.
 #[derive(Debug, Default)]
 pub struct Timers(BTreeSet<(Wake, Id)>);
 
 impl Wake {
-    /// Not earlier than a monotonic time.
+    /// The first microsecond that is not before `time`.
     fn at(time: Duration) -> Self {
         let micros = time.as_nanos().div_ceil(1000);
         let micros = u64::try_from(micros).unwrap_or(u64::MAX);
@@ -27,7 +27,7 @@ impl Wake {
 }
 
 impl Timers {
-    /// Sets, moves or ends an object's timer, given the one that it had.
+    /// Sets, moves or ends an object's timer, which was `before`.
     pub fn set(&mut self, id: Id, before: Option<Wake>, at: Option<Duration>) -> Option<Wake> {
         let wake = at.map(Wake::at);
         if wake != before {
@@ -37,12 +37,12 @@ impl Timers {
         wake
     }
 
-    /// When the next is due.
+    /// When the next timer is due.
     pub fn next(&self) -> Option<Duration> {
         self.0.first().map(|(wake, _)| wake.time())
     }
 
-    /// Takes out one that is due.
+    /// Removes one that is due.
     pub fn take_due(&mut self, now: Duration) -> Option<Id> {
         self.next().filter(|next| *next <= now)?;
         self.0.pop_first().map(|(_, id)| id)

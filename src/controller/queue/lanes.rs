@@ -1,43 +1,36 @@
 //! The lanes in which calls to Google wait for a worker.
 //!
-//! Cancel requests and first looks each have workers of their own, so that neither waits behind a backlog of polls, and a
-//! cancel not behind first looks that hang.
-
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+//! Cancel requests and first GETs have workers of their own: they never wait behind a backlog of polls, and cancel requests never
+//! wait behind first GETs that hang.
 
 use super::fair_queue::{FairQueue, Owner};
 use crate::{
-    controller::{
-        dispatch::calls::{Address, CallAnswer, Calls},
-        objects::Id,
-    },
+    controller::objects::id::Id,
     lifecycle::{Event, GetLane},
 };
 
-/// One call that waits. Where it goes is found out when its turn comes: many may wait.
+/// A call that waits. Its address is made only when its turn comes: many calls may wait.
 #[derive(Clone, Copy, Debug)]
-pub struct Call {
-    /// For which object.
+pub struct QueuedCall {
+    /// The object.
     pub id: Id,
-    /// What is asked.
-    pub what: What,
+    pub method: Method,
 }
 
-/// What a call asks.
+/// A method of the Operations API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    /// How the operation is.
+pub enum Method {
+    /// `GetOperation`.
     Get {
-        /// Even if a quota is used up.
+        /// Even if a quota is exhausted.
         regardless_of_quota: bool,
     },
-    /// To cancel it.
+    /// `CancelOperation`.
     Cancel,
 }
 
-impl What {
-    /// What it comes to if it is not made.
+impl Method {
+    /// The answer to a call that is not made.
     pub const fn withheld(self) -> Event {
         match self {
             Self::Get { .. } => Event::GetWithheld,
@@ -46,27 +39,27 @@ impl What {
     }
 }
 
-/// Which lane a call is in.
+/// A queue with workers of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Name {
+pub enum Lane {
     /// Cancel requests.
     Cancel,
-    /// First looks.
+    /// First GETs.
     Start,
-    /// Everything else.
+    /// All other GETs.
     Poll,
 }
 
 /// All lanes.
 #[derive(Debug)]
 pub struct Lanes {
-    cancel: FairQueue<Call>,
-    start: FairQueue<Call>,
-    poll: FairQueue<Call>,
+    cancel: FairQueue<QueuedCall>,
+    start: FairQueue<QueuedCall>,
+    poll: FairQueue<QueuedCall>,
 }
 
 impl Lanes {
-    /// With so many workers each.
+    /// Each lane has so many workers.
     pub fn new(workers: usize) -> Self {
         Self {
             cancel: FairQueue::new(workers),
@@ -75,23 +68,23 @@ impl Lanes {
         }
     }
 
-    /// One more call waits.
-    pub fn push(&mut self, lane: Name, namespace: &str, endpoint: &str, call: Call) {
+    /// Adds a call.
+    pub fn push(&mut self, lane: Lane, namespace: &str, endpoint: &str, call: QueuedCall) {
         self.lane(lane).push(namespace, endpoint, call);
     }
 
     /// The next call that may begin.
-    pub fn take(&mut self) -> Option<(Name, Owner, Call)> {
-        [Name::Cancel, Name::Start, Name::Poll]
+    pub fn take(&mut self) -> Option<(Lane, Owner, QueuedCall)> {
+        [Lane::Cancel, Lane::Start, Lane::Poll]
             .into_iter()
-            .find_map(|name| {
-                let (owner, call) = self.lane(name).take()?;
-                Some((name, owner, call))
+            .find_map(|lane| {
+                let (owner, call) = self.lane(lane).take()?;
+                Some((lane, owner, call))
             })
     }
 
     /// A call has ended.
-    pub fn done(&mut self, lane: Name, owner: &Owner) {
+    pub fn done(&mut self, lane: Lane, owner: &Owner) {
         self.lane(lane).done(owner);
     }
 
@@ -104,37 +97,20 @@ impl Lanes {
         ]
     }
 
-    const fn lane(&mut self, name: Name) -> &mut FairQueue<Call> {
-        match name {
-            Name::Cancel => &mut self.cancel,
-            Name::Start => &mut self.start,
-            Name::Poll => &mut self.poll,
+    const fn lane(&mut self, lane: Lane) -> &mut FairQueue<QueuedCall> {
+        match lane {
+            Lane::Cancel => &mut self.cancel,
+            Lane::Start => &mut self.start,
+            Lane::Poll => &mut self.poll,
         }
     }
 }
 
-impl From<GetLane> for Name {
+impl From<GetLane> for Lane {
     fn from(lane: GetLane) -> Self {
         match lane {
             GetLane::Start => Self::Start,
             GetLane::Poll => Self::Poll,
         }
-    }
-}
-
-/// Makes a call. `large` is notified once if its answer is a large one. A cancel request is not made if it is taken back before it
-/// leaves.
-pub async fn make(
-    calls: &Calls,
-    address: &Address,
-    what: What,
-    large: &Notify,
-    taken_back: &CancellationToken,
-) -> CallAnswer {
-    match what {
-        What::Get {
-            regardless_of_quota,
-        } => calls.get(address, regardless_of_quota, large).await,
-        What::Cancel => calls.cancel(address, taken_back).await,
     }
 }
