@@ -8,6 +8,5 @@ pub mod duration_text;
 pub mod google;
 pub mod lifecycle;
 pub mod one_thread;
-pub mod probe;
 pub mod stop_signals;
 pub mod telemetry;

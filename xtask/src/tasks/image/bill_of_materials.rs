@@ -137,7 +137,7 @@ fn reconcile(bill: &mut Value, crates: &Crates) -> Result<()> {
     Ok(())
 }
 
-/// The package has programs that are not in the image.
+/// Leaves out programs of the package that are not in the image.
 ///
 /// # Errors
 /// If the image's own is not in the bill.
@@ -260,7 +260,7 @@ mod tests {
     fn programs_that_are_not_in_the_image_are_not_in_its_bill() {
         let target = |kind: &str, name: &str| json!({"type": kind, "name": name});
         let library = target("library", "opcancel");
-        let programs = [PROGRAM, "opcancel-probe"].map(|name| target("application", name));
+        let programs = [PROGRAM, "opcancel-other"].map(|name| target("application", name));
         let bill_of =
             |targets: &[Value]| json!({"metadata": {"component": {"components": targets}}});
         let mut bill = bill_of(&[library.clone(), programs[0].clone(), programs[1].clone()]);

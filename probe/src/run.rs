@@ -16,7 +16,7 @@ use super::{
     set_up,
     wire::Wire,
 };
-use crate::google::{answer::Operation, catalogue::Target, operation_name::OperationName};
+use opcancel::google::{answer::Operation, catalogue::Target, operation_name::OperationName};
 
 /// Why a row has no answer when `stop` came. Its request may have been sent: the row says how many were.
 const INTERRUPTED: &str = "interrupted";

@@ -159,8 +159,8 @@ async fn a_finished_operation_that_runs_is_left_alone() {
 #[test]
 fn nothing_but_the_wire_can_send_anything() {
     let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = vec![sources.join("bin/opcancel-probe.rs")];
-    let mut folders = vec![sources.join("probe")];
+    let mut files = Vec::new();
+    let mut folders = vec![sources.clone()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -181,7 +181,7 @@ fn nothing_but_the_wire_can_send_anything() {
     };
     assert!(files.len() > 10);
     for word in ["OperationsClient", "observe_cancel"] {
-        assert_eq!(with(word), ["probe/wire.rs"], "{word}");
+        assert_eq!(with(word), ["wire.rs"], "{word}");
     }
     for word in ["reqwest", "Method::", "cancel_url"] {
         assert_eq!(with(word), Vec::<String>::new(), "{word}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{plan::MAX_POLLS, seen::Seen};
-use crate::google::answer::ErrorKind;
+use opcancel::google::answer::ErrorKind;
 
 /// So many NOT_FOUND in a row are believed: with [`MAX_POLLS`] looks, about a fifth of the wait, which is also what the
 /// controller gives an operation that was seen before.

@@ -2,13 +2,11 @@
 
 use super::{NOT_FOUND, Rows};
 use crate::{
-    google::answer::ErrorKind::{NotFound, PermissionDenied},
-    probe::{
-        form::{Expectation, Form, because, denied, error},
-        fresh::Fresh,
-        plan::{Read, Step, Whose},
-    },
+    form::{Expectation, Form, because, denied, error},
+    fresh::Fresh,
+    plan::{Read, Step, Whose},
 };
+use opcancel::google::answer::ErrorKind::{NotFound, PermissionDenied};
 
 const NEEDS_FORBIDDEN: &str = "needs --forbidden-project PROJECT";
 const NEEDS_MISSING: &str = "needs --cancel-missing";

@@ -11,7 +11,7 @@ use super::{
     fresh::Fresh,
     plan::{Cancel, Read, Row, Step, Subject, TokenChoice, Whose},
 };
-use crate::google::{
+use opcancel::google::{
     answer::ErrorKind::{InvalidArgument, NotFound, Unauthenticated},
     catalogue::{Target, resolve},
     endpoint::EndpointOverrides,

@@ -2,7 +2,7 @@
 //! made only here: out of a flag, and, where the flag is not for an operation that runs, out of what a GET has just said.
 
 use super::{arguments::Arguments, fresh::Fresh, seen::NameForm};
-use crate::google::{
+use opcancel::google::{
     answer::{ErrorKind, GetAnswer, Operation},
     operation_name::OperationName,
 };
@@ -105,7 +105,7 @@ impl MayCancel {
 #[cfg(test)]
 mod tests {
     use super::{super::arguments::tests::parse, *};
-    use crate::google::rpc_error::error;
+    use opcancel::google::rpc_error::error;
     use proptest::prelude::*;
 
     const RUNNING: &str = "projects/p/operations/running";

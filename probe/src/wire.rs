@@ -9,7 +9,7 @@ use super::{
     permit::MayCancel,
     plan::{Read, Subject, TokenChoice},
 };
-use crate::google::{
+use opcancel::google::{
     answer::CallError,
     catalogue::Target,
     client::{

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum, builder::PossibleValuesParser};
 
-use crate::{
+use opcancel::{
     duration_text,
     google::{
         catalogue::{self, Service},

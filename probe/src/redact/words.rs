@@ -1,6 +1,6 @@
 //! What in a text is a name of somebody: found by its form, wherever it stands.
 
-use crate::google::operation_name::is_project;
+use opcancel::google::operation_name::is_project;
 
 /// So many digits in a row are taken for a project's number.
 const NUMBER_DIGITS: usize = 6;

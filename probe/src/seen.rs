@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 use http::Version;
 use serde::{Deserialize, Serialize};
 
-use crate::google::{
+use opcancel::google::{
     answer::{CallError, ErrorKind, Operation},
     clean::cut,
     client::Observation,

@@ -5,7 +5,7 @@ mod words;
 use serde_json::Value;
 
 use super::{arguments::Arguments, plan::Plan, report::Report};
-use crate::google::{endpoint::EndpointOverrides, operation_name::OperationName};
+use opcancel::google::{endpoint::EndpointOverrides, operation_name::OperationName};
 use words::{
     consumer, replace_cut, replace_word, without_numbers, without_principals, without_projects,
 };

@@ -1,4 +1,28 @@
-//! `opcancel-probe`: arguments, output, exit codes; everything else is the library's.
+//! `opcancel-probe`: asks a real project's API the questions that the design answers in its table "what each answer means",
+//! and shows what was expected beside what was seen. So somebody with a Google project can tell where the design, or the
+//! emulator that the tests stand on, is wrong.
+//!
+//! Guarantees: what is sent is known before ([`plan`]), bounded, and paced; without a flag that says so only GETs are
+//! sent; a cancel is sent by one function only, which wants a [`permit::MayCancel`]; a row is never tried twice; what
+//! comes from outside was cut and cleaned by `google`, and no token is ever shown.
+//!
+//! Caveat: what it asks is charged to the caller's quota and stands in the project's audit log, under
+//! `opcancel - opcancel-probe/ROW RUN`.
+
+mod arguments;
+mod end;
+mod form;
+mod fresh;
+mod permit;
+mod plan;
+mod redact;
+mod render;
+mod report;
+mod rows;
+mod run;
+mod seen;
+mod set_up;
+mod wire;
 
 use std::{io::Write, path::Path, process::ExitCode};
 
@@ -12,18 +36,15 @@ use opcancel::{
         tls,
         token::FetchObserver,
     },
-    probe::{
-        arguments::Arguments,
-        fresh,
-        plan::Plan,
-        redact::Redactor,
-        render,
-        report::UNANSWERED,
-        run::run,
-        wire::{Identities, Wire},
-    },
     stop_signals::stop_on_signals,
 };
+
+use arguments::Arguments;
+use plan::Plan;
+use redact::Redactor;
+use report::UNANSWERED;
+use run::run;
+use wire::{Identities, Wire};
 
 /// Wrong arguments; clap's own is the same.
 const USAGE: u8 = 2;

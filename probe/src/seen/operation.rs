@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys;
-use crate::google::{answer::Operation, client::Observation, operation_name::OperationName};
+use opcancel::google::{answer::Operation, client::Observation, operation_name::OperationName};
 
 /// An operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! What will be sent: every request is known before the first leaves, and their number is bounded.
 
 use super::{arguments::Arguments, form::Expectation, fresh::Fresh, rows};
-use crate::google::{
+use opcancel::google::{
     catalogue::Target, endpoint::EndpointOverrides, operation_name::OperationName,
 };
 

@@ -17,7 +17,10 @@ pub const RUNNING: &str = "projects/acme-prod/locations/europe-west1/operations/
 
 /// The rules that the rows expect, and these two operations.
 pub fn scenario(finished: Script, running: Script) -> Scenario {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/emulator/scenarios/probe.yaml");
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../emulator/scenarios/probe.yaml"
+    );
     let rules = std::fs::read_to_string(file).unwrap();
     Scenario::parse(&rules)
         .unwrap()

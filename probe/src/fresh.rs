@@ -2,7 +2,7 @@
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::google::operation_name::OperationName;
+use opcancel::google::operation_name::OperationName;
 
 /// The name of an operation that nobody has: its last segment is 128 bits from the system's random source, drawn here. Two
 /// such numbers are the same less often than a disk errs unnoticed.

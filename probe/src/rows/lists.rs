@@ -2,13 +2,11 @@
 
 use super::{Rows, name, parent};
 use crate::{
-    google::answer::ErrorKind::{InvalidArgument, Unimplemented},
-    probe::{
-        form::{Expectation, Form, error},
-        fresh::Fresh,
-        plan::{Read, Step, Subject},
-    },
+    form::{Expectation, Form, error},
+    fresh::Fresh,
+    plan::{Read, Step, Subject},
 };
+use opcancel::google::answer::ErrorKind::{InvalidArgument, Unimplemented};
 
 const LIST: Expectation = &[Form::Page];
 const PARTIAL: Expectation = &[Form::Page, error(501, Unimplemented)];

@@ -2,12 +2,10 @@
 
 use super::{BAD_OR_NOT_FOUND, Rows, name};
 use crate::{
-    google::answer::ErrorKind::FailedPrecondition,
-    probe::{
-        form::{Expectation, Form, error},
-        plan::{Read, Step, Whose},
-    },
+    form::{Expectation, Form, error},
+    plan::{Read, Step, Whose},
 };
+use opcancel::google::answer::ErrorKind::FailedPrecondition;
 
 const TAKEN: Expectation = &[Form::Accepted];
 const TAKEN_OR_TOO_LATE: Expectation = &[Form::Accepted, error(400, FailedPrecondition)];

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::seen::{PageSeen, Seen};
-use crate::google::answer::{ErrorKind, Operation};
+use opcancel::google::answer::{ErrorKind, Operation};
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +161,7 @@ mod tests {
         super::seen::{NameForm, OperationSeen},
         *,
     };
-    use crate::google::answer::OperationError;
+    use opcancel::google::answer::OperationError;
 
     fn refused(http: u16, status: &str, reason: Option<&str>, permission: Option<&str>) -> Seen {
         Seen {
