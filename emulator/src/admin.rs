@@ -1,5 +1,8 @@
 //! The admin API: what [`crate::Emulator`] offers in-process, for other processes. No authentication: loopback only.
 
+pub(crate) mod guard;
+mod page;
+mod refusal;
 mod requests;
 
 use std::collections::BTreeMap;
@@ -23,15 +26,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    admin_guard::{AdminGuard, guard},
-    admin_refusal::{Asked, BODY_LIMIT, Given, not_so, nothing_here, refusal},
-    connection_fault::ConnectionFault,
-    consumers::Consumer,
-    fault::Fault,
-    page,
-    permissions::Permission,
-    scenario::{ScenarioError, parse_yaml},
-    script::{EndResult, Script},
+    admin::{
+        guard::{AdminGuard, guard},
+        refusal::{Asked, BODY_LIMIT, Given, not_so, nothing_here, refusal},
+    },
+    operations::{consumers::Consumer, permissions::Permission},
+    scenario::{
+        ScenarioError,
+        connection_fault::ConnectionFault,
+        fault::Fault,
+        parse_yaml,
+        script::{EndResult, Script},
+    },
     shared::{ChangeError, Shared},
     transport,
 };

@@ -7,20 +7,18 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 mod changes;
 
 use crate::{
-    admin,
-    admin_guard::AdminGuard,
-    call::Call,
+    admin::{self, guard::AdminGuard},
     config::{Addresses, Config, StartError, certificates, listen},
-    connection_fault::ConnectionFaults,
-    credential_services::CredentialServices,
-    metadata_server::MetadataServer,
-    operations_service::OperationsService,
-    record::{Record, RequestRecord, Surface, Timeline},
-    rules::{LiveRules, Rules},
+    operations::{
+        rules::{LiveRules, Rules},
+        service::OperationsService,
+        store::Store,
+    },
+    protocol::call::Call,
+    record::{Record, RequestRecord, Surface, Timeline, timed_out::TimedOut},
+    scenario::connection_fault::ConnectionFaults,
     shared::Shared,
-    store::Store,
-    timed_out::TimedOut,
-    tokens::{IssuedToken, Tokens},
+    tokens::{IssuedToken, Tokens, metadata_server::MetadataServer, services::CredentialServices},
     transport::{self, Connections, tls::Tls},
 };
 

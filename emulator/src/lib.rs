@@ -2,83 +2,51 @@
 //! scenarios. For tests in-process ([`Emulator::start`]) and, as the binary `operations-emulator`, for trying a
 //! GitOps repository without a Google project.
 //!
-//! How it is built: [`operation`] is the life of one operation, pure. [`store`] holds them by name. The services
-//! (`operations_service`, `metadata_server`, `credential_services`) turn a request into a [`reply::Reply`]; `transport` carries it. `admin`
-//! and [`Emulator`] are two doors to the same store and [`record`].
+//! How it is built: [`scenario`] is plain data. [`operations`] has the life of one operation, pure, and the store that holds them by
+//! name. The services (`operations::service`, `tokens::services`, `tokens::metadata_server`) turn a request into a
+//! [`transport::reply::Reply`]; [`transport`] carries it. [`admin`] and [`Emulator`] are two doors to the same store and [`record`].
 
-pub mod call;
-pub mod connection_fault;
-pub mod consumers;
-pub mod content;
-pub mod credentials;
 pub mod duration_text;
-pub mod endpoints;
-pub mod fault;
-pub mod fault_answer;
-pub mod json_web_token;
-pub mod latency;
-pub mod listing;
-pub mod operation;
-pub mod operation_view;
-pub mod permissions;
-pub mod record;
-pub mod reply;
-pub mod rpc_code;
-pub mod scenario;
-pub mod script;
-pub mod shown;
-pub mod store;
-pub mod tokens;
 
 mod admin;
-mod admin_guard;
-mod admin_refusal;
 mod config;
-mod credential_services;
 mod emulator;
-mod fates;
-mod form;
-mod iam_credentials;
-mod metadata_server;
-mod oauth;
-mod operation_json;
-mod operations_service;
-mod page;
-mod query;
-mod rules;
-mod scenario_check;
-mod scenario_schema;
-mod self_signed;
+mod operations;
+mod protocol;
+mod record;
+mod scenario;
 mod shared;
-mod sts;
-mod timed_out;
+mod tokens;
 mod transport;
 
-#[cfg(test)]
-mod contract_tests;
-
-pub use call::Call;
 pub use config::{Addresses, Config, StartError};
-pub use connection_fault::{Certificate, ConnectionAnswer, ConnectionFault};
-pub use consumers::{Consumer, PerMinute};
-pub use credentials::Credentials;
 pub use emulator::Emulator;
-pub use endpoints::{Endpoint, ProjectNames, WrongLocation};
-pub use fault::{Fault, FaultCall};
-pub use fault_answer::{Deep, Drip, ErrorInfo, FaultAnswer, GoAway, RawAnswer, Refusal, Truncated};
-pub use latency::Latency;
-pub use listing::Lists;
-pub use operation_view::OperationView;
-pub use permissions::Permission;
-pub use record::{Answer, Authorization, RequestRecord};
-pub use rpc_code::RpcCode;
-pub use scenario::{FederatedTokens, Identity, Scenario, ScenarioError, UnknownOperations};
-pub use scenario_schema::scenario_schema;
-pub use script::{
-    CancelAnswer, CancelBehaviour, CancelEffect, EndResult, Ending, Failure, MetadataScript,
-    Response, Script, Vanishing,
+pub use operations::{
+    consumers::{Consumer, PerMinute},
+    endpoints::{Endpoint, ProjectNames, WrongLocation},
+    listing::Lists,
+    operation_view::OperationView,
+    permissions::Permission,
+};
+pub use protocol::{
+    call::{Call, VERSIONS},
+    json_web_token,
+    rpc_code::RpcCode,
+};
+pub use record::{Answer, Authorization, RequestRecord, timed_out::TimedOut};
+pub use scenario::{
+    AcceptedToken, FederatedTokens, Identity, NotReady, Scenario, ScenarioError, UnknownOperations,
+    connection_fault::{Certificate, ConnectionAnswer, ConnectionFault},
+    credentials::{self, Credentials},
+    fault::{Fault, FaultCall},
+    fault_answer::{Deep, Drip, ErrorInfo, FaultAnswer, GoAway, RawAnswer, Refusal, Truncated},
+    latency::Latency,
+    schema::scenario_schema,
+    script::{
+        CancelAnswer, CancelBehaviour, CancelEffect, EndResult, Ending, Failure, MetadataScript,
+        Response, Script, Vanishing,
+    },
 };
 pub use shared::ChangeError;
-pub use timed_out::TimedOut;
 pub use tokens::IssuedToken;
 pub use transport::tls::TlsError;

@@ -2,6 +2,8 @@
 //! Tokens stand in here by their id only.
 
 mod pending;
+mod shown;
+pub(crate) mod timed_out;
 
 pub use pending::Pending;
 
@@ -20,10 +22,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::{
-    call::{self, Call, Route},
-    shown::{self, ShownHeaders},
-};
+use self::shown::ShownHeaders;
+use crate::protocol::call::{self, Call, Route};
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -1,23 +1,32 @@
 //! A scenario: everything that the emulator is told before it starts. Read from YAML or JSON, or built in Rust.
 
+pub(crate) mod check;
+pub(crate) mod connection_fault;
+pub mod credentials;
+mod fates;
+pub(crate) mod fault;
+pub(crate) mod fault_answer;
+pub(crate) mod latency;
+pub(crate) mod schema;
+pub(crate) mod script;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    connection_fault::ConnectionFault,
-    consumers::Consumer,
-    credentials::Credentials,
     duration_text,
-    endpoints::{Endpoint, ProjectNames, WrongLocation},
-    fault::Fault,
-    latency::Latency,
-    listing::Lists,
-    permissions::Permission,
-    scenario_check,
-    scenario_schema::DurationSchema,
-    script::Script,
+    operations::{
+        consumers::Consumer,
+        endpoints::{Endpoint, ProjectNames, WrongLocation},
+        listing::Lists,
+        permissions::Permission,
+    },
+    scenario::{
+        connection_fault::ConnectionFault, credentials::Credentials, fault::Fault,
+        latency::Latency, schema::DurationSchema, script::Script,
+    },
 };
 
 /// A scenario. Everything has a default; the default knows no operations.
@@ -200,7 +209,7 @@ impl Scenario {
     /// # Errors
     /// [`ScenarioError::Values`] with one sentence for each wrong field.
     pub fn check(&self) -> Result<(), ScenarioError> {
-        scenario_check::to_result(scenario_check::scenario(self))
+        check::to_result(check::scenario(self))
     }
 
     /// The same scenario with one more operation.

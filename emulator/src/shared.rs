@@ -7,17 +7,20 @@ use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    connection_fault::{ConnectionFault, ConnectionFaults},
-    consumers::{Consumer, Consumers},
-    fault::Fault,
-    latency::Latency,
-    permissions::Permission,
+    operations::{
+        consumers::{Consumer, Consumers},
+        permissions::Permission,
+        rules::LiveRules,
+        store::Store,
+    },
     record::{Record, Timeline},
-    rules::LiveRules,
-    scenario::{FederatedTokens, ScenarioError},
-    scenario_check,
-    script::{EndResult, Script},
-    store::Store,
+    scenario::{
+        FederatedTokens, ScenarioError, check,
+        connection_fault::{ConnectionFault, ConnectionFaults},
+        fault::Fault,
+        latency::Latency,
+        script::{EndResult, Script},
+    },
     tokens::Tokens,
 };
 
@@ -69,7 +72,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn set_operation(&self, name: &str, script: Script) -> Result<(), ChangeError> {
-        scenario_check::to_result(scenario_check::operation(name, &script))?;
+        check::to_result(check::operation(name, &script))?;
         self.store.set(name, script);
         Ok(())
     }
@@ -79,7 +82,7 @@ impl Shared {
         name: &str,
         result: EndResult,
     ) -> Result<(), ChangeError> {
-        scenario_check::to_result(scenario_check::result("result", &result))?;
+        check::to_result(check::result("result", &result))?;
         match self.store.finish(name, result) {
             Some(true) => Ok(()),
             Some(false) => Err(ChangeError::NotRunning(name.to_owned())),
@@ -100,7 +103,7 @@ impl Shared {
         permissions: Option<Vec<Permission>>,
     ) -> Result<(), ChangeError> {
         if let Some(permissions) = &permissions {
-            scenario_check::to_result(scenario_check::permissions(permissions))?;
+            check::to_result(check::permissions(permissions))?;
         }
         self.rules.change(|rules| rules.permissions = permissions);
         Ok(())
@@ -110,7 +113,7 @@ impl Shared {
         &self,
         consumers: BTreeMap<String, Consumer>,
     ) -> Result<(), ChangeError> {
-        scenario_check::to_result(scenario_check::consumers(&consumers))?;
+        check::to_result(check::consumers(&consumers))?;
         let consumers = Arc::new(Consumers::new(consumers));
         self.rules.change(|rules| rules.consumers = consumers);
         Ok(())
@@ -126,7 +129,7 @@ impl Shared {
     }
 
     pub(crate) fn set_faults(&self, faults: Vec<Fault>) -> Result<(), ChangeError> {
-        scenario_check::to_result(scenario_check::faults("faults", &faults))?;
+        check::to_result(check::faults("faults", &faults))?;
         self.store.set_faults(faults);
         Ok(())
     }
@@ -135,7 +138,7 @@ impl Shared {
         &self,
         faults: Vec<ConnectionFault>,
     ) -> Result<(), ChangeError> {
-        scenario_check::to_result(scenario_check::connections("connections", &faults))?;
+        check::to_result(check::connections("connections", &faults))?;
         self.connections.set(faults);
         Ok(())
     }

@@ -1,6 +1,13 @@
 //! Bearer tokens: issued by the metadata server or the token services, or configured. Each issued one is unique, and known by an id that may
 //! be shown; the token itself appears in no record and no log.
 
+pub(crate) mod iam_credentials;
+pub(crate) mod metadata_server;
+pub(crate) mod oauth;
+pub(crate) mod self_signed;
+pub(crate) mod services;
+pub(crate) mod sts;
+
 use std::{
     collections::HashMap,
     fmt,

@@ -1,7 +1,9 @@
 //! HTTP/1.1 and, over TLS, HTTP/2 on a listener: reads whole requests, lets a handler decide, carries out the reply. With
 //! its parts ([`tls`], `wire`, `body`) the only place that knows of connections.
 
-pub mod tls;
+pub(crate) mod content;
+pub(crate) mod reply;
+pub(crate) mod tls;
 
 mod body;
 mod wire;
@@ -27,8 +29,8 @@ use self::{
     wire::{Order, Orders, Stream, Wire},
 };
 use crate::{
-    connection_fault::{Certificate, ConnectionAnswer, ConnectionFaults},
-    reply::{Abort, Reply},
+    scenario::connection_fault::{Certificate, ConnectionAnswer, ConnectionFaults},
+    transport::reply::{Abort, Reply},
 };
 
 /// Longest body of a request that is read; cancels are empty.

@@ -52,7 +52,7 @@ async fn shows_what_is_right_below_the_parent_in_every_version() {
         ("projects/p/locations/-", vec!["d", "e"]),
         ("projects/none", vec![]),
     ] {
-        for version in operations_emulator::call::VERSIONS {
+        for version in operations_emulator::VERSIONS {
             let url = format!("{}/{version}/{parent}/operations", setup.emulator.url());
             let answer = setup.client.get(url).bearer_auth(&setup.token).send().await;
             let (status, json) = support::json(answer.unwrap()).await;

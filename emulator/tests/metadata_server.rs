@@ -2,7 +2,7 @@
 
 mod support;
 
-use operations_emulator::{Emulator, Identity, Scenario, scenario::NotReady};
+use operations_emulator::{Emulator, Identity, NotReady, Scenario};
 use serde_json::{Value, json};
 use support::{metadata, start_scenario};
 

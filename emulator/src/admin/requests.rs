@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    admin_refusal::Asked,
+    admin::refusal::Asked,
     duration_text,
     record::{RequestRecord, Surface},
     shared::Shared,

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::Emulator;
 use crate::{
-    connection_fault::ConnectionFault,
-    consumers::Consumer,
-    fault::Fault,
-    latency::Latency,
-    operation_view::OperationView,
-    permissions::Permission,
-    scenario::FederatedTokens,
-    script::{EndResult, Script},
+    operations::{consumers::Consumer, operation_view::OperationView, permissions::Permission},
+    scenario::{
+        FederatedTokens,
+        connection_fault::ConnectionFault,
+        fault::Fault,
+        latency::Latency,
+        script::{EndResult, Script},
+    },
     shared::ChangeError,
 };
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::Closed;
-use crate::content::Content;
+use crate::transport::content::Content;
 
 /// Whether a body comes whole.
 pub(super) enum Breaks {

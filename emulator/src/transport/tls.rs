@@ -13,7 +13,7 @@ use rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 
-use crate::connection_fault::Certificate;
+use crate::scenario::connection_fault::Certificate;
 
 /// Why there are no certificates.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! What the report shows, in every form, and what it never shows.
 
-use operations_emulator::{Authorization, ProjectNames, Script, scenario::AcceptedToken};
+use operations_emulator::{AcceptedToken, Authorization, ProjectNames, Script};
 use serde_json::json;
 
 use crate::{

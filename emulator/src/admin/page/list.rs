@@ -1,0 +1,282 @@
+//! The page with all operations.
+
+use std::fmt::Write;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{
+    html::{Text, Value},
+    latest,
+};
+use crate::{
+    operations::{
+        operation_view::OperationView,
+        store::{Order, Overview, Selection},
+    },
+    protocol::form::Form,
+    record::{Answer, Authorization, RequestRecord},
+    shared::Shared,
+};
+
+/// How many operations a page shows.
+const PAGE_SIZE: usize = 50;
+
+/// The words for phases, in the order of a life.
+const PHASES: [&str; 5] = ["running", "cancelling", "cancelled", "ended", "absent"];
+
+/// All that stands below the title: what to choose by, and the part that changes.
+pub(super) fn contents(selection: &Selection, part: &str, tag: &str) -> String {
+    let mut phases = String::new();
+    for phase in PHASES {
+        let chosen = if selection.phase == phase {
+            " selected"
+        } else {
+            ""
+        };
+        let _ = write!(phases, r#"<option{chosen}>{phase}</option>"#);
+    }
+    let asked = if selection.order == Order::Asked {
+        " selected"
+    } else {
+        ""
+    };
+    format!(
+        r#"<form class="choose" role="search" method="get" action="/">
+<label class="wide">Name contains <input type="search" name="search" value="{search}" autocomplete="off"></label>
+<label>Phase <select name="phase"><option value="">any</option>{phases}</select></label>
+<label>Order <select name="order"><option value="name">by name</option><option value="asked"{asked}>asked last first</option></select></label>
+<button>Show</button>
+</form>
+<div id="live" data-from="{from}" data-seen="{tag}">
+{part}</div>"#,
+        search = Value(&selection.search),
+        from = Text(&address("/live", selection, "")),
+        tag = Text(tag),
+    )
+}
+
+/// The part that changes.
+pub(super) fn live(shared: &Shared, selection: &Selection) -> String {
+    let overview = shared.store.overview(selection, PAGE_SIZE);
+    let mut html = String::new();
+    let all: usize = overview.phases.values().sum();
+    let phases = PHASES
+        .iter()
+        .filter_map(|phase| Some(format!("{} {phase}", overview.phases.get(phase)?)));
+    let phases: Vec<String> = phases.collect();
+    let _ = writeln!(
+        html,
+        r#"<p class="quiet">{all} operation{}{}{}</p>"#,
+        if all == 1 { "" } else { "s" },
+        if all == 0 { "" } else { ": " },
+        phases.join(", ")
+    );
+    if overview.rows.is_empty() {
+        let sentence = if all == 0 {
+            "There are none yet: they come from the scenario, from the admin API, or from a template when one is asked for."
+        } else {
+            "None of them fits what you chose."
+        };
+        let _ = writeln!(html, "<p>{sentence}</p>");
+    } else {
+        table(&mut html, selection, &overview);
+    }
+    requests(&mut html, &latest(shared, None));
+    html
+}
+
+fn table(html: &mut String, selection: &Selection, overview: &Overview) {
+    let Overview {
+        rows,
+        page,
+        pages,
+        selected,
+        ..
+    } = overview;
+    let first = (page - 1) * PAGE_SIZE + 1;
+    let _ = write!(
+        html,
+        r#"<table><caption>{first} to {} of {selected}</caption><thead><tr><th scope="col">Operation</th><th scope="col">Phase</th><th scope="col">State</th>
+<th scope="col">Result</th><th scope="col">GETs</th><th scope="col">Cancels</th><th scope="col">Asked last</th><th scope="col">Do</th></tr></thead><tbody>
+"#,
+        first + rows.len() - 1
+    );
+    for row in rows {
+        line(html, selection, row);
+    }
+    html.push_str("</tbody></table>\n");
+    if *pages > 1 {
+        let link = |to: usize, word: &str| {
+            let selection = Selection {
+                page: to,
+                ..selection.clone()
+            };
+            format!(
+                r#"<a href="{}" data-key="{word}">{word}</a>"#,
+                Text(&address("/", &selection, ""))
+            )
+        };
+        let before = if *page > 1 {
+            link(page - 1, "Previous")
+        } else {
+            String::new()
+        };
+        let after = if page < pages {
+            link(page + 1, "Next")
+        } else {
+            String::new()
+        };
+        let _ = writeln!(
+            html,
+            r#"<nav aria-label="Pages">{before}<span>Page {page} of {pages}</span>{after}</nav>"#
+        );
+    }
+}
+
+fn line(html: &mut String, selection: &Selection, row: &OperationView) {
+    let name = Text(&row.name);
+    let asked = row
+        .last_asked
+        .map(|time| time.strftime("%H:%M:%S").to_string());
+    let cell = |class: &str, label: &str, text: Option<&str>| {
+        let empty = if text.is_none() { " empty" } else { "" };
+        format!(
+            r#"<td class="{class}{empty}" data-label="{label}">{}</td>"#,
+            Text(text.unwrap_or("–"))
+        )
+    };
+    let description = row.description.as_ref().map_or_else(String::new, |text| {
+        format!(r#"<br><span class="quiet">{}</span>"#, Text(text))
+    });
+    let _ = write!(
+        html,
+        r#"<tr><th scope="row"><a class="name" href="/operation?name={link}" data-key="look {name}">{name}</a>{description}</th><td class="phase {phase}" data-label="Phase">{phase}</td>{state}{result}{gets}{cancels}{asked}<td class="do">"#,
+        link = encoded(&row.name),
+        phase = row.phase,
+        state = cell("state", "State", row.state.as_deref()),
+        result = cell("result", "Result", row.result.as_deref()),
+        gets = cell("number", "GETs", Some(&row.gets.to_string())),
+        cancels = cell("number", "Cancels", Some(&row.cancels.to_string())),
+        asked = cell("time", "Asked last (UTC)", asked.as_deref()),
+    );
+    let acts: &[(&str, &str)] = match row.phase {
+        "absent" => &[],
+        "running" | "cancelling" => &[
+            ("complete", "Complete"),
+            ("fail", "Fail"),
+            ("vanish", "Vanish"),
+        ],
+        _ => &[("vanish", "Vanish")],
+    };
+    if !acts.is_empty() {
+        let _ = write!(
+            html,
+            r#"<form class="acts" method="post" action="/change"><input type="hidden" name="name" value="{}">"#,
+            Value(&row.name)
+        );
+        for (key, value) in parameters(selection) {
+            let _ = write!(
+                html,
+                r#"<input type="hidden" name="{key}" value="{}">"#,
+                Value(&value)
+            );
+        }
+        for (act, word) in acts {
+            let _ = write!(
+                html,
+                r#"<button name="do" value="{act}" aria-label="{word} {name}" data-key="{act} {name}">{word}</button>"#
+            );
+        }
+        html.push_str("</form>");
+    }
+    html.push_str("</td></tr>\n");
+}
+
+/// The table of requests.
+pub(super) fn requests(html: &mut String, requests: &[RequestRecord]) {
+    html.push_str("<h2>Latest requests</h2>\n");
+    if requests.is_empty() {
+        html.push_str("<p>None.</p>\n");
+        return;
+    }
+    html.push_str(
+        r#"<table><caption>Latest first; times are UTC</caption><thead><tr><th scope="col">Request</th><th scope="col">Time</th><th scope="col">Answer</th><th scope="col">Token</th><th scope="col">Program</th></tr></thead><tbody>
+"#,
+    );
+    for request in requests {
+        let (answer, class) = match request.answer {
+            Answer::Pending => ("under way".to_owned(), ""),
+            Answer::Status(status) if status < 400 => (status.to_string(), ""),
+            Answer::Status(status) => (status.to_string(), " refused"),
+            Answer::Closed => ("closed without an answer".to_owned(), " refused"),
+            Answer::Abandoned => ("the caller went away".to_owned(), " refused"),
+        };
+        let token = match &request.authorization {
+            Authorization::Absent => "none",
+            Authorization::Unknown => "unknown",
+            Authorization::Token(id) => id,
+        };
+        let _ = writeln!(
+            html,
+            r#"<tr><th scope="row" class="name">{} {}</th><td class="time" data-label="Time">{}</td><td class="{}" data-label="Answer">{answer}</td><td data-label="Token">{}</td><td data-label="Program">{}</td></tr>"#,
+            Text(&request.method),
+            Text(&request.path),
+            request.received.strftime("%H:%M:%S%.3f"),
+            class.trim(),
+            Text(token),
+            Text(request.user_agent.as_deref().unwrap_or("–")),
+        );
+    }
+    html.push_str("</tbody></table>\n");
+}
+
+/// Percent-encoded, for a query.
+pub(super) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// This path with a selection, and more, in its query.
+pub(super) fn address(path: &str, selection: &Selection, more: &str) -> String {
+    let pairs = parameters(selection)
+        .into_iter()
+        .map(|(key, value)| format!("{key}={}", encoded(&value)));
+    let query: Vec<String> = pairs
+        .chain((!more.is_empty()).then(|| more.to_owned()))
+        .collect();
+    if query.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{}", query.join("&"))
+    }
+}
+
+fn parameters(selection: &Selection) -> Vec<(&'static str, String)> {
+    let mut pairs = Vec::new();
+    if !selection.search.is_empty() {
+        pairs.push(("search", selection.search.clone()));
+    }
+    if !selection.phase.is_empty() {
+        pairs.push(("phase", selection.phase.clone()));
+    }
+    if selection.order == Order::Asked {
+        pairs.push(("order", "asked".to_owned()));
+    }
+    if selection.page > 1 {
+        pairs.push(("page", selection.page.to_string()));
+    }
+    pairs
+}
+
+/// The selection that a form carries, to go on with it.
+pub(super) fn selection(form: &Form) -> Selection {
+    Selection {
+        search: form.get("search").to_owned(),
+        phase: form.get("phase").to_owned(),
+        order: if form.get("order") == "asked" {
+            Order::Asked
+        } else {
+            Order::Name
+        },
+        page: form.get("page").parse().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,104 @@
+//! The page of one operation: all that is known of it, and every way in which it can end.
+
+use std::fmt::Write;
+
+use super::{
+    html::{Text, Value},
+    latest, list,
+};
+use crate::{protocol::rpc_code::TABLE, shared::Shared};
+
+/// Longest JSON that is shown, in characters: metadata may have megabytes.
+const LONGEST_JSON: usize = 20_000;
+
+/// All that stands below the title: the part that changes, and the forms.
+pub(super) fn contents(name: &str, part: &str, tag: &str) -> String {
+    let codes: String = TABLE
+        .iter()
+        .filter(|row| row.2 != "CANCELLED")
+        .map(|row| {
+            format!(
+                "<option{}>{}</option>",
+                if row.2 == "INTERNAL" { " selected" } else { "" },
+                row.2
+            )
+        })
+        .collect();
+    let hidden = format!(
+        r#"<input type="hidden" name="name" value="{}"><input type="hidden" name="back" value="operation">"#,
+        Value(name)
+    );
+    format!(
+        r#"<nav><a href="/">All operations</a></nav>
+<p class="name">{name}</p>
+<div id="live" data-from="/live/operation?name={link}" data-seen="{tag}">
+{part}</div>
+<form method="post" action="/change"><fieldset><legend>Let it fail</legend><div class="end">{hidden}
+<label>Code <select name="code">{codes}</select></label>
+<label class="wide">Message <input name="message" maxlength="4096" autocomplete="off"></label>
+<button name="do" value="fail">Fail</button></div></fieldset></form>
+<form method="post" action="/change"><fieldset><legend>Let it end otherwise</legend><div class="end">{hidden}
+<button name="do" value="complete">Complete</button>
+<button name="do" value="cancelledElsewhere">Cancelled by somebody else</button>
+<button name="do" value="noResult">Done without a result</button>
+<button name="do" value="vanish">Vanish</button></div></fieldset></form>"#,
+        name = Text(name),
+        link = list::encoded(name),
+        tag = Text(tag),
+    )
+}
+
+/// The part that changes; none if there is no such operation.
+pub(super) fn live(shared: &Shared, name: &str) -> Option<String> {
+    let view = shared.store.view(name)?;
+    let shown = shared.rules.now().shown(name);
+    let json = shared
+        .store
+        .get(name, &shown)
+        .map(|(json, _)| format!("{json:#}"));
+    let mut html = String::new();
+    let asked = view
+        .last_asked
+        .map(|time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
+    let rows = [
+        ("Phase", Some(view.phase)),
+        ("For", view.description.as_deref()),
+        ("State", view.state.as_deref()),
+        ("Result", view.result.as_deref()),
+        (
+            "Cancel",
+            Some(if view.cancel_accepted {
+                "accepted"
+            } else {
+                "not asked for, or not accepted"
+            }),
+        ),
+        ("Asked last", asked.as_deref()),
+    ];
+    html.push_str("<dl>");
+    for (word, text) in rows {
+        if let Some(text) = text {
+            let _ = write!(html, "<dt>{word}</dt><dd>{}</dd>", Text(text));
+        }
+    }
+    let _ = writeln!(
+        html,
+        "<dt>Asked</dt><dd>{} GETs, {} cancels</dd></dl>",
+        view.gets, view.cancels
+    );
+    html.push_str("<h2>What a GET shows</h2>\n");
+    match json {
+        None => html.push_str("<p>NOT_FOUND.</p>\n"),
+        Some(json) => {
+            let cut: String = json.chars().take(LONGEST_JSON).collect();
+            let more = if cut.len() < json.len() { "\n…" } else { "" };
+            let _ = writeln!(
+                html,
+                "<pre tabindex=\"0\" data-key=\"shown\">{}{more}</pre>",
+                Text(&cut)
+            );
+        }
+    }
+    list::requests(&mut html, &latest(shared, Some(name)));
+    Some(html)
+}

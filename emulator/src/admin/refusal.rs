@@ -1,0 +1,76 @@
+//! How the admin address refuses, and what it reads with refusals of its own: in the form of whoever asks, `{"error": ...}`
+//! below `/admin/` and a page elsewhere.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Query, Request},
+    response::{IntoResponse, Response},
+};
+use http::{Method, StatusCode, Uri, request::Parts};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::admin::page;
+
+/// Longest body of a request that is read.
+pub(crate) const BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+/// A refusal of what was asked at this path, with a sentence.
+pub(crate) fn refusal(path: &str, status: StatusCode, why: &str) -> Response {
+    if path.starts_with("/admin/") {
+        (status, Json(json!({"error": why}))).into_response()
+    } else {
+        page::told(status, why)
+    }
+}
+
+/// The answer where there is nothing.
+pub(crate) async fn nothing_here(uri: Uri) -> Response {
+    let why = format!("there is nothing at {}", uri.path());
+    refusal(uri.path(), StatusCode::NOT_FOUND, &why)
+}
+
+/// The answer to a method that a path does not have.
+pub(crate) async fn not_so(method: Method, uri: Uri) -> Response {
+    let why = format!("{method} is not for {}", uri.path());
+    refusal(uri.path(), StatusCode::METHOD_NOT_ALLOWED, &why)
+}
+
+/// What the query asks for.
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(asked)) => Ok(Self(asked)),
+            Err(error) => {
+                let path = parts.uri.path();
+                Err(refusal(path, error.status(), &error.body_text()))
+            }
+        }
+    }
+}
+
+/// The body, whole.
+pub(crate) struct Given(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Given {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let path = request.uri().path().to_owned();
+        match Bytes::from_request(request, state).await {
+            Ok(body) => Ok(Self(body)),
+            Err(error) => {
+                let why = match error.status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => "the body is longer than 8 MiB".to_owned(),
+                    _ => error.body_text(),
+                };
+                Err(refusal(&path, error.status(), &why))
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! `ListOperations`: its parameters, and the tokens that lead from page to page.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::{hmac, rand::SystemRandom};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::{query::Query, rpc_code::RpcCode};
+
+/// How lists behave; google/longrunning/operations.proto leaves much of it to each service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Lists {
+    /// How many operations a page has if the request does not say.
+    pub page_size: usize,
+    /// The most that a page has, whatever the request says.
+    pub largest_page: usize,
+    /// Whether `returnPartialSuccess` is supported; by default it is refused with UNIMPLEMENTED.
+    pub partial_success: bool,
+    /// Locations that a list over all locations (`projects/P/locations/-`) does not reach. It fails with UNAVAILABLE, or names
+    /// them in `unreachable` for a request with `returnPartialSuccess`.
+    pub unreachable: Vec<String>,
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Self {
+            page_size: 100,
+            largest_page: 1000,
+            partial_success: false,
+            unreachable: Vec::new(),
+        }
+    }
+}
+
+/// Why a list is refused: the code and the sentence.
+pub type ListRefusal = (RpcCode, String);
+
+/// What a list asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListRequest {
+    /// Only those with this `done`.
+    pub done: Option<bool>,
+    /// At most this many.
+    pub page_size: usize,
+    /// Only those whose name comes after this one.
+    pub after: Option<String>,
+    /// Whether some locations may be missing.
+    pub partial: bool,
+    scope: String,
+}
+
+/// What a token says; the key that signs it is one emulator's.
+#[derive(Serialize, Deserialize)]
+struct Token {
+    scope: String,
+    after: String,
+}
+
+/// Reads the parameters of lists, and makes and checks page tokens.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    lists: Lists,
+    key: Option<hmac::Key>,
+}
+
+impl Listing {
+    /// Lists that behave so.
+    pub fn new(lists: Lists) -> Self {
+        // Without randomness no token is ever taken, which is what a caller may expect of one.
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok();
+        Self { lists, key }
+    }
+
+    /// What this list asks for.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for what cannot be read and for a token of another list, UNIMPLEMENTED for `returnPartialSuccess`.
+    pub fn read(&self, parent: &str, query: &Query) -> Result<ListRequest, ListRefusal> {
+        let invalid = |message: String| (RpcCode::InvalidArgument, message);
+        let of_type = |field: &str, kind: &str, value: &str| {
+            invalid(format!("Invalid value at '{field}' ({kind}), \"{value}\""))
+        };
+        let filter = query.get("filter");
+        let done = done(filter).ok_or_else(|| {
+            invalid(format!(
+                "Invalid filter \"{filter}\": only done=true and done=false are supported."
+            ))
+        })?;
+        let page_size = match query.get("pageSize") {
+            "" | "0" => self.lists.page_size,
+            text => {
+                let size: i32 = text
+                    .parse()
+                    .map_err(|_| of_type("page_size", "TYPE_INT32", text))?;
+                usize::try_from(size)
+                    .map_err(|_| invalid("The page size must not be negative.".into()))?
+            }
+        };
+        let partial = match query.get("returnPartialSuccess") {
+            "" | "false" => false,
+            "true" => true,
+            text => return Err(of_type("return_partial_success", "TYPE_BOOL", text)),
+        };
+        if partial && !self.lists.partial_success {
+            let message = "return_partial_success is not supported by this service.";
+            return Err((RpcCode::Unimplemented, message.into()));
+        }
+        if partial && !over_all_locations(parent) {
+            let message = "return_partial_success can only be set when reading across locations, such as projects/P/locations/-.";
+            return Err(invalid(message.into()));
+        }
+        let scope = format!("{parent} {done:?} {partial}");
+        let after = match query.get("pageToken") {
+            "" => None,
+            text => match self.open(text) {
+                Some(token) if token.scope == scope => Some(token.after),
+                Some(_) => {
+                    let message = "The page token belongs to a request with other parameters.";
+                    return Err(invalid(message.into()));
+                }
+                None => return Err(invalid("The page token is not valid.".into())),
+            },
+        };
+        Ok(ListRequest {
+            done,
+            page_size: page_size.clamp(1, self.lists.largest_page.max(1)),
+            after,
+            partial,
+            scope,
+        })
+    }
+
+    /// The locations that this list cannot reach.
+    pub fn unreachable(&self, parent: &str) -> &[String] {
+        if over_all_locations(parent) {
+            &self.lists.unreachable
+        } else {
+            &[]
+        }
+    }
+
+    /// The token for what comes after this name.
+    pub fn token(&self, request: &ListRequest, after: &str) -> String {
+        let token = Token {
+            scope: request.scope.clone(),
+            after: after.to_owned(),
+        };
+        let text = serde_json::to_vec(&token).unwrap_or_default();
+        let mut bytes = match &self.key {
+            Some(key) => hmac::sign(key, &text).as_ref().to_vec(),
+            None => Vec::new(),
+        };
+        bytes.extend(text);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn open(&self, text: &str) -> Option<Token> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (seal, text) = bytes.split_at_checked(32)?;
+        hmac::verify(self.key.as_ref()?, text, seal).ok()?;
+        serde_json::from_slice(text).ok()
+    }
+}
+
+/// Whether a parent stands for all locations of a project.
+pub fn over_all_locations(parent: &str) -> bool {
+    parent.ends_with("/locations/-")
+}
+
+/// `done=true` or `done = false` (AIP-160), or nothing at all; `None` for anything else.
+fn done(filter: &str) -> Option<Option<bool>> {
+    let filter = filter.trim();
+    if filter.is_empty() {
+        return Some(None);
+    }
+    let rest = filter.strip_prefix("done")?.trim_start();
+    let (equal, value) = match (rest.strip_prefix("!="), rest.strip_prefix(['=', ':'])) {
+        (Some(value), _) => (false, value),
+        (None, Some(value)) => (true, value),
+        (None, None) => return None,
+    };
+    match value.trim() {
+        "true" => Some(Some(equal)),
+        "false" => Some(Some(!equal)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filter_knows_done_and_nothing_else() {
+        for (filter, expected) in [
+            ("", Some(None)),
+            ("done=true", Some(Some(true))),
+            (" done = false ", Some(Some(false))),
+            ("done:true", Some(Some(true))),
+            ("done != true", Some(Some(false))),
+            ("done", None),
+            ("donee=true", None),
+            ("done=1", None),
+            ("done=true AND name=x", None),
+        ] {
+            assert_eq!(done(filter), expected, "{filter}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What there is by name: operations, templates for more of them, and what was asked for before it could be made.
+
+use std::{collections::HashMap, time::Instant};
+
+use jiff::Timestamp;
+
+use crate::{
+    operations::{
+        operation::{Operation, Phase},
+        operation_view::OperationView,
+    },
+    protocol::call::Call,
+    scenario::{Scenario, UnknownOperations, fault::Fault, script::Script},
+};
+
+/// All operations, templates and faults of the endpoint.
+#[derive(Debug)]
+pub(super) struct Entries {
+    /// The operations that there are.
+    pub(super) operations: HashMap<String, Entry>,
+    /// Those that a template would make, which only callers that may not have asked for yet: their faults are counted.
+    expected: HashMap<String, Entry>,
+    templates: Vec<(String, Script)>,
+    unknown: UnknownOperations,
+    /// The faults of the endpoint.
+    pub(super) faults: Vec<Fault>,
+    gets: u64,
+    cancels: u64,
+    lists: u64,
+}
+
+/// One operation, with the clock that its age is read from.
+#[derive(Debug)]
+pub(super) struct Entry {
+    created: Instant,
+    /// When it was asked for last.
+    pub(super) last_asked: Option<Timestamp>,
+    /// The operation itself.
+    pub(super) operation: Operation,
+}
+
+impl Entries {
+    /// Those of a scenario, all created now.
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let mut entries = Self {
+            operations: HashMap::new(),
+            expected: HashMap::new(),
+            templates: Vec::new(),
+            unknown: scenario.unknown_operations.clone(),
+            faults: scenario.faults.clone(),
+            gets: 0,
+            cancels: 0,
+            lists: 0,
+        };
+        for (name, script) in &scenario.operations {
+            entries.set(name, script.clone());
+        }
+        entries
+    }
+
+    /// Creates an operation now, in place of one of the same name; a name that ends in `*` is a template.
+    pub(super) fn set(&mut self, name: &str, script: Script) {
+        self.forget_expected(name);
+        if let Some(prefix) = name.strip_suffix('*') {
+            self.templates.retain(|(template, _)| template != prefix);
+            self.templates.push((prefix.to_owned(), script));
+            // The longest prefix says most about a name.
+            self.templates
+                .sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        } else {
+            self.operations.insert(name.to_owned(), Entry::new(script));
+        }
+    }
+
+    /// Removes an operation or a template; whether there was one.
+    pub(super) fn remove(&mut self, name: &str) -> bool {
+        self.forget_expected(name);
+        let before = self.templates.len();
+        if let Some(prefix) = name.strip_suffix('*') {
+            self.templates.retain(|(template, _)| template != prefix);
+        }
+        self.operations.remove(name).is_some() || self.templates.len() < before
+    }
+
+    /// What is made from now on is made of the templates that there are now.
+    fn forget_expected(&mut self, name: &str) {
+        match name.strip_suffix('*') {
+            Some(prefix) => self.expected.retain(|name, _| !name.starts_with(prefix)),
+            None => _ = self.expected.remove(name),
+        }
+    }
+
+    /// Replaces the faults of the endpoint and counts their requests from 1 again.
+    pub(super) fn set_faults(&mut self, faults: Vec<Fault>) {
+        self.faults = faults;
+        (self.gets, self.cancels, self.lists) = (0, 0, 0);
+    }
+
+    /// Counts a request to the endpoint and returns its number, from 1, among those of its method.
+    pub(super) fn count(&mut self, call: Call) -> u64 {
+        let counter = match call {
+            Call::Get => &mut self.gets,
+            Call::Cancel => &mut self.cancels,
+            Call::List => &mut self.lists,
+        };
+        *counter += 1;
+        *counter
+    }
+
+    /// What a request counts for: the operation of this name, or the one that a template would make.
+    pub(super) fn asked(&mut self, name: &str) -> Option<&mut Entry> {
+        if self.operations.contains_key(name) {
+            return self.operations.get_mut(name);
+        }
+        if !self.expected.contains_key(name) {
+            let script = self.template(name)?.clone();
+            self.expected.insert(name.to_owned(), Entry::new(script));
+        }
+        self.expected.get_mut(name)
+    }
+
+    /// The operation of this name, made from a template now if there is none yet.
+    pub(super) fn entry(&mut self, name: &str) -> Option<&mut Entry> {
+        if !self.operations.contains_key(name) {
+            let made = match self.expected.remove(name) {
+                Some(expected) => Entry {
+                    created: Instant::now(),
+                    ..expected
+                },
+                None => Entry::new(self.template(name)?.clone()),
+            };
+            self.operations.insert(name.to_owned(), made);
+        }
+        self.operations.get_mut(name)
+    }
+
+    fn template(&self, name: &str) -> Option<&Script> {
+        let mut templates = self.templates.iter();
+        match templates.find(|(prefix, _)| name.starts_with(prefix.as_str())) {
+            Some((_, script)) => Some(script),
+            None => match &self.unknown {
+                UnknownOperations::Script(script) => Some(script),
+                UnknownOperations::NotFound => None,
+            },
+        }
+    }
+}
+
+impl Entry {
+    fn new(script: Script) -> Self {
+        Self {
+            created: Instant::now(),
+            last_asked: None,
+            operation: Operation::new(script),
+        }
+    }
+
+    /// How old the operation is.
+    pub(super) fn age(&self) -> std::time::Duration {
+        self.created.elapsed()
+    }
+
+    /// Where it stands now.
+    pub(super) fn phase(&mut self) -> Phase {
+        self.operation.phase(self.age())
+    }
+
+    /// What is shown of it.
+    pub(super) fn view(&mut self, name: &str) -> OperationView {
+        let phase = self.phase();
+        OperationView::new(name, &self.operation, &phase, self.last_asked)
+    }
+}

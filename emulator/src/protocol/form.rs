@@ -1,0 +1,55 @@
+//! Bodies of the kind application/x-www-form-urlencoded, and OAuth's errors.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, header};
+use percent_encoding::percent_decode_str;
+use serde_json::json;
+
+use crate::transport::reply::Reply;
+
+/// The fields of a form; of two with one name the last counts.
+#[derive(Debug, Default)]
+pub(crate) struct Form(BTreeMap<String, String>);
+
+impl Form {
+    /// Reads a request's body; none if it is no form.
+    pub(crate) fn read(request: &Request<Bytes>) -> Option<Self> {
+        Self::of(request.headers(), request.body())
+    }
+
+    /// The same of a request in parts.
+    pub(crate) fn of(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
+        let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+        if !kind.starts_with("application/x-www-form-urlencoded") {
+            return None;
+        }
+        let text = std::str::from_utf8(body).ok()?;
+        let decode = |part: &str| {
+            let spaced = part.replace('+', " ");
+            percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+        };
+        let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+        Some(Self(pairs.map(|(k, v)| (decode(k), decode(v))).collect()))
+    }
+
+    /// A field; an absent one is empty.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    /// The scopes that are asked for.
+    pub(crate) fn scopes(&self) -> Vec<String> {
+        let scopes = self.get("scope").split_whitespace();
+        scopes.map(str::to_owned).collect()
+    }
+}
+
+/// OAuth's error answer (RFC 6749, section 5.2).
+pub(crate) fn oauth_error(code: &str, description: &str) -> Reply {
+    Reply::json(
+        400,
+        &json!({"error": code, "error_description": description}),
+    )
+}

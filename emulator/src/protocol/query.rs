@@ -1,0 +1,103 @@
+//! The query of a request: parameters of the call, Google's system parameters, and nothing else.
+
+use percent_encoding::percent_decode_str;
+
+use crate::protocol::call::Call;
+
+/// Parameters that every Google API takes (the discovery documents' `parameters`), with or without a `$`.
+const SYSTEM: [&str; 14] = [
+    ".xgafv",
+    "access_token",
+    "alt",
+    "apiVersion",
+    "callback",
+    "fields",
+    "key",
+    "oauth_token",
+    "prettyPrint",
+    "quotaUser",
+    "uploadType",
+    "upload_protocol",
+    "userProject",
+    "unique",
+];
+
+/// Those of a list, by their JSON name and their name in the proto.
+const LIST: [(&str, &str); 4] = [
+    ("filter", "filter"),
+    ("pageSize", "page_size"),
+    ("pageToken", "page_token"),
+    ("returnPartialSuccess", "return_partial_success"),
+];
+
+/// The parameters of one request, decoded; the last of several with one name counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads a query and refuses parameters that the call does not have.
+    ///
+    /// # Errors
+    /// Google's sentence about the first that it does not know.
+    pub fn read(call: Call, query: Option<&str>) -> Result<Self, String> {
+        let mut known = Vec::new();
+        for pair in query
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+        {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decoded(name), decoded(value));
+            let own = LIST
+                .iter()
+                .find(|(json, proto)| name == *json || name == *proto);
+            match own {
+                Some((json, _)) if call == Call::List => known.push(((*json).to_owned(), value)),
+                _ if SYSTEM.contains(&name.strip_prefix('$').unwrap_or(&name)) => {}
+                _ => {
+                    return Err(format!(
+                        "Invalid JSON payload received. Unknown name \"{name}\": Cannot bind query parameter. Field '{name}' could not be found in request message."
+                    ));
+                }
+            }
+        }
+        Ok(Self(known))
+    }
+
+    /// The value of a parameter, by its JSON name; empty if it is absent, as in a proto.
+    pub fn get(&self, name: &str) -> &str {
+        let found = self.0.iter().rev().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value)
+    }
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(&text.replace('+', " "))
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_the_parameters_of_the_call_and_google_s() {
+        let text = "filter=done+%3D%20true&page_size=3&%24alt=json%3Benum-encoding%3Dint&prettyPrint=false";
+        let query = Query::read(Call::List, Some(text)).expect("known");
+        assert_eq!(
+            (query.get("filter"), query.get("pageSize")),
+            ("done = true", "3")
+        );
+        assert_eq!(query.get("pageToken"), "");
+        assert!(Query::read(Call::Get, Some("alt=json")).is_ok());
+        for (call, text) in [
+            (Call::Get, "filter=x"),
+            (Call::List, "pagesize=1"),
+            (Call::Cancel, "x"),
+        ] {
+            let error = Query::read(call, Some(text)).expect_err(text);
+            assert!(error.contains("Cannot bind query parameter"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Which requests meet an answer other than the usual one. Plain data and a pure rule.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    protocol::{call::Call, rpc_code::RpcCode},
+    scenario::fault_answer::{FaultAnswer, Refusal},
+};
+
+/// A rule: which requests it meets, and how they are answered. Requests are counted per operation and method, from 1,
+/// after the token was checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Fault {
+    /// The method that it meets.
+    #[serde(default)]
+    pub on: FaultCall,
+    /// The first request that it meets, counted from 1.
+    #[serde(default = "first")]
+    pub from: u64,
+    /// How many requests in a row it meets; absent means for ever.
+    #[serde(default)]
+    pub times: Option<u64>,
+    /// Meets only callers whose token belongs to this principal (an e-mail address, as the token's issuer knows it).
+    #[serde(default)]
+    pub principal: Option<String>,
+    /// `true`: the cancel takes effect all the same, if the caller may cancel; only its answer is this one.
+    #[serde(default)]
+    pub applied: bool,
+    /// The answer.
+    pub answer: FaultAnswer,
+}
+
+fn first() -> u64 {
+    1
+}
+
+/// Which methods a [`Fault`] meets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum FaultCall {
+    /// GET only.
+    Get,
+    /// `:cancel` only.
+    Cancel,
+    /// Lists only; a fault of the endpoint, for a list has no operation.
+    List,
+    /// All of them.
+    #[default]
+    Any,
+}
+
+impl Fault {
+    /// A fault that meets every request of these methods, for ever.
+    pub fn new(on: FaultCall, answer: FaultAnswer) -> Self {
+        Self {
+            on,
+            from: 1,
+            times: None,
+            principal: None,
+            applied: false,
+            answer,
+        }
+    }
+
+    /// A refusal with this code of every request of these methods.
+    pub fn refuse(on: FaultCall, code: RpcCode) -> Self {
+        Self::new(on, FaultAnswer::Refuse(Refusal::new(code)))
+    }
+
+    /// The same, but only this many times.
+    #[must_use]
+    pub fn times(self, times: u64) -> Self {
+        Self {
+            times: Some(times),
+            ..self
+        }
+    }
+
+    /// The same, but starting with the request of this number, counted from 1.
+    #[must_use]
+    pub fn from(self, from: u64) -> Self {
+        Self { from, ..self }
+    }
+
+    /// The same, but the cancel takes effect.
+    #[must_use]
+    pub fn applied(self) -> Self {
+        Self {
+            applied: true,
+            ..self
+        }
+    }
+
+    /// Whether it meets the `nth` request of this method (from 1) of this caller.
+    pub fn meets(&self, call: Call, nth: u64, principal: Option<&str>) -> bool {
+        let method = match self.on {
+            FaultCall::Any => true,
+            FaultCall::Get => call == Call::Get,
+            FaultCall::Cancel => call == Call::Cancel,
+            FaultCall::List => call == Call::List,
+        };
+        let counted = nth >= self.from && self.times.is_none_or(|times| nth - self.from < times);
+        method && counted && (self.principal.is_none() || self.principal.as_deref() == principal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meets_exactly_the_requests_that_it_names() {
+        let fault = Fault::refuse(FaultCall::Cancel, RpcCode::Unavailable)
+            .from(2)
+            .times(2);
+        let met: Vec<u64> = (1..6)
+            .filter(|nth| fault.meets(Call::Cancel, *nth, None))
+            .collect();
+        assert_eq!(met, [2, 3]);
+        assert!(!fault.meets(Call::Get, 2, None));
+        let for_ever = Fault::refuse(FaultCall::Any, RpcCode::Unavailable);
+        assert!(for_ever.meets(Call::Get, u64::MAX, None));
+    }
+
+    #[test]
+    fn a_principal_restricts_it() {
+        let fault = Fault {
+            principal: Some("a@x".into()),
+            ..Fault::refuse(FaultCall::Any, RpcCode::PermissionDenied)
+        };
+        assert!(fault.meets(Call::Get, 1, Some("a@x")));
+        assert!(!fault.meets(Call::Get, 1, Some("b@x")));
+        assert!(!fault.meets(Call::Get, 1, None));
+    }
+}

@@ -1,0 +1,208 @@
+//! What a request gets, as data: independent of the transport that carries it.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::{
+    protocol::rpc_code::RpcCode,
+    scenario::fault_answer::{RawAnswer, Refusal},
+    transport::content::Content,
+};
+
+/// What the transport does with a request.
+#[derive(Debug)]
+pub enum Reply {
+    /// Sends this answer.
+    Answer(Box<Response<Content>>),
+    /// Answers nothing.
+    Abort(Abort),
+}
+
+/// How a request is left without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abort {
+    /// Closes the connection (HTTP/2: resets the stream).
+    Close,
+    /// Resets the connection, with all streams on it.
+    Reset,
+    /// From here on nothing is read from the connection or written to it, and it stays open.
+    BlackHole,
+    /// Resets the stream with REFUSED_STREAM; closes an HTTP/1.1 connection.
+    RefuseStream,
+    /// Sends GOAWAY and closes the connection; an HTTP/1.1 connection is closed only.
+    GoAway {
+        /// The reason, an error code of HTTP/2; 0 is NO_ERROR.
+        code: u32,
+        /// Whether the frame says that the request was not looked at, so that it may be sent again.
+        unprocessed: bool,
+    },
+}
+
+impl Reply {
+    /// The HTTP status, if there is an answer.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Answer(response) => Some(response.status().as_u16()),
+            Self::Abort(_) => None,
+        }
+    }
+
+    /// A JSON answer with Google's headers.
+    pub fn json(status: u16, body: &Value) -> Self {
+        let mut bytes = serde_json::to_vec_pretty(body).unwrap_or_default();
+        bytes.push(b'\n');
+        Self::json_bytes(status, bytes.into())
+    }
+
+    /// An operation that is done, with so many objects in one another in its response; written, not built, for no stack
+    /// carries a value that is as deep as this may be.
+    pub fn deep(name: &str, depth: usize) -> Self {
+        let name = Value::from(name);
+        let (open, close) = ("{\"a\":".repeat(depth), "}".repeat(depth));
+        let text = format!(
+            "{{\"name\":{name},\"done\":true,\"response\":{{\"@type\":\"type.googleapis.com/google.protobuf.Struct\",\"value\":{open}1{close}}}}}\n"
+        );
+        Self::json_bytes(200, text.into())
+    }
+
+    /// An operation, with so many bytes more as a text `padding` in its response, if it has one; they need no memory.
+    pub fn operation(operation: &Value, padding: usize) -> Self {
+        let (Some(fields), true) = (operation.as_object(), padding > 0) else {
+            return Self::json(200, operation);
+        };
+        let mut fields = fields.clone();
+        let Some(Value::Object(mut response)) = fields.remove("response") else {
+            return Self::json(200, operation);
+        };
+        response.remove("padding");
+        let begun = |object| {
+            let text = Value::Object(object).to_string();
+            let members = text.strip_suffix('}').unwrap_or_default().to_owned();
+            let comma = if members == "{" { "" } else { "," };
+            members + comma
+        };
+        let head = format!(
+            "{}\"response\":{}\"padding\":\"",
+            begun(fields),
+            begun(response)
+        );
+        Self::json_bytes(200, Bytes::new())
+            .map_content(|_| Content::filled(head.into(), padding as u64, "\"}}\n".into()))
+    }
+
+    fn json_bytes(status: u16, bytes: Bytes) -> Self {
+        let mut response = with_status(status, bytes);
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json; charset=UTF-8"),
+        );
+        headers.insert(
+            header::VARY,
+            HeaderValue::from_static("Origin, X-Origin, Referer"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+        Self::Answer(Box::new(response))
+    }
+
+    /// A plain text answer.
+    pub fn text(status: u16, body: impl Into<Bytes>) -> Self {
+        let mut response = with_status(status, body.into());
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/text"),
+        );
+        Self::Answer(Box::new(response))
+    }
+
+    /// An HTML error page, as Google's front end makes it for what no API has taken.
+    pub fn html(status: u16, sentence: &str) -> Self {
+        let reason = StatusCode::from_u16(status)
+            .ok()
+            .and_then(|code| code.canonical_reason())
+            .unwrap_or("Error");
+        let page = format!(
+            "<!DOCTYPE html>\n<html lang=en><meta charset=utf-8><title>Error {status} ({reason})</title>\n\
+             <p><b>{status}.</b> {}</p></html>\n",
+            escape(sentence)
+        );
+        let mut response = with_status(status, page.into());
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=UTF-8"),
+        );
+        Self::Answer(Box::new(response))
+    }
+
+    /// A Google JSON error (AIP-193): `error.code` is the HTTP status, `error.status` the google.rpc name.
+    pub fn error(code: RpcCode, message: &str, details: &[Value]) -> Self {
+        let mut error =
+            json!({"code": code.http_status(), "message": message, "status": code.name()});
+        if let (false, Some(fields)) = (details.is_empty(), error.as_object_mut()) {
+            fields.insert("details".into(), details.into());
+        }
+        Self::json(code.http_status(), &json!({"error": error}))
+    }
+
+    /// The answer of a refusal, with its `Retry-After`.
+    pub fn refusal(refusal: &Refusal) -> Self {
+        let plain = || format!("Refused by the scenario with {}.", refusal.code.name());
+        let message = refusal.message.clone().unwrap_or_else(plain);
+        let reply = Self::error(refusal.code, &message, &refusal.all_details());
+        match refusal.retry_after.as_deref().map(HeaderValue::from_str) {
+            Some(Ok(value)) => reply.with_header(header::RETRY_AFTER, value),
+            _ => reply,
+        }
+    }
+
+    /// A raw answer as the scenario spells it; what HTTP cannot carry was refused when the scenario was read.
+    pub fn raw(raw: &RawAnswer) -> Self {
+        let mut response = with_status(raw.status, raw.body.clone().into()).map(|body| {
+            let body = match raw.body_bytes {
+                Some(wanted) => body.repeated(wanted as u64),
+                None => body,
+            };
+            body.claiming(raw.content_length.unwrap_or(0))
+        });
+        for (name, value) in &raw.headers {
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::try_from(name), HeaderValue::try_from(value))
+            {
+                response.headers_mut().append(name, value);
+            }
+        }
+        Self::Answer(Box::new(response))
+    }
+
+    /// The same answer with one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        if let Self::Answer(response) = &mut self {
+            response.headers_mut().insert(name, value);
+        }
+        self
+    }
+
+    /// The same answer with its body changed.
+    #[must_use]
+    pub fn map_content(self, change: impl FnOnce(Content) -> Content) -> Self {
+        match self {
+            Self::Answer(response) => Self::Answer(Box::new(response.map(change))),
+            Self::Abort(abort) => Self::Abort(abort),
+        }
+    }
+}
+
+fn with_status(status: u16, body: Bytes) -> Response<Content> {
+    let mut response = Response::new(Content::new(body));
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
