@@ -1,6 +1,8 @@
 //! The admin API: what [`crate::Emulator`] offers in-process, for other processes. No authentication: loopback only.
 
+mod error_page;
 pub(crate) mod guard;
+mod html;
 mod page;
 mod refusal;
 mod requests;
@@ -30,13 +32,14 @@ use crate::{
         guard::{AdminGuard, guard},
         refusal::{Asked, BODY_LIMIT, Given, not_so, nothing_here, refusal},
     },
-    operations::{consumers::Consumer, permissions::Permission},
     scenario::{
-        ScenarioError,
         connection_fault::ConnectionFault,
+        consumer::Consumer,
+        error::ScenarioError,
         fault::Fault,
-        parse_yaml,
+        permission::Permission,
         script::{EndResult, Script},
+        yaml::parse_yaml,
     },
     shared::{ChangeError, Shared},
     transport,

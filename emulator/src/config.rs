@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use crate::{
-    scenario::{Scenario, ScenarioError},
+    scenario::{Scenario, error::ScenarioError},
     transport::tls::{Tls, TlsError, usual_hosts},
 };
 

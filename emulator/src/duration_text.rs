@@ -2,9 +2,10 @@
 //!
 //! The forms are those of [`jiff::Span`]: its friendly format and ISO 8601. A day has 24 hours.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use jiff::{Span, SpanRelativeTo};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serializer, de};
 
 /// A year is longer than any emulated operation lives, and short enough to be added to any clock.
@@ -38,6 +39,25 @@ pub fn format(duration: Duration) -> String {
         format!("{}s", millis / 1000)
     } else {
         format!("{millis}ms")
+    }
+}
+
+/// The schema of what [`parse`] reads.
+pub(crate) struct DurationSchema;
+
+impl JsonSchema for DurationSchema {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A number and a unit: 200ms, 5s, 1.5s, 10m, 2h; or 0.",
+            "anyOf": [
+                {"type": "string", "pattern": "^(0|[0-9]+(\\.[0-9]*)?(ms|s|m|h))$"},
+                {"const": 0},
+            ],
+        })
     }
 }
 

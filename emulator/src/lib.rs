@@ -21,13 +21,7 @@ mod transport;
 
 pub use config::{Addresses, Config, StartError};
 pub use emulator::Emulator;
-pub use operations::{
-    consumers::{Consumer, PerMinute},
-    endpoints::{Endpoint, ProjectNames, WrongLocation},
-    listing::Lists,
-    operation_view::OperationView,
-    permissions::Permission,
-};
+pub use operations::operation_view::OperationView;
 pub use protocol::{
     call::{Call, VERSIONS},
     json_web_token,
@@ -35,12 +29,17 @@ pub use protocol::{
 };
 pub use record::{Answer, Authorization, RequestRecord, timed_out::TimedOut};
 pub use scenario::{
-    AcceptedToken, FederatedTokens, Identity, NotReady, Scenario, ScenarioError, UnknownOperations,
+    AcceptedToken, FederatedTokens, Identity, NotReady, Scenario, UnknownOperations,
     connection_fault::{Certificate, ConnectionAnswer, ConnectionFault},
+    consumer::{Consumer, PerMinute},
     credentials::{self, Credentials},
+    endpoint::{Endpoint, ProjectNames, WrongLocation},
+    error::ScenarioError,
     fault::{Fault, FaultCall},
     fault_answer::{Deep, Drip, ErrorInfo, FaultAnswer, GoAway, RawAnswer, Refusal, Truncated},
     latency::Latency,
+    lists::Lists,
+    permission::Permission,
     schema::scenario_schema,
     script::{
         CancelAnswer, CancelBehaviour, CancelEffect, EndResult, Ending, Failure, MetadataScript,

@@ -1,10 +1,12 @@
 //! What was asked: every request in the order of its arrival, with what it carried and how it was answered.
 //! Tokens stand in here by their id only.
 
+mod authorization;
 mod pending;
 mod shown;
 pub(crate) mod timed_out;
 
+pub use authorization::Authorization;
 pub use pending::Pending;
 
 use std::{
@@ -84,18 +86,6 @@ pub enum Surface {
     Metadata,
     /// STS, IAM Credentials and the OAuth server.
     Credentials,
-}
-
-/// What a request had for authorization.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Authorization {
-    /// No `Authorization` header.
-    Absent,
-    /// Not a bearer token, or one that was neither issued here nor configured.
-    Unknown,
-    /// A known token, by its id; whether it was still taken, the answer tells.
-    Token(String),
 }
 
 /// How a request was answered.

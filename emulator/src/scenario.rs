@@ -2,13 +2,19 @@
 
 pub(crate) mod check;
 pub(crate) mod connection_fault;
+pub(crate) mod consumer;
 pub mod credentials;
+pub(crate) mod endpoint;
+pub(crate) mod error;
 mod fates;
 pub(crate) mod fault;
 pub(crate) mod fault_answer;
 pub(crate) mod latency;
+pub(crate) mod lists;
+pub(crate) mod permission;
 pub(crate) mod schema;
 pub(crate) mod script;
+pub(crate) mod yaml;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,16 +22,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    duration_text,
-    operations::{
-        consumers::Consumer,
-        endpoints::{Endpoint, ProjectNames, WrongLocation},
-        listing::Lists,
-        permissions::Permission,
-    },
+    duration_text::{self, DurationSchema},
     scenario::{
-        connection_fault::ConnectionFault, credentials::Credentials, fault::Fault,
-        latency::Latency, schema::DurationSchema, script::Script,
+        connection_fault::ConnectionFault,
+        consumer::Consumer,
+        credentials::Credentials,
+        endpoint::{Endpoint, ProjectNames, WrongLocation},
+        fault::Fault,
+        latency::Latency,
+        lists::Lists,
+        permission::Permission,
+        script::Script,
     },
 };
 
@@ -172,87 +179,11 @@ impl Default for NotReady {
     }
 }
 
-/// Why a scenario was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum ScenarioError {
-    /// It is not YAML or JSON of the expected shape; the text names the line, the field and what is expected.
-    #[error("the scenario cannot be read: {0}")]
-    Shape(String),
-    /// A field has a value that makes no sense; the texts name the field, what is wrong and what would be right.
-    #[error("the scenario is wrong: {}", .0.join("; "))]
-    Values(Vec<String>),
-}
-
-impl ScenarioError {
-    /// What is wrong, for something that is no whole scenario.
-    pub(crate) fn complaint(&self) -> String {
-        match self {
-            Self::Shape(text) => format!("it cannot be read: {text}"),
-            Self::Values(texts) => texts.join("; "),
-        }
-    }
-}
-
 impl Scenario {
-    /// Reads a scenario from YAML or JSON and checks it.
-    ///
-    /// # Errors
-    /// [`ScenarioError`], with all wrong values at once.
-    pub fn parse(text: &str) -> Result<Self, ScenarioError> {
-        let scenario: Self = parse_yaml(text)?;
-        scenario.check()?;
-        Ok(scenario)
-    }
-
-    /// Checks what types alone cannot: names, counts, headers, impossible statuses.
-    ///
-    /// # Errors
-    /// [`ScenarioError::Values`] with one sentence for each wrong field.
-    pub fn check(&self) -> Result<(), ScenarioError> {
-        check::to_result(check::scenario(self))
-    }
-
     /// The same scenario with one more operation.
     #[must_use]
     pub fn with_operation(mut self, name: impl Into<String>, script: Script) -> Self {
         self.operations.insert(name.into(), script);
         self
-    }
-}
-
-/// Reads one value from YAML, of which JSON is a part; an empty document counts as an empty object.
-pub(crate) fn parse_yaml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, ScenarioError> {
-    let only_comments = text
-        .lines()
-        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
-    let text = if only_comments { "{}" } else { text };
-    let mut path = String::new();
-    let read = serde_saphyr::with_deserializer_from_str(text, |deserializer| {
-        serde_path_to_error::deserialize(deserializer).map_err(|error| {
-            path = error.path().to_string();
-            error.into_inner()
-        })
-    });
-    read.map_err(|error| ScenarioError::Shape(told(&path, &error.to_string())))
-}
-
-/// The reader's words with the path of the field, and what they mean where they speak of the reader itself.
-fn told(path: &str, error: &str) -> String {
-    let mut text = error.to_owned();
-    for (theirs, ours) in [
-        ("error: ", ""),
-        ("expected mapping start", "expected an object, such as {}"),
-        ("expected sequence start", "expected a list, such as []"),
-        (", set DuplicateKeyPolicy in Options if acceptable", ""),
-        ("invalid u64", "expected a whole number, 0 or more"),
-        ("invalid u16", "expected a whole number from 0 to 65535"),
-        ("invalid boolean", "expected true or false"),
-    ] {
-        text = text.replace(theirs, ours);
-    }
-    // Where there is no field yet, or not for the first time.
-    match path.trim_end_matches('?').trim_end_matches('.') {
-        "" => text,
-        path => format!("{path}: {text}"),
     }
 }

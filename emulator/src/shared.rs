@@ -7,18 +7,16 @@ use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    operations::{
-        consumers::{Consumer, Consumers},
-        permissions::Permission,
-        rules::LiveRules,
-        store::Store,
-    },
+    operations::{consumers::Consumers, rules::LiveRules, store::Store},
     record::{Record, Timeline},
     scenario::{
-        FederatedTokens, ScenarioError, check,
+        FederatedTokens, check,
         connection_fault::{ConnectionFault, ConnectionFaults},
+        consumer::Consumer,
+        error::ScenarioError,
         fault::Fault,
         latency::Latency,
+        permission::Permission,
         script::{EndResult, Script},
     },
     tokens::Tokens,

@@ -4,6 +4,8 @@
 pub(crate) mod iam_credentials;
 pub(crate) mod metadata_server;
 pub(crate) mod oauth;
+mod oauth_error;
+mod routes;
 pub(crate) mod self_signed;
 pub(crate) mod services;
 pub(crate) mod sts;

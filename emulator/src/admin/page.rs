@@ -1,9 +1,10 @@
 //! The web page on the admin address: the operations as they are, and a person's way to end one, fail one or have one vanish.
 //! Written here, whole, for a browser without JavaScript; with it the changing part is exchanged as things happen.
 
-mod html;
+mod links;
 mod list;
 mod one;
+mod requests;
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -20,12 +21,14 @@ use axum::{
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
-use self::html::answer;
 use crate::{
-    admin::refusal::{Asked, Given},
+    admin::{
+        error_page::told,
+        html::{self, answer},
+        refusal::{Asked, Given},
+    },
     operations::store::Selection,
     protocol::{form::Form, rpc_code::RpcCode},
-    record::RequestRecord,
     scenario::script::{EndResult, Failure},
     shared::{ChangeError, Shared},
 };
@@ -38,10 +41,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How long changes are gathered: many requests a second are shown together.
 const GATHER: Duration = Duration::from_millis(100);
-
-/// How many requests are shown, and among how many of the latest those of one operation are looked for.
-const SHOWN_REQUESTS: usize = 20;
-const SEARCHED_REQUESTS: usize = 50_000;
 
 /// The routes of the page.
 pub(crate) fn routes() -> Router<Shared> {
@@ -104,7 +103,7 @@ async fn index(
         "Operations",
         said.sentence(),
         &contents,
-        Some(&list::address("/", &selection, "")),
+        Some(&links::address("/", &selection, "")),
     )
 }
 
@@ -123,7 +122,7 @@ async fn operation(
         "Operation",
         said.sentence(),
         &contents,
-        Some(&format!("/operation?name={}", list::encoded(&name))),
+        Some(&format!("/operation?name={}", links::encoded(&name))),
     )
 }
 
@@ -225,27 +224,11 @@ async fn change(State(shared): State<Shared>, headers: HeaderMap, Given(body): G
     match done {
         Ok(()) => {
             let back = match form.get("back") {
-                "operation" => format!("/operation?name={}&said={wanted}", list::encoded(name)),
-                _ => list::address("/", &list::selection(&form), &format!("said={wanted}")),
+                "operation" => format!("/operation?name={}&said={wanted}", links::encoded(name)),
+                _ => links::address("/", &links::selection(&form), &format!("said={wanted}")),
             };
             Redirect::to(&back).into_response()
         }
         Err(error) => told(error.http_status(), &error.to_string()),
     }
-}
-
-/// A page that says why nothing was done.
-pub(crate) fn told(status: StatusCode, sentence: &str) -> Response {
-    let back = r#"<nav><a href="/">All operations</a></nav>"#;
-    html::page(status, "Not done", Some(sentence), back, None)
-}
-
-/// The latest requests, latest first: all, or those of one operation.
-fn latest(shared: &Shared, operation: Option<&str>) -> Vec<RequestRecord> {
-    shared.requests.with(|requests| {
-        let searched = requests.iter().rev().take(SEARCHED_REQUESTS);
-        let wanted = searched
-            .filter(|request| operation.is_none() || request.operation.as_deref() == operation);
-        wanted.take(SHOWN_REQUESTS).cloned().collect()
-    })
 }

@@ -11,7 +11,7 @@ use http::{Method, StatusCode, Uri, request::Parts};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::admin::page;
+use crate::admin::error_page::told;
 
 /// Longest body of a request that is read.
 pub(crate) const BODY_LIMIT: usize = 8 * 1024 * 1024;
@@ -21,7 +21,7 @@ pub(crate) fn refusal(path: &str, status: StatusCode, why: &str) -> Response {
     if path.starts_with("/admin/") {
         (status, Json(json!({"error": why}))).into_response()
     } else {
-        page::told(status, why)
+        told(status, why)
     }
 }
 

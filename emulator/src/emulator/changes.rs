@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use super::Emulator;
 use crate::{
-    operations::{consumers::Consumer, operation_view::OperationView, permissions::Permission},
+    operations::operation_view::OperationView,
     scenario::{
         FederatedTokens,
         connection_fault::ConnectionFault,
+        consumer::Consumer,
         fault::Fault,
         latency::Latency,
+        permission::Permission,
         script::{EndResult, Script},
     },
     shared::ChangeError,

@@ -6,66 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    duration_text,
     protocol::{call::Call, rpc_code::RpcCode},
-    scenario::{
-        fault_answer::{ErrorInfo, Refusal},
-        schema::DurationSchema,
-    },
+    scenario::consumer::Consumer,
+    scenario::fault_answer::{ErrorInfo, Refusal},
     transport::reply::Reply,
 };
 
 const SERVICE: &str = "dialogflow.googleapis.com";
-
-/// A project that requests are charged to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Consumer {
-    /// Its number, which errors name; absent means that they name the project's id.
-    pub number: Option<String>,
-    /// Whether the API is enabled in it; if not, requests get SERVICE_DISABLED.
-    pub enabled: bool,
-    /// Principals whose own project it is, besides its service accounts.
-    pub principals: Vec<String>,
-    /// Who may name it in `x-goog-user-project`; absent means everybody. Others get USER_PROJECT_DENIED.
-    pub users: Option<Vec<String>>,
-    /// How many requests a minute it may make; more get RESOURCE_EXHAUSTED.
-    pub per_minute: PerMinute,
-    /// The delay in the `google.rpc.RetryInfo` of these refusals; absent means that they have none.
-    #[serde(with = "duration_text::option")]
-    #[schemars(with = "Option<DurationSchema>")]
-    pub retry_info: Option<Duration>,
-}
-
-impl Default for Consumer {
-    fn default() -> Self {
-        Self {
-            number: None,
-            enabled: true,
-            principals: Vec::new(),
-            users: None,
-            per_minute: PerMinute::default(),
-            retry_info: None,
-        }
-    }
-}
-
-/// Requests a minute by method; absent means any number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct PerMinute {
-    /// Of GETs.
-    pub get: Option<u64>,
-    /// Of lists.
-    pub list: Option<u64>,
-    /// Of cancels.
-    pub cancel: Option<u64>,
-}
 
 /// The consumer projects of an emulator, with what they used in the minute under way.
 #[derive(Debug)]
@@ -237,6 +187,7 @@ fn exhausted(number: &str, limit: u64, retry_info: Option<Duration>) -> Refusal 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::consumer::PerMinute;
 
     #[test]
     fn a_minute_s_requests_are_counted_by_project_and_method() {

@@ -2,36 +2,12 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{hmac, rand::SystemRandom};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{query::Query, rpc_code::RpcCode};
-
-/// How lists behave; google/longrunning/operations.proto leaves much of it to each service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Lists {
-    /// How many operations a page has if the request does not say.
-    pub page_size: usize,
-    /// The most that a page has, whatever the request says.
-    pub largest_page: usize,
-    /// Whether `returnPartialSuccess` is supported; by default it is refused with UNIMPLEMENTED.
-    pub partial_success: bool,
-    /// Locations that a list over all locations (`projects/P/locations/-`) does not reach. It fails with UNAVAILABLE, or names
-    /// them in `unreachable` for a request with `returnPartialSuccess`.
-    pub unreachable: Vec<String>,
-}
-
-impl Default for Lists {
-    fn default() -> Self {
-        Self {
-            page_size: 100,
-            largest_page: 1000,
-            partial_success: false,
-            unreachable: Vec::new(),
-        }
-    }
-}
+use crate::{
+    protocol::{query::Query, rpc_code::RpcCode},
+    scenario::lists::Lists,
+};
 
 /// Why a list is refused: the code and the sentence.
 pub type ListRefusal = (RpcCode, String);

@@ -1,26 +1,12 @@
 //! Who may call what. Refused before anything tells whether the operation exists (AIP-211).
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
     protocol::{call::Call, rpc_code::RpcCode},
+    scenario::permission::Permission,
     transport::reply::Reply,
 };
-
-/// One grant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Permission {
-    /// Whose: the principal of a token, or `*` for everybody.
-    pub principal: String,
-    /// For which calls.
-    pub calls: Vec<Call>,
-    /// For this resource and all below it, such as `projects/p`; absent means for all.
-    #[serde(default)]
-    pub under: Option<String>,
-}
 
 /// Whether one of the grants allows it.
 pub fn allowed(permissions: &[Permission], principal: &str, call: Call, resource: &str) -> bool {

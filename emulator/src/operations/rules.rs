@@ -9,15 +9,20 @@ use http::{HeaderValue, Request};
 use crate::{
     operations::{
         consumers::Consumers,
-        endpoints::{Endpoint, ProjectNames, WrongLocation, in_project, wrong_host},
+        endpoints::{in_project, wrong_host},
         listing::Listing,
-        permissions::{Permission, allowed, denied},
+        permissions::{allowed, denied},
     },
     protocol::{
         call::{Route, host},
         rpc_code::RpcCode,
     },
-    scenario::{FederatedTokens, Scenario, latency::Latency},
+    scenario::{
+        FederatedTokens, Scenario,
+        endpoint::{Endpoint, ProjectNames, WrongLocation},
+        latency::Latency,
+        permission::Permission,
+    },
     transport::reply::Reply,
 };
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     operations::{
-        endpoints::{WrongLocation, location},
+        endpoints::location,
         operation::CancelVerdict,
         rules::{LiveRules, Rules},
         store::{Arrival, Store},
@@ -23,7 +23,10 @@ use crate::{
         rpc_code::RpcCode,
     },
     record::Record,
-    scenario::{credentials::ServiceAccountKeys, fault::Fault, fault_answer::FaultAnswer},
+    scenario::{
+        credentials::ServiceAccountKeys, endpoint::WrongLocation, fault::Fault,
+        fault_answer::FaultAnswer,
+    },
     tokens::{TokenCheck, Tokens, self_signed},
     transport::{
         Handler,

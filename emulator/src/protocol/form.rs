@@ -1,13 +1,10 @@
-//! Bodies of the kind application/x-www-form-urlencoded, and OAuth's errors.
+//! Bodies of the kind application/x-www-form-urlencoded.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, header};
 use percent_encoding::percent_decode_str;
-use serde_json::json;
-
-use crate::transport::reply::Reply;
 
 /// The fields of a form; of two with one name the last counts.
 #[derive(Debug, Default)]
@@ -44,12 +41,4 @@ impl Form {
         let scopes = self.get("scope").split_whitespace();
         scopes.map(str::to_owned).collect()
     }
-}
-
-/// OAuth's error answer (RFC 6749, section 5.2).
-pub(crate) fn oauth_error(code: &str, description: &str) -> Reply {
-    Reply::json(
-        400,
-        &json!({"error": code, "error_description": description}),
-    )
 }

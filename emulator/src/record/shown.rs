@@ -5,7 +5,7 @@ use http::{HeaderMap, Request, header};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
-use crate::record::Authorization;
+use crate::record::authorization::Authorization;
 
 /// Stands in the place of a secret.
 pub const HIDDEN: &str = "(hidden)";

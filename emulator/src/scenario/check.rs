@@ -5,16 +5,39 @@ use std::collections::BTreeMap;
 use http::{HeaderName, HeaderValue};
 
 use crate::{
-    operations::{consumers::Consumer, permissions::Permission},
     protocol::{call::operation_name, rpc_code::RpcCode},
     scenario::{
-        Scenario, ScenarioError, UnknownOperations,
+        Scenario, UnknownOperations,
         connection_fault::ConnectionFault,
+        consumer::Consumer,
+        error::ScenarioError,
         fault::{Fault, FaultCall},
         fault_answer::{DEEPEST, FaultAnswer, RawAnswer},
+        permission::Permission,
         script::{CancelEffect, EndResult, MOST_PADDING, MOST_RESPONSE_PADDING, Script},
+        yaml::parse_yaml,
     },
 };
+
+impl Scenario {
+    /// Reads a scenario from YAML or JSON and checks it.
+    ///
+    /// # Errors
+    /// [`ScenarioError`], with all wrong values at once.
+    pub fn parse(text: &str) -> Result<Self, ScenarioError> {
+        let scenario: Self = parse_yaml(text)?;
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    /// Checks what types alone cannot: names, counts, headers, impossible statuses.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Values`] with one sentence for each wrong field.
+    pub fn check(&self) -> Result<(), ScenarioError> {
+        to_result(scenario(self))
+    }
+}
 
 /// `Ok` for no complaints.
 pub(crate) fn to_result(complaints: Vec<String>) -> Result<(), ScenarioError> {

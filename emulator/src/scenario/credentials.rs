@@ -5,7 +5,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{duration_text, protocol::json_web_token::KeySet, scenario::schema::DurationSchema};
+use crate::{
+    duration_text::{self, DurationSchema},
+    protocol::json_web_token::KeySet,
+};
 
 /// The token services of a scenario. The default believes every well-formed subject token and lets everybody impersonate
 /// everybody; it knows no users and no keys.

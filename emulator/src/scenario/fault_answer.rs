@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{duration_text, protocol::rpc_code::RpcCode, scenario::schema::DurationSchema};
+use crate::{
+    duration_text::{self, DurationSchema},
+    protocol::rpc_code::RpcCode,
+};
 
 /// What the caller gets instead of the usual answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 
 use crate::{
+    duration_text::DurationSchema,
     protocol::rpc_code::{RpcCode, TABLE},
     scenario::{Scenario, latency::Latency},
 };
@@ -15,25 +16,6 @@ pub fn scenario_schema() -> Schema {
     SchemaSettings::draft2020_12()
         .into_generator()
         .into_root_schema_for::<Scenario>()
-}
-
-/// What [`crate::duration_text`] reads.
-pub(crate) struct DurationSchema;
-
-impl JsonSchema for DurationSchema {
-    fn schema_name() -> Cow<'static, str> {
-        "Duration".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "A number and a unit: 200ms, 5s, 1.5s, 10m, 2h; or 0.",
-            "anyOf": [
-                {"type": "string", "pattern": "^(0|[0-9]+(\\.[0-9]*)?(ms|s|m|h))$"},
-                {"const": 0},
-            ],
-        })
-    }
 }
 
 impl JsonSchema for RpcCode {

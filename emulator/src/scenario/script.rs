@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    duration_text,
+    duration_text::{self, DurationSchema},
     protocol::rpc_code::RpcCode,
-    scenario::{fault::Fault, latency::Latency, schema::DurationSchema},
+    scenario::{fault::Fault, latency::Latency},
 };
 
 /// The fate of one operation. The default never ends by itself and is cancelled the moment it is asked to.

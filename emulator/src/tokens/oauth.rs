@@ -5,11 +5,8 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
-    protocol::{
-        form::{Form, oauth_error},
-        json_web_token::JsonWebToken,
-    },
-    tokens::services::CredentialServices,
+    protocol::{form::Form, json_web_token::JsonWebToken},
+    tokens::{oauth_error::oauth_error, services::CredentialServices},
     transport::reply::Reply,
 };
 

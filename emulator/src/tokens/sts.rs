@@ -4,12 +4,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
-    protocol::{
-        form::{Form, oauth_error},
-        json_web_token::JsonWebToken,
-    },
+    protocol::{form::Form, json_web_token::JsonWebToken},
     scenario::credentials::Provider,
-    tokens::services::CredentialServices,
+    tokens::{oauth_error::oauth_error, services::CredentialServices},
     transport::reply::Reply,
 };
 

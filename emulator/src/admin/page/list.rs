@@ -2,19 +2,16 @@
 
 use std::fmt::Write;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-
 use super::{
-    html::{Text, Value},
-    latest,
+    links::{address, encoded, parameters},
+    requests,
 };
 use crate::{
+    admin::html::{Text, Value},
     operations::{
         operation_view::OperationView,
         store::{Order, Overview, Selection},
     },
-    protocol::form::Form,
-    record::{Answer, Authorization, RequestRecord},
     shared::Shared,
 };
 
@@ -81,7 +78,7 @@ pub(super) fn live(shared: &Shared, selection: &Selection) -> String {
     } else {
         table(&mut html, selection, &overview);
     }
-    requests(&mut html, &latest(shared, None));
+    requests::table(&mut html, &requests::latest(shared, None));
     html
 }
 
@@ -190,93 +187,4 @@ fn line(html: &mut String, selection: &Selection, row: &OperationView) {
         html.push_str("</form>");
     }
     html.push_str("</td></tr>\n");
-}
-
-/// The table of requests.
-pub(super) fn requests(html: &mut String, requests: &[RequestRecord]) {
-    html.push_str("<h2>Latest requests</h2>\n");
-    if requests.is_empty() {
-        html.push_str("<p>None.</p>\n");
-        return;
-    }
-    html.push_str(
-        r#"<table><caption>Latest first; times are UTC</caption><thead><tr><th scope="col">Request</th><th scope="col">Time</th><th scope="col">Answer</th><th scope="col">Token</th><th scope="col">Program</th></tr></thead><tbody>
-"#,
-    );
-    for request in requests {
-        let (answer, class) = match request.answer {
-            Answer::Pending => ("under way".to_owned(), ""),
-            Answer::Status(status) if status < 400 => (status.to_string(), ""),
-            Answer::Status(status) => (status.to_string(), " refused"),
-            Answer::Closed => ("closed without an answer".to_owned(), " refused"),
-            Answer::Abandoned => ("the caller went away".to_owned(), " refused"),
-        };
-        let token = match &request.authorization {
-            Authorization::Absent => "none",
-            Authorization::Unknown => "unknown",
-            Authorization::Token(id) => id,
-        };
-        let _ = writeln!(
-            html,
-            r#"<tr><th scope="row" class="name">{} {}</th><td class="time" data-label="Time">{}</td><td class="{}" data-label="Answer">{answer}</td><td data-label="Token">{}</td><td data-label="Program">{}</td></tr>"#,
-            Text(&request.method),
-            Text(&request.path),
-            request.received.strftime("%H:%M:%S%.3f"),
-            class.trim(),
-            Text(token),
-            Text(request.user_agent.as_deref().unwrap_or("–")),
-        );
-    }
-    html.push_str("</tbody></table>\n");
-}
-
-/// Percent-encoded, for a query.
-pub(super) fn encoded(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
-}
-
-/// This path with a selection, and more, in its query.
-pub(super) fn address(path: &str, selection: &Selection, more: &str) -> String {
-    let pairs = parameters(selection)
-        .into_iter()
-        .map(|(key, value)| format!("{key}={}", encoded(&value)));
-    let query: Vec<String> = pairs
-        .chain((!more.is_empty()).then(|| more.to_owned()))
-        .collect();
-    if query.is_empty() {
-        path.to_owned()
-    } else {
-        format!("{path}?{}", query.join("&"))
-    }
-}
-
-fn parameters(selection: &Selection) -> Vec<(&'static str, String)> {
-    let mut pairs = Vec::new();
-    if !selection.search.is_empty() {
-        pairs.push(("search", selection.search.clone()));
-    }
-    if !selection.phase.is_empty() {
-        pairs.push(("phase", selection.phase.clone()));
-    }
-    if selection.order == Order::Asked {
-        pairs.push(("order", "asked".to_owned()));
-    }
-    if selection.page > 1 {
-        pairs.push(("page", selection.page.to_string()));
-    }
-    pairs
-}
-
-/// The selection that a form carries, to go on with it.
-pub(super) fn selection(form: &Form) -> Selection {
-    Selection {
-        search: form.get("search").to_owned(),
-        phase: form.get("phase").to_owned(),
-        order: if form.get("order") == "asked" {
-            Order::Asked
-        } else {
-            Order::Name
-        },
-        page: form.get("page").parse().unwrap_or_default(),
-    }
 }

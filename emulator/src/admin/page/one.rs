@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use super::{
-    html::{Text, Value},
-    latest, list,
+use super::{links::encoded, requests};
+use crate::{
+    admin::html::{Text, Value},
+    protocol::rpc_code::TABLE,
+    shared::Shared,
 };
-use crate::{protocol::rpc_code::TABLE, shared::Shared};
 
 /// Longest JSON that is shown, in characters: metadata may have megabytes.
 const LONGEST_JSON: usize = 20_000;
@@ -43,7 +44,7 @@ pub(super) fn contents(name: &str, part: &str, tag: &str) -> String {
 <button name="do" value="noResult">Done without a result</button>
 <button name="do" value="vanish">Vanish</button></div></fieldset></form>"#,
         name = Text(name),
-        link = list::encoded(name),
+        link = encoded(name),
         tag = Text(tag),
     )
 }
@@ -99,6 +100,6 @@ pub(super) fn live(shared: &Shared, name: &str) -> Option<String> {
             );
         }
     }
-    list::requests(&mut html, &latest(shared, Some(name)));
+    requests::table(&mut html, &requests::latest(shared, Some(name)));
     Some(html)
 }
