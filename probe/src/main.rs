@@ -1,28 +1,28 @@
-//! `opcancel-probe`: asks a real project's API the questions that the design answers in its table "what each answer means",
-//! and shows what was expected beside what was seen. So somebody with a Google project can tell where the design, or the
-//! emulator that the tests stand on, is wrong.
+//! `opcancel-probe`: asks a real project's API the questions that opcancel's design and its emulator answer by assumption, and
+//! reports the expected and the observed answers side by side.
 //!
-//! Guarantees: what is sent is known before ([`plan`]), bounded, and paced; without a flag that says so only GETs are
-//! sent; a cancel is sent by one function only, which wants a [`permit::MayCancel`]; a row is never tried twice; what
-//! comes from outside was cut and cleaned by `google`, and no token is ever shown.
+//! Guarantees: every request is known before the first is sent ([`plan`]), their number is bounded, and they are paced. Without a
+//! flag for it, only GETs are sent. One function sends cancels, and it needs a [`consent::CancelConsent`]. No row is tried twice.
+//! Texts from outside are shortened and cleaned by `google`, and no token is ever printed.
 //!
-//! Caveat: what it asks is charged to the caller's quota and stands in the project's audit log, under
+//! Caveat: the requests count against the caller's quota and appear in the project's audit log, as
 //! `opcancel - opcancel-probe/ROW RUN`.
 
 mod arguments;
-mod end;
-mod form;
-mod fresh;
-mod permit;
+mod consent;
+mod expectation;
+mod observation;
+mod paced_client;
 mod plan;
+mod poll_schedule;
+mod random_name;
 mod redact;
 mod render;
 mod report;
 mod rows;
 mod run;
-mod seen;
-mod set_up;
-mod wire;
+mod setup_problem;
+mod step;
 
 use std::{io::Write, path::Path, process::ExitCode};
 
@@ -40,11 +40,11 @@ use opcancel::{
 };
 
 use arguments::Arguments;
+use paced_client::{Identities, PacedClient};
 use plan::Plan;
 use redact::Redactor;
 use report::UNANSWERED;
 use run::run;
-use wire::{Identities, Wire};
 
 /// Wrong arguments; clap's own is the same.
 const USAGE: u8 = 2;
@@ -73,7 +73,7 @@ fn probe(arguments: Arguments) -> Result<u8, Failure> {
     if arguments.dry_run {
         let payer = match &arguments.quota_project {
             Some(project) => Ok(Some(project.clone())),
-            // Reads at most a file; a plan can also be made where there are no credentials.
+            // Reads at most a file. A plan can also be made without credentials.
             None => usual_identity(&arguments)
                 .map(|identity| identity.quota_project().map(str::to_owned))
                 .map_err(|(message, _)| message),
@@ -86,12 +86,12 @@ fn probe(arguments: Arguments) -> Result<u8, Failure> {
         .build()
         .map_err(|error| cannot_run(format!("the runtime cannot be started: {error}")))?;
     runtime.block_on(async {
-        let mut wire = wire(&arguments)?;
-        // What was learnt about an operation that is cancelled by now must not be lost.
+        let mut client = client(&arguments)?;
+        // An interruption must not lose the answers about an operation that is already cancelled.
         let stop = stop_on_signals().map_err(cannot_run)?;
-        let report = run(&arguments, &plan, &mut wire, &stop, |row| {
-            if let Some(seen) = &row.seen {
-                eprintln!("{}: {}: {}", row.id, row.verdict.words(), seen.short());
+        let report = run(&arguments, &plan, &mut client, &stop, |row| {
+            if let Some(observed) = &row.observed {
+                eprintln!("{}: {}: {}", row.id, row.verdict.words(), observed.short());
             }
         });
         let report = report.await.map_err(cannot_run)?;
@@ -109,7 +109,7 @@ fn probe(arguments: Arguments) -> Result<u8, Failure> {
     })
 }
 
-fn wire(arguments: &Arguments) -> Result<Wire, Failure> {
+fn client(arguments: &Arguments) -> Result<PacedClient, Failure> {
     let override_roots = match &arguments.ca_file {
         Some(path) => tls::read_ca_file(&read(path)?).map_err(|e| (e.to_string(), USAGE))?,
         None => Vec::new(),
@@ -124,12 +124,12 @@ fn wire(arguments: &Arguments) -> Result<Wire, Failure> {
         override_roots,
         ..ClientConfig::default()
     };
-    let run = fresh::uuid().map_err(cannot_run)?;
-    Wire::new(config, Identities { usual, narrow }, run, arguments.pace)
+    let run = random_name::uuid().map_err(cannot_run)?;
+    PacedClient::new(config, Identities { usual, narrow }, run, arguments.pace)
         .map_err(|error| (error.to_string(), USAGE))
 }
 
-/// As the controller would have it.
+/// The identity that the controller would use.
 fn usual_identity(arguments: &Arguments) -> Result<OperatorIdentity, Failure> {
     identity(arguments, |service| service.scopes.first())
 }

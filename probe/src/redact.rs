@@ -1,27 +1,28 @@
-//! Placeholders for what a stranger need not read: projects, principals, operations, private hosts.
+//! Replaces projects, principals, operations and private hosts by placeholders, so that a report can be published.
 
-mod words;
+mod patterns;
 
 use serde_json::Value;
 
 use super::{arguments::Arguments, plan::Plan, report::Report};
 use opcancel::google::{endpoint::EndpointOverrides, operation_name::OperationName};
-use words::{
+use patterns::{
     consumer, replace_cut, replace_word, without_numbers, without_principals, without_projects,
 };
 
-/// Members of the report that are the probe's own words.
+/// Members of the report whose texts are the probe's own.
 const OWN_WORDS: [&str; 5] = ["id", "title", "expected", "verdict", "status"];
 
-/// What is replaced, and by what.
+/// The names that are replaced, each with its placeholder.
 #[derive(Clone, Debug)]
 pub struct Redactor {
-    /// The longest first, so that no part of one is taken for another.
+    /// The longest first, so that a name inside another one is not replaced first.
     names: Vec<(String, &'static str)>,
 }
 
 impl Redactor {
-    /// For these arguments, with what was overridden, who asked, who paid, and whom the answers named.
+    /// Knows the names of the arguments, of overridden endpoints, of the caller, of the project that pays, and of the projects
+    /// that answers name.
     pub fn new(
         arguments: &Arguments,
         plan: &Plan,
@@ -39,7 +40,7 @@ impl Redactor {
             (report.principal.clone(), "PRINCIPAL"),
             (Some(report.credentials.clone()), "CREDENTIALS"),
         ];
-        // Only an override can lead to a host that is not Google's own.
+        // Only an override can lead to a host that is not Google's.
         for endpoint in plan.overridden().chain(overrides.fixed_endpoints()) {
             let place = endpoint
                 .split_once("://")
@@ -50,8 +51,8 @@ impl Redactor {
             };
             names.extend([place, host].map(|name| (Some(name.to_owned()), "ENDPOINT")));
         }
-        let seen = report.rows.iter().filter_map(|row| row.seen.as_ref());
-        for paying in seen.filter_map(|seen| seen.metadata.get("consumer")) {
+        let observed = report.rows.iter().filter_map(|row| row.observed.as_ref());
+        for paying in observed.filter_map(|answer| answer.metadata.get("consumer")) {
             names.push((Some(consumer(paying).to_owned()), "OTHER-PROJECT"));
         }
         let mut all: Vec<(String, &'static str)> = Vec::new();
@@ -71,7 +72,7 @@ impl Redactor {
     /// The report with placeholders.
     ///
     /// # Errors
-    /// If it cannot be rewritten; nothing may then be shown.
+    /// If the report cannot be rewritten; it must then not be printed.
     pub fn report(&self, report: &Report) -> Result<Report, String> {
         let mut value = serde_json::to_value(report).map_err(|error| error.to_string())?;
         self.walk(&mut value);
@@ -105,7 +106,7 @@ impl Redactor {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{arguments::tests::parse, report::RowReport, seen::Seen},
+        super::{arguments::tests::parse, observation::ObservedAnswer, report::RowReport},
         *,
     };
 
@@ -122,16 +123,16 @@ mod tests {
             "dialogflow/eu=https://[::1]:8443",
         ];
         let overrides = EndpointOverrides::new(overrides.map(|text| text.parse().unwrap()));
-        let refused = Seen {
+        let refused = ObservedAnswer {
             metadata: [("consumer".to_owned(), "projects/folder".to_owned())].into(),
-            ..Seen::default()
+            ..ObservedAnswer::default()
         };
         let report = Report {
             principal: Some("opcancel@acme-2.iam.gserviceaccount.com".to_owned()),
             credentials: "external_account file /home/bob/c.json".to_owned(),
             quota_project: Some("payer".to_owned()),
             rows: vec![RowReport {
-                seen: Some(refused),
+                observed: Some(refused),
                 ..RowReport::default()
             }],
             ..Report::default()

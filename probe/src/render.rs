@@ -1,14 +1,17 @@
-//! The report and the plan as people and programs read them.
+//! The report as people and programs read it.
+
+mod details;
+mod plan;
+
+pub use plan::plan;
 
 use super::{
-    arguments::{Arguments, Output},
-    form::words,
-    plan::Plan,
+    arguments::Output,
     report::{Report, RowReport, Verdict},
-    seen::{NameForm, Seen},
 };
+use details::details;
 
-/// The report in the form that is asked for, with a newline at its end.
+/// The report in the given form, with a newline at its end.
 pub fn report(report: &Report, output: Output) -> String {
     match output {
         Output::Text => text(report),
@@ -17,49 +20,21 @@ pub fn report(report: &Report, output: Output) -> String {
     }
 }
 
-/// What would be sent. `payer` is whom `x-goog-user-project` names, or why that is not known.
-pub fn plan(plan: &Plan, arguments: &Arguments, payer: Result<Option<String>, String>) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    for row in &plan.rows {
-        let what = match &row.step {
-            Err(needs) => format!("not tried: {needs}"),
-            Ok(_) => plan.request(row, arguments).unwrap_or_default(),
-        };
-        lines.push(format!("{}: {what}", row.id));
-        lines.push(format!(
-            "    {}; expected: {}",
-            row.title,
-            words(row.expected)
-        ));
-    }
-    let cancels = plan.cancels(arguments);
-    let cancels = if cancels.is_empty() {
-        "nothing".to_owned()
-    } else {
-        cancels.join("; ")
-    };
+fn text(report: &Report) -> String {
+    let mut lines = head_lines(report);
     lines.push(String::new());
-    lines.push(format!(
-        "At most {} requests, one every {:?}, to {}.",
-        plan.requests(),
-        arguments.pace,
-        plan.endpoints().join(", ")
-    ));
-    lines.push(match payer {
-        Ok(Some(project)) => {
-            format!("x-goog-user-project: {project}, but where a row says otherwise.")
-        }
-        Ok(None) => "No x-goog-user-project is sent, but where a row says so.".to_owned(),
-        Err(why) => {
-            format!("x-goog-user-project: not known, as there are no credentials here: {why}")
-        }
-    });
-    lines.push(format!("It may cancel: {cancels}."));
-    lines.push("Nothing was sent, and no token was fetched.".to_owned());
+    lines.extend(table(report));
+    lines.push(String::new());
+    for row in &report.rows {
+        lines.extend(row_lines(row));
+    }
+    lines.push(String::new());
+    lines.push(report.summary());
     lines.join("\n") + "\n"
 }
 
-fn text(report: &Report) -> String {
+/// The table, each column as wide as its widest cell.
+fn table(report: &Report) -> Vec<String> {
     let head = ["ROW", "EXPECTED", "SEEN", "VERDICT"].map(str::to_owned);
     let rows = report.rows.iter().map(|row| {
         [
@@ -74,60 +49,58 @@ fn text(report: &Report) -> String {
         let cells = table.iter().filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
-    let widths = [width(0), width(1), width(2)];
-    let mut lines = head_lines(report);
+    let [first, second, third] = [width(0), width(1), width(2)];
+    let line = |[id, expected, observed, verdict]: &[String; 4]| {
+        format!("{id:first$}  {expected:second$}  {observed:third$}  {verdict}")
+    };
+    table.iter().map(line).collect()
+}
+
+/// A row below the table, if there is an answer: the question, the request and the details.
+fn row_lines(row: &RowReport) -> Vec<String> {
+    let Some(observed) = &row.observed else {
+        return Vec::new();
+    };
+    let request = row.request.clone().unwrap_or_default();
+    let indented = std::iter::once(request).chain(details(observed));
+    let title = format!("{}: {}", row.id, row.title);
+    std::iter::once(title)
+        .chain(indented.map(|line| format!("    {line}")))
+        .collect()
+}
+
+fn markdown(report: &Report) -> String {
+    let head = head_lines(report);
+    let mut lines: Vec<String> = head
+        .iter()
+        .map(|line| format!("- {}", escaped(line)))
+        .collect();
     lines.push(String::new());
-    for [id, expected, seen, verdict] in &table {
-        let [first, second, third] = widths;
-        lines.push(format!(
-            "{id:first$}  {expected:second$}  {seen:third$}  {verdict}"
-        ));
-    }
-    lines.push(String::new());
-    for row in report.rows.iter().filter(|row| row.seen.is_some()) {
-        lines.push(format!("{}: {}", row.id, row.title));
-        lines.push(format!(
-            "    {}",
-            row.request.as_deref().unwrap_or_default()
-        ));
-        let details = row.seen.as_ref().map(details).unwrap_or_default();
-        lines.extend(details.into_iter().map(|detail| format!("    {detail}")));
-    }
+    lines.push("| row | expected | seen | verdict |".to_owned());
+    lines.push("|---|---|---|---|".to_owned());
+    lines.extend(report.rows.iter().map(markdown_row));
     lines.push(String::new());
     lines.push(report.summary());
     lines.join("\n") + "\n"
 }
 
-fn markdown(report: &Report) -> String {
-    let mut lines = head_lines(report);
-    lines
-        .iter_mut()
-        .for_each(|line| *line = format!("- {}", escaped(line)));
-    lines.push(String::new());
-    lines.push("| row | expected | seen | verdict |".to_owned());
-    lines.push("|---|---|---|---|".to_owned());
-    for row in &report.rows {
-        let details = row.seen.as_ref().map(details).unwrap_or_default();
-        let mut seen = vec![short(row)];
-        seen.extend(details);
-        let verdict = match row.verdict {
-            Verdict::Differs => "**differs**".to_owned(),
-            other => other.words().to_owned(),
-        };
-        lines.push(format!(
-            "| {}<br>{} | {} | {} | {verdict} |",
-            escaped(&row.id),
-            escaped(row.request.as_deref().unwrap_or(&row.title)),
-            escaped(&row.expected),
-            seen.iter()
-                .map(|line| escaped(line))
-                .collect::<Vec<_>>()
-                .join("<br>"),
-        ));
-    }
-    lines.push(String::new());
-    lines.push(report.summary());
-    lines.join("\n") + "\n"
+fn markdown_row(row: &RowReport) -> String {
+    let details = row.observed.as_ref().map(details).unwrap_or_default();
+    let observed: Vec<String> = std::iter::once(short(row))
+        .chain(details)
+        .map(|line| escaped(&line))
+        .collect();
+    let verdict = match row.verdict {
+        Verdict::Differs => "**differs**",
+        other => other.words(),
+    };
+    format!(
+        "| {}<br>{} | {} | {} | {verdict} |",
+        escaped(&row.id),
+        escaped(row.request.as_deref().unwrap_or(&row.title)),
+        escaped(&row.expected),
+        observed.join("<br>"),
+    )
 }
 
 fn head_lines(report: &Report) -> Vec<String> {
@@ -153,90 +126,14 @@ fn head_lines(report: &Report) -> Vec<String> {
 }
 
 fn short(row: &RowReport) -> String {
-    match (&row.seen, &row.why) {
-        (Some(seen), _) => seen.short(),
-        (None, Some(why)) => why.clone(),
+    match (&row.observed, &row.reason) {
+        (Some(observed), _) => observed.short(),
+        (None, Some(reason)) => reason.clone(),
         (None, None) => String::new(),
     }
 }
 
-/// What was seen beside its short form, a line each.
-fn details(seen: &Seen) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut add = |name: &str, value: String| {
-        if !value.is_empty() {
-            lines.push(format!("{name}: {value}"));
-        }
-    };
-    add(
-        "by",
-        [Some(seen.http_version.clone()), seen.content_type.clone()]
-            .into_iter()
-            .flatten()
-            .filter(|word| !word.is_empty())
-            .collect::<Vec<_>>()
-            .join(", "),
-    );
-    let metadata = seen
-        .metadata
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"));
-    let info = [seen.reason.clone(), seen.domain.clone()]
-        .into_iter()
-        .flatten();
-    add(
-        "ErrorInfo",
-        info.chain(metadata).collect::<Vec<_>>().join(", "),
-    );
-    add("members of its metadata", seen.metadata_keys.join(", "));
-    add("details", seen.details.join(", "));
-    add(
-        "to wait",
-        seen.retry_after_ms
-            .map(|ms| format!("{ms} ms"))
-            .unwrap_or_default(),
-    );
-    add("message", seen.message.clone().unwrap_or_default());
-    if let Some(operation) = &seen.operation {
-        add("error", operation.error_status.clone().unwrap_or_default());
-        add("name", name_form(operation.name).to_owned());
-        add("members", operation.keys.join(", "));
-        add(
-            "metadata",
-            operation.metadata_type.clone().unwrap_or_default(),
-        );
-        add("members of metadata", operation.metadata_keys.join(", "));
-        add(
-            "state",
-            operation.metadata_state.clone().unwrap_or_default(),
-        );
-        add(
-            "response",
-            operation.response_type.clone().unwrap_or_default(),
-        );
-    }
-    if let Some(page) = &seen.page {
-        add("members", page.keys.join(", "));
-        let operations = page.operations.map(|count| count.to_string());
-        add(
-            "operations",
-            operations.unwrap_or_else(|| "no list".to_owned()),
-        );
-    }
-    lines
-}
-
-fn name_form(form: NameForm) -> &'static str {
-    match form {
-        NameForm::AsAsked => "as asked",
-        NameForm::ProjectNumber => "with the project's number",
-        NameForm::ProjectId => "with the project's id",
-        NameForm::ElsewhereInAnswer => "at another location",
-        NameForm::Other => "another, or none",
-    }
-}
-
-/// A text that cannot leave its cell, and is no markup.
+/// Escapes a text so that it stays in its cell and is not read as markup.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for c in text.chars() {
@@ -248,7 +145,7 @@ fn escaped(text: &str) -> String {
                 escaped.push('\\');
                 escaped.push(c);
             }
-            // Nobody is called by a foreign message.
+            // A message from outside must not mention anyone.
             '@' => escaped.push_str("&#64;"),
             c => escaped.push(c),
         }
@@ -258,18 +155,18 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::observation::ObservedAnswer, *};
 
     #[test]
     fn a_foreign_message_stays_in_its_cell() {
-        let seen = Seen {
+        let observed = ObservedAnswer {
             message: Some("a|b <img src=x> @somebody **bold**".to_owned()),
             http_status: Some(400),
-            ..Seen::default()
+            ..ObservedAnswer::default()
         };
         let row = RowReport {
             id: "some-row".to_owned(),
-            seen: Some(seen),
+            observed: Some(observed),
             ..RowReport::default()
         };
         let text = markdown(&Report {

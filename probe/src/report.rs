@@ -1,8 +1,8 @@
-//! The report: what was expected, what was seen, and what follows for who started the program.
+//! The report: what was expected, what was observed, and the exit code.
 
 use serde::{Deserialize, Serialize};
 
-use super::seen::Seen;
+use super::observation::ObservedAnswer;
 
 /// Exit code of a run that could not ask everything.
 pub const UNANSWERED: u8 = 3;
@@ -17,15 +17,15 @@ pub struct Report {
     pub service: String,
     /// The version of the API in all rows but those about versions.
     pub api_version: String,
-    /// Where requests went.
+    /// The endpoints that were called.
     pub endpoints: Vec<String>,
-    /// Where tokens came from.
+    /// The source of the tokens.
     pub credentials: String,
-    /// Who asked, as far as known.
+    /// The caller, if known.
     pub principal: Option<String>,
-    /// Who paid, where no row says otherwise; none if nothing said who.
+    /// `x-goog-user-project` of all rows that do not name another; `None` if it was not sent.
     pub quota_project: Option<String>,
-    /// This run's name in the audit log.
+    /// The id of this run in the audit log.
     pub run: String,
     /// How many requests were sent.
     pub requests: u32,
@@ -41,33 +41,33 @@ pub struct RowReport {
     pub id: String,
     /// The question.
     pub title: String,
-    /// What is sent for it, if anything is.
+    /// The request, if there is one.
     pub request: Option<String>,
     /// How many requests were sent.
     pub requests: u32,
-    /// What the answer should be.
+    /// The answers that are expected.
     pub expected: String,
-    /// What it was.
-    pub seen: Option<Seen>,
+    /// The answer.
+    pub observed: Option<ObservedAnswer>,
     /// The comparison.
     pub verdict: Verdict,
-    /// Why it was not tried.
-    pub why: Option<String>,
+    /// Why the row was not tried.
+    pub reason: Option<String>,
 }
 
 /// What the comparison says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    /// The answer has one of the forms that are expected.
+    /// The answer is one of the expected ones.
     #[serde(rename = "as expected")]
     AsExpected,
-    /// It has none of them.
+    /// It is not.
     #[serde(rename = "differs")]
     Differs,
-    /// There was none: a matter of the network or of tokens, which says nothing about the API.
+    /// There is none, because of the network or the token. That says nothing about the API.
     #[serde(rename = "no answer")]
     NoAnswer,
-    /// Nobody asked.
+    /// Nothing was sent.
     #[default]
     #[serde(rename = "not tried")]
     NotTried,

@@ -1,68 +1,76 @@
-//! Lists, and what is no filter and no page token.
+//! Lists, invalid filters and invalid page tokens.
 
-use super::{Rows, name, parent};
+use super::{Builder, Rows, name, parent};
 use crate::{
-    form::{Expectation, Form, error},
-    fresh::Fresh,
-    plan::{Read, Step, Subject},
+    expectation::{Expectation, ExpectedAnswer, error},
+    step::{Read, Resource, Row, Step},
 };
-use opcancel::google::answer::ErrorKind::{InvalidArgument, Unimplemented};
+use opcancel::google::{
+    answer::ErrorKind::{InvalidArgument, Unimplemented},
+    catalogue::Target,
+};
 
-const LIST: Expectation = &[Form::Page];
-const PARTIAL: Expectation = &[Form::Page, error(501, Unimplemented)];
+const LIST: Expectation = &[ExpectedAnswer::Page];
+const PARTIAL: Expectation = &[ExpectedAnswer::Page, error(501, Unimplemented)];
 const BAD: Expectation = &[error(400, InvalidArgument)];
 
-impl Rows<'_> {
-    pub(super) fn lists(&mut self, fresh: &Fresh) -> Result<(), String> {
-        let project = &self.arguments.project;
-        let here = parent(project, self.arguments.location.as_deref());
-        let everywhere = parent(project, Some("-"));
-        // A regional host may well refuse what is not of its region: that would tell nothing of partial success.
-        let at_global = self.usual(&name(project, None, fresh.name().last_segment())?)?;
-        let at_home = self.usual(fresh.name())?;
-        for (id, title, expected, target, parent, query) in [
-            ("list", "a list", LIST, &at_home, &here, "pageSize=1"),
-            (
-                "list-filter",
-                "a list of what is done",
-                LIST,
-                &at_home,
-                &here,
-                "pageSize=1&filter=done%3Dtrue",
-            ),
-            (
-                "list-bad-filter",
-                "a filter that means nothing",
-                BAD,
-                &at_home,
-                &here,
-                "filter=opcancelProbe%3D1",
-            ),
-            (
-                "list-bad-token",
-                "a page token that nobody issued",
-                BAD,
-                &at_home,
-                &here,
-                "pageToken=opcancel-probe",
-            ),
-            (
-                "list-partial",
-                "a list over all locations, some of which may be missing",
-                PARTIAL,
-                &at_global,
-                &everywhere,
-                "pageSize=1&returnPartialSuccess=true",
-            ),
-        ] {
-            let path = format!("/{}/{parent}/operations?{query}", self.version);
-            let read = Read {
-                target: target.clone(),
-                subject: Subject::List(path),
-                ..self.get(fresh.name())?
-            };
-            self.add(id, title, expected, Ok(Step::Read(read)));
-        }
-        Ok(())
+impl Builder<'_> {
+    pub(super) fn lists(&self) -> Rows {
+        Ok(vec![
+            Row {
+                id: "list".to_owned(),
+                title: "a list",
+                expected: LIST,
+                step: Ok(self.list("pageSize=1")?),
+            },
+            Row {
+                id: "list-filter".to_owned(),
+                title: "a list of what is done",
+                expected: LIST,
+                step: Ok(self.list("pageSize=1&filter=done%3Dtrue")?),
+            },
+            Row {
+                id: "list-bad-filter".to_owned(),
+                title: "a filter that means nothing",
+                expected: BAD,
+                step: Ok(self.list("filter=opcancelProbe%3D1")?),
+            },
+            Row {
+                id: "list-bad-token".to_owned(),
+                title: "a page token that nobody issued",
+                expected: BAD,
+                step: Ok(self.list("pageToken=opcancel-probe")?),
+            },
+            Row {
+                id: "list-partial".to_owned(),
+                title: "a list over all locations, some of which may be missing",
+                expected: PARTIAL,
+                step: Ok(self.list_over_all_locations("pageSize=1&returnPartialSuccess=true")?),
+            },
+        ])
+    }
+
+    /// The list at the location of the other rows.
+    fn list(&self, query: &str) -> Result<Step, String> {
+        let location = self.arguments.location.as_deref();
+        let target = self.target(self.missing.name())?;
+        self.list_at(target, location, query)
+    }
+
+    /// It goes to the global host: a regional one may refuse other regions, which would say nothing about partial success.
+    fn list_over_all_locations(&self, query: &str) -> Result<Step, String> {
+        let operation = self.missing.name().last_segment();
+        let target = self.target(&name(&self.arguments.project, None, operation)?)?;
+        self.list_at(target, Some("-"), query)
+    }
+
+    fn list_at(&self, target: Target, location: Option<&str>, query: &str) -> Result<Step, String> {
+        let parent = parent(&self.arguments.project, location);
+        let path = format!("/{}/{parent}/operations?{query}", self.version);
+        Ok(Step::Read(Read {
+            target,
+            resource: Resource::List(path),
+            ..self.get(self.missing.name())?
+        }))
     }
 }

@@ -1,119 +1,138 @@
 //! The operations that the user names.
 
-use super::{BAD_OR_NOT_FOUND, Rows, name};
+use super::{BAD_OR_NOT_FOUND, Builder, Rows, name};
 use crate::{
-    form::{Expectation, Form, error},
-    plan::{Read, Step, Whose},
+    expectation::{Expectation, ExpectedAnswer, error},
+    step::{CancelSubject, Row, Step},
 };
-use opcancel::google::answer::ErrorKind::FailedPrecondition;
+use opcancel::google::{answer::ErrorKind::FailedPrecondition, operation_name::OperationName};
 
-const TAKEN: Expectation = &[Form::Accepted];
-const TAKEN_OR_TOO_LATE: Expectation = &[Form::Accepted, error(400, FailedPrecondition)];
+const ACCEPTED: Expectation = &[ExpectedAnswer::Accepted];
+const ACCEPTED_OR_TOO_LATE: Expectation =
+    &[ExpectedAnswer::Accepted, error(400, FailedPrecondition)];
+const RUNNING: Expectation = &[ExpectedAnswer::Running];
+const DONE: Expectation = &[ExpectedAnswer::Done];
+const UNCHANGED: Expectation = &[ExpectedAnswer::DoneAsBefore];
+const CANCELLED: Expectation = &[ExpectedAnswer::Cancelled];
 
 const NEEDS_FINISHED: &str = "needs --finished NAME";
+const NEEDS_CANCEL_FINISHED: &str = "needs --finished NAME and --cancel-finished";
+const NEEDS_OTHER_LOCATION: &str = "needs a location in --finished NAME, or --location LOCATION";
 const NEEDS_CANCEL: &str = "needs --cancel NAME";
 
-impl Rows<'_> {
+/// A step, or the flags that it needs.
+type Planned = Result<Step, &'static str>;
+
+impl Builder<'_> {
     /// The operation of `--finished`.
-    pub(super) fn finished(&mut self) -> Result<(), String> {
-        const DONE: Expectation = &[Form::Done];
-        const UNCHANGED: Expectation = &[Form::DoneAsBefore];
-        const NEEDS_FLAG: &str = "needs --finished NAME and --cancel-finished";
-        let (mut get, mut again, mut cancel, mut elsewhere) = (None, None, None, None);
-        if let Some(finished) = self.arguments.finished.clone() {
-            get = Some(Step::Read(self.get(&finished)?));
-            // At home without its location, or with the one that was given.
-            let location = match finished.location() {
-                Some(_) => None,
-                None => self.arguments.location.as_deref(),
-            };
-            let other = name(&self.arguments.project, location, finished.last_segment())?;
-            if other != finished {
-                elsewhere = Some(Step::Read(self.get(&other)?));
-            }
-            if self.arguments.cancel_finished {
-                again = Some(Step::Read(self.get(&finished)?));
-                cancel = Some(self.cancel(Whose::Finished, &finished, true)?);
-            }
-        }
-        let nowhere_else = if self.arguments.finished.is_some() {
-            "needs a location in --finished NAME, or --location LOCATION"
-        } else {
-            NEEDS_FINISHED
+    pub(super) fn finished(&self) -> Rows {
+        let finished = self.arguments.finished.as_ref();
+        let to_cancel = finished.filter(|_| self.arguments.cancel_finished);
+        let read = |name: &OperationName| self.get(name).map(Step::Read);
+        let elsewhere = match finished {
+            None => Err(NEEDS_FINISHED),
+            Some(finished) => self.at_other_location(finished)?,
         };
-        for (id, title, expected, step, needs) in [
-            (
-                "get-finished",
-                "GET of an operation that is done",
-                DONE,
-                get,
-                NEEDS_FINISHED,
-            ),
-            (
-                "get-elsewhere",
-                "GET of the same at another location",
-                BAD_OR_NOT_FOUND,
-                elsewhere,
-                nowhere_else,
-            ),
-            (
-                "cancel-finished",
-                "a cancel of an operation that is done",
-                TAKEN_OR_TOO_LATE,
-                cancel,
-                NEEDS_FLAG,
-            ),
-            (
-                "get-finished-again",
-                "it changed nothing",
-                UNCHANGED,
-                again,
-                NEEDS_FLAG,
-            ),
-        ] {
-            self.add(id, title, expected, step.ok_or(needs));
+        Ok(vec![
+            Row {
+                id: "get-finished".to_owned(),
+                title: "GET of an operation that is done",
+                expected: DONE,
+                step: planned(finished, NEEDS_FINISHED, read)?,
+            },
+            Row {
+                id: "get-elsewhere".to_owned(),
+                title: "GET of the same at another location",
+                expected: BAD_OR_NOT_FOUND,
+                step: elsewhere,
+            },
+            Row {
+                id: "cancel-finished".to_owned(),
+                title: "a cancel of an operation that is done",
+                expected: ACCEPTED_OR_TOO_LATE,
+                step: planned(to_cancel, NEEDS_CANCEL_FINISHED, |name| {
+                    self.cancel(CancelSubject::Finished, name)
+                })?,
+            },
+            Row {
+                id: "get-finished-again".to_owned(),
+                title: "it changed nothing",
+                expected: UNCHANGED,
+                step: planned(to_cancel, NEEDS_CANCEL_FINISHED, read)?,
+            },
+        ])
+    }
+
+    /// A GET of the same operation without its location, or with the location of `--location` if its name has none.
+    fn at_other_location(&self, finished: &OperationName) -> Result<Planned, String> {
+        let location = match finished.location() {
+            Some(_) => None,
+            None => self.arguments.location.as_deref(),
+        };
+        let other = name(&self.arguments.project, location, finished.last_segment())?;
+        if other == *finished {
+            return Ok(Err(NEEDS_OTHER_LOCATION));
         }
-        Ok(())
+        Ok(Ok(Step::Read(self.get(&other)?)))
     }
 
     /// The operation of `--cancel`.
-    pub(super) fn cancelled(&mut self) -> Result<(), String> {
-        const RUNNING: Expectation = &[Form::Running];
-        const CANCELLED: Expectation = &[Form::Cancelled];
-        const UNCHANGED: Expectation = &[Form::DoneAsBefore];
-        let name = self.arguments.cancel.clone();
-        let step = |kind: fn(Read) -> Step| {
-            name.as_ref().map_or(Ok(Err(NEEDS_CANCEL)), |name| {
-                self.get(name).map(|read| Ok(kind(read)))
-            })
-        };
-        let (get, end, again) = (step(Step::Read)?, step(Step::AwaitEnd)?, step(Step::Read)?);
-        let cancel = |whose| match &name {
-            None => Ok(Err(NEEDS_CANCEL)),
-            Some(name) => self.cancel(whose, name, true).map(Ok),
-        };
-        let (first, second) = (cancel(Whose::Running)?, cancel(Whose::Running)?);
-        let last = cancel(Whose::Ended)?;
-        for (id, title, expected, step) in [
-            ("get-running", "GET of an operation that runs", RUNNING, get),
-            ("cancel-running", "its cancel", TAKEN, first),
-            (
-                "cancel-again",
-                "its cancel, repeated",
-                TAKEN_OR_TOO_LATE,
-                second,
-            ),
-            ("end", "how it ended", CANCELLED, end),
-            ("end-stays", "the end stays", UNCHANGED, again),
-            (
-                "cancel-ended",
-                "a cancel after its end",
-                TAKEN_OR_TOO_LATE,
-                last,
-            ),
-        ] {
-            self.add(id, title, expected, step);
-        }
-        Ok(())
+    pub(super) fn running(&self) -> Rows {
+        let running = self.arguments.cancel.as_ref();
+        let read = || planned(running, NEEDS_CANCEL, |name| self.get(name).map(Step::Read));
+        let cancel = |subject| planned(running, NEEDS_CANCEL, |name| self.cancel(subject, name));
+        let await_end = planned(running, NEEDS_CANCEL, |name| {
+            self.get(name).map(Step::AwaitEnd)
+        })?;
+        Ok(vec![
+            Row {
+                id: "get-running".to_owned(),
+                title: "GET of an operation that runs",
+                expected: RUNNING,
+                step: read()?,
+            },
+            Row {
+                id: "cancel-running".to_owned(),
+                title: "its cancel",
+                expected: ACCEPTED,
+                step: cancel(CancelSubject::Running)?,
+            },
+            Row {
+                id: "cancel-again".to_owned(),
+                title: "its cancel, repeated",
+                expected: ACCEPTED_OR_TOO_LATE,
+                step: cancel(CancelSubject::Running)?,
+            },
+            Row {
+                id: "end".to_owned(),
+                title: "how it ended",
+                expected: CANCELLED,
+                step: await_end,
+            },
+            Row {
+                id: "end-stays".to_owned(),
+                title: "the end stays",
+                expected: UNCHANGED,
+                step: read()?,
+            },
+            Row {
+                id: "cancel-ended".to_owned(),
+                title: "a cancel after its end",
+                expected: ACCEPTED_OR_TOO_LATE,
+                step: cancel(CancelSubject::Ended)?,
+            },
+        ])
+    }
+}
+
+/// The step for the operation of a flag; `needs` if the flag is not given.
+fn planned(
+    name: Option<&OperationName>,
+    needs: &'static str,
+    step: impl Fn(&OperationName) -> Result<Step, String>,
+) -> Result<Planned, String> {
+    match name {
+        None => Ok(Err(needs)),
+        Some(name) => step(name).map(Ok),
     }
 }

@@ -1,104 +1,108 @@
-//! Who may ask, who pays, and cancels that can stop nothing.
+//! Permissions, the project that pays, and cancels of operations that do not exist.
 
-use super::{NOT_FOUND, Rows};
+use super::{Builder, NOT_FOUND, Rows};
 use crate::{
-    form::{Expectation, Form, because, denied, error},
-    fresh::Fresh,
-    plan::{Read, Step, Whose},
+    expectation::{Expectation, ExpectedAnswer, denied, error, error_with_reason},
+    step::{Cancel, CancelSubject, Read, Row, Step},
 };
 use opcancel::google::answer::ErrorKind::{NotFound, PermissionDenied};
+
+const PAYER_DENIED: ExpectedAnswer =
+    error_with_reason(403, PermissionDenied, "USER_PROJECT_DENIED");
+const OWN_PAYER: Expectation = &[error(404, NotFound), PAYER_DENIED];
+const OTHER_PAYER: Expectation = &[PAYER_DENIED];
+const GET_DENIED: Expectation = &[denied(".operations.get")];
+const CANCEL_DENIED: Expectation = &[denied(".operations.cancel")];
+const NO_LENGTH: Expectation = &[ExpectedAnswer::Html(411)];
 
 const NEEDS_FORBIDDEN: &str = "needs --forbidden-project PROJECT";
 const NEEDS_MISSING: &str = "needs --cancel-missing";
 const NEEDS_BOTH: &str = "needs --forbidden-project PROJECT and --cancel-missing";
 
-impl Rows<'_> {
+impl Builder<'_> {
     /// Who may ask, and who pays.
-    pub(super) fn rights(
-        &mut self,
-        fresh: &Fresh,
-        forbidden: Option<&Fresh>,
-    ) -> Result<(), String> {
-        const NO_PAYER: Form = because(403, PermissionDenied, "USER_PROJECT_DENIED");
-        const OWN: Expectation = &[error(404, NotFound), NO_PAYER];
-        const OTHER: Expectation = &[NO_PAYER];
-        const DENIED: Expectation = &[denied(".operations.get")];
-        let pays = |read: Read, project: &str| Read {
-            payer: Some(project.to_owned()),
-            ..read
+    pub(super) fn rights(&self) -> Rows {
+        let (no_rights, other_payer) = match self.forbidden {
+            None => (Err(NEEDS_FORBIDDEN), Err(NEEDS_FORBIDDEN)),
+            Some(forbidden) => {
+                let project = forbidden.name().project().unwrap_or_default();
+                (
+                    Ok(Step::Read(self.get(forbidden.name())?)),
+                    Ok(self.paid_by(project)?),
+                )
+            }
         };
-        let own = pays(self.get(fresh.name())?, &self.arguments.project);
-        let title = "the project pays for its own calls (x-goog-user-project)";
-        self.add("user-project", title, OWN, Ok(Step::Read(own)));
-        let (mut get, mut payer) = (None, None);
-        if let Some(forbidden) = forbidden {
-            get = Some(self.get(forbidden.name())?);
-            payer = Some(pays(
-                self.get(fresh.name())?,
-                forbidden.name().project().unwrap_or_default(),
-            ));
-        }
-        for (id, title, expected, read) in [
-            (
-                "no-rights",
-                "no rights, and no operation: 403 or 404?",
-                DENIED,
-                get,
-            ),
-            (
-                "user-project-denied",
-                "a project pays that the caller may not name",
-                OTHER,
-                payer,
-            ),
-        ] {
-            self.add(
-                id,
-                title,
-                expected,
-                read.map(Step::Read).ok_or(NEEDS_FORBIDDEN),
-            );
-        }
-        Ok(())
+        Ok(vec![
+            Row {
+                id: "user-project".to_owned(),
+                title: "the project pays for its own calls (x-goog-user-project)",
+                expected: OWN_PAYER,
+                step: Ok(self.paid_by(&self.arguments.project)?),
+            },
+            Row {
+                id: "no-rights".to_owned(),
+                title: "no rights, and no operation: 403 or 404?",
+                expected: GET_DENIED,
+                step: no_rights,
+            },
+            Row {
+                id: "user-project-denied".to_owned(),
+                title: "a project pays that the caller may not name",
+                expected: OTHER_PAYER,
+                step: other_payer,
+            },
+        ])
     }
 
-    /// Cancels of what does not exist.
-    pub(super) fn cancels_of_nothing(
-        &mut self,
-        fresh: &Fresh,
-        other: Option<&Fresh>,
-    ) -> Result<(), String> {
-        const NO_LENGTH: Expectation = &[Form::Html(411)];
-        const DENIED: Expectation = &[denied(".operations.cancel")];
-        for (id, title, expected, length) in [
-            (
-                "cancel-missing",
-                "a cancel of what does not exist",
-                NOT_FOUND,
-                true,
-            ),
-            (
-                "cancel-without-length",
-                "a POST that does not say how long it is",
-                NO_LENGTH,
-                false,
-            ),
-        ] {
-            let step = self.cancel(Whose::Missing, fresh.name(), length)?;
-            let step = if self.arguments.cancel_missing {
-                Ok(step)
-            } else {
-                Err(NEEDS_MISSING)
-            };
-            self.add(id, title, expected, step);
-        }
-        let step = match other {
-            Some(other) if self.arguments.cancel_missing => {
-                Ok(self.cancel(Whose::Forbidden, other.name(), true)?)
+    fn paid_by(&self, project: &str) -> Result<Step, String> {
+        Ok(Step::Read(Read {
+            payer: Some(project.to_owned()),
+            ..self.get(self.missing.name())?
+        }))
+    }
+
+    /// Cancels of operations that do not exist.
+    pub(super) fn cancels_of_missing(&self) -> Rows {
+        let missing = self.missing.name();
+        let allowed = self.arguments.cancel_missing;
+        let cancel = self.cancel(CancelSubject::Missing, missing)?;
+        let without_length = Step::Cancel(Cancel {
+            target: self.target(missing)?,
+            subject: CancelSubject::Missing,
+            has_content_length: false,
+        });
+        let without_rights = match self.forbidden {
+            Some(forbidden) if allowed => {
+                Ok(self.cancel(CancelSubject::Forbidden, forbidden.name())?)
             }
             _ => Err(NEEDS_BOTH),
         };
-        self.add("cancel-no-rights", "a cancel without rights", DENIED, step);
-        Ok(())
+        let if_allowed = |step| {
+            if allowed {
+                Ok(step)
+            } else {
+                Err(NEEDS_MISSING)
+            }
+        };
+        Ok(vec![
+            Row {
+                id: "cancel-missing".to_owned(),
+                title: "a cancel of what does not exist",
+                expected: NOT_FOUND,
+                step: if_allowed(cancel),
+            },
+            Row {
+                id: "cancel-without-length".to_owned(),
+                title: "a POST that does not say how long it is",
+                expected: NO_LENGTH,
+                step: if_allowed(without_length),
+            },
+            Row {
+                id: "cancel-no-rights".to_owned(),
+                title: "a cancel without rights",
+                expected: CANCEL_DENIED,
+                step: without_rights,
+            },
+        ])
     }
 }

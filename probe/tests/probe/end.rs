@@ -10,8 +10,8 @@ use operations_emulator::{Call, EndResult, RequestRecord, Script};
 use serde_json::Value;
 
 use crate::{
+    harness::{Harness, Probed, RUNNING, as_expected, done, scenario},
     relay::{Relay, answer, refusal},
-    stage::{Probed, RUNNING, Stage, as_expected, done, scenario},
 };
 
 fn cancel() -> String {
@@ -25,26 +25,26 @@ fn row(probed: &Probed, id: &str) -> Value {
 
 /// Runs the probe with the first looks for the end answered otherwise.
 async fn with_looks(many: u64, instead: &str) -> Probed {
-    let stage = Stage::plain(as_expected()).await;
+    let harness = Harness::plain(as_expected()).await;
     let (looks, instead) = (AtomicU64::new(0), instead.to_owned());
-    let relay = Relay::start(stage.emulator.url(), move |_, head| {
+    let relay = Relay::start(harness.emulator.url(), move |_, head| {
         let look =
             head.contains("opcancel-probe/end ") && looks.fetch_add(1, Ordering::SeqCst) < many;
         look.then(|| instead.clone())
     })
     .await;
     let json = [cancel(), "--output=json".to_owned()];
-    stage.probe_at(&relay.url, &json).await
+    harness.probe_at(&relay.url, &json).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_is_looked_for_again_after_whatever_may_pass() {
     for passing in [
-        refusal(503, "UNAVAILABLE", "told"),
-        refusal(500, "UNKNOWN", "told"),
-        refusal(504, "DEADLINE_EXCEEDED", "told"),
-        refusal(409, "ABORTED", "told"),
-        refusal(404, "NOT_FOUND", "told"),
+        refusal(503, "UNAVAILABLE", "a message"),
+        refusal(500, "UNKNOWN", "a message"),
+        refusal(504, "DEADLINE_EXCEEDED", "a message"),
+        refusal(409, "ABORTED", "a message"),
+        refusal(404, "NOT_FOUND", "a message"),
         answer(502, "text/html", "<html>Bad Gateway</html>"),
         answer(200, "application/json", "{"),
         // Not ours: its end says nothing about the one that was cancelled.
@@ -67,10 +67,10 @@ async fn an_end_is_looked_for_again_after_whatever_may_pass() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_is_not_looked_for_where_nobody_may_look() {
     for lasting in [
-        refusal(429, "RESOURCE_EXHAUSTED", "told"),
+        refusal(429, "RESOURCE_EXHAUSTED", "a message"),
         answer(429, "text/html", "<html>Too Many Requests</html>"),
-        refusal(401, "UNAUTHENTICATED", "told"),
-        refusal(403, "PERMISSION_DENIED", "told"),
+        refusal(401, "UNAUTHENTICATED", "a message"),
+        refusal(403, "PERMISSION_DENIED", "a message"),
     ] {
         let end = row(&with_looks(u64::MAX, &lasting).await, "end");
         assert_eq!(
@@ -83,7 +83,7 @@ async fn an_end_is_not_looked_for_where_nobody_may_look() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operation_that_is_gone_is_believed_to_be_after_some_looks() {
-    let gone = refusal(404, "NOT_FOUND", "told");
+    let gone = refusal(404, "NOT_FOUND", "a message");
     let end = row(&with_looks(u64::MAX, &gone).await, "end");
     assert_eq!(end["verdict"], "differs", "{end}");
     assert_eq!(end["requests"], 5, "{end}");
@@ -93,13 +93,13 @@ async fn an_operation_that_is_gone_is_believed_to_be_after_some_looks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_does_not_come_is_waited_for_no_longer_than_told() {
-    let stage = Stage::plain(scenario(done(), Script::ignores_cancel())).await;
+    let harness = Harness::plain(scenario(done(), Script::ignores_cancel())).await;
     let all = [
         cancel(),
         "--output=json".to_owned(),
         "--wait=100ms".to_owned(),
     ];
-    let probed = stage.probe(&all).await;
+    let probed = harness.probe(&all).await;
     assert_eq!(probed.with("differs"), ["end"], "{probed:?}");
     let rows = probed.rows();
     let end = rows.iter().find(|row| row["id"] == "end").unwrap();
@@ -108,7 +108,7 @@ async fn an_end_that_does_not_come_is_waited_for_no_longer_than_told() {
         "{end}"
     );
     assert_eq!(
-        stage.emulator.count(RUNNING, Call::Cancel),
+        harness.emulator.count(RUNNING, Call::Cancel),
         2,
         "not again: it did not end"
     );
@@ -117,8 +117,8 @@ async fn an_end_that_does_not_come_is_waited_for_no_longer_than_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_is_no_cancellation_is_shown() {
     let running = Script::cancel_ends_as(EndResult::completed(), Duration::ZERO);
-    let stage = Stage::plain(scenario(done(), running)).await;
-    let probed = stage.probe(&[cancel(), "--output=json".to_owned()]).await;
+    let harness = Harness::plain(scenario(done(), running)).await;
+    let probed = harness.probe(&[cancel(), "--output=json".to_owned()]).await;
     assert_eq!(probed.with("differs"), ["end"], "{probed:?}");
 }
 
@@ -130,13 +130,13 @@ async fn an_interruption_loses_nothing_that_was_learnt() {
 }
 
 async fn interrupted_by(signal: &str) {
-    let stage = Stage::plain(scenario(done(), Script::ignores_cancel())).await;
+    let harness = Harness::plain(scenario(done(), Script::ignores_cancel())).await;
     let all = [
         cancel(),
         "--output=json".to_owned(),
         "--wait=10m".to_owned(),
     ];
-    let mut command = stage.command(stage.emulator.url(), &all);
+    let mut command = harness.command(harness.emulator.url(), &all);
     let child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -149,7 +149,7 @@ async fn interrupted_by(signal: &str) {
             .filter_map(|request| request.request_reason.as_ref());
         ends.filter(|reason| reason.contains("/end ")).count() == 1
     };
-    stage
+    harness
         .emulator
         .wait_for(waits, Duration::from_secs(20))
         .await
@@ -163,7 +163,10 @@ async fn interrupted_by(signal: &str) {
     let row = |id: &str| rows.iter().find(|row| row["id"] == id).unwrap().clone();
     assert_eq!(row("cancel-running")["verdict"], "as expected");
     assert_eq!(
-        (row("end")["why"].as_str(), row("end")["requests"].as_u64()),
+        (
+            row("end")["reason"].as_str(),
+            row("end")["requests"].as_u64()
+        ),
         (Some("interrupted"), Some(1))
     );
     assert_eq!(row("cancel-ended")["requests"], 0);

@@ -2,11 +2,11 @@
 //! nothing that it was not told to.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod consent;
 mod end;
-mod leave;
+mod harness;
 mod mutations;
 mod relay;
+mod reports;
 mod safety;
-mod shown;
-mod stage;
 mod usage;

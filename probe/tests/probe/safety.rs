@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use operations_emulator::{Answer, Call, Scenario, Script, UnknownOperations};
 
-use crate::stage::{FINISHED, FORBIDDEN, LOCATION, RUNNING, Stage, done, flags, scenario};
+use crate::harness::{FINISHED, FORBIDDEN, Harness, LOCATION, RUNNING, done, flags, scenario};
 
 /// Every combination of the flags that may lead to a cancel.
 fn combinations() -> Vec<Vec<&'static str>> {
@@ -40,17 +40,17 @@ fn flag(name: &str) -> String {
 }
 
 async fn check(what: &str, scenario: Scenario, given: Vec<&str>, may_be_missing: bool) {
-    let stage = Stage::plain(scenario).await;
+    let harness = Harness::plain(scenario).await;
     let mut all = flags(&["--output=json"]);
     all.push(format!("--location={LOCATION}"));
     all.push(format!("--forbidden-project={FORBIDDEN}"));
     all.extend(given.iter().map(|name| flag(name)));
-    let probed = stage.probe(&all).await;
+    let probed = harness.probe(&all).await;
     assert!(
         matches!(probed.code, Some(0 | 1)),
         "{what} {given:?}: {probed:?}"
     );
-    let requests = stage.emulator.requests();
+    let requests = harness.emulator.requests();
     let posts: Vec<_> = requests
         .iter()
         .filter(|request| request.method != "GET")
@@ -94,9 +94,9 @@ async fn check(what: &str, scenario: Scenario, given: Vec<&str>, may_be_missing:
         }
     }
     // And nothing but what was named ever changed.
-    for operation in stage.emulator.operations() {
+    for operation in harness.emulator.operations() {
         let named = told.contains(operation.name.as_str());
-        let cancelled = stage.emulator.count(&operation.name, Call::Cancel);
+        let cancelled = harness.emulator.count(&operation.name, Call::Cancel);
         assert!(
             named || cancelled == 0,
             "{what} {given:?}: {} was cancelled",
@@ -133,21 +133,21 @@ async fn only_what_the_flags_name_is_cancelled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_finished_operation_that_runs_is_left_alone() {
-    let stage = Stage::plain(scenario(Script::default(), Script::missing())).await;
+    let harness = Harness::plain(scenario(Script::default(), Script::missing())).await;
     let mut all = flags(&["--output=json", "--cancel-finished"]);
     all.extend([
         flag("finished"),
         flag("cancel"),
         format!("--location={LOCATION}"),
     ]);
-    let probed = stage.probe(&all).await;
+    let probed = harness.probe(&all).await;
     assert_eq!(
         probed.with("differs"),
         ["get-finished", "get-running"],
         "{probed:?}"
     );
     assert!(
-        stage
+        harness
             .emulator
             .requests()
             .iter()
@@ -155,9 +155,9 @@ async fn a_finished_operation_that_runs_is_left_alone() {
     );
 }
 
-/// One file of the probe holds the client, so one function can send a cancel, and that one wants leave.
+/// One file of the probe holds the client, so one function can send a cancel, and that one needs consent.
 #[test]
-fn nothing_but_the_wire_can_send_anything() {
+fn only_the_paced_client_can_send_anything() {
     let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     let mut folders = vec![sources.clone()];
@@ -181,7 +181,7 @@ fn nothing_but_the_wire_can_send_anything() {
     };
     assert!(files.len() > 10);
     for word in ["OperationsClient", "observe_cancel"] {
-        assert_eq!(with(word), ["wire.rs"], "{word}");
+        assert_eq!(with(word), ["paced_client.rs"], "{word}");
     }
     for word in ["reqwest", "Method::", "cancel_url"] {
         assert_eq!(with(word), Vec::<String>::new(), "{word}");

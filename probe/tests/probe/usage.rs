@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use crate::{
+    harness::{Harness, PROJECT, as_expected, command, everything, flags, run},
     relay::{Relay, answer},
-    stage::{PROJECT, Stage, as_expected, command, everything, flags, run},
 };
 
 fn closed_port() -> String {
@@ -51,10 +51,10 @@ async fn wrong_arguments_are_told_and_end_with_2() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_token_or_a_connection_it_ends_with_3() {
-    let stage = Stage::plain(as_expected()).await;
+    let harness = Harness::plain(as_expected()).await;
     let nobody = closed_port();
-    let missing = stage.folder().join("credentials.json");
-    let wrong = stage.folder().join("wrong.json");
+    let missing = harness.folder().join("credentials.json");
+    let wrong = harness.folder().join("wrong.json");
     std::fs::write(
         &wrong,
         r#"{"type": "authorized_user", "client_secret": "hidden"}"#,
@@ -86,7 +86,7 @@ async fn without_a_token_or_a_connection_it_ends_with_3() {
         (
             "another identity",
             for_project(|c| {
-                c.env("GCE_METADATA_HOST", stage.emulator.metadata_address())
+                c.env("GCE_METADATA_HOST", harness.emulator.metadata_address())
                     .arg("--expect-principal=other@acme-prod.iam.gserviceaccount.com");
             }),
             "--expect-principal",
@@ -94,7 +94,7 @@ async fn without_a_token_or_a_connection_it_ends_with_3() {
         (
             "no endpoint",
             for_project(|c| {
-                c.env("GCE_METADATA_HOST", stage.emulator.metadata_address())
+                c.env("GCE_METADATA_HOST", harness.emulator.metadata_address())
                     .arg(format!("--endpoint-override=dialogflow=http://{nobody}"));
             }),
             "connection refused",
@@ -108,14 +108,16 @@ async fn without_a_token_or_a_connection_it_ends_with_3() {
             "{what}: {probed:?}"
         );
     }
-    assert!(stage.emulator.requests().is_empty());
+    assert!(harness.emulator.requests().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_sends_nothing_and_names_every_request() {
-    let stage = Stage::plain(as_expected()).await;
+    let harness = Harness::plain(as_expected()).await;
     for plan in ["--dry-run", "--list"] {
-        let probed = stage.probe(&[everything(), flags(&[plan])].concat()).await;
+        let probed = harness
+            .probe(&[everything(), flags(&[plan])].concat())
+            .await;
         assert_eq!(probed.code, Some(0), "{probed:?}");
         // The end of one operation may take many looks.
         assert!(
@@ -136,23 +138,23 @@ async fn a_plan_sends_nothing_and_names_every_request() {
             probed.out
         );
     }
-    let probed = stage.probe(&flags(&["--dry-run"])).await;
+    let probed = harness.probe(&flags(&["--dry-run"])).await;
     assert!(
         probed.out.contains("It may cancel: nothing.") && !probed.out.contains(": POST"),
         "{}",
         probed.out
     );
-    assert!(stage.emulator.requests().is_empty(), "nothing was sent");
+    assert!(harness.emulator.requests().is_empty(), "nothing was sent");
     assert!(
-        stage.emulator.metadata_requests().is_empty(),
+        harness.emulator.metadata_requests().is_empty(),
         "no token was fetched"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_says_who_pays() {
-    let stage = Stage::plain(as_expected()).await;
-    let file = stage.folder().join("adc.json");
+    let harness = Harness::plain(as_expected()).await;
+    let file = harness.folder().join("adc.json");
     let credentials = serde_json::json!({
         "type": "authorized_user", "client_id": "an-id", "client_secret": "a-secret",
         "refresh_token": "a-token", "quota_project_id": "of-the-file",
@@ -161,7 +163,7 @@ async fn a_plan_says_who_pays() {
     let of_file = format!("--credentials={}", file.display());
     let nowhere = format!(
         "--credentials={}",
-        stage.folder().join("none.json").display()
+        harness.folder().join("none.json").display()
     );
     for (given, said) in [
         (
@@ -181,7 +183,9 @@ async fn a_plan_says_who_pays() {
             "\nx-goog-user-project: not known, as there are no credentials here: ",
         ),
     ] {
-        let probed = stage.probe(&[flags(&["--dry-run"]), given].concat()).await;
+        let probed = harness
+            .probe(&[flags(&["--dry-run"]), given].concat())
+            .await;
         assert_eq!(probed.code, Some(0), "{probed:?}");
         assert!(probed.out.contains(said), "{said}: {}", probed.out);
     }
@@ -216,10 +220,10 @@ async fn a_set_up_that_lets_nobody_ask_is_told_and_ends_with_3() {
                 "metadata": {"consumer": "projects/123456789012"},
             }],
         }});
-        let stage = Stage::plain(as_expected()).await;
+        let harness = Harness::plain(as_expected()).await;
         let instead = answer(http, "application/json", &refusal.to_string());
-        let relay = Relay::start(stage.emulator.url(), move |_, _| Some(instead.clone())).await;
-        let probed = stage.probe_at(&relay.url, &everything()).await;
+        let relay = Relay::start(harness.emulator.url(), move |_, _| Some(instead.clone())).await;
+        let probed = harness.probe_at(&relay.url, &everything()).await;
         assert_eq!(probed.code, Some(3), "{reason}: {probed:?}");
         for said in [said, reason, "said by the server"] {
             assert!(probed.err.contains(said), "{said}: {probed:?}");

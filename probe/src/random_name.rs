@@ -4,16 +4,16 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use opcancel::google::operation_name::OperationName;
 
-/// The name of an operation that nobody has: its last segment is 128 bits from the system's random source, drawn here. Two
-/// such numbers are the same less often than a disk errs unnoticed.
+/// The name of an operation that does not exist: its last segment is 128 bits from the system's random source. A collision
+/// is less likely than an undetected disk error.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fresh(OperationName);
+pub struct RandomName(OperationName);
 
-impl Fresh {
+impl RandomName {
     /// Draws one, in the form of a UUID as Dialogflow's names have it.
     ///
     /// # Errors
-    /// If the system has no randomness, or project and location are none.
+    /// If the system has no randomness, or the project or location is invalid.
     pub fn draw(project: &str, location: Option<&str>) -> Result<Self, String> {
         let id = uuid()?;
         let location = location
@@ -56,12 +56,12 @@ mod tests {
 
     #[test]
     fn each_is_another_and_looks_like_the_real_ones() {
-        let [one, two] = [0, 1].map(|_| Fresh::draw("p", Some("eu")).unwrap());
+        let [one, two] = [0, 1].map(|_| RandomName::draw("p", Some("eu")).unwrap());
         assert_ne!(one, two);
         let id = one.name().last_segment();
         let lengths: Vec<_> = id.split('-').map(str::len).collect();
         assert_eq!(lengths, [8, 4, 4, 4, 12], "{id}");
         assert_eq!(one.name().location(), Some("eu"));
-        assert!(Fresh::draw("P", None).is_err());
+        assert!(RandomName::draw("P", None).is_err());
     }
 }

@@ -4,17 +4,17 @@ use operations_emulator::{AcceptedToken, Authorization, ProjectNames, Script};
 use serde_json::json;
 
 use crate::{
-    relay::{Relay, answer, refusal},
-    stage::{
-        FINISHED, FORBIDDEN, LOCATION, PROJECT, RUNNING, Stage, as_expected, done, everything,
+    harness::{
+        FINISHED, FORBIDDEN, Harness, LOCATION, PROJECT, RUNNING, as_expected, done, everything,
         flags, scenario,
     },
+    relay::{Relay, answer, refusal},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_real_tls_everything_is_as_expected() {
-    let stage = Stage::over_tls(as_expected()).await;
-    let probed = stage.probe(&everything()).await;
+    let harness = Harness::over_tls(as_expected()).await;
+    let probed = harness.probe(&everything()).await;
     assert_eq!(probed.code, Some(0), "{probed:?}");
     assert!(
         probed.out.contains(
@@ -44,7 +44,7 @@ async fn over_real_tls_everything_is_as_expected() {
         .find_map(|line| line.strip_prefix("X-Goog-Request-Reason: "))
         .unwrap();
     let run = run.rsplit(' ').next().unwrap();
-    for request in stage.emulator.requests() {
+    for request in harness.emulator.requests() {
         let reason = request.request_reason.unwrap();
         assert!(
             reason.starts_with("opcancel - opcancel-probe/") && reason.ends_with(run),
@@ -58,8 +58,8 @@ async fn projects_by_number_are_as_expected_and_told() {
     let mut scenario = as_expected();
     scenario.project_names = ProjectNames::Number;
     scenario.identity.project_id = PROJECT.to_owned();
-    let stage = Stage::plain(scenario).await;
-    let probed = stage
+    let harness = Harness::plain(scenario).await;
+    let probed = harness
         .probe(&[everything(), flags(&["--output=json"])].concat())
         .await;
     assert_eq!(probed.with("differs"), Vec::<String>::new(), "{probed:?}");
@@ -68,9 +68,9 @@ async fn projects_by_number_are_as_expected_and_told() {
         .into_iter()
         .find(|row| row["id"] == "get-finished")
         .unwrap();
-    assert_eq!(finished["seen"]["operation"]["name"], "projectNumber");
+    assert_eq!(finished["observed"]["operation"]["name"], "projectNumber");
     assert_eq!(
-        finished["seen"]["answer"],
+        finished["observed"]["answer"],
         serde_json::Value::Null,
         "kept for the judgement only"
     );
@@ -83,15 +83,15 @@ async fn a_made_up_token_that_is_taken_differs() {
         token: "ya29.opcancel-probe-made-this-up".to_owned(),
         principal: "anybody@example.com".to_owned(),
     }];
-    let stage = Stage::plain(scenario).await;
-    let probed = stage.probe(&flags(&["--output=json"])).await;
+    let harness = Harness::plain(scenario).await;
+    let probed = harness.probe(&flags(&["--output=json"])).await;
     assert_eq!(probed.with("differs"), ["made-up-token"], "{probed:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_token_is_ever_shown_not_even_an_echo() {
-    let stage = Stage::plain(as_expected()).await;
-    let relay = Relay::start(stage.emulator.url(), |_, head| {
+    let harness = Harness::plain(as_expected()).await;
+    let relay = Relay::start(harness.emulator.url(), |_, head| {
         Some(refusal(
             400,
             "INVALID_ARGUMENT",
@@ -100,11 +100,11 @@ async fn no_token_is_ever_shown_not_even_an_echo() {
     })
     .await;
     for output in ["text", "json", "markdown"] {
-        let probed = stage
+        let probed = harness
             .probe_at(&relay.url, &flags(&["--output", output]))
             .await;
         assert_eq!(probed.code, Some(1), "{probed:?}");
-        let tokens = stage.emulator.tokens_issued();
+        let tokens = harness.emulator.tokens_issued();
         assert!(!tokens.is_empty());
         for token in tokens {
             let shown = format!("{}{}", probed.out, probed.err);
@@ -120,20 +120,20 @@ async fn what_goes_into_an_issue_names_nobody() {
     let mut finished = done();
     finished.metadata =
         serde_json::from_value(json!({"type": "type.example/acme.Metadata"})).unwrap();
-    let stage = Stage::over_tls(scenario(finished, Script::default())).await;
-    let probed = stage
+    let harness = Harness::over_tls(scenario(finished, Script::default())).await;
+    let probed = harness
         .probe(&[everything(), flags(&["--output=markdown"])].concat())
         .await;
     assert_eq!(probed.code, Some(0), "{probed:?}");
     let last = |name: &str| name.rsplit('/').next().unwrap().to_owned();
-    let port = stage.emulator.url().rsplit(':').next().unwrap();
+    let port = harness.emulator.url().rsplit(':').next().unwrap();
     for hidden in [
         PROJECT,
         FORBIDDEN,
         "123456789012",
         "999999999999",
         "iam.gserviceaccount.com",
-        stage.emulator.metadata_address(),
+        harness.emulator.metadata_address(),
         &last(FINISHED),
         &last(RUNNING),
         port,
@@ -154,7 +154,7 @@ async fn what_goes_into_an_issue_names_nobody() {
         "{}",
         probed.out
     );
-    let open = stage
+    let open = harness
         .probe(&flags(&["--output=markdown", "--redact=false"]))
         .await;
     assert!(open.out.contains(PROJECT), "{}", open.out);
@@ -168,8 +168,8 @@ async fn what_goes_into_an_issue_does_not_name_who_pays() {
         "users": [{"refreshToken": "1//0a-refresh", "principal": "somebody@example.com"}],
     }))
     .unwrap();
-    let stage = Stage::plain(scenario).await;
-    let file = person(&stage, PAYER);
+    let harness = Harness::plain(scenario).await;
+    let file = person(&harness, PAYER);
     // Nobody knows the payer here: each answer is a refusal of it, but the first and one that tells of two others.
     let others = answer(
         403,
@@ -184,14 +184,14 @@ async fn what_goes_into_an_issue_does_not_name_who_pays() {
         }})
         .to_string(),
     );
-    let missing = refusal(404, "NOT_FOUND", "told");
-    let relay = Relay::start(stage.emulator.url(), move |number, _| match number {
+    let missing = refusal(404, "NOT_FOUND", "a message");
+    let relay = Relay::start(harness.emulator.url(), move |number, _| match number {
         0 => Some(missing.clone()),
         1 => Some(others.clone()),
         _ => None,
     })
     .await;
-    let probed = stage
+    let probed = harness
         .probe_at(&relay.url, &[file, "--output=markdown".to_owned()])
         .await;
     assert_eq!(probed.code, Some(1), "{probed:?}");
@@ -210,15 +210,15 @@ async fn what_goes_into_an_issue_does_not_name_who_pays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_goes_into_an_issue_names_no_override_that_was_called() {
-    let stage = Stage::plain(as_expected()).await;
+    let harness = Harness::plain(as_expected()).await;
     // The named operation is at another location than the rest.
     let all = [
         format!("--finished={FINISHED}"),
         "--output=markdown".to_owned(),
     ];
-    let probed = stage.probe(&all).await;
+    let probed = harness.probe(&all).await;
     assert_eq!(probed.code, Some(0), "{probed:?}");
-    let (_, port) = stage.emulator.url().rsplit_once(':').unwrap();
+    let (_, port) = harness.emulator.url().rsplit_once(':').unwrap();
     for hidden in ["127.0.0.1", "localhost", port] {
         assert!(!probed.out.contains(hidden), "{hidden}: {}", probed.out);
     }
@@ -226,12 +226,12 @@ async fn what_goes_into_an_issue_names_no_override_that_was_called() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_quota_project_goes_with_every_call() {
-    let stage = Stage::plain(as_expected()).await;
-    let probed = stage
+    let harness = Harness::plain(as_expected()).await;
+    let probed = harness
         .probe(&flags(&["--quota-project=acme-prod", "--output=json"]))
         .await;
     assert_eq!(probed.code, Some(0), "{probed:?}");
-    for request in stage.emulator.requests() {
+    for request in harness.emulator.requests() {
         assert_eq!(request.user_project.as_deref(), Some(PROJECT));
         let bare = request.authorization == Authorization::Absent;
         assert_eq!(bare, request.request_reason.unwrap().contains("/no-token "));
@@ -245,15 +245,15 @@ async fn a_persons_credential_file_is_used_and_its_scopes_are_not_asked_about() 
         "users": [{"refreshToken": "1//0a-refresh", "principal": "somebody@example.com"}],
     }))
     .unwrap();
-    let stage = Stage::plain(scenario).await;
-    let file = person(&stage, PROJECT);
-    let probed = stage
+    let harness = Harness::plain(scenario).await;
+    let file = person(&harness, PROJECT);
+    let probed = harness
         .probe(&[everything(), vec![file, "--output=json".to_owned()]].concat())
         .await;
     assert_eq!(probed.code, Some(0), "{probed:?}");
     assert_eq!(probed.with("not tried"), ["narrow-scope"], "{probed:?}");
-    assert!(stage.emulator.metadata_requests().is_empty());
-    let paid = stage.emulator.requests_for(FINISHED);
+    assert!(harness.emulator.metadata_requests().is_empty());
+    let paid = harness.emulator.requests_for(FINISHED);
     assert!(
         paid.iter()
             .all(|request| request.user_project.as_deref() == Some(PROJECT)),
@@ -265,12 +265,12 @@ async fn a_persons_credential_file_is_used_and_its_scopes_are_not_asked_about() 
 }
 
 /// The flag for a person's credentials, whose calls this project pays for.
-fn person(stage: &Stage, payer: &str) -> String {
-    let file = stage.folder().join("adc.json");
+fn person(harness: &Harness, payer: &str) -> String {
+    let file = harness.folder().join("adc.json");
     let credentials = json!({
         "type": "authorized_user", "client_id": "an-id", "client_secret": "GOCSPX-a-client-secret",
         "refresh_token": "1//0a-refresh", "quota_project_id": payer,
-        "token_uri": format!("{}/token", stage.emulator.credentials_url()),
+        "token_uri": format!("{}/token", harness.emulator.credentials_url()),
     });
     std::fs::write(&file, credentials.to_string()).unwrap();
     format!("--credentials={}", file.display())

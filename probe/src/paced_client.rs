@@ -1,19 +1,19 @@
-//! What is sent, one request after another, never faster than the pace. Nothing else of the probe can send anything, and
-//! nothing here but [`Wire::cancel`] sends anything but a GET.
+//! Sends the requests, one after another, never faster than the pace. Nothing else in the probe can send anything, and only
+//! [`PacedClient::cancel`] sends anything but a GET.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    permit::MayCancel,
-    plan::{Read, Subject, TokenChoice},
+    consent::CancelConsent,
+    step::{Read, Resource, TokenChoice},
 };
 use opcancel::google::{
     answer::CallError,
     catalogue::Target,
     client::{
-        CallOptions, ClientConfig, InvalidQuotaProject, Observation, OperationsClient, Resource,
+        self, CallOptions, ClientConfig, InvalidQuotaProject, Observation, OperationsClient,
         UserProject,
     },
     identity::OperatorIdentity,
@@ -21,37 +21,37 @@ use opcancel::google::{
     token::{Token, TokenSource},
 };
 
-/// A token that nobody issued, in the form of Google's.
+/// An invented token that looks like one of Google's.
 const MADE_UP: &str = "ya29.opcancel-probe-made-this-up";
 
-/// Whose tokens the calls have.
+/// The identities whose tokens are sent.
 #[derive(Debug)]
 pub struct Identities {
-    /// As the controller would have it.
+    /// The one that the controller would use.
     pub usual: OperatorIdentity,
-    /// The same with the service's own scope.
+    /// The same identity with the service's own scope.
     pub narrow: OperatorIdentity,
 }
 
-/// The way out.
+/// The client of a run.
 #[derive(Debug)]
-pub struct Wire {
+pub struct PacedClient {
     client: OperationsClient,
-    /// Speaks HTTP/1.1, where a missing length can be seen.
+    /// Speaks HTTP/1.1, where the server can tell that a Content-Length is missing.
     http1: OperationsClient,
     identities: Identities,
     quota_project: Option<String>,
     run: String,
     pace: Duration,
-    free_from: Instant,
+    not_before: Instant,
     sent: u32,
 }
 
-impl Wire {
-    /// Opens nothing yet. `run` names this run in the audit log.
+impl PacedClient {
+    /// Opens no connection yet. `run` identifies this run in the audit log.
     ///
     /// # Errors
-    /// If the quota project is none.
+    /// If the quota project is invalid.
     pub fn new(
         config: ClientConfig,
         identities: Identities,
@@ -69,7 +69,7 @@ impl Wire {
             identities,
             run,
             pace,
-            free_from: Instant::now(),
+            not_before: Instant::now(),
             sent: 0,
         })
     }
@@ -79,22 +79,22 @@ impl Wire {
         &self.run
     }
 
-    /// How many requests were sent, or tried to be.
+    /// How many requests were sent, including those that failed on the way.
     pub fn sent(&self) -> u32 {
         self.sent
     }
 
-    /// Google's name for who asks, as far as known.
+    /// Google's name for the caller, if known.
     pub fn principal(&self) -> Option<String> {
         self.identities.usual.principal()
     }
 
-    /// Who pays, where a read does not say otherwise (`x-goog-user-project`).
+    /// `x-goog-user-project`, unless a read names another project.
     pub fn quota_project(&self) -> Option<&str> {
         self.quota_project.as_deref()
     }
 
-    /// Whether a token of this kind can be had: of a person's credentials none is narrower than the usual one.
+    /// Whether a token of this kind is available: user credentials have no narrower one.
     pub fn has(&self, token: TokenChoice) -> bool {
         token != TokenChoice::Narrow || self.identities.narrow.takes_scopes()
     }
@@ -115,9 +115,9 @@ impl Wire {
             TokenChoice::MadeUp => Some(Token::new(MADE_UP)?),
             TokenChoice::Absent => None,
         };
-        let asked = match &read.subject {
-            Subject::Operation(name) => Resource::Operation(name),
-            Subject::List(path) | Subject::Path(path) => Resource::Path(path),
+        let asked = match &read.resource {
+            Resource::Operation(name) => client::Resource::Operation(name),
+            Resource::List(path) | Resource::UnknownPath(path) => client::Resource::Path(path),
         };
         let reason = self.reason(row);
         let asking = CallOptions {
@@ -129,20 +129,20 @@ impl Wire {
                 .map_or(UserProject::Default, UserProject::Named),
             content_length: true,
         };
-        self.wait_for_the_turn().await;
+        self.wait_for_pace().await;
         self.client.observe_get(&read.target, asked, asking).await
     }
 
-    /// The one place from which a cancel leaves.
+    /// The only function that sends a cancel.
     ///
     /// # Errors
     /// If there is no token or no answer.
     pub async fn cancel(
         &mut self,
         row: &str,
-        leave: &MayCancel,
+        consent: &CancelConsent,
         target: &Target,
-        length: bool,
+        has_content_length: bool,
     ) -> Result<Observation, CallError> {
         let token = self.identities.usual.token().await?;
         let reason = self.reason(row);
@@ -150,21 +150,25 @@ impl Wire {
             reason: &reason,
             token: Some(&token),
             user_project: UserProject::Default,
-            content_length: length,
+            content_length: has_content_length,
         };
-        self.wait_for_the_turn().await;
-        let client = if length { &self.client } else { &self.http1 };
-        client.observe_cancel(target, leave.name(), asking).await
+        self.wait_for_pace().await;
+        let client = if has_content_length {
+            &self.client
+        } else {
+            &self.http1
+        };
+        client.observe_cancel(target, consent.name(), asking).await
     }
 
-    /// The next request leaves no sooner than this.
-    pub fn rest_until(&mut self, at: Instant) {
-        self.free_from = self.free_from.max(at);
+    /// Sends the next request no sooner than this.
+    pub fn pause_until(&mut self, at: Instant) {
+        self.not_before = self.not_before.max(at);
     }
 
-    async fn wait_for_the_turn(&mut self) {
-        sleep_until(self.free_from).await;
-        self.free_from = Instant::now() + self.pace;
+    async fn wait_for_pace(&mut self) {
+        sleep_until(self.not_before).await;
+        self.not_before = Instant::now() + self.pace;
         self.sent += 1;
     }
 

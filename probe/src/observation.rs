@@ -1,4 +1,4 @@
-//! What an answer showed, in words that may be printed: every text of it was cut and cleaned.
+//! What an answer contained, as the report may print it: every text from outside is shortened and cleaned.
 
 mod operation;
 
@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use opcancel::google::{
     answer::{CallError, ErrorKind, Operation},
     clean::cut,
-    client::Observation,
+    client::Observation as RawAnswer,
     operation_name::OperationName,
     proto_json::Object,
 };
 
-pub use operation::{NameForm, OperationSeen};
+pub use operation::{NameForm, ObservedOperation};
 
 /// Longest message that the report quotes, in bytes.
 const MAX_MESSAGE: usize = 400;
@@ -23,13 +23,13 @@ const MAX_MESSAGE: usize = 400;
 /// Most names of members that are listed.
 const MAX_KEYS: usize = 16;
 
-/// What was seen.
+/// An answer, or its absence.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Seen {
+pub struct ObservedAnswer {
     /// `OK`, or the name of the error as `status.lastError.status` has it.
     pub status: String,
-    /// The HTTP status; none if no answer came.
+    /// The HTTP status; `None` without an answer.
     pub http_status: Option<u16>,
     /// Such as `HTTP/2.0`.
     pub http_version: String,
@@ -47,108 +47,108 @@ pub struct Seen {
     pub details: Vec<String>,
     /// How long the server asks to wait, in milliseconds.
     pub retry_after_ms: Option<u64>,
-    /// The error's message, or ours.
+    /// The message of the error, or of the failure to get an answer.
     pub message: Option<String>,
-    /// The operation, if it is one.
-    pub operation: Option<OperationSeen>,
-    /// The list, if it is one.
-    pub page: Option<PageSeen>,
-    /// What the product makes of it, for the judgement alone.
+    /// The operation, if the answer is one.
+    pub operation: Option<ObservedOperation>,
+    /// The list, if the answer is one.
+    pub page: Option<ObservedPage>,
+    /// What opcancel reads from it; only for the comparison.
     #[serde(skip)]
     pub answer: Option<Result<Operation, ErrorKind>>,
 }
 
-/// A list. Names of operations are not kept: they are none of the report's business.
+/// A list. The report has no names of operations from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct PageSeen {
+pub struct ObservedPage {
     /// The names of its members.
     pub keys: Vec<String>,
-    /// How many operations it has; none if that member is no list of objects.
+    /// How many operations it has; `None` if that member is not a list of objects.
     pub operations: Option<usize>,
 }
 
-/// What a list may have, by google/longrunning/operations.proto.
+/// The members that a list may have, by google/longrunning/operations.proto.
 const MEMBERS_OF_A_LIST: [&str; 3] = ["operations", "nextPageToken", "unreachable"];
 
-impl PageSeen {
-    /// Whether it is one: any JSON object could else pass for an empty list.
+impl ObservedPage {
+    /// Whether it is a list: otherwise every JSON object would count as an empty one.
     pub fn is_list(&self) -> bool {
         let known = |key: &String| MEMBERS_OF_A_LIST.contains(&key.as_str());
         self.operations.is_some() && self.keys.iter().all(known)
     }
 }
 
-impl Seen {
-    /// The answer to a GET of this name; of what is no operation's path, without one.
-    pub fn of_get(observed: &Observation, asked: Option<&OperationName>) -> Self {
-        let answer = observed.get_answer(SystemTime::now());
-        let mut seen = match &answer {
+impl ObservedAnswer {
+    /// The answer to a GET of this name; `asked` is `None` for a path that is not an operation's.
+    pub fn of_get(raw: &RawAnswer, asked: Option<&OperationName>) -> Self {
+        let answer = raw.get_answer(SystemTime::now());
+        let mut observed = match &answer {
             Ok(operation) => {
-                let operation = OperationSeen::new(observed, operation, asked);
+                let operation = ObservedOperation::new(raw, operation, asked);
                 Self {
                     operation: Some(operation),
-                    ..Self::ok(observed)
+                    ..Self::ok(raw)
                 }
             }
-            Err(error) => Self::failed(Some(observed), error),
+            Err(error) => Self::failed(Some(raw), error),
         };
-        seen.answer = Some(answer.map_err(|error| error.kind));
-        seen
+        observed.answer = Some(answer.map_err(|error| error.kind));
+        observed
     }
 
     /// The answer to a cancel.
-    pub fn of_cancel(observed: &Observation) -> Self {
-        match observed.cancel_answer(SystemTime::now()) {
-            // The product takes any object without an error for a yes. What should be empty is shown if it is not.
+    pub fn of_cancel(raw: &RawAnswer) -> Self {
+        match raw.cancel_answer(SystemTime::now()) {
+            // opcancel accepts any object without an error. The report shows one that should be empty and is not.
             Ok(()) => Self {
-                page: observed
+                page: raw
                     .object()
                     .filter(|object| !object.is_empty())
-                    .map(|object| PageSeen {
-                        keys: keys(observed, &object),
+                    .map(|object| ObservedPage {
+                        keys: keys(raw, &object),
                         operations: None,
                     }),
-                ..Self::ok(observed)
+                ..Self::ok(raw)
             },
-            Err(error) => Self::failed(Some(observed), &error),
+            Err(error) => Self::failed(Some(raw), &error),
         }
     }
 
     /// The answer to a list.
-    pub fn of_page(observed: &Observation) -> Self {
-        match observed.object_answer(SystemTime::now()) {
+    pub fn of_page(raw: &RawAnswer) -> Self {
+        match raw.object_answer(SystemTime::now()) {
             Ok(()) => Self {
-                page: observed.object().map(|page| PageSeen {
-                    keys: keys(observed, &page),
+                page: raw.object().map(|page| ObservedPage {
+                    keys: keys(raw, &page),
                     operations: page.objects("operations").ok().map(|list| list.len()),
                 }),
-                ..Self::ok(observed)
+                ..Self::ok(raw)
             },
-            Err(error) => Self::failed(Some(observed), &error),
+            Err(error) => Self::failed(Some(raw), &error),
         }
     }
 
     /// No answer at all.
-    pub fn nothing(error: &CallError) -> Self {
+    pub fn missing(error: &CallError) -> Self {
         Self {
             answer: Some(Err(error.kind)),
             ..Self::failed(None, error)
         }
     }
 
-    fn ok(observed: &Observation) -> Self {
+    fn ok(raw: &RawAnswer) -> Self {
         Self {
             status: "OK".to_owned(),
-            http_status: Some(observed.http_status()),
-            http_version: version(observed.http_version()),
-            content_type: observed.content_type().map(|text| cut(&text, 80)),
+            http_status: Some(raw.http_status()),
+            http_version: version(raw.http_version()),
+            content_type: raw.content_type().map(|text| cut(&text, 80)),
             ..Self::default()
         }
     }
 
-    fn failed(observed: Option<&Observation>, error: &CallError) -> Self {
-        let (details, metadata_keys) = observed.map(details).unwrap_or_default();
+    fn failed(raw: Option<&RawAnswer>, error: &CallError) -> Self {
+        let (details, metadata_keys) = raw.map(details).unwrap_or_default();
         Self {
             status: error.kind.name().to_owned(),
             http_status: error.http_status,
@@ -161,11 +161,11 @@ impl Seen {
                 .retry_after
                 .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
             message: Some(cut(&error.message, MAX_MESSAGE)),
-            ..observed.map(Self::ok).unwrap_or_default()
+            ..raw.map(Self::ok).unwrap_or_default()
         }
     }
 
-    /// In a few words, for the table.
+    /// The answer in a few words, for the table.
     pub fn short(&self) -> String {
         let Some(http) = self.http_status else {
             return format!("no answer: {}", self.status);
@@ -201,18 +201,18 @@ impl Seen {
         format!("{http} {}", words.join(" "))
     }
 
-    /// Whether a quota is used up, in whatever form that is told.
+    /// Whether a quota is used up, with or without Google's JSON.
     pub fn is_throttled(&self) -> bool {
         self.http_status == Some(429) || self.status == ErrorKind::ResourceExhausted.name()
     }
 
-    /// Whether it is an operation, and the one that was asked about.
+    /// Whether the answer is the operation that was asked for.
     pub fn is_about_what_was_asked(&self) -> bool {
         let operation = self.operation.as_ref();
         operation.is_some_and(|operation| operation.name != NameForm::Other)
     }
 
-    /// Whether it is a page for people.
+    /// Whether it is a page of HTML.
     pub fn is_html(&self) -> bool {
         let html = |text: &String| text.starts_with("text/html");
         let unread = [ErrorKind::Unrecognised, ErrorKind::NotServed].map(ErrorKind::name);
@@ -221,26 +221,26 @@ impl Seen {
 }
 
 /// The types of an error's details, and the names of the members of ErrorInfo's metadata.
-fn details(observed: &Observation) -> (Vec<String>, Vec<String>) {
+fn details(raw: &RawAnswer) -> (Vec<String>, Vec<String>) {
     let found = || {
-        let error = observed.object()?.object("error").ok()??;
+        let error = raw.object()?.object("error").ok()??;
         error.objects("details").ok()
     };
     let (mut types, mut metadata) = (Vec::new(), Vec::new());
     for detail in found().unwrap_or_default().iter().take(MAX_KEYS) {
         let url = detail.string("@type").ok().flatten().unwrap_or_default();
         let name = url.rsplit('/').next().unwrap_or_default();
-        types.push(cut(&observed.clean(name), 80));
+        types.push(cut(&raw.clean(name), 80));
         if let Ok(Some(members)) = detail.object("metadata") {
-            metadata.extend(keys(observed, &members));
+            metadata.extend(keys(raw, &members));
         }
     }
     (types, metadata)
 }
 
-fn keys(observed: &Observation, object: &Object<'_>) -> Vec<String> {
+fn keys(raw: &RawAnswer, object: &Object<'_>) -> Vec<String> {
     let shown = object.keys().take(MAX_KEYS);
-    shown.map(|key| cut(&observed.clean(key), 60)).collect()
+    shown.map(|key| cut(&raw.clean(key), 60)).collect()
 }
 
 fn version(version: Version) -> String {

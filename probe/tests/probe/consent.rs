@@ -4,8 +4,10 @@ use operations_emulator::{Call, Script};
 use serde_json::json;
 
 use crate::{
+    harness::{
+        FINISHED, FORBIDDEN, Harness, LOCATION, PROJECT, RUNNING, as_expected, flags, scenario,
+    },
     relay::{Relay, answer, refusal},
-    stage::{FINISHED, FORBIDDEN, LOCATION, PROJECT, RUNNING, Stage, as_expected, flags, scenario},
 };
 
 /// An answer about another operation, as a gateway gives it that has mixed up its connections.
@@ -18,8 +20,8 @@ fn another(done: bool) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_about_another_operation_is_no_leave() {
     // Both run; the answers say what would be leave if they were about them.
-    let stage = Stage::plain(scenario(Script::default(), Script::default())).await;
-    let relay = Relay::start(stage.emulator.url(), |_, head| {
+    let harness = Harness::plain(scenario(Script::default(), Script::default())).await;
+    let relay = Relay::start(harness.emulator.url(), |_, head| {
         if head.contains("opcancel-probe/get-finished ") {
             Some(another(true))
         } else if head.contains("opcancel-probe/get-running ") {
@@ -35,10 +37,10 @@ async fn an_answer_about_another_operation_is_no_leave() {
         format!("--cancel={RUNNING}"),
         "--output=json".to_owned(),
     ];
-    let probed = stage.probe_at(&relay.url, &all).await;
+    let probed = harness.probe_at(&relay.url, &all).await;
     for name in [FINISHED, RUNNING] {
         assert_eq!(
-            stage.emulator.count(name, Call::Cancel),
+            harness.emulator.count(name, Call::Cancel),
             0,
             "{name}: {probed:?}"
         );
@@ -57,28 +59,28 @@ async fn an_answer_about_another_operation_is_no_leave() {
         ("cancel-ended", "no GET said that it is done"),
     ] {
         let row = rows.iter().find(|row| row["id"] == id).unwrap();
-        assert_eq!(row["why"], why, "{row}");
+        assert_eq!(row["reason"], why, "{row}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_project_of_ones_own_that_tells_nothing_has_no_random_name_cancelled() {
-    let stage = Stage::plain(as_expected()).await;
-    let hidden = refusal(403, "PERMISSION_DENIED", "told");
-    let relay = Relay::start(stage.emulator.url(), move |_, head| {
+    let harness = Harness::plain(as_expected()).await;
+    let hidden = refusal(403, "PERMISSION_DENIED", "a message");
+    let relay = Relay::start(harness.emulator.url(), move |_, head| {
         let missing = head.contains("opcancel-probe/get-missing ");
         missing.then(|| hidden.clone())
     })
     .await;
     let mut all = flags(&["--cancel-missing", "--output=json"]);
     all.push(format!("--forbidden-project={FORBIDDEN}"));
-    let probed = stage.probe_at(&relay.url, &all).await;
+    let probed = harness.probe_at(&relay.url, &all).await;
     assert_eq!(
         probed.with("differs"),
         ["get-missing"],
         "the cancel without rights is as expected: {probed:?}"
     );
-    let requests = stage.emulator.requests();
+    let requests = harness.emulator.requests();
     let posts = requests.iter().filter(|request| request.method != "GET");
     let names: Vec<_> = posts.filter_map(|post| post.operation.as_deref()).collect();
     assert_eq!(names.len(), 1, "{names:?}");
@@ -89,6 +91,9 @@ async fn a_project_of_ones_own_that_tells_nothing_has_no_random_name_cancelled()
     let rows = probed.rows();
     for id in ["cancel-missing", "cancel-without-length"] {
         let row = rows.iter().find(|row| row["id"] == id).unwrap();
-        assert_eq!(row["why"], "not cancelled: no GET said that there is none");
+        assert_eq!(
+            row["reason"],
+            "not cancelled: no GET said that there is none"
+        );
     }
 }

@@ -50,12 +50,12 @@ pub fn everything() -> Vec<String> {
 }
 
 /// Where the probe is sent.
-pub struct Stage {
+pub struct Harness {
     pub emulator: Emulator,
     folder: TempDir,
 }
 
-impl Stage {
+impl Harness {
     /// Over TLS, under an authority of its own.
     pub async fn over_tls(scenario: Scenario) -> Self {
         opcancel::google::tls::install_provider();
@@ -116,7 +116,7 @@ impl Stage {
         command
     }
 
-    /// The folder of this stage.
+    /// The folder of this harness.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -1,17 +1,17 @@
-//! What in a text is a name of somebody: found by its form, wherever it stands.
+//! Finds names in a text by their form: projects, project numbers and principals that the probe does not know.
 
 use opcancel::google::operation_name::is_project;
 
-/// So many digits in a row are taken for a project's number.
+/// A word of at least this many digits counts as a project's number.
 const NUMBER_DIGITS: usize = 6;
 
-/// A project that nobody named to the probe.
+/// Stands for a project that the probe's arguments do not name.
 const OTHER_PROJECT: &str = "OTHER-PROJECT";
 
-/// A project's number.
+/// Stands for a project's number.
 const NUMBER: &str = "NUMBER";
 
-/// What stands before a project in Google's texts, and nowhere else before a word of lower case.
+/// What precedes a project in Google's texts, and no other word in lower case.
 const BEFORE_PROJECTS: [&str; 8] = [
     "projects/",
     "projects%2F",
@@ -23,7 +23,7 @@ const BEFORE_PROJECTS: [&str; 8] = [
     "project `",
 ];
 
-/// What also stands before other words: here only what no word looks like is taken for a project.
+/// Precedes other words too: after it, only a text that does not look like a word counts as a project.
 const BEFORE_WORDS: &str = "project ";
 
 /// Replaces a name where it is not a part of a longer word.
@@ -42,10 +42,10 @@ pub fn replace_word(text: &str, name: &str, placeholder: &str) -> String {
     replaced + rest
 }
 
-/// Fewer characters of a name tell nothing.
+/// A shorter beginning of a name does not identify it.
 const TELLING: usize = 4;
 
-/// Replaces the beginning of a name with which a text ends that was cut.
+/// Replaces the beginning of a name at the end of a shortened text.
 pub fn replace_cut(text: &str, name: &str, placeholder: &str) -> String {
     let in_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let cut = text.strip_suffix('…').and_then(|kept| {
@@ -60,7 +60,7 @@ pub fn replace_cut(text: &str, name: &str, placeholder: &str) -> String {
     )
 }
 
-/// Replaces what stands where a project stands: `projects/X`, `project 'X'`.
+/// Replaces what is in the place of a project: `projects/X`, `project 'X'`.
 pub fn without_projects(text: &str) -> String {
     let named = BEFORE_PROJECTS
         .iter()
@@ -89,7 +89,7 @@ fn after_each(text: &str, before: &str, is_name: impl Fn(&str) -> bool) -> Strin
     for part in parts {
         let end = part.find(|c| !of_name(c)).unwrap_or(part.len());
         let (name, rest) = part.split_at(end);
-        // The end of a sentence is none of a name.
+        // The full stop of a sentence is not part of the name.
         let name = name.trim_end_matches(['.', ':']);
         let after = part.get(name.len()..).unwrap_or(rest);
         let number = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit());
@@ -125,7 +125,7 @@ pub fn without_principals(text: &str) -> String {
     replaced
 }
 
-/// Whether there is something on both sides of an `@`: `@type` is a member of many answers.
+/// Whether there is a word on both sides of an `@`: `@type` is a member of many answers.
 fn is_address(word: &str) -> bool {
     word.split_once('@').is_some_and(|(name, host)| {
         name.ends_with(|c: char| c.is_alphanumeric())

@@ -1,18 +1,18 @@
-//! What a row expects: one of a few forms that an answer may have.
+//! What a row expects: one of a few kinds of answer.
 
 use std::fmt;
 
-use super::seen::{PageSeen, Seen};
+use super::observation::{ObservedAnswer, ObservedPage};
 use opcancel::google::answer::{ErrorKind, Operation};
 
-/// The form of an answer.
+/// A kind of answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum ExpectedAnswer {
     /// Google's JSON error.
-    Error(ErrorForm),
+    Error(ExpectedError),
     /// A page of HTML with this HTTP status.
     Html(u16),
-    /// `{}`: the cancel was taken.
+    /// `{}`: the cancel is accepted.
     Accepted,
     /// The operation, not done.
     Running,
@@ -28,7 +28,7 @@ pub enum Form {
 
 /// A JSON error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ErrorForm {
+pub struct ExpectedError {
     /// The HTTP status.
     pub http: u16,
     /// The `status`.
@@ -39,12 +39,12 @@ pub struct ErrorForm {
     pub permission: Option<&'static str>,
 }
 
-/// The forms of which an answer should have one.
-pub type Expectation = &'static [Form];
+/// The alternatives; an answer should match one of them.
+pub type Expectation = &'static [ExpectedAnswer];
 
 /// An error without details.
-pub const fn error(http: u16, kind: ErrorKind) -> Form {
-    Form::Error(ErrorForm {
+pub const fn error(http: u16, kind: ErrorKind) -> ExpectedAnswer {
+    ExpectedAnswer::Error(ExpectedError {
         http,
         kind,
         reason: None,
@@ -53,8 +53,8 @@ pub const fn error(http: u16, kind: ErrorKind) -> Form {
 }
 
 /// An error with the reason of an ErrorInfo.
-pub const fn because(http: u16, kind: ErrorKind, reason: &'static str) -> Form {
-    Form::Error(ErrorForm {
+pub const fn error_with_reason(http: u16, kind: ErrorKind, reason: &'static str) -> ExpectedAnswer {
+    ExpectedAnswer::Error(ExpectedError {
         http,
         kind,
         reason: Some(reason),
@@ -63,8 +63,8 @@ pub const fn because(http: u16, kind: ErrorKind, reason: &'static str) -> Form {
 }
 
 /// IAM's refusal, which names the permission that is missing.
-pub const fn denied(permission: &'static str) -> Form {
-    Form::Error(ErrorForm {
+pub const fn denied(permission: &'static str) -> ExpectedAnswer {
+    ExpectedAnswer::Error(ExpectedError {
         http: 403,
         kind: ErrorKind::PermissionDenied,
         reason: Some("IAM_PERMISSION_DENIED"),
@@ -72,28 +72,34 @@ pub const fn denied(permission: &'static str) -> Form {
     })
 }
 
-/// Whether what was seen has one of the forms. `before` is what the GET before said of the same operation.
-pub fn fits(expected: &[Form], seen: &Seen, before: Option<&Operation>) -> bool {
-    expected.iter().any(|form| form.fits(seen, before))
+/// Whether the answer matches one of the alternatives. `before` is what the previous GET returned for the same operation.
+pub fn is_met(
+    expected: &[ExpectedAnswer],
+    observed: &ObservedAnswer,
+    before: Option<&Operation>,
+) -> bool {
+    expected
+        .iter()
+        .any(|answer| answer.matches(observed, before))
 }
 
-/// The forms in words.
-pub fn words(expected: Expectation) -> String {
-    let forms: Vec<_> = expected.iter().map(ToString::to_string).collect();
-    forms.join(" or ")
+/// The alternatives as the report prints them.
+pub fn describe(expected: Expectation) -> String {
+    let answers: Vec<_> = expected.iter().map(ToString::to_string).collect();
+    answers.join(" or ")
 }
 
-impl Form {
-    fn fits(&self, seen: &Seen, before: Option<&Operation>) -> bool {
-        let operation = match &seen.answer {
-            Some(Ok(operation)) if seen.is_about_what_was_asked() => Some(operation),
+impl ExpectedAnswer {
+    fn matches(&self, observed: &ObservedAnswer, before: Option<&Operation>) -> bool {
+        let operation = match &observed.answer {
+            Some(Ok(operation)) if observed.is_about_what_was_asked() => Some(operation),
             _ => None,
         };
         match self {
-            Self::Error(form) => form.fits(seen),
-            Self::Html(http) => seen.http_status == Some(*http) && seen.is_html(),
+            Self::Error(expected) => expected.matches(observed),
+            Self::Html(http) => observed.http_status == Some(*http) && observed.is_html(),
             Self::Accepted => {
-                seen.status == "OK" && seen.operation.is_none() && seen.page.is_none()
+                observed.status == "OK" && observed.operation.is_none() && observed.page.is_none()
             }
             Self::Running => operation.is_some_and(|operation| !operation.done),
             Self::Done => operation.is_some_and(|operation| operation.done),
@@ -107,7 +113,7 @@ impl Form {
                         .as_ref()
                         .is_some_and(|error| error.code == 1)
             }),
-            Self::Page => seen.page.as_ref().is_some_and(PageSeen::is_list),
+            Self::Page => observed.page.as_ref().is_some_and(ObservedPage::is_list),
         }
     }
 }
@@ -118,28 +124,28 @@ fn same_end(one: &Operation, other: &Operation) -> bool {
         && one.response_type == other.response_type
 }
 
-impl ErrorForm {
-    fn fits(&self, seen: &Seen) -> bool {
+impl ExpectedError {
+    fn matches(&self, observed: &ObservedAnswer) -> bool {
         let reason = self
             .reason
-            .is_none_or(|reason| seen.reason.as_deref() == Some(reason));
+            .is_none_or(|reason| observed.reason.as_deref() == Some(reason));
         let permission = self.permission.is_none_or(|end| {
-            let named = seen.metadata.get("permission");
+            let named = observed.metadata.get("permission");
             named.is_some_and(|permission| permission.ends_with(end))
         });
-        seen.http_status == Some(self.http)
-            && seen.status == self.kind.name()
+        observed.http_status == Some(self.http)
+            && observed.status == self.kind.name()
             && reason
             && permission
     }
 }
 
-impl fmt::Display for Form {
+impl fmt::Display for ExpectedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Error(form) => {
-                write!(f, "{} {}", form.http, form.kind.name())?;
-                for word in [form.reason, form.permission].into_iter().flatten() {
+            Self::Error(error) => {
+                write!(f, "{} {}", error.http, error.kind.name())?;
+                for word in [error.reason, error.permission].into_iter().flatten() {
                     write!(f, " {}{word}", if word.starts_with('.') { "…" } else { "" })?;
                 }
                 Ok(())
@@ -158,13 +164,18 @@ impl fmt::Display for Form {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::seen::{NameForm, OperationSeen},
+        super::observation::{NameForm, ObservedOperation},
         *,
     };
     use opcancel::google::answer::OperationError;
 
-    fn refused(http: u16, status: &str, reason: Option<&str>, permission: Option<&str>) -> Seen {
-        Seen {
+    fn refused(
+        http: u16,
+        status: &str,
+        reason: Option<&str>,
+        permission: Option<&str>,
+    ) -> ObservedAnswer {
+        ObservedAnswer {
             status: status.to_owned(),
             http_status: Some(http),
             reason: reason.map(str::to_owned),
@@ -172,29 +183,29 @@ mod tests {
                 .map(|permission| ("permission".to_owned(), permission.to_owned()))
                 .into_iter()
                 .collect(),
-            ..Seen::default()
+            ..ObservedAnswer::default()
         }
     }
 
-    fn operation(done: bool, code: Option<i32>, name: NameForm) -> Seen {
+    fn operation(done: bool, code: Option<i32>, name: NameForm) -> ObservedAnswer {
         let error = code.map(|code| OperationError {
             code,
             status: String::new(),
             message: String::new(),
         });
-        Seen {
+        ObservedAnswer {
             status: "OK".to_owned(),
             http_status: Some(200),
-            operation: Some(OperationSeen {
+            operation: Some(ObservedOperation {
                 name,
-                ..OperationSeen::default()
+                ..ObservedOperation::default()
             }),
             answer: Some(Ok(Operation {
                 done,
                 error,
                 ..Operation::default()
             })),
-            ..Seen::default()
+            ..ObservedAnswer::default()
         }
     }
 
@@ -203,7 +214,7 @@ mod tests {
         const DENIED: Expectation = &[denied(".operations.get")];
         let (why, what) = (Some("IAM_PERMISSION_DENIED"), Some("x.operations.get"));
         let name = "PERMISSION_DENIED";
-        assert!(fits(DENIED, &refused(403, name, why, what), None));
+        assert!(is_met(DENIED, &refused(403, name, why, what), None));
         for other in [
             refused(404, name, why, what),
             refused(403, "NOT_FOUND", why, what),
@@ -211,10 +222,10 @@ mod tests {
             refused(403, name, why, Some("x.operations.cancel")),
             refused(403, name, why, None),
         ] {
-            assert!(!fits(DENIED, &other, None), "{other:?}");
+            assert!(!is_met(DENIED, &other, None), "{other:?}");
         }
         assert_eq!(
-            words(DENIED),
+            describe(DENIED),
             "403 PERMISSION_DENIED IAM_PERMISSION_DENIED ….operations.get"
         );
     }
@@ -222,10 +233,10 @@ mod tests {
     #[test]
     fn a_page_of_html_is_one_by_its_type() {
         let mut page = refused(404, "UNRECOGNISED", None, None);
-        assert!(!fits(&[Form::Html(404)], &page, None));
+        assert!(!is_met(&[ExpectedAnswer::Html(404)], &page, None));
         page.content_type = Some("text/html; charset=UTF-8".to_owned());
-        assert!(fits(&[Form::Html(404)], &page, None));
-        assert!(!fits(&[Form::Html(411)], &page, None));
+        assert!(is_met(&[ExpectedAnswer::Html(404)], &page, None));
+        assert!(!is_met(&[ExpectedAnswer::Html(411)], &page, None));
     }
 
     #[test]
@@ -240,17 +251,21 @@ mod tests {
             (&["operations"], None, false),
             (&["operations", "done"], Some(0), false),
         ] {
-            let seen = Seen {
+            let observed = ObservedAnswer {
                 status: "OK".to_owned(),
                 http_status: Some(200),
-                page: Some(PageSeen {
+                page: Some(ObservedPage {
                     keys: keys.iter().map(ToString::to_string).collect(),
                     operations,
                 }),
-                ..Seen::default()
+                ..ObservedAnswer::default()
             };
-            assert_eq!(fits(&[Form::Page], &seen, None), good, "{seen:?}");
-            assert_eq!(seen.short() == "200 a list", good, "{seen:?}");
+            assert_eq!(
+                is_met(&[ExpectedAnswer::Page], &observed, None),
+                good,
+                "{observed:?}"
+            );
+            assert_eq!(observed.short() == "200 a list", good, "{observed:?}");
         }
     }
 
@@ -258,27 +273,59 @@ mod tests {
     fn an_end_is_what_a_get_said_of_the_same_operation() {
         use NameForm::{AsAsked, Other, ProjectNumber};
         let cancelled = operation(true, Some(1), ProjectNumber);
-        for (form, seen, good) in [
-            (Form::Running, operation(false, None, AsAsked), true),
-            (Form::Running, operation(true, None, AsAsked), false),
-            (Form::Done, operation(true, None, AsAsked), true),
-            (Form::Done, operation(true, None, Other), false),
-            (Form::Done, operation(false, None, AsAsked), false),
-            (Form::Cancelled, cancelled.clone(), true),
-            (Form::Cancelled, operation(true, Some(13), AsAsked), false),
-            (Form::Cancelled, operation(false, Some(1), AsAsked), false),
-            (Form::Accepted, operation(true, None, AsAsked), false),
-            (Form::Page, operation(true, None, AsAsked), false),
+        for (expected, observed, good) in [
+            (
+                ExpectedAnswer::Running,
+                operation(false, None, AsAsked),
+                true,
+            ),
+            (
+                ExpectedAnswer::Running,
+                operation(true, None, AsAsked),
+                false,
+            ),
+            (ExpectedAnswer::Done, operation(true, None, AsAsked), true),
+            (ExpectedAnswer::Done, operation(true, None, Other), false),
+            (ExpectedAnswer::Done, operation(false, None, AsAsked), false),
+            (ExpectedAnswer::Cancelled, cancelled.clone(), true),
+            (
+                ExpectedAnswer::Cancelled,
+                operation(true, Some(13), AsAsked),
+                false,
+            ),
+            (
+                ExpectedAnswer::Cancelled,
+                operation(false, Some(1), AsAsked),
+                false,
+            ),
+            (
+                ExpectedAnswer::Accepted,
+                operation(true, None, AsAsked),
+                false,
+            ),
+            (ExpectedAnswer::Page, operation(true, None, AsAsked), false),
         ] {
-            assert_eq!(fits(&[form], &seen, None), good, "{form} {seen:?}");
+            assert_eq!(
+                is_met(&[expected], &observed, None),
+                good,
+                "{expected} {observed:?}"
+            );
         }
         let before = Operation {
             done: true,
             ..Operation::default()
         };
         let same = operation(true, None, AsAsked);
-        assert!(fits(&[Form::DoneAsBefore], &same, Some(&before)));
-        assert!(!fits(&[Form::DoneAsBefore], &cancelled, Some(&before)));
-        assert!(!fits(&[Form::DoneAsBefore], &same, None));
+        assert!(is_met(
+            &[ExpectedAnswer::DoneAsBefore],
+            &same,
+            Some(&before)
+        ));
+        assert!(!is_met(
+            &[ExpectedAnswer::DoneAsBefore],
+            &cancelled,
+            Some(&before)
+        ));
+        assert!(!is_met(&[ExpectedAnswer::DoneAsBefore], &same, None));
     }
 }

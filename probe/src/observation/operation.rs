@@ -3,12 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys;
-use opcancel::google::{answer::Operation, client::Observation, operation_name::OperationName};
+use opcancel::google::{
+    answer::Operation, client::Observation as RawAnswer, operation_name::OperationName,
+};
 
 /// An operation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct OperationSeen {
+pub struct ObservedOperation {
     /// `done`.
     pub done: bool,
     /// `error.code`.
@@ -46,13 +48,13 @@ pub enum NameForm {
     Other,
 }
 
-impl OperationSeen {
+impl ObservedOperation {
     pub(super) fn new(
-        observed: &Observation,
+        raw: &RawAnswer,
         operation: &Operation,
         asked: Option<&OperationName>,
     ) -> Self {
-        let body = observed.object();
+        let body = raw.object();
         let member = |key: &str| body.as_ref()?.object(key).ok().flatten();
         let name = body
             .as_ref()
@@ -64,12 +66,12 @@ impl OperationSeen {
             name: name_form(name.as_deref(), asked),
             keys: body
                 .as_ref()
-                .map(|body| keys(observed, body))
+                .map(|body| keys(raw, body))
                 .unwrap_or_default(),
             metadata_type: operation.metadata_type.clone(),
             metadata_state: operation.metadata_state.clone(),
             metadata_keys: member("metadata")
-                .map(|metadata| keys(observed, &metadata))
+                .map(|metadata| keys(raw, &metadata))
                 .unwrap_or_default(),
             response_type: operation.response_type.clone(),
         }

@@ -1,0 +1,105 @@
+//! GETs of paths, hosts and locations that do not belong together.
+
+use super::{BAD_OR_NOT_FOUND, Builder, Rows, name, parent};
+use crate::{
+    expectation::{Expectation, ExpectedAnswer},
+    step::{Read, Resource, Row, Step},
+};
+
+const HTML: Expectation = &[ExpectedAnswer::Html(404)];
+
+/// A location that Google does not have.
+const UNKNOWN_LOCATION: &str = "opcancel-nowhere1";
+
+const NEEDS_LOCATION: &str =
+    "needs --location LOCATION, whose endpoint is another than that of names without one";
+
+/// GETs that go to the host of another location.
+struct AtOtherHost {
+    regional_at_global: Read,
+    global_at_regional: Read,
+}
+
+impl Builder<'_> {
+    pub(super) fn places(&self) -> Rows {
+        let (regional_at_global, global_at_regional) = match self.at_other_host()? {
+            Some(reads) => (
+                Ok(Step::Read(reads.regional_at_global)),
+                Ok(Step::Read(reads.global_at_regional)),
+            ),
+            None => (Err(NEEDS_LOCATION), Err(NEEDS_LOCATION)),
+        };
+        Ok(vec![
+            Row {
+                id: "unknown-path".to_owned(),
+                title: "a path that the API does not have",
+                expected: HTML,
+                step: Ok(Step::Read(self.of_unknown_path()?)),
+            },
+            Row {
+                id: "unknown-location".to_owned(),
+                title: "a location that does not exist",
+                expected: BAD_OR_NOT_FOUND,
+                step: Ok(Step::Read(self.in_unknown_location()?)),
+            },
+            Row {
+                id: "regional-at-global-host".to_owned(),
+                title: "a regional name at the global host",
+                expected: BAD_OR_NOT_FOUND,
+                step: regional_at_global,
+            },
+            Row {
+                id: "global-at-regional-host".to_owned(),
+                title: "a name without location at a regional host",
+                expected: BAD_OR_NOT_FOUND,
+                step: global_at_regional,
+            },
+        ])
+    }
+
+    fn of_unknown_path(&self) -> Result<Read, String> {
+        let path = format!(
+            "/{}/{}/opcancelProbe/{}",
+            self.version,
+            parent(&self.arguments.project, None),
+            self.missing.name().last_segment()
+        );
+        Ok(Read {
+            resource: Resource::UnknownPath(path),
+            ..self.get(self.missing.name())?
+        })
+    }
+
+    fn in_unknown_location(&self) -> Result<Read, String> {
+        let (project, operation) = (&self.arguments.project, self.missing.name().last_segment());
+        let global = name(project, None, operation)?;
+        Ok(Read {
+            target: self.target(&global)?,
+            ..self.get(&name(project, Some(UNKNOWN_LOCATION), operation)?)?
+        })
+    }
+
+    /// `None` if names with and without a location go to the same host.
+    fn at_other_host(&self) -> Result<Option<AtOtherHost>, String> {
+        let Some(location) = self.arguments.location.as_deref() else {
+            return Ok(None);
+        };
+        let (project, operation) = (&self.arguments.project, self.missing.name().last_segment());
+        let global = name(project, None, operation)?;
+        let regional = name(project, Some(location), operation)?;
+        let (global_host, regional_host) = (self.target(&global)?, self.target(&regional)?);
+        if global_host.endpoint == regional_host.endpoint {
+            return Ok(None);
+        }
+        Ok(Some(AtOtherHost {
+            regional_at_global: Read {
+                target: global_host,
+                ..self.get(&regional)?
+            },
+            global_at_regional: Read {
+                target: regional_host,
+                ..self.get(&global)?
+            },
+        }))
+    }
+}
