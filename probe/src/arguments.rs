@@ -14,73 +14,73 @@ use opcancel::{
 };
 
 const AFTER_HELP: &str = "\
-Without --cancel, --cancel-finished and --cancel-missing only GETs are sent. --dry-run shows every request and sends none.
+Without --cancel, --cancel-finished and --cancel-missing, only GETs are sent. --dry-run prints every request and sends none.
 
 Credentials are found as the controller finds them: --credentials, GOOGLE_APPLICATION_CREDENTIALS, gcloud's \
 application-default credentials, the metadata server.
 
-Exit codes: 0 everything as expected, 1 something differs, 2 wrong arguments, 3 not everything could be asked (no token, no \
-connection, the API is not enabled), or it was interrupted; what was seen until then is printed.";
+Exit codes: 0 every answer is as expected; 1 an answer differs; 2 an argument is invalid; 3 a request got no answer (no \
+token, no connection, the API is not enabled), or the run was interrupted. An interrupted run prints the answers so far.";
 
-/// Asks a real project's API what opcancel takes for granted, and prints a table: row, expected, seen, verdict
+/// Check what opcancel assumes about Google's API in a real project, and print a table: row, expected, observed, verdict
 #[derive(Clone, Debug, Parser)]
 #[command(name = "opcancel-probe", version, max_term_width = 110, after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// The project to ask about, by id or number. Most rows ask for operations that do not exist in it
+    /// Project to ask about, by ID or number. Most rows ask for operations that do not exist in it
     #[arg(long, value_name = "PROJECT", value_parser = project)]
     pub project: String,
 
-    /// A location in which to ask, such as europe-west1; without it, names have none. Adds the rows about wrong hosts
+    /// Location to ask in, such as europe-west1; without it, operation names have no location. Adds the rows about wrong hosts
     #[arg(long, value_name = "LOCATION", value_parser = location)]
     pub location: Option<String>,
 
-    /// The API
+    /// Google API to ask
     #[arg(long, value_name = "SERVICE", default_value = "dialogflow", value_parser = PossibleValuesParser::new(catalogue::service_names()))]
     pub service: String,
 
-    /// A version of the API; may be given more than once: the first is used for all rows, the others have a row each. All
-    /// that opcancel knows by default
+    /// Version of the API; may be repeated. All rows use the first version; each of the others has one row. The default is all
+    /// versions that opcancel supports
     #[arg(long, value_name = "VERSION", value_delimiter = ',')]
     pub api_version: Vec<String>,
 
-    /// An operation that is done: asked about, not cancelled
+    /// Operation that is done. It is read, not cancelled
     #[arg(long, value_name = "NAME")]
     pub finished: Option<OperationName>,
 
-    /// Cancels the operation of --finished, after a GET has said that it is done: nothing is left to be stopped
+    /// Cancel the operation of --finished, if a GET reports that it is done. There is nothing left to stop
     #[arg(long, requires = "finished")]
     pub cancel_finished: bool,
 
-    /// A RUNNING OPERATION TO CANCEL: asked about, cancelled, cancelled again, watched until it ends, and cancelled once more
+    /// RUNNING OPERATION TO CANCEL. It is read, cancelled twice, polled until it ends, and cancelled once more
     #[arg(long, value_name = "NAME")]
     pub cancel: Option<OperationName>,
 
-    /// How long the end of the operation of --cancel is waited for
+    /// How long to wait for the operation of --cancel to end
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration_text::parse, allow_hyphen_values = true)]
     pub wait: Duration,
 
-    /// Sends cancels for operations that cannot exist: their names are 128 random bits, and a GET has just said that there is
-    /// none
+    /// Cancel operations that cannot exist: their names are 128 random bits, and a GET has just reported that there is no such
+    /// operation
     #[arg(long)]
     pub cancel_missing: bool,
 
-    /// A project in which the caller has no rights: is it 403 before 404?
+    /// Project in which the caller has no permissions, to see whether Google answers 403 or 404
     #[arg(long, value_name = "PROJECT", value_parser = project)]
     pub forbidden_project: Option<String>,
 
-    /// A credential file, in place of GOOGLE_APPLICATION_CREDENTIALS
+    /// Credential file to use instead of GOOGLE_APPLICATION_CREDENTIALS
     #[arg(long, value_name = "FILE")]
     pub credentials: Option<PathBuf>,
 
-    /// The one Google identity to act as; any other is refused
+    /// The only Google identity to act as; every other identity is refused
     #[arg(long, value_name = "EMAIL", env = "OPCANCEL_EXPECT_PRINCIPAL")]
     pub expect_principal: Option<String>,
 
-    /// The project whose quota the calls use (x-goog-user-project), as the controller has it
+    /// Project whose quota the requests use (x-goog-user-project), as for the controller
     #[arg(long, value_name = "PROJECT", env = "OPCANCEL_QUOTA_PROJECT")]
     pub quota_project: Option<String>,
 
-    /// Call this URL instead of Google's own, as the controller would; may be given more than once
+    /// URL to call instead of Google's, as for the controller; may be repeated
     #[arg(
         long,
         value_name = "SERVICE[/LOCATION]=URL",
@@ -89,19 +89,20 @@ pub struct Arguments {
     )]
     pub endpoint_override: Vec<EndpointOverride>,
 
-    /// Certificate authorities (PEM) to trust at endpoint overrides, beside the system's
+    /// Certificate authorities (PEM) to trust at overridden endpoints, in addition to the system's
     #[arg(long, value_name = "FILE", env = "OPCANCEL_CA_FILE")]
     pub ca_file: Option<PathBuf>,
 
-    /// The pause between two requests
+    /// Pause between two requests
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration_text::parse, allow_hyphen_values = true)]
     pub pace: Duration,
 
-    /// The form of the report
+    /// Format of the report
     #[arg(long, value_enum, default_value = "text")]
     pub output: Output,
 
-    /// Puts placeholders for projects, principals, operations and hosts of overrides; true by default with --output markdown
+    /// Replace projects, principals, operations and hosts of overrides with placeholders. The default is true for --output
+    /// markdown, false otherwise
     #[arg(
         long,
         value_name = "true|false",
@@ -111,24 +112,24 @@ pub struct Arguments {
     )]
     pub redact: Option<bool>,
 
-    /// Prints which requests would be sent, and sends none
+    /// Print the requests that would be sent, and send none
     #[arg(long, visible_alias = "list")]
     pub dry_run: bool,
 }
 
-/// Forms of the report.
+/// Formats of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// For a terminal
     Text,
     /// For programs
     Json,
-    /// To be pasted into an issue
+    /// To paste into an issue
     Markdown,
 }
 
 impl Arguments {
-    /// What the single values cannot say.
+    /// Checks the arguments against each other, and fills in the default of `--api-version`.
     ///
     /// # Errors
     /// If two flags contradict each other; the message names them.
@@ -148,37 +149,37 @@ impl Arguments {
         if let Some(version) = unknown {
             let known = service.versions.iter().map(|known| known.name);
             return Err(format!(
-                "--api-version {version:?} is unknown; this release knows {} of {}",
+                "--api-version {version:?} is unknown; this release supports {} of {}",
                 known.collect::<Vec<_>>().join(", "),
                 service.name
             ));
         }
         for (flag, name) in [("--finished", &self.finished), ("--cancel", &self.cancel)] {
-            // A slip between two projects must not cost an operation.
+            // An operation of another project must not be cancelled by mistake.
             if let Some(name) = name
                 .as_ref()
                 .filter(|name| name.project() != Some(self.project.as_str()))
             {
                 return Err(format!(
-                    "{flag} {name} is not in --project {}; give the project as the name spells it",
+                    "{flag} {name} is not in --project {}; spell the project as in the name of the operation",
                     self.project
                 ));
             }
         }
         if self.cancel.is_some() && self.cancel == self.finished {
             return Err(
-                "--finished and --cancel name the same operation; --finished is for one that is done, --cancel for one that runs"
+                "--finished and --cancel name the same operation; use --finished for an operation that is done, --cancel for one that is running"
                     .to_owned(),
             );
         }
         if self.forbidden_project.as_deref() == Some(&self.project) {
             return Err(
-                "--forbidden-project is the same as --project; it is for one in which the caller has no rights"
+                "--forbidden-project is the same as --project; use a project in which the caller has no permissions"
                     .to_owned(),
             );
         }
         if self.wait.is_zero() {
-            return Err("--wait must be longer than nothing, such as 5m".to_owned());
+            return Err("--wait must be greater than zero; use for example 5m".to_owned());
         }
         Ok(self)
     }
@@ -186,7 +187,7 @@ impl Arguments {
     /// The service's row in the catalogue.
     ///
     /// # Errors
-    /// If it has none; the parser knows before.
+    /// If the catalogue does not have it, which the parser rules out.
     pub fn service_row(&self) -> Result<&'static Service, String> {
         catalogue::service(&self.service)
             .ok_or_else(|| format!("--service {:?} is unknown", self.service))
@@ -202,7 +203,7 @@ fn project(text: &str) -> Result<String, String> {
     if is_project(text) {
         Ok(text.to_owned())
     } else {
-        Err("expected a project's id or number, such as acme-prod or 123456789012".to_owned())
+        Err("invalid project; use an ID or number such as acme-prod or 123456789012".to_owned())
     }
 }
 
@@ -210,7 +211,10 @@ fn location(text: &str) -> Result<String, String> {
     if is_location(text) {
         Ok(text.to_owned())
     } else {
-        Err("expected a location as operation names spell it, such as europe-west1".to_owned())
+        Err(
+            "invalid location; use a location as in the name of an operation, such as europe-west1"
+                .to_owned(),
+        )
     }
 }
 
@@ -234,7 +238,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_goes_into_an_issue_is_redacted_unless_told_otherwise() {
+    fn markdown_is_redacted_by_default() {
         for (flags, redacts) in [
             (&["--output=markdown"][..], true),
             (&["--output=markdown", "--redact=false"], false),
@@ -247,7 +251,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn wrong_values_are_told_with_the_flag_and_the_form() {
+    fn errors_name_the_flag_and_the_expected_form() {
         for (flags, said) in [
             (&["--project=P"][..], "such as acme-prod"),
             (&["--project=p/q"], "--project"),

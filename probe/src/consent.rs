@@ -65,7 +65,7 @@ impl CancelConsent {
         }
         match last {
             Some(answer) if answer.done(true) => Ok(Self { name }),
-            _ => Err("not cancelled: no GET said that it is done"),
+            _ => Err("not cancelled: no GET reported that it is done"),
         }
     }
 
@@ -93,7 +93,7 @@ impl CancelConsent {
                     name: random.name().clone(),
                 })
             }
-            _ => Err("not cancelled: no GET said that there is none"),
+            _ => Err("not cancelled: no GET reported that there is no such operation"),
         }
     }
 

@@ -84,7 +84,7 @@ fn probe(arguments: Arguments) -> Result<u8, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| cannot_run(format!("the runtime cannot be started: {error}")))?;
+        .map_err(|error| cannot_run(format!("cannot start the runtime: {error}")))?;
     runtime.block_on(async {
         let mut client = client(&arguments)?;
         // An interruption must not lose the answers about an operation that is already cancelled.
@@ -168,5 +168,5 @@ fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
-        .map_err(|error| cannot_run(format!("the report cannot be printed: {error}")))
+        .map_err(|error| cannot_run(format!("cannot print the report: {error}")))
 }

@@ -181,7 +181,7 @@ impl ObservedAnswer {
             let what = if page.is_list() {
                 "a list"
             } else {
-                "JSON that is no list"
+                "JSON that is not a list"
             };
             return format!("{http} {what}");
         }

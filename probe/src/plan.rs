@@ -75,12 +75,12 @@ impl Plan {
         cancels.extend(arguments.cancel.as_ref().map(ToString::to_string));
         if arguments.cancel_finished {
             let finished = arguments.finished.as_ref();
-            cancels.extend(
-                finished.map(|name| format!("{name}, once a GET has said that it is done")),
-            );
+            cancels
+                .extend(finished.map(|name| format!("{name}, if a GET reports that it is done")));
         }
         if arguments.cancel_missing {
-            cancels.push("random names, once a GET has said that there is none".to_owned());
+            cancels
+                .push("random names, if a GET reports that there is no such operation".to_owned());
         }
         cancels
     }

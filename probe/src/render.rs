@@ -35,7 +35,7 @@ fn text(report: &Report) -> String {
 
 /// The table, each column as wide as its widest cell.
 fn table(report: &Report) -> Vec<String> {
-    let head = ["ROW", "EXPECTED", "SEEN", "VERDICT"].map(str::to_owned);
+    let head = ["ROW", "EXPECTED", "OBSERVED", "VERDICT"].map(str::to_owned);
     let rows = report.rows.iter().map(|row| {
         [
             row.id.clone(),
@@ -76,7 +76,7 @@ fn markdown(report: &Report) -> String {
         .map(|line| format!("- {}", escaped(line)))
         .collect();
     lines.push(String::new());
-    lines.push("| row | expected | seen | verdict |".to_owned());
+    lines.push("| row | expected | observed | verdict |".to_owned());
     lines.push("|---|---|---|---|".to_owned());
     lines.extend(report.rows.iter().map(markdown_row));
     lines.push(String::new());
@@ -111,10 +111,10 @@ fn head_lines(report: &Report) -> Vec<String> {
         ),
         format!("endpoints: {}", report.endpoints.join(", ")),
         format!(
-            "as {}, by {}",
-            report.principal.as_deref().unwrap_or("somebody unnamed"),
-            report.credentials
+            "caller: {}",
+            report.principal.as_deref().unwrap_or("unknown")
         ),
+        format!("credentials: {}", report.credentials),
         format!(
             "X-Goog-Request-Reason: opcancel - opcancel-probe/ROW {}",
             report.run

@@ -127,17 +127,17 @@ impl Run<'_> {
         }
         let was_done = before.is_some_and(|operation| operation.done);
         if row.expected.contains(&ExpectedAnswer::DoneAsBefore) && !was_done {
-            return Err("no GET said that it is done");
+            return Err("no GET reported that it is done");
         }
         match step {
             Step::Read(read) if !self.client.has(read.token) => {
-                Err("a person's credentials have the scopes that the person granted")
+                Err("user credentials have the scopes that the user granted")
             }
             Step::Read(read) => Ok(self.read(&row.id, read).await),
             Step::AwaitEnd(read) if self.is_running(read) => {
                 Ok(self.await_end(&row.id, read).await)
             }
-            Step::AwaitEnd(_) => Err("no GET said that it runs"),
+            Step::AwaitEnd(_) => Err("no GET reported that it is running"),
             Step::Cancel(cancel) => {
                 let consent = self.consent(cancel)?;
                 Ok(self.cancel(&row.id, cancel, &consent).await)
@@ -211,8 +211,8 @@ impl Run<'_> {
                 None => Err("needs --forbidden-project PROJECT"),
             },
             CancelSubject::Finished => CancelConsent::finished(self.arguments, last),
-            CancelSubject::Running if !done(false) => Err("no GET said that it runs"),
-            CancelSubject::Ended if !done(true) => Err("no GET said that it is done"),
+            CancelSubject::Running if !done(false) => Err("no GET reported that it is running"),
+            CancelSubject::Ended if !done(true) => Err("no GET reported that it is done"),
             CancelSubject::Running | CancelSubject::Ended => CancelConsent::running(self.arguments),
         }
     }

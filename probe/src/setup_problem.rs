@@ -13,14 +13,14 @@ pub fn setup_problem(observed: &ObservedAnswer, service: &str) -> Option<String>
     let payer = observed
         .metadata
         .get("consumer")
-        .map_or("the project that pays", String::as_str);
+        .map_or("the quota project", String::as_str);
     let cure = match (http, observed.reason.as_deref()) {
         (_, Some("SERVICE_DISABLED")) => format!("enable the {service} API in {payer}"),
         (_, Some("USER_PROJECT_DENIED")) => format!(
-            "grant roles/serviceusage.serviceUsageConsumer in {payer} to whoever asks, or name another payer with --quota-project"
+            "grant roles/serviceusage.serviceUsageConsumer in {payer} to the caller, or choose another quota project with --quota-project"
         ),
         (401, _) => {
-            "the token is not taken: run gcloud auth application-default login, or give another file with --credentials".to_owned()
+            "Google rejects the token: run gcloud auth application-default login, or use another file with --credentials".to_owned()
         }
         _ => return None,
     };

@@ -38,30 +38,33 @@ impl Lines {
             .flatten()
             .map(String::as_str)
             .collect();
-        self.add("by", transport.join(", ").trim_start_matches(", "));
+        self.add("transport", transport.join(", ").trim_start_matches(", "));
         self.add("ErrorInfo", error_info(observed));
-        self.add("members of its metadata", observed.metadata_keys.join(", "));
+        self.add(
+            "ErrorInfo metadata fields",
+            observed.metadata_keys.join(", "),
+        );
         self.add("details", observed.details.join(", "));
         let wait = observed.retry_after_ms.map(|ms| format!("{ms} ms"));
-        self.add_some("to wait", wait.as_ref());
+        self.add_some("retry after", wait.as_ref());
         self.add_some("message", observed.message.as_ref());
     }
 
     fn operation(&mut self, operation: &ObservedOperation) {
         self.add_some("error", operation.error_status.as_ref());
         self.add("name", name_form(operation.name));
-        self.add("members", operation.keys.join(", "));
+        self.add("fields", operation.keys.join(", "));
         self.add_some("metadata", operation.metadata_type.as_ref());
-        self.add("members of metadata", operation.metadata_keys.join(", "));
+        self.add("metadata fields", operation.metadata_keys.join(", "));
         self.add_some("state", operation.metadata_state.as_ref());
         self.add_some("response", operation.response_type.as_ref());
     }
 
     fn page(&mut self, page: &ObservedPage) {
-        self.add("members", page.keys.join(", "));
+        self.add("fields", page.keys.join(", "));
         match page.operations {
             Some(count) => self.add("operations", count.to_string()),
-            None => self.add("operations", "no list"),
+            None => self.add("operations", "not a list"),
         }
     }
 }
@@ -79,10 +82,10 @@ fn error_info(observed: &ObservedAnswer) -> String {
 
 fn name_form(form: NameForm) -> &'static str {
     match form {
-        NameForm::AsAsked => "as asked",
+        NameForm::AsAsked => "as requested",
         NameForm::ProjectNumber => "with the project's number",
         NameForm::ProjectId => "with the project's id",
         NameForm::ElsewhereInAnswer => "at another location",
-        NameForm::Other => "another, or none",
+        NameForm::Other => "another name, or none",
     }
 }

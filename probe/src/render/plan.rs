@@ -38,11 +38,11 @@ fn rows(plan: &Plan, arguments: &Arguments) -> Vec<String> {
 fn payer_line(payer: Payer) -> String {
     match payer {
         Ok(Some(project)) => {
-            format!("x-goog-user-project: {project}, but where a row says otherwise.")
+            format!("x-goog-user-project: {project}, unless a row says otherwise.")
         }
-        Ok(None) => "No x-goog-user-project is sent, but where a row says so.".to_owned(),
-        Err(why) => {
-            format!("x-goog-user-project: not known, as there are no credentials here: {why}")
+        Ok(None) => "No x-goog-user-project is sent, unless a row says otherwise.".to_owned(),
+        Err(error) => {
+            format!("x-goog-user-project: unknown, because no credentials were found: {error}")
         }
     }
 }

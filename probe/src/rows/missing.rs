@@ -22,7 +22,7 @@ impl Builder<'_> {
     pub(super) fn missing(&self) -> Rows {
         let mut rows = vec![Row {
             id: "get-missing".to_owned(),
-            title: "GET of what does not exist",
+            title: "GET of an operation that does not exist",
             expected: NOT_FOUND,
             step: Ok(Step::Read(self.get(self.missing.name())?)),
         }];
@@ -38,7 +38,7 @@ impl Builder<'_> {
             },
             Row {
                 id: "made-up-token".to_owned(),
-                title: "a token that nobody issued",
+                title: "an invalid token",
                 expected: MADE_UP_TOKEN,
                 step: Ok(self.with_token(TokenChoice::MadeUp)?),
             },
@@ -59,7 +59,7 @@ impl Builder<'_> {
         };
         Ok(Row {
             id: format!("version-{version}"),
-            title: "the same in another version",
+            title: "the same in another version of the API",
             expected: NOT_FOUND,
             step: Ok(Step::Read(read)),
         })

@@ -42,7 +42,7 @@ impl Builder<'_> {
             },
             Row {
                 id: "get-elsewhere".to_owned(),
-                title: "GET of the same at another location",
+                title: "GET of the same operation at another location",
                 expected: BAD_OR_NOT_FOUND,
                 step: elsewhere,
             },
@@ -56,7 +56,7 @@ impl Builder<'_> {
             },
             Row {
                 id: "get-finished-again".to_owned(),
-                title: "it changed nothing",
+                title: "the cancel changed nothing",
                 expected: UNCHANGED,
                 step: planned(to_cancel, NEEDS_CANCEL_FINISHED, read)?,
             },
@@ -87,37 +87,37 @@ impl Builder<'_> {
         Ok(vec![
             Row {
                 id: "get-running".to_owned(),
-                title: "GET of an operation that runs",
+                title: "GET of a running operation",
                 expected: RUNNING,
                 step: read()?,
             },
             Row {
                 id: "cancel-running".to_owned(),
-                title: "its cancel",
+                title: "a cancel of a running operation",
                 expected: ACCEPTED,
                 step: cancel(CancelSubject::Running)?,
             },
             Row {
                 id: "cancel-again".to_owned(),
-                title: "its cancel, repeated",
+                title: "the same cancel again",
                 expected: ACCEPTED_OR_TOO_LATE,
                 step: cancel(CancelSubject::Running)?,
             },
             Row {
                 id: "end".to_owned(),
-                title: "how it ended",
+                title: "how the operation ends",
                 expected: CANCELLED,
                 step: await_end,
             },
             Row {
                 id: "end-stays".to_owned(),
-                title: "the end stays",
+                title: "the result does not change",
                 expected: UNCHANGED,
                 step: read()?,
             },
             Row {
                 id: "cancel-ended".to_owned(),
-                title: "a cancel after its end",
+                title: "a cancel after the end",
                 expected: ACCEPTED_OR_TOO_LATE,
                 step: cancel(CancelSubject::Ended)?,
             },

@@ -12,7 +12,7 @@ const HTML: Expectation = &[ExpectedAnswer::Html(404)];
 const UNKNOWN_LOCATION: &str = "opcancel-nowhere1";
 
 const NEEDS_LOCATION: &str =
-    "needs --location LOCATION, whose endpoint is another than that of names without one";
+    "needs --location LOCATION, with an endpoint other than that of names without a location";
 
 /// GETs that go to the host of another location.
 struct AtOtherHost {
@@ -44,13 +44,13 @@ impl Builder<'_> {
             },
             Row {
                 id: "regional-at-global-host".to_owned(),
-                title: "a regional name at the global host",
+                title: "a name with a location at the global host",
                 expected: BAD_OR_NOT_FOUND,
                 step: regional_at_global,
             },
             Row {
                 id: "global-at-regional-host".to_owned(),
-                title: "a name without location at a regional host",
+                title: "a name without a location at a regional host",
                 expected: BAD_OR_NOT_FOUND,
                 step: global_at_regional,
             },

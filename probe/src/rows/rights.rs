@@ -35,19 +35,19 @@ impl Builder<'_> {
         Ok(vec![
             Row {
                 id: "user-project".to_owned(),
-                title: "the project pays for its own calls (x-goog-user-project)",
+                title: "the project is its own quota project (x-goog-user-project)",
                 expected: OWN_PAYER,
                 step: Ok(self.paid_by(&self.arguments.project)?),
             },
             Row {
                 id: "no-rights".to_owned(),
-                title: "no rights, and no operation: 403 or 404?",
+                title: "no permissions, and no operation: 403 or 404?",
                 expected: GET_DENIED,
                 step: no_rights,
             },
             Row {
                 id: "user-project-denied".to_owned(),
-                title: "a project pays that the caller may not name",
+                title: "a quota project that the caller may not use",
                 expected: OTHER_PAYER,
                 step: other_payer,
             },
@@ -87,19 +87,19 @@ impl Builder<'_> {
         Ok(vec![
             Row {
                 id: "cancel-missing".to_owned(),
-                title: "a cancel of what does not exist",
+                title: "a cancel of an operation that does not exist",
                 expected: NOT_FOUND,
                 step: if_allowed(cancel),
             },
             Row {
                 id: "cancel-without-length".to_owned(),
-                title: "a POST that does not say how long it is",
+                title: "a POST without Content-Length",
                 expected: NO_LENGTH,
                 step: if_allowed(without_length),
             },
             Row {
                 id: "cancel-no-rights".to_owned(),
-                title: "a cancel without rights",
+                title: "a cancel without permissions",
                 expected: CANCEL_DENIED,
                 step: without_rights,
             },

@@ -50,13 +50,13 @@ async fn an_answer_about_another_operation_is_no_leave() {
     for (id, why) in [
         (
             "cancel-finished",
-            "not cancelled: no GET said that it is done",
+            "not cancelled: no GET reported that it is done",
         ),
-        ("get-finished-again", "no GET said that it is done"),
-        ("cancel-running", "no GET said that it runs"),
-        ("cancel-again", "no GET said that it runs"),
-        ("end", "no GET said that it runs"),
-        ("cancel-ended", "no GET said that it is done"),
+        ("get-finished-again", "no GET reported that it is done"),
+        ("cancel-running", "no GET reported that it is running"),
+        ("cancel-again", "no GET reported that it is running"),
+        ("end", "no GET reported that it is running"),
+        ("cancel-ended", "no GET reported that it is done"),
     ] {
         let row = rows.iter().find(|row| row["id"] == id).unwrap();
         assert_eq!(row["reason"], why, "{row}");
@@ -93,7 +93,7 @@ async fn a_project_of_ones_own_that_tells_nothing_has_no_random_name_cancelled()
         let row = rows.iter().find(|row| row["id"] == id).unwrap();
         assert_eq!(
             row["reason"],
-            "not cancelled: no GET said that there is none"
+            "not cancelled: no GET reported that there is no such operation"
         );
     }
 }

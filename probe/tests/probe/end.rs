@@ -92,7 +92,7 @@ async fn an_operation_that_is_gone_is_believed_to_be_after_some_looks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_end_that_does_not_come_is_waited_for_no_longer_than_told() {
+async fn an_end_that_does_not_come_is_waited_for_no_longer_than_the_flag_says() {
     let harness = Harness::plain(scenario(done(), Script::ignores_cancel())).await;
     let all = [
         cancel(),

@@ -1,5 +1,5 @@
 //! `opcancel-probe` as its own process, against the emulator: what it shows, that each row can fail, and that it cancels
-//! nothing that it was not told to.
+//! nothing that the flags do not name.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod consent;

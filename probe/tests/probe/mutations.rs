@@ -74,7 +74,7 @@ async fn a_connection_that_breaks_is_no_answer_and_no_difference() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_used_up_quota_ends_the_questions_in_whatever_form_it_is_told() {
+async fn a_used_up_quota_ends_the_questions_in_json_or_html() {
     for exhausted in [
         refusal(429, "RESOURCE_EXHAUSTED", "Quota exceeded"),
         answer(429, "text/html", "<html>Too Many Requests</html>"),

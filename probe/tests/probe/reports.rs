@@ -27,9 +27,9 @@ async fn over_real_tls_everything_is_as_expected() {
         "get-missing",
         "cancel-no-rights",
         "    ErrorInfo: IAM_PERMISSION_DENIED, dialogflow.googleapis.com, permission=dialogflow.operations.cancel",
-        "    by: HTTP/2.0, application/json; charset=UTF-8",
-        "    by: HTTP/1.1, text/html; charset=UTF-8",
-        "    name: as asked",
+        "    transport: HTTP/2.0, application/json; charset=UTF-8",
+        "    transport: HTTP/1.1, text/html; charset=UTF-8",
+        "    name: as requested",
     ] {
         assert!(
             probed.out.lines().any(|shown| shown.starts_with(line)),
@@ -54,7 +54,7 @@ async fn over_real_tls_everything_is_as_expected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn projects_by_number_are_as_expected_and_told() {
+async fn project_numbers_are_as_expected_and_reported() {
     let mut scenario = as_expected();
     scenario.project_names = ProjectNames::Number;
     scenario.identity.project_id = PROJECT.to_owned();
@@ -150,7 +150,7 @@ async fn what_goes_into_an_issue_names_nobody() {
     assert!(probed.out.contains(LOCATION));
     // What is hidden is not more than that.
     assert!(
-        probed.out.contains("members of metadata: &#64;type"),
+        probed.out.contains("metadata fields: &#64;type"),
         "{}",
         probed.out
     );

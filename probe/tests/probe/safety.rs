@@ -55,16 +55,16 @@ async fn check(what: &str, scenario: Scenario, given: Vec<&str>, may_be_missing:
         .iter()
         .filter(|request| request.method != "GET")
         .collect();
-    let mut told: BTreeSet<&str> = BTreeSet::new();
-    told.extend(given.contains(&"cancel").then_some(RUNNING));
-    told.extend(given.contains(&"cancel-finished").then_some(FINISHED));
+    let mut named_by_flags: BTreeSet<&str> = BTreeSet::new();
+    named_by_flags.extend(given.contains(&"cancel").then_some(RUNNING));
+    named_by_flags.extend(given.contains(&"cancel-finished").then_some(FINISHED));
     for post in &posts {
         assert_eq!(
             (post.method.as_str(), post.call),
             ("POST", Some(Call::Cancel))
         );
         let name = post.operation.as_deref().unwrap();
-        // What the last GET there before it was told, in which nobody else was to pay.
+        // The answer to the last GET there, with no other project to pay.
         let said = requests.iter().rev().find(|request| {
             request.sequence < post.sequence
                 && request.call == Some(Call::Get)
@@ -73,7 +73,7 @@ async fn check(what: &str, scenario: Scenario, given: Vec<&str>, may_be_missing:
                 && request.operation.as_deref() == Some(name)
         });
         let said = said.map(|request| request.answer);
-        if told.contains(name) {
+        if named_by_flags.contains(name) {
             assert_eq!(said, Some(Answer::Status(200)), "{what} {given:?} {name}");
         } else {
             assert!(
@@ -95,7 +95,7 @@ async fn check(what: &str, scenario: Scenario, given: Vec<&str>, may_be_missing:
     }
     // And nothing but what was named ever changed.
     for operation in harness.emulator.operations() {
-        let named = told.contains(operation.name.as_str());
+        let named = named_by_flags.contains(operation.name.as_str());
         let cancelled = harness.emulator.count(&operation.name, Call::Cancel);
         assert!(
             named || cancelled == 0,

@@ -20,7 +20,7 @@ fn for_project(change: impl FnOnce(&mut Command)) -> Command {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wrong_arguments_are_told_and_end_with_2() {
+async fn wrong_arguments_end_with_2_and_a_message() {
     for (given, said) in [
         (&[][..], "--project"),
         (
@@ -126,7 +126,7 @@ async fn a_plan_sends_nothing_and_names_every_request() {
             probed.out
         );
         assert!(
-            probed.out.contains("It may cancel: projects/acme-prod/locations/europe-west1/operations/7c93e2f1-running; projects/acme-prod/locations/europe-west1/operations/4d1b0a5e-finished, once a GET has said that it is done; random names"),
+            probed.out.contains("It may cancel: projects/acme-prod/locations/europe-west1/operations/7c93e2f1-running; projects/acme-prod/locations/europe-west1/operations/4d1b0a5e-finished, if a GET reports that it is done; random names"),
             "{}",
             probed.out
         );
@@ -168,19 +168,19 @@ async fn a_plan_says_who_pays() {
     for (given, said) in [
         (
             vec![],
-            "\nNo x-goog-user-project is sent, but where a row says so.\n",
+            "\nNo x-goog-user-project is sent, unless a row says otherwise.\n",
         ),
         (
             vec![of_file.clone()],
-            "\nx-goog-user-project: of-the-file, but where a row says otherwise.\n",
+            "\nx-goog-user-project: of-the-file, unless a row says otherwise.\n",
         ),
         (
-            vec![of_file, "--quota-project=told".to_owned()],
-            "\nx-goog-user-project: told, but where a row says otherwise.\n",
+            vec![of_file, "--quota-project=of-the-flag".to_owned()],
+            "\nx-goog-user-project: of-the-flag, unless a row says otherwise.\n",
         ),
         (
             vec![nowhere],
-            "\nx-goog-user-project: not known, as there are no credentials here: ",
+            "\nx-goog-user-project: unknown, because no credentials were found: ",
         ),
     ] {
         let probed = harness
@@ -192,7 +192,7 @@ async fn a_plan_says_who_pays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_set_up_that_lets_nobody_ask_is_told_and_ends_with_3() {
+async fn a_set_up_that_prevents_all_requests_ends_with_3_and_a_message() {
     for (http, status, reason, said) in [
         (
             403,
