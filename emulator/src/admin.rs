@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::{
         guard::{AdminGuard, guard},
-        refusal::{Asked, BODY_LIMIT, Given, not_so, nothing_here, refusal},
+        refusal::{BODY_LIMIT, Body, QueryParams, method_not_allowed, not_found, refusal},
     },
     scenario::{
         connection_fault::ConnectionFault,
@@ -91,11 +91,11 @@ fn router(admin_guard: AdminGuard, shared: Shared) -> Router {
         .route("/admin/tokens/revoke", post(revoke_tokens))
         .route("/admin/authority", get(authority))
         .merge(page::routes())
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(not_so)
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn_with_state(admin_guard, guard))
-        // Asked by whoever watches over the process, under whatever name.
+        // QueryParams by whoever watches over the process, under whatever name.
         .route("/healthz", get(|| async { "ok\n" }))
         .with_state(shared)
 }
@@ -119,7 +119,7 @@ struct SetOperation {
 
 async fn set_operation(
     State(shared): State<Shared>,
-    Given(body): Given,
+    Body(body): Body,
 ) -> Result<Json<Value>, Refused> {
     let SetOperation { name, script } = read(&body)?;
     shared.set_operation(&name, script)?;
@@ -134,7 +134,7 @@ struct Named {
 
 async fn remove_operation(
     State(shared): State<Shared>,
-    Asked(Named { name }): Asked<Named>,
+    QueryParams(Named { name }): QueryParams<Named>,
 ) -> Result<Json<Value>, Refused> {
     if shared.store.remove(&name) {
         Ok(Json(json!({})))
@@ -152,7 +152,7 @@ struct Finish {
 
 async fn finish_operation(
     State(shared): State<Shared>,
-    Given(body): Given,
+    Body(body): Body,
 ) -> Result<Json<Value>, Refused> {
     let Finish { name, result } = read(&body)?;
     shared.finish_operation(&name, result)?;
@@ -161,7 +161,7 @@ async fn finish_operation(
 
 async fn vanish_operation(
     State(shared): State<Shared>,
-    Given(body): Given,
+    Body(body): Body,
 ) -> Result<Json<Value>, Refused> {
     let Named { name } = read(&body)?;
     shared.vanish_operation(&name)?;
@@ -170,7 +170,7 @@ async fn vanish_operation(
 
 async fn set_permissions(
     State(shared): State<Shared>,
-    Given(body): Given,
+    Body(body): Body,
 ) -> Result<Json<Value>, Refused> {
     let permissions: Option<Vec<Permission>> = read(&body)?;
     shared.set_permissions(permissions)?;
@@ -179,7 +179,7 @@ async fn set_permissions(
 
 async fn set_consumers(
     State(shared): State<Shared>,
-    Given(body): Given,
+    Body(body): Body,
 ) -> Result<Json<Value>, Refused> {
     let consumers: BTreeMap<String, Consumer> = read(&body)?;
     shared.set_consumers(consumers)?;
@@ -188,7 +188,7 @@ async fn set_consumers(
 
 async fn set_federated_tokens(
     State(shared): State<Shared>,
-    Given(body): Given,
+    Body(body): Body,
 ) -> Result<Json<Value>, Refused> {
     shared.set_federated_tokens(read(&body)?);
     Ok(Json(json!({})))
@@ -196,7 +196,7 @@ async fn set_federated_tokens(
 
 async fn set_latency(
     State(shared): State<Shared>,
-    Given(body): Given,
+    Body(body): Body,
 ) -> Result<Json<Value>, Refused> {
     shared.set_latency(read(&body)?);
     Ok(Json(json!({})))
@@ -204,7 +204,7 @@ async fn set_latency(
 
 async fn set_faults(
     State(shared): State<Shared>,
-    Given(body): Given,
+    Body(body): Body,
 ) -> Result<Json<Value>, Refused> {
     let faults: Vec<Fault> = read(&body)?;
     shared.set_faults(faults)?;
@@ -213,7 +213,7 @@ async fn set_faults(
 
 async fn set_connection_faults(
     State(shared): State<Shared>,
-    Given(body): Given,
+    Body(body): Body,
 ) -> Result<Json<Value>, Refused> {
     let faults: Vec<ConnectionFault> = read(&body)?;
     shared.set_connection_faults(faults)?;

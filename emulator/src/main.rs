@@ -26,7 +26,7 @@ use tracing_subscriber::EnvFilter;
 /// credential files), adminUrl. Open adminUrl in a browser to see the operations live and to end them. Log lines, one for each
 /// request, go to standard error (RUST_LOG=warn silences them).
 ///
-/// Try it: operations-emulator --listen 127.0.0.1:8080 --scenario emulator/scenarios/fates.yaml
+/// Try it: operations-emulator --listen 127.0.0.1:8080 --scenario emulator/scenarios/examples.yaml
 #[derive(Debug, Parser)]
 #[command(name = "operations-emulator", version)]
 struct Arguments {

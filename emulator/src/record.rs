@@ -3,7 +3,7 @@
 
 mod authorization;
 mod pending;
-mod shown;
+mod redaction;
 pub(crate) mod timed_out;
 
 pub use authorization::Authorization;
@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use self::shown::ShownHeaders;
+use self::redaction::RedactedHeaders;
 use crate::protocol::call::{self, Call, Route};
 
 /// One request.
@@ -51,7 +51,7 @@ pub struct RequestRecord {
     /// Whom it was for: `:authority` of HTTP/2, `Host` of HTTP/1.1.
     pub host: Option<String>,
     /// All headers, but for secrets; `authorization` with the token's id in place of the token.
-    pub headers: ShownHeaders,
+    pub headers: RedactedHeaders,
     /// The body, if it is a form or a JSON object, but for secrets; else its length.
     pub body: Option<String>,
     /// The API version in the path, if it is a call of the Operations API.
@@ -165,11 +165,11 @@ impl Record {
             since_start: self.timeline.started.elapsed(),
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
-            query: request.uri().query().map(shown::pairs),
+            query: request.uri().query().map(redaction::pairs),
             http_version: format!("{:?}", request.version()),
             host: call::host(request).map(str::to_owned),
-            headers: ShownHeaders::of(request.headers(), &authorization),
-            body: shown::body(request),
+            headers: RedactedHeaders::of(request.headers(), &authorization),
+            body: redaction::body(request),
             version: route.map(|route| route.version.clone()),
             operation: named(false),
             parent: named(true),

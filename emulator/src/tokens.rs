@@ -79,8 +79,8 @@ pub enum TokenCheck {
 }
 
 impl TokenCheck {
-    /// How records show it.
-    pub fn shown(&self) -> Authorization {
+    /// The authorization as records have it.
+    pub fn authorization(&self) -> Authorization {
         match self {
             Self::Absent => Authorization::Absent,
             Self::Unknown => Authorization::Unknown,
@@ -98,11 +98,11 @@ pub struct Tokens {
 #[derive(Debug, Default)]
 struct Inner {
     issued: Vec<IssuedToken>,
-    known: HashMap<String, Known>,
+    entries: HashMap<String, TokenEntry>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct TokenEntry {
     id: String,
     principal: String,
     scopes: Vec<String>,
@@ -113,14 +113,14 @@ struct Known {
 impl Tokens {
     /// Knows the configured tokens; they never expire.
     pub fn new(configured: &[AcceptedToken]) -> Self {
-        let known = configured.iter().enumerate().map(|(index, accepted)| {
+        let entries = configured.iter().enumerate().map(|(index, accepted)| {
             let (id, principal) = (
                 format!("configured-{}", index + 1),
                 accepted.principal.clone(),
             );
             (
                 accepted.token.clone(),
-                Known {
+                TokenEntry {
                     id,
                     principal,
                     scopes: Vec::new(),
@@ -132,7 +132,7 @@ impl Tokens {
         Self {
             inner: Mutex::new(Inner {
                 issued: Vec::new(),
-                known: known.collect(),
+                entries: entries.collect(),
             }),
         }
     }
@@ -158,14 +158,14 @@ impl Tokens {
             "ya29.emulated-{number}-{:016x}",
             RandomState::new().hash_one(number)
         );
-        let known = Known {
+        let entry = TokenEntry {
             id: id.clone(),
             principal: principal.clone(),
             scopes: scopes.clone(),
             valid_until: Instant::now().checked_add(accepted_for),
             revoked: false,
         };
-        inner.known.insert(secret.clone(), known);
+        inner.entries.insert(secret.clone(), entry);
         let issued = IssuedToken {
             id,
             principal,
@@ -184,9 +184,9 @@ impl Tokens {
     /// Takes none of the tokens known so far any more; later ones are taken.
     pub fn revoke_all(&self) {
         self.lock()
-            .known
+            .entries
             .values_mut()
-            .for_each(|known| known.revoked = true);
+            .for_each(|entry| entry.revoked = true);
     }
 
     /// What this `Authorization` header is worth now.
@@ -203,22 +203,22 @@ impl Tokens {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return TokenCheck::Unknown;
         }
-        match self.lock().known.get(token) {
+        match self.lock().entries.get(token) {
             None => TokenCheck::Unknown,
-            Some(known)
-                if known.revoked
-                    || known
+            Some(entry)
+                if entry.revoked
+                    || entry
                         .valid_until
                         .is_some_and(|until| Instant::now() >= until) =>
             {
                 TokenCheck::Expired {
-                    id: known.id.clone(),
+                    id: entry.id.clone(),
                 }
             }
-            Some(known) => TokenCheck::Valid {
-                id: known.id.clone(),
-                principal: known.principal.clone(),
-                scopes: known.scopes.clone(),
+            Some(entry) => TokenCheck::Valid {
+                id: entry.id.clone(),
+                principal: entry.principal.clone(),
+                scopes: entry.scopes.clone(),
             },
         }
     }

@@ -1,12 +1,12 @@
 //! HTTP/1.1 and, over TLS, HTTP/2 on a listener: reads whole requests, lets a handler decide, carries out the reply. With
-//! its parts ([`tls`], `wire`, `body`) the only place that knows of connections.
+//! its parts ([`tls`], `connection`, `body`) the only place that knows of connections.
 
 pub(crate) mod content;
 pub(crate) mod reply;
 pub(crate) mod tls;
 
 mod body;
-mod wire;
+mod connection;
 
 use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
@@ -24,9 +24,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    body::{Breaks, Sent},
+    body::ResponseBody,
+    connection::{Command, CommandSlot, Connection, Stream},
     tls::Tls,
-    wire::{Order, Orders, Stream, Wire},
 };
 use crate::{
     scenario::connection_fault::{Certificate, ConnectionAnswer, ConnectionFaults},
@@ -68,10 +68,10 @@ pub async fn serve<H: Handler>(
 ) {
     let until = stop.clone();
     accept(listener, until, |stream| {
-        // In the order of their arrival, so that a count means what it says.
+        // In the order of arrival, so that faults are counted correctly.
         let fault = connections.faults.next();
         let tls = connections.tls.clone();
-        connection(stream, tls, fault, handler.clone(), stop.clone())
+        serve_connection(stream, tls, fault, handler.clone(), stop.clone())
     })
     .await;
 }
@@ -123,7 +123,7 @@ pub(crate) async fn until_stopped<C: GracefulConnection>(
     }
 }
 
-async fn connection<H: Handler>(
+async fn serve_connection<H: Handler>(
     stream: TcpStream,
     tls: Option<Arc<Tls>>,
     fault: Option<ConnectionAnswer>,
@@ -137,7 +137,7 @@ async fn connection<H: Handler>(
         None => Certificate::default(),
         Some(ConnectionAnswer::Certificate(shown)) => shown,
         Some(ConnectionAnswer::Reset) => {
-            wire::reset_when_dropped(&stream);
+            connection::reset_when_dropped(&stream);
             return;
         }
         // Taken by the system, and never looked at: not even a handshake is answered.
@@ -171,11 +171,12 @@ async fn serve_stream<H: Handler>(stream: Stream, handler: H, stop: Cancellation
         server.http1_only()
     };
     server.http1().header_read_timeout(None);
-    let orders = Arc::new(Orders::default());
-    let wire = Wire::new(stream, Arc::clone(&orders));
-    let service = service_fn(move |request| respond(handler.clone(), Arc::clone(&orders), request));
-    let connection = server.serve_connection(TokioIo::new(wire), service);
-    if let Some(Err(error)) = until_stopped(connection, stop).await {
+    let commands = Arc::new(CommandSlot::default());
+    let connection = Connection::new(stream, Arc::clone(&commands));
+    let service =
+        service_fn(move |request| respond(handler.clone(), Arc::clone(&commands), request));
+    let served = server.serve_connection(TokioIo::new(connection), service);
+    if let Some(Err(error)) = until_stopped(served, stop).await {
         // Closing without an answer and truncated bodies end here too: they are what the scenario asked for.
         tracing::debug!(%error, "connection ended");
     }
@@ -190,9 +191,9 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 async fn respond<H: Handler>(
     handler: H,
-    orders: Arc<Orders>,
+    commands: Arc<CommandSlot>,
     request: Request<Incoming>,
-) -> Result<Response<Sent>, Failure> {
+) -> Result<Response<ResponseBody>, Failure> {
     let (parts, body) = request.into_parts();
     let version = parts.version;
     let (body, refused) = match Limited::new(body, BODY_LIMIT).collect().await {
@@ -208,30 +209,30 @@ async fn respond<H: Handler>(
     match reply {
         Reply::Answer(response) => {
             let claimed = response.body().claimed_length();
-            let mut response = response.map(Sent::new);
-            if let Breaks::Off = response.body().breaks() {
+            let mut response = response.map(ResponseBody::new);
+            if response.body().is_truncated() {
                 response
                     .headers_mut()
                     .insert(header::CONTENT_LENGTH, HeaderValue::from(claimed));
             }
             Ok(response)
         }
-        Reply::Abort(abort) => Err(aborted(abort, version, &orders).await),
+        Reply::Abort(abort) => Err(aborted(abort, version, &commands).await),
     }
 }
 
 /// Carries out an abort, as far as it is not the error that hyper gets.
-async fn aborted(abort: Abort, version: Version, orders: &Orders) -> Failure {
+async fn aborted(abort: Abort, version: Version, commands: &CommandSlot) -> Failure {
     match abort {
         Abort::RefuseStream if version == Version::HTTP_2 => {
             return h2::Error::from(Reason::REFUSED_STREAM).into();
         }
         Abort::GoAway { code, unprocessed } if version == Version::HTTP_2 => {
-            orders.give(Order::go_away(code, unprocessed));
+            commands.send(Command::go_away(code, unprocessed));
         }
-        Abort::Reset => orders.give(Order::Reset),
+        Abort::Reset => commands.send(Command::Reset),
         Abort::BlackHole => {
-            orders.give(Order::BlackHole);
+            commands.send(Command::BlackHole);
             // The connection stays until its other end, or the emulator, gives up.
             std::future::pending::<()>().await;
         }

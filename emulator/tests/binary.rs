@@ -79,7 +79,7 @@ async fn writes_its_authority_before_it_tells_its_addresses() {
 async fn tells_its_addresses_serves_and_ends_with_its_parent() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("addresses.json");
-    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/fates.yaml");
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/examples.yaml");
     let mut child = program()
         .args([
             "--exit-with-parent",

@@ -1,4 +1,4 @@
-//! What callers see of an operation's life over HTTP: the usual answers of all four versions, and the fates.
+//! What callers see of an operation's life over HTTP: the usual answers of all four versions, and the presets of scripts.
 
 mod support;
 

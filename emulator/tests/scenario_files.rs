@@ -4,11 +4,11 @@ use operations_emulator::{Latency, Scenario};
 use std::time::Duration;
 
 #[test]
-fn the_documented_example_is_valid_and_shows_ten_fates_or_more() {
-    let text = include_str!("../scenarios/fates.yaml");
+fn the_documented_example_is_valid_and_shows_ten_different_scripts_or_more() {
+    let text = include_str!("../scenarios/examples.yaml");
     let scenario = Scenario::parse(text).unwrap();
     assert!(scenario.operations.len() >= 10);
-    let mut fates: Vec<_> = scenario
+    let mut scripts: Vec<_> = scenario
         .operations
         .values()
         .map(|script| {
@@ -21,10 +21,10 @@ fn the_documented_example_is_valid_and_shows_ten_fates_or_more() {
             )
         })
         .collect();
-    fates.sort();
-    fates.dedup();
+    scripts.sort();
+    scripts.dedup();
     assert_eq!(
-        fates.len(),
+        scripts.len(),
         scenario.operations.len(),
         "two operations have the same fate"
     );
@@ -32,7 +32,7 @@ fn the_documented_example_is_valid_and_shows_ten_fates_or_more() {
 
 #[test]
 fn json_is_read_too_and_what_is_written_reads_back() {
-    let scenario = Scenario::parse(include_str!("../scenarios/fates.yaml")).unwrap();
+    let scenario = Scenario::parse(include_str!("../scenarios/examples.yaml")).unwrap();
     let json = serde_json::to_string(&scenario).unwrap();
     assert_eq!(Scenario::parse(&json).unwrap(), scenario);
     assert_eq!(Scenario::parse("").unwrap(), Scenario::default());

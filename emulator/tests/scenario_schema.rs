@@ -40,7 +40,7 @@ fn every_scenario_file_satisfies_it_as_it_stands() {
 
 #[test]
 fn it_takes_what_the_emulator_writes() {
-    let scenario = Scenario::parse(include_str!("../scenarios/fates.yaml")).unwrap();
+    let scenario = Scenario::parse(include_str!("../scenarios/examples.yaml")).unwrap();
     let written = serde_json::to_value(scenario).unwrap();
     let error = validator()
         .iter_errors(&written)

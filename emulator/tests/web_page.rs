@@ -131,7 +131,7 @@ async fn it_works_without_javascript() {
     assert_eq!(setup.get_name(other).await.0, 404);
     browser.click("//a[.='Refresh']").await;
     browser
-        .find("//p[@id='said' and not(text())]/following::tbody/tr[1]")
+        .find("//p[@id='notice' and not(text())]/following::tbody/tr[1]")
         .await;
     assert_eq!(setup.get().await.0, 200);
     browser.end().await;

@@ -96,11 +96,11 @@ async fn without_javascript_nothing_reloads_under_a_person_who_types() {
         let answer = setup.client.get(url).send().await.unwrap();
         answer.text().await.unwrap()
     };
-    let one = format!("/operation?name={NAME}&said=vanish");
+    let one = format!("/operation?name={NAME}&notice=vanish");
     let encoded = NAME.replace('/', "%2F").replace('-', "%2D");
     for (path, again) in [
         (
-            "/?search=o&page=2&said=fail",
+            "/?search=o&page=2&notice=fail",
             "<a href=\"/?search=o&amp;page=2\">Refresh</a>".to_owned(),
         ),
         (

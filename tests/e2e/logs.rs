@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use operations_emulator::Call;
 use serde_json::Value;
 
-use crate::support::fates::{self, DENIED, ENDING, STALLED};
+use crate::support::all_outcomes::{self, DENIED, ENDING, STALLED};
 
 fn lines(log: &str) -> Vec<Value> {
     log.lines()
@@ -22,7 +22,7 @@ fn lines(log: &str) -> Vec<Value> {
 
 #[test]
 fn every_line_is_an_object_and_tells_of_which_cancellation_it_is() {
-    let mut world = fates::played("log", &["--log-format=json"], &[("RUST_LOG", "trace")]);
+    let mut world = all_outcomes::run("log", &["--log-format=json"], &[("RUST_LOG", "trace")]);
     let ends = |log: &str| {
         log.lines()
             .filter(|line| line.contains("\"message\":\"finished: "))
@@ -118,7 +118,7 @@ fn every_line_is_an_object_and_tells_of_which_cancellation_it_is() {
 
 #[test]
 fn an_object_is_named_in_warnings_even_if_nothing_else_is_logged() {
-    let mut world = fates::played(
+    let mut world = all_outcomes::run(
         "log-warn",
         &[
             "--log-format=json",

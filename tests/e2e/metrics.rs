@@ -1,4 +1,4 @@
-//! What a real controller serves at `/metrics` after several fates, against what promtool, the documentation, the dashboard and
+//! What a real controller serves at `/metrics` after several outcomes, against what promtool, the documentation, the dashboard and
 //! the rules make of it.
 
 use std::{
@@ -13,7 +13,7 @@ use xtask::promtool;
 use crate::{
     monitoring::{dashboard_queries, docs_rows, rules},
     support::{
-        fates::{self, ENDING},
+        all_outcomes::{self, ENDING},
         served_metrics::Served,
         world::{PATIENCE, World},
     },
@@ -44,7 +44,7 @@ fn checked(text: &str) -> String {
 
 #[test]
 fn what_is_served_is_what_promtool_docs_dashboard_and_rules_expect() {
-    let mut world = fates::played("metrics", &[], &[]);
+    let mut world = all_outcomes::run("metrics", &[], &[]);
     let controller = world.controller();
     let (status, text) = controller.admin("/metrics");
     assert_eq!(status, 200);
@@ -62,7 +62,7 @@ fn what_is_served_is_what_promtool_docs_dashboard_and_rules_expect() {
     );
 
     let served = Served::read(&text);
-    tells_of_the_fates(&served);
+    reports_the_outcomes(&served);
     has_nothing_of_an_object(&text, &world.namespace.name);
 
     let documented = docs_rows();
@@ -136,7 +136,7 @@ fn what_is_served_is_what_promtool_docs_dashboard_and_rules_expect() {
     }
 }
 
-fn tells_of_the_fates(served: &Served) {
+fn reports_the_outcomes(served: &Served) {
     for outcome in ["Completed", "Cancelled", "Unsupported", "Unknown"] {
         let expected = ENDING.iter().filter(|(_, ends)| *ends == outcome).count() as f64;
         assert_eq!(

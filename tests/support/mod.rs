@@ -1,8 +1,8 @@
 //! What the tests against a real API server share: the cluster, a controller process, and a world of both for each test.
 
+pub mod all_outcomes;
 pub mod cluster;
 pub mod controller_process;
-pub mod fates;
 pub mod judges;
 pub mod object;
 pub mod served_metrics;

@@ -62,7 +62,7 @@ fn is_hidden(character: char) -> bool {
 pub(super) fn page(
     status: StatusCode,
     title: &str,
-    said: Option<&str>,
+    notice: Option<&str>,
     contents: &str,
     again: Option<&str>,
 ) -> Response {
@@ -87,8 +87,8 @@ pub(super) fn page(
 <body>
 <header><h1>{title}</h1></header>
 <main>
-<p id="said" role="status">{said}</p>
-<p id="lost" role="status" hidden>The emulator does not answer; trying again.</p>
+<p id="notice" role="status">{notice}</p>
+<p id="offline" role="status" hidden>The emulator does not answer; trying again.</p>
 {again}
 {contents}
 </main>
@@ -96,7 +96,7 @@ pub(super) fn page(
 </html>
 "#,
         title = Text(title),
-        said = Text(said.unwrap_or_default()),
+        notice = Text(notice.unwrap_or_default()),
     );
     answer(status, "text/html; charset=utf-8", html)
 }

@@ -1,9 +1,9 @@
 //! The web page on the admin address: the operations as they are, and a person's way to end one, fail one or have one vanish.
 //! Written here, whole, for a browser without JavaScript; with it the changing part is exchanged as things happen.
 
+mod detail;
 mod links;
 mod list;
-mod one;
 mod requests;
 
 use std::{
@@ -23,9 +23,9 @@ use serde::Deserialize;
 
 use crate::{
     admin::{
-        error_page::told,
+        error_page::error_page,
         html::{self, answer},
-        refusal::{Asked, Given},
+        refusal::{Body, QueryParams},
     },
     operations::store::Selection,
     protocol::{form::Form, rpc_code::RpcCode},
@@ -37,10 +37,10 @@ use crate::{
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
 
 /// What time alone changes is looked for this often.
-const LOOK: Duration = Duration::from_secs(1);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long changes are gathered: many requests a second are shown together.
-const GATHER: Duration = Duration::from_millis(100);
+const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// The routes of the page.
 pub(crate) fn routes() -> Router<Shared> {
@@ -68,13 +68,13 @@ pub(crate) fn routes() -> Router<Shared> {
 /// What the page says after a change: a keyword, so that a link from elsewhere cannot make it say anything else.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Said {
-    said: String,
+struct Notice {
+    notice: String,
 }
 
-impl Said {
+impl Notice {
     fn sentence(&self) -> Option<&'static str> {
-        Some(match self.said.as_str() {
+        Some(match self.notice.as_str() {
             "complete" => "The operation ended: completed.",
             "fail" => "The operation ended: failed.",
             "cancelledElsewhere" => "The operation ended: cancelled by somebody else.",
@@ -87,21 +87,21 @@ impl Said {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Named {
+struct OperationParam {
     name: String,
 }
 
 async fn index(
     State(shared): State<Shared>,
-    Asked(selection): Asked<Selection>,
-    Asked(said): Asked<Said>,
+    QueryParams(selection): QueryParams<Selection>,
+    QueryParams(notice): QueryParams<Notice>,
 ) -> Response {
     let part = list::live(&shared, &selection);
     let contents = list::contents(&selection, &part, &tag(&part));
     html::page(
         StatusCode::OK,
         "Operations",
-        said.sentence(),
+        notice.sentence(),
         &contents,
         Some(&links::address("/", &selection, "")),
     )
@@ -109,18 +109,18 @@ async fn index(
 
 async fn operation(
     State(shared): State<Shared>,
-    Asked(Named { name }): Asked<Named>,
-    Asked(said): Asked<Said>,
+    QueryParams(OperationParam { name }): QueryParams<OperationParam>,
+    QueryParams(notice): QueryParams<Notice>,
 ) -> Response {
-    let Some(part) = one::live(&shared, &name) else {
+    let Some(part) = detail::live(&shared, &name) else {
         let error = ChangeError::NoOperation(name);
-        return told(error.http_status(), &error.to_string());
+        return error_page(error.http_status(), &error.to_string());
     };
-    let contents = one::contents(&name, &part, &tag(&part));
+    let contents = detail::contents(&name, &part, &tag(&part));
     html::page(
         StatusCode::OK,
         "Operation",
-        said.sentence(),
+        notice.sentence(),
         &contents,
         Some(&format!("/operation?name={}", links::encoded(&name))),
     )
@@ -128,7 +128,7 @@ async fn operation(
 
 async fn live_index(
     State(shared): State<Shared>,
-    Asked(selection): Asked<Selection>,
+    QueryParams(selection): QueryParams<Selection>,
     headers: HeaderMap,
 ) -> Response {
     changed(&shared, &headers, || list::live(&shared, &selection)).await
@@ -136,17 +136,17 @@ async fn live_index(
 
 async fn live_operation(
     State(shared): State<Shared>,
-    Asked(Named { name }): Asked<Named>,
+    QueryParams(OperationParam { name }): QueryParams<OperationParam>,
     headers: HeaderMap,
 ) -> Response {
     let gone = "<p>There is no such operation any more.</p>";
-    let write = || one::live(&shared, &name).unwrap_or_else(|| gone.to_owned());
+    let write = || detail::live(&shared, &name).unwrap_or_else(|| gone.to_owned());
     changed(&shared, &headers, write).await
 }
 
 /// The part as soon as it is another one than the browser has; 304 if it stays the same for long.
 async fn changed(shared: &Shared, headers: &HeaderMap, write: impl Fn() -> String) -> Response {
-    let seen = headers
+    let known_tag = headers
         .get(header::IF_NONE_MATCH)
         .and_then(|tag| tag.to_str().ok());
     let deadline = tokio::time::Instant::now() + LONGEST_WAIT;
@@ -157,14 +157,14 @@ async fn changed(shared: &Shared, headers: &HeaderMap, write: impl Fn() -> Strin
         by_clients.mark_unchanged();
         let part = write();
         let tag = tag(&part);
-        if seen != Some(tag.as_str()) {
+        if known_tag != Some(tag.as_str()) {
             let response = answer(StatusCode::OK, "text/html; charset=utf-8", part);
             return ([(header::ETAG, tag)], response).into_response();
         }
         tokio::select! {
             _ = by_admins.changed() => {}
-            _ = by_clients.changed() => tokio::time::sleep(GATHER).await,
-            () = tokio::time::sleep(LOOK) => {}
+            _ = by_clients.changed() => tokio::time::sleep(DEBOUNCE).await,
+            () = tokio::time::sleep(CHECK_EVERY) => {}
             () = tokio::time::sleep_until(deadline) => return StatusCode::NOT_MODIFIED.into_response(),
             () = shared.stop.cancelled() => return StatusCode::NOT_MODIFIED.into_response(),
         }
@@ -181,9 +181,9 @@ fn tag(part: &str) -> String {
 }
 
 /// A form of the page: `name`, what to `do` with the operation, and where to go on.
-async fn change(State(shared): State<Shared>, headers: HeaderMap, Given(body): Given) -> Response {
+async fn change(State(shared): State<Shared>, headers: HeaderMap, Body(body): Body) -> Response {
     let Some(form) = Form::of(&headers, &body) else {
-        return told(
+        return error_page(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "Expected a form of the page.",
         );
@@ -201,7 +201,7 @@ async fn change(State(shared): State<Shared>, headers: HeaderMap, Given(body): G
                 form.get("code")
             };
             let Some(code) = RpcCode::from_name(code) else {
-                return told(StatusCode::BAD_REQUEST, "That is no code of google.rpc.");
+                return error_page(StatusCode::BAD_REQUEST, "That is no code of google.rpc.");
             };
             let message = match form.get("message") {
                 "" => "Failed by hand.",
@@ -215,7 +215,7 @@ async fn change(State(shared): State<Shared>, headers: HeaderMap, Given(body): G
             shared.finish_operation(name, EndResult::Failed(failure))
         }
         _ => {
-            return told(
+            return error_page(
                 StatusCode::BAD_REQUEST,
                 "That cannot be done with an operation.",
             );
@@ -224,11 +224,11 @@ async fn change(State(shared): State<Shared>, headers: HeaderMap, Given(body): G
     match done {
         Ok(()) => {
             let back = match form.get("back") {
-                "operation" => format!("/operation?name={}&said={wanted}", links::encoded(name)),
-                _ => links::address("/", &links::selection(&form), &format!("said={wanted}")),
+                "operation" => format!("/operation?name={}&notice={wanted}", links::encoded(name)),
+                _ => links::address("/", &links::selection(&form), &format!("notice={wanted}")),
             };
             Redirect::to(&back).into_response()
         }
-        Err(error) => told(error.http_status(), &error.to_string()),
+        Err(error) => error_page(error.http_status(), &error.to_string()),
     }
 }

@@ -11,7 +11,7 @@ use http::{Method, StatusCode, Uri, request::Parts};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::admin::error_page::told;
+use crate::admin::error_page::error_page;
 
 /// Longest body of a request that is read.
 pub(crate) const BODY_LIMIT: usize = 8 * 1024 * 1024;
@@ -21,31 +21,31 @@ pub(crate) fn refusal(path: &str, status: StatusCode, why: &str) -> Response {
     if path.starts_with("/admin/") {
         (status, Json(json!({"error": why}))).into_response()
     } else {
-        told(status, why)
+        error_page(status, why)
     }
 }
 
 /// The answer where there is nothing.
-pub(crate) async fn nothing_here(uri: Uri) -> Response {
+pub(crate) async fn not_found(uri: Uri) -> Response {
     let why = format!("there is nothing at {}", uri.path());
     refusal(uri.path(), StatusCode::NOT_FOUND, &why)
 }
 
 /// The answer to a method that a path does not have.
-pub(crate) async fn not_so(method: Method, uri: Uri) -> Response {
+pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> Response {
     let why = format!("{method} is not for {}", uri.path());
     refusal(uri.path(), StatusCode::METHOD_NOT_ALLOWED, &why)
 }
 
-/// What the query asks for.
-pub(crate) struct Asked<T>(pub(crate) T);
+/// The parameters of the query.
+pub(crate) struct QueryParams<T>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         match Query::from_request_parts(parts, state).await {
-            Ok(Query(asked)) => Ok(Self(asked)),
+            Ok(Query(params)) => Ok(Self(params)),
             Err(error) => {
                 let path = parts.uri.path();
                 Err(refusal(path, error.status(), &error.body_text()))
@@ -55,9 +55,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
 }
 
 /// The body, whole.
-pub(crate) struct Given(pub(crate) Bytes);
+pub(crate) struct Body(pub(crate) Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for Given {
+impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
-    admin::refusal::Asked,
+    admin::refusal::QueryParams,
     duration_text,
     record::{RequestRecord, Surface},
     shared::Shared,
@@ -43,7 +43,7 @@ enum SurfaceName {
 /// Those that are asked for, at once or when there is one.
 pub(super) async fn show(
     State(shared): State<Shared>,
-    Asked(query): Asked<RequestsQuery>,
+    QueryParams(query): QueryParams<RequestsQuery>,
 ) -> Json<Value> {
     let record = match query.surface.map_or(Surface::Operations, Surface::from) {
         Surface::Operations => &shared.requests,

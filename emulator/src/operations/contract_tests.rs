@@ -127,8 +127,8 @@ impl Witness {
     }
 
     /// Looks once more; complains about what the contract forbids.
-    fn look(&mut self, shown: Option<Value>) -> Result<(), TestCaseError> {
-        let Some(json) = shown else {
+    fn observe(&mut self, answer: Option<Value>) -> Result<(), TestCaseError> {
+        let Some(json) = answer else {
             self.gone = self.seen.is_some();
             return Ok(());
         };
@@ -161,7 +161,7 @@ impl Witness {
     }
 }
 
-fn shown(operation: &mut Operation, age: Duration) -> Option<Value> {
+fn answer_to_get(operation: &mut Operation, age: Duration) -> Option<Value> {
     let phase = operation.phase(age);
     operation_json(NAME, operation.script(), &phase)
 }
@@ -219,10 +219,10 @@ proptest! {
         let mut witness = Witness::of(&script);
         let mut operation = Operation::new(script);
         let mut age = Duration::ZERO;
-        witness.look(shown(&mut operation, age))?;
+        witness.observe(answer_to_get(&mut operation, age))?;
         for step in steps {
             take(step, &mut operation, &mut age, &mut witness)?;
-            witness.look(shown(&mut operation, age))?;
+            witness.observe(answer_to_get(&mut operation, age))?;
         }
     }
 }
@@ -237,7 +237,8 @@ fn the_witness_sees_what_is_forbidden() {
             accepted: seen.len() > 1,
             ..Witness::default()
         };
-        seen.iter().all(|json| witness.look(json.cloned()).is_ok())
+        seen.iter()
+            .all(|json| witness.observe(json.cloned()).is_ok())
     };
     assert!(looks(&[
         None,

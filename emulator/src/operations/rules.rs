@@ -65,7 +65,7 @@ impl Rules {
     }
 
     /// Whether the API takes tokens of this principal at all.
-    pub fn takes_tokens_of(&self, principal: &str) -> bool {
+    pub fn accepts_tokens_of(&self, principal: &str) -> bool {
         self.federated_tokens == FederatedTokens::Taken || !principal.starts_with("principal://")
     }
 
@@ -96,7 +96,12 @@ impl Rules {
     ) -> Option<Reply> {
         let resource = &route.operation;
         if let Some(permissions) = &self.permissions
-            && !allowed(permissions, principal, route.call, &self.known(resource))
+            && !allowed(
+                permissions,
+                principal,
+                route.call,
+                &self.stored_name(resource),
+            )
         {
             return Some(denied(route.call, resource));
         }
@@ -105,12 +110,12 @@ impl Rules {
     }
 
     /// The name under which an operation or parent is kept.
-    pub fn known(&self, name: &str) -> String {
+    pub fn stored_name(&self, name: &str) -> String {
         self.renamed(name, &self.project_number, &self.project_id)
     }
 
     /// The name under which answers show it.
-    pub fn shown(&self, name: &str) -> String {
+    pub fn name_in_answers(&self, name: &str) -> String {
         self.renamed(name, &self.project_id, &self.project_number)
     }
 

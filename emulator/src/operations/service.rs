@@ -60,8 +60,9 @@ impl Handler for OperationsService {
             }
             known => known,
         };
-        let shown = token.shown();
-        let pending = self.record.arrived(&request, route.as_ref(), shown);
+        let pending = self
+            .record
+            .arrived(&request, route.as_ref(), token.authorization());
         let reply = match refused {
             Some(refused) => refused,
             None => self.answer(&request, route, token).await,
@@ -90,7 +91,7 @@ impl OperationsService {
         };
         let rules = self.rules.now();
         let principal = match &token {
-            TokenCheck::Valid { principal, .. } if rules.takes_tokens_of(principal) => principal,
+            TokenCheck::Valid { principal, .. } if rules.accepts_tokens_of(principal) => principal,
             bad => {
                 return delayed(rules.latency.of(route.call), unauthenticated(bad, &route)).await;
             }
@@ -102,7 +103,7 @@ impl OperationsService {
             Ok(query) => query,
             Err(message) => return Reply::error(RpcCode::InvalidArgument, &message, &[]),
         };
-        let name = rules.known(&route.operation);
+        let name = rules.stored_name(&route.operation);
         let Arrival {
             fault,
             latency: own,
@@ -117,7 +118,7 @@ impl OperationsService {
                 // Whatever the caller is told: what it may not do has no effect.
                 if route.call != Call::List && rules.forbidden(request, &route, principal).is_none()
                 {
-                    self.store.begin(&name);
+                    self.store.create_from_template(&name);
                 }
                 if fault.applied && route.call == Call::Cancel && refusal().is_none() {
                     self.store.cancel(&name);
@@ -139,7 +140,7 @@ impl OperationsService {
         match fault.answer {
             FaultAnswer::Refuse(refusal) => Reply::refusal(&refusal),
             FaultAnswer::Raw(raw) => Reply::raw(&raw),
-            FaultAnswer::Deep(deep) => Reply::deep(&rules.shown(name), deep.depth),
+            FaultAnswer::Deep(deep) => Reply::deep(&rules.name_in_answers(name), deep.depth),
             FaultAnswer::Late(duration) => {
                 let reply = usual();
                 delayed(duration, reply).await
@@ -166,7 +167,7 @@ impl OperationsService {
             Call::List => self.list(rules, name, query),
             Call::Get => self
                 .store
-                .get(name, &rules.shown(&route.operation))
+                .get(name, &rules.name_in_answers(&route.operation))
                 .map_or_else(not_found, |(json, padding)| {
                     Reply::operation(&json, padding)
                 }),
@@ -201,8 +202,10 @@ impl OperationsService {
             return Reply::error(RpcCode::Unavailable, &message, &[]);
         }
         let within_reach = |name: &str| !unreachable.iter().any(|lost| lost == location(name));
-        let shown = |name: &str| rules.shown(name);
-        let (operations, more) = self.store.list(parent, &request, within_reach, shown);
+        let name_in_answers = |name: &str| rules.name_in_answers(name);
+        let (operations, more) = self
+            .store
+            .list(parent, &request, within_reach, name_in_answers);
         let mut answer = Map::new();
         if !operations.is_empty() {
             answer.insert("operations".into(), operations.into());
@@ -212,7 +215,7 @@ impl OperationsService {
             answer.insert("nextPageToken".into(), token.into());
         }
         if !unreachable.is_empty() {
-            let project = shown(parent.strip_suffix("/locations/-").unwrap_or(parent));
+            let project = name_in_answers(parent.strip_suffix("/locations/-").unwrap_or(parent));
             let lost = unreachable.iter();
             let names: Vec<_> = lost
                 .map(|lost| format!("{project}/locations/{lost}"))

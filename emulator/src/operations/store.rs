@@ -52,7 +52,7 @@ impl Store {
     }
 
     /// Counts a request and says what it meets. It makes no operation of a template yet: that is for a caller who may ask,
-    /// with [`Store::begin`], [`Store::get`] or [`Store::cancel`].
+    /// with [`Store::create_from_template`], [`Store::get`] or [`Store::cancel`].
     pub fn arrive(&self, name: &str, call: Call, principal: &str) -> Arrival {
         let mut inner = self.lock();
         let nth_of_all = inner.count(call);
@@ -83,12 +83,12 @@ impl Store {
     }
 
     /// Makes the operation of this name, if there is none yet and a template for it.
-    pub fn begin(&self, name: &str) {
+    pub fn create_from_template(&self, name: &str) {
         self.lock().entry(name);
     }
 
     /// The answer to a GET, with this name in it, and how many bytes more its response has; `None` for NOT_FOUND.
-    pub fn get(&self, name: &str, shown: &str) -> Option<(serde_json::Value, usize)> {
+    pub fn get(&self, name: &str, name_in_answer: &str) -> Option<(serde_json::Value, usize)> {
         let mut inner = self.lock();
         let entry = inner.entry(name)?;
         let phase = entry.phase();
@@ -96,7 +96,7 @@ impl Store {
             Phase::Ended(EndResult::Completed(response)) => response.padding,
             _ => 0,
         };
-        let json = operation_json(shown, entry.operation.script(), &phase)?;
+        let json = operation_json(name_in_answer, entry.operation.script(), &phase)?;
         Some((json, padding))
     }
 
@@ -107,7 +107,7 @@ impl Store {
         parent: &str,
         request: &ListRequest,
         within_reach: impl Fn(&str) -> bool,
-        shown: impl Fn(&str) -> String,
+        name_in_answers: impl Fn(&str) -> String,
     ) -> (Vec<serde_json::Value>, Option<String>) {
         let mut inner = self.lock();
         let below = |name: &str| match parent.strip_suffix("/-") {
@@ -128,7 +128,9 @@ impl Store {
         let mut listed: Vec<(&String, serde_json::Value)> = Vec::new();
         for (name, entry) in found {
             let phase = entry.phase();
-            let Some(json) = operation_json(&shown(name), entry.operation.script(), &phase) else {
+            let Some(json) =
+                operation_json(&name_in_answers(name), entry.operation.script(), &phase)
+            else {
                 continue;
             };
             let is_done = json.get("done") == Some(&true.into());

@@ -15,11 +15,11 @@ pub(crate) fn parse_yaml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T
             error.into_inner()
         })
     });
-    read.map_err(|error| ScenarioError::Shape(told(&path, &error.to_string())))
+    read.map_err(|error| ScenarioError::Shape(readable(&path, &error.to_string())))
 }
 
 /// The reader's words with the path of the field, and what they mean where they speak of the reader itself.
-fn told(path: &str, error: &str) -> String {
+fn readable(path: &str, error: &str) -> String {
     let mut text = error.to_owned();
     for (theirs, ours) in [
         ("error: ", ""),

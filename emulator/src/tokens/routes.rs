@@ -14,11 +14,11 @@ use crate::{
 impl Handler for Arc<CredentialServices> {
     async fn handle(&self, request: Request<Bytes>, refused: Option<Reply>) -> Reply {
         let authorization = request.headers().get(header::AUTHORIZATION);
-        let shown = self
+        let recorded = self
             .tokens
             .check(authorization.map(HeaderValue::as_bytes))
-            .shown();
-        let pending = self.record.arrived(&request, None, shown);
+            .authorization();
+        let pending = self.record.arrived(&request, None, recorded);
         let reply = refused.unwrap_or_else(|| self.answer(&request));
         pending.answered(reply.status());
         reply

@@ -13,23 +13,15 @@ use hyper::body::{Body, Frame, SizeHint};
 use super::Closed;
 use crate::transport::content::Content;
 
-/// Whether a body comes whole.
-pub(super) enum Breaks {
-    /// As long as it says.
-    Never,
-    /// Ends before, with the connection.
-    Off,
-}
-
 /// A body that is being sent.
-pub(super) struct Sent {
+pub(super) struct ResponseBody {
     content: Content,
     sent: u64,
     pause: Option<Pin<Box<tokio::time::Sleep>>>,
     yielded: bool,
 }
 
-impl Sent {
+impl ResponseBody {
     pub(super) fn new(content: Content) -> Self {
         Self {
             content,
@@ -39,12 +31,9 @@ impl Sent {
         }
     }
 
-    pub(super) fn breaks(&self) -> Breaks {
-        if self.content.claimed_length() > self.content.length() {
-            Breaks::Off
-        } else {
-            Breaks::Never
-        }
+    /// Whether the body is shorter than its head says.
+    pub(super) fn is_truncated(&self) -> bool {
+        self.content.claimed_length() > self.content.length()
     }
 
     fn is_whole(&self) -> bool {
@@ -52,7 +41,7 @@ impl Sent {
     }
 }
 
-impl Body for Sent {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Closed;
 
@@ -90,10 +79,11 @@ impl Body for Sent {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.breaks() {
-            Breaks::Never => SizeHint::with_exact(self.content.length() - self.sent),
+        if self.is_truncated() {
             // The head carries the length; a hint would have to keep it.
-            Breaks::Off => SizeHint::default(),
+            SizeHint::default()
+        } else {
+            SizeHint::with_exact(self.content.length() - self.sent)
         }
     }
 }

@@ -243,11 +243,11 @@ impl Inner {
             }
             Err(error) => {
                 state.failures = state.failures.saturating_add(1);
-                let FetchPace {
+                let FetchTiming {
                     min_pause,
                     max_pause,
                     ..
-                } = self.pace;
+                } = self.timing;
                 let until = (self.clock)() + doubling(min_pause, max_pause, state.failures);
                 state.failed = Some((error.clone(), until));
                 Err(error)

@@ -44,7 +44,7 @@ pub(super) fn contents(selection: &Selection, part: &str, tag: &str) -> String {
 <label>Order <select name="order"><option value="name">by name</option><option value="asked"{asked}>asked last first</option></select></label>
 <button>Show</button>
 </form>
-<div id="live" data-from="{from}" data-seen="{tag}">
+<div id="live" data-from="{from}" data-tag="{tag}">
 {part}</div>"#,
         search = Value(&selection.search),
         from = Text(&address("/live", selection, "")),

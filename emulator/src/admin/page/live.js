@@ -2,8 +2,8 @@
 // this script the page has a link to refresh it, and the forms are ordinary ones.
 "use strict";
 const live = document.getElementById("live");
-const said = document.getElementById("said");
-const lost = document.getElementById("lost");
+const notice = document.getElementById("notice");
+const offline = document.getElementById("offline");
 
 const pause = (time) => new Promise((done) => setTimeout(done, time));
 
@@ -43,22 +43,22 @@ function exchange(html) {
 }
 
 async function follow() {
-  let seen = live.dataset.seen;
+  let tag = live.dataset.tag;
   for (;;) {
     try {
-      const answer = await fetch(live.dataset.from, { headers: { "if-none-match": seen }, cache: "no-store" });
+      const answer = await fetch(live.dataset.from, { headers: { "if-none-match": tag }, cache: "no-store" });
       if (answer.status === 200) {
         const html = await answer.text();
         while (pressed) await pause(50);
         exchange(html);
-        seen = answer.headers.get("etag");
+        tag = answer.headers.get("etag");
         await pause(200);
       } else if (answer.status !== 304) {
         throw new Error(answer.statusText);
       }
-      lost.hidden = true;
+      offline.hidden = true;
     } catch {
-      lost.hidden = false;
+      offline.hidden = false;
       await pause(1000);
     }
   }
@@ -69,9 +69,9 @@ async function send(form, button) {
   try {
     const answer = await fetch(form.action, { method: "POST", body: fields });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    said.textContent = page.getElementById("said")?.textContent ?? answer.statusText;
+    notice.textContent = page.getElementById("notice")?.textContent ?? answer.statusText;
   } catch {
-    said.textContent = "The emulator does not answer: nothing was changed.";
+    notice.textContent = "The emulator does not answer: nothing was changed.";
   }
 }
 

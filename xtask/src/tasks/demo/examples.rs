@@ -129,7 +129,7 @@ mod tests {
 
     /// Every outcome that a demo can show in a minute, and both ways to wait.
     #[test]
-    fn the_examples_have_all_fates() {
+    fn the_examples_have_all_outcomes() {
         let folder = crate::tasks::cargo::root().join("examples");
         let examples = Examples::read(&folder).unwrap();
         let ends: Vec<&str> = examples

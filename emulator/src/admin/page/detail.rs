@@ -32,7 +32,7 @@ pub(super) fn contents(name: &str, part: &str, tag: &str) -> String {
     format!(
         r#"<nav><a href="/">All operations</a></nav>
 <p class="name">{name}</p>
-<div id="live" data-from="/live/operation?name={link}" data-seen="{tag}">
+<div id="live" data-from="/live/operation?name={link}" data-tag="{tag}">
 {part}</div>
 <form method="post" action="/change"><fieldset><legend>Let it fail</legend><div class="end">{hidden}
 <label>Code <select name="code">{codes}</select></label>
@@ -52,10 +52,10 @@ pub(super) fn contents(name: &str, part: &str, tag: &str) -> String {
 /// The part that changes; none if there is no such operation.
 pub(super) fn live(shared: &Shared, name: &str) -> Option<String> {
     let view = shared.store.view(name)?;
-    let shown = shared.rules.now().shown(name);
+    let name_in_answer = shared.rules.now().name_in_answers(name);
     let json = shared
         .store
-        .get(name, &shown)
+        .get(name, &name_in_answer)
         .map(|(json, _)| format!("{json:#}"));
     let mut html = String::new();
     let asked = view
@@ -84,7 +84,7 @@ pub(super) fn live(shared: &Shared, name: &str) -> Option<String> {
     }
     let _ = writeln!(
         html,
-        "<dt>Asked</dt><dd>{} GETs, {} cancels</dd></dl>",
+        "<dt>QueryParams</dt><dd>{} GETs, {} cancels</dd></dl>",
         view.gets, view.cancels
     );
     html.push_str("<h2>What a GET shows</h2>\n");

@@ -16,9 +16,9 @@ const LONGEST_BODY: usize = 4096;
 /// The headers of a request by their names in lower case, as HTTP/2 has them, in the order of the alphabet; several of one
 /// name are joined by commas. One piece of text, because a million requests may be kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ShownHeaders(Box<str>);
+pub struct RedactedHeaders(Box<str>);
 
-impl ShownHeaders {
+impl RedactedHeaders {
     /// The headers of a request with this authorization, which is shown by the token's id.
     pub(crate) fn of(headers: &HeaderMap, authorization: &Authorization) -> Self {
         let mut lines: Vec<String> = headers
@@ -54,7 +54,7 @@ impl ShownHeaders {
     }
 }
 
-impl Serialize for ShownHeaders {
+impl Serialize for RedactedHeaders {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (name, value) in self.iter() {
@@ -183,15 +183,15 @@ mod tests {
         ] {
             headers.append(name, value.parse().unwrap());
         }
-        let known = ShownHeaders::of(&headers, &Authorization::Token("token-1".into()));
+        let known = RedactedHeaders::of(&headers, &Authorization::Token("token-1".into()));
         assert_eq!(
             serde_json::to_string(&known).unwrap(),
             r#"{"authorization":"Bearer token-1","x-b":"2, 3","x-goog-api-key":"(hidden)"}"#
         );
-        let unknown = ShownHeaders::of(&headers, &Authorization::Unknown);
+        let unknown = RedactedHeaders::of(&headers, &Authorization::Unknown);
         assert_eq!(unknown.get("authorization"), Some("Bearer (hidden)"));
         headers.insert("authorization", "s3cret".parse().unwrap());
-        let odd = ShownHeaders::of(&headers, &Authorization::Unknown);
+        let odd = RedactedHeaders::of(&headers, &Authorization::Unknown);
         assert_eq!(odd.get("authorization"), Some("(hidden)"));
     }
 }

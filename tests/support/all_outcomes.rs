@@ -1,4 +1,4 @@
-//! A world in which several cancellations take different ways: what logs and metrics tell of them is checked elsewhere.
+//! A world with cancellations that end, or wait, in different ways. The tests of logs and metrics use it.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::world::{PROJECT, World, manifest, operation};
 
-/// Those that end, with their outcomes.
+/// The cancellations that end, with their outcomes.
 pub const ENDING: [(&str, &str); 6] = [
     ("already-done", "Completed"),
     ("cancelled", "Cancelled"),
@@ -21,7 +21,7 @@ pub const ENDING: [(&str, &str); 6] = [
 
 /// Waits for a permission.
 pub const DENIED: &str = "denied";
-/// Is stalled from the beginning.
+/// Stalled from the start.
 pub const STALLED: &str = "stalled";
 
 fn script(name: &str) -> Script {
@@ -29,7 +29,7 @@ fn script(name: &str) -> Script {
     let second = Duration::from_secs(1);
     match name {
         "already-done" => Script::already_done(EndResult::completed()),
-        // It ends once that was seen, however long it took.
+        // `run` ends it after the refusal, which may take any time.
         "refused" => Script::default().with_fault(fault(RpcCode::FailedPrecondition)),
         "retried" => Script::default().with_fault(fault(RpcCode::Unavailable).times(2)),
         "throttled" => {
@@ -48,8 +48,8 @@ fn script(name: &str) -> Script {
     }
 }
 
-/// Runs all of them until those that end have ended and the others wait. The controller goes on.
-pub fn played(prefix: &str, arguments: &[&str], variables: &[(&str, &str)]) -> World {
+/// Runs all of them until those that end have ended and the others wait. The controller keeps running.
+pub fn run(prefix: &str, arguments: &[&str], variables: &[(&str, &str)]) -> World {
     let names = ENDING
         .map(|(name, _)| name)
         .into_iter()
@@ -61,7 +61,7 @@ pub fn played(prefix: &str, arguments: &[&str], variables: &[(&str, &str)]) -> W
     );
     world.start();
     let manifests = names.map(|name| {
-        // Its times count from now.
+        // The times of its script count from now.
         world
             .emulator
             .set_operation(&operation(name), script(name))

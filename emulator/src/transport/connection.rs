@@ -1,4 +1,4 @@
-//! The bytes of one connection, plain or TLS, and the ways in which it can die that HTTP has no word for.
+//! One connection, plain or TLS, and the ways to break it that HTTP has no means for.
 
 use std::{
     io,
@@ -13,14 +13,14 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-/// A connection's bytes.
+/// The socket, or TLS on it.
 pub(super) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// What is to become of a connection.
-pub(super) enum Order {
+/// What the connection does in place of its next write.
+pub(super) enum Command {
     /// Closed with a TCP reset.
     Reset,
     /// Reads nothing and writes nothing any more, and stays open.
@@ -29,7 +29,7 @@ pub(super) enum Order {
     Last(Vec<u8>),
 }
 
-impl Order {
+impl Command {
     /// A GOAWAY frame of HTTP/2 (RFC 9113, 6.8) and the end. Without `unprocessed` its last stream is the highest that there
     /// can be, so that the caller must think that its request was looked at.
     pub(super) fn go_away(code: u32, unprocessed: bool) -> Self {
@@ -42,63 +42,63 @@ impl Order {
     }
 }
 
-/// The order for a connection, if one was given.
+/// The command for a connection, if there is one.
 #[derive(Default)]
-pub(super) struct Orders(Mutex<Option<Order>>);
+pub(super) struct CommandSlot(Mutex<Option<Command>>);
 
-impl Orders {
-    /// Gives it; the connection obeys at its next write.
-    pub(super) fn give(&self, order: Order) {
-        *self.lock() = Some(order);
+impl CommandSlot {
+    /// Sets the command; the connection executes it at its next write.
+    pub(super) fn send(&self, command: Command) {
+        *self.lock() = Some(command);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Order>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Command>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_black_hole(&self) -> bool {
-        matches!(*self.lock(), Some(Order::BlackHole))
+        matches!(*self.lock(), Some(Command::BlackHole))
     }
 }
 
-/// A connection that obeys orders.
-pub(super) struct Wire {
+/// A connection that executes commands.
+pub(super) struct Connection {
     stream: Stream,
-    orders: Arc<Orders>,
+    commands: Arc<CommandSlot>,
 }
 
-/// What a write has to do instead of writing.
-enum Instead {
+/// What becomes of the bytes of a write.
+enum WriteOutcome {
     Write,
-    Swallow,
+    Discard,
     Fail,
 }
 
-impl Wire {
-    pub(super) fn new(stream: Stream, orders: Arc<Orders>) -> Self {
-        Self { stream, orders }
+impl Connection {
+    pub(super) fn new(stream: Stream, commands: Arc<CommandSlot>) -> Self {
+        Self { stream, commands }
     }
 
-    /// Carries out the order, as far as it is carried out by writing. hyper writes whole frames, so that the last bytes come
+    /// Carries out the command, as far as it is carried out by writing. hyper writes whole frames, so that the last bytes come
     /// at a frame's end; a peer that reads so slowly that it has got half a frame gets nonsense.
-    fn obey(&mut self, cx: &mut Context<'_>) -> Poll<Instead> {
-        let mut order = self.orders.lock();
-        match order.as_mut() {
-            None => Poll::Ready(Instead::Write),
-            Some(Order::BlackHole) => Poll::Ready(Instead::Swallow),
-            Some(Order::Reset) => Poll::Ready(Instead::Fail),
-            Some(Order::Last(bytes)) => {
+    fn execute(&mut self, cx: &mut Context<'_>) -> Poll<WriteOutcome> {
+        let mut command = self.commands.lock();
+        match command.as_mut() {
+            None => Poll::Ready(WriteOutcome::Write),
+            Some(Command::BlackHole) => Poll::Ready(WriteOutcome::Discard),
+            Some(Command::Reset) => Poll::Ready(WriteOutcome::Fail),
+            Some(Command::Last(bytes)) => {
                 let stream = &mut self.stream;
                 while !bytes.is_empty() {
                     match ready!(stream.pinned().poll_write(cx, bytes)) {
                         Ok(written) if written > 0 => drop(bytes.drain(..written.min(bytes.len()))),
-                        _ => return Poll::Ready(Instead::Fail),
+                        _ => return Poll::Ready(WriteOutcome::Fail),
                     }
                 }
                 // Its success changes nothing: this was the end.
                 let _ = ready!(stream.pinned().poll_flush(cx));
                 let _ = ready!(stream.pinned().poll_shutdown(cx));
-                Poll::Ready(Instead::Fail)
+                Poll::Ready(WriteOutcome::Fail)
             }
         }
     }
@@ -113,7 +113,7 @@ impl Stream {
         }
     }
 
-    fn pinned(&mut self) -> Pin<&mut (dyn Both + '_)> {
+    fn pinned(&mut self) -> Pin<&mut (dyn ReadWrite + '_)> {
         match self {
             Self::Plain(stream) => Pin::new(stream),
             Self::Tls(stream) => Pin::new(stream.as_mut()),
@@ -128,8 +128,8 @@ impl Stream {
     }
 }
 
-trait Both: AsyncRead + AsyncWrite + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Unpin> Both for T {}
+trait ReadWrite: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> ReadWrite for T {}
 
 /// Makes the system send a reset in place of an orderly end when the socket is dropped.
 pub(super) fn reset_when_dropped(socket: &TcpStream) {
@@ -138,52 +138,52 @@ pub(super) fn reset_when_dropped(socket: &TcpStream) {
     }
 }
 
-impl Drop for Wire {
+impl Drop for Connection {
     fn drop(&mut self) {
-        if matches!(*self.orders.lock(), Some(Order::Reset)) {
+        if matches!(*self.commands.lock(), Some(Command::Reset)) {
             reset_when_dropped(self.stream.socket());
         }
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.orders.is_black_hole() {
+        if self.commands.is_black_hole() {
             return Poll::Pending;
         }
         self.stream.pinned().poll_read(cx, buffer)
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Connection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match ready!(self.obey(cx)) {
-            Instead::Write => self.stream.pinned().poll_write(cx, bytes),
-            Instead::Swallow => Poll::Ready(Ok(bytes.len())),
-            Instead::Fail => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+        match ready!(self.execute(cx)) {
+            WriteOutcome::Write => self.stream.pinned().poll_write(cx, bytes),
+            WriteOutcome::Discard => Poll::Ready(Ok(bytes.len())),
+            WriteOutcome::Fail => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match ready!(self.obey(cx)) {
-            Instead::Write => self.stream.pinned().poll_flush(cx),
-            Instead::Swallow => Poll::Ready(Ok(())),
-            Instead::Fail => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+        match ready!(self.execute(cx)) {
+            WriteOutcome::Write => self.stream.pinned().poll_flush(cx),
+            WriteOutcome::Discard => Poll::Ready(Ok(())),
+            WriteOutcome::Fail => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match ready!(self.obey(cx)) {
-            Instead::Write => self.stream.pinned().poll_shutdown(cx),
-            Instead::Swallow | Instead::Fail => Poll::Ready(Ok(())),
+        match ready!(self.execute(cx)) {
+            WriteOutcome::Write => self.stream.pinned().poll_shutdown(cx),
+            WriteOutcome::Discard | WriteOutcome::Fail => Poll::Ready(Ok(())),
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Ready-made fates, so that a test reads like the story that it tells. They can be combined: each keeps what it does
-//! not speak of.
+//! Presets of scripts, for tests. They can be combined: each method changes only what its name says.
 
 use std::time::Duration;
 
@@ -52,7 +51,7 @@ impl Script {
         Self::default().with_fault(Fault::refuse(FaultCall::Cancel, RpcCode::Unimplemented))
     }
 
-    /// The same fate, but it ends by itself at this age with this result.
+    /// The same script, but it ends by itself at this age with this result.
     #[must_use]
     pub fn ends(self, after: Duration, result: EndResult) -> Self {
         Self {
@@ -61,7 +60,7 @@ impl Script {
         }
     }
 
-    /// The same fate, but NOT_FOUND before this age.
+    /// The same script, but NOT_FOUND before this age.
     #[must_use]
     pub fn appears_after(self, age: Duration) -> Self {
         Self {
@@ -70,7 +69,7 @@ impl Script {
         }
     }
 
-    /// The same fate, but it goes away this long after the first accepted cancel.
+    /// The same script, but it goes away this long after the first accepted cancel.
     #[must_use]
     pub fn vanishes_after_cancel(self, delay: Duration) -> Self {
         Self {
@@ -82,7 +81,7 @@ impl Script {
         }
     }
 
-    /// The same fate with one more fault; earlier ones go first.
+    /// The same script with one more fault; earlier ones go first.
     #[must_use]
     pub fn with_fault(mut self, fault: Fault) -> Self {
         self.faults.push(fault);
