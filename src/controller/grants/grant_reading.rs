@@ -98,10 +98,7 @@ impl GrantReading {
     }
 
     fn unreadable(error: &serde_json::Error) -> Self {
-        Self::nothing(
-            GrantState::Invalid,
-            &format!("it cannot be read: {error}"),
-        )
+        Self::nothing(GrantState::Invalid, &format!("it cannot be read: {error}"))
     }
 
     fn nothing(state: GrantState, why: &str) -> Self {
