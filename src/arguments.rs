@@ -82,8 +82,8 @@ pub struct Arguments {
     #[arg(long, value_name = "EMAIL", env = "OPCANCEL_EXPECT_PRINCIPAL")]
     pub expect_principal: Option<String>,
 
-    /// Where /livez, /readyz and /metrics are served; off for nowhere
-    #[arg(long, value_name = "ADDRESS", env = "OPCANCEL_ADMIN_ADDRESS", default_value = "0.0.0.0:8080", value_parser = admin_address)]
+    /// The address that serves /livez, /readyz and /metrics. [::] serves IPv6 and IPv4. `off` disables it
+    #[arg(long, value_name = "ADDRESS", env = "OPCANCEL_ADMIN_ADDRESS", default_value = "[::]:8080", value_parser = admin_address)]
     pub admin_address: AdminAddress,
 
     /// The form of log lines: text goes to standard error, json to standard output with Cloud Logging's severities

@@ -3,7 +3,13 @@
 //! Guarantee: whoever reaches the port can take neither much memory nor the probes away. The head of a request is read up to a
 //! size and for a time, a connection lives for a time, and of too many the oldest is closed for the newest.
 
-use std::{collections::VecDeque, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -17,6 +23,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use socket2::{Domain, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{AbortHandle, JoinSet},
@@ -27,6 +34,9 @@ use super::{exposition::Format, health::Health, metrics::Metrics};
 
 /// How long not to accept after the system gave no connection: it may have no file descriptors left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
+
+/// Connections that the kernel keeps until they are accepted, as in the standard library.
+const BACKLOG: i32 = 128;
 
 /// What one who connects may take.
 #[derive(Clone, Copy, Debug)]
@@ -54,16 +64,46 @@ struct AppState {
     metrics: Arc<Metrics>,
 }
 
-/// Binds the address of `--admin-address`.
+/// Listens on the address of `--admin-address`. `[::]` serves IPv6 and IPv4, and IPv4 alone where the node has no IPv6.
 ///
 /// # Errors
-/// If the address cannot be had; the message names the flag.
+/// If nothing can listen on the address. The message names the flag.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| {
+    bind_with(address, listen).map_err(|error| {
         format!(
             "--admin-address: cannot listen on {address}: {error}; choose another address, or off"
         )
     })
+}
+
+fn bind_with<L>(
+    address: SocketAddr,
+    listen: impl Fn(SocketAddr) -> std::io::Result<L>,
+) -> std::io::Result<L> {
+    listen(address).or_else(|error| {
+        let no_ipv6 = matches!(
+            error.raw_os_error(),
+            Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)
+        );
+        if no_ipv6 && address.ip() == Ipv6Addr::UNSPECIFIED {
+            listen((Ipv4Addr::UNSPECIFIED, address.port()).into())
+        } else {
+            Err(error)
+        }
+    })
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        // Some nodes have it true by default.
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 /// Serves until `stop` is there.
@@ -168,6 +208,36 @@ mod tests {
         Router::new()
             .route("/livez", get(|| async { "ok\n" }))
             .route("/big", get(|| async { big }))
+    }
+
+    #[tokio::test]
+    async fn all_addresses_are_those_of_ipv4_too() {
+        let listener = bind("[::]:0".parse().unwrap()).await.unwrap();
+        let served = listener.local_addr().unwrap();
+        tokio::spawn(async move { accept(&listener, router(), LIMITS).await });
+        let mut addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, served.port()))];
+        if served.is_ipv6() {
+            addresses.push((Ipv6Addr::LOCALHOST, served.port()).into());
+        }
+        for address in addresses {
+            assert!(TcpStream::connect(address).await.is_ok(), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_node_without_ipv6_serves_ipv4() {
+        let without_ipv6 = |address: SocketAddr| {
+            if address.is_ipv6() {
+                return Err(std::io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
+            }
+            Ok(address)
+        };
+        let all = bind_with("[::]:8080".parse().unwrap(), without_ipv6);
+        assert_eq!(all.unwrap().to_string(), "0.0.0.0:8080");
+        // An address that the operator chose is not replaced.
+        assert!(bind_with("[::1]:8080".parse().unwrap(), without_ipv6).is_err());
+        let in_use = |_| Err::<(), _>(std::io::Error::from_raw_os_error(libc::EADDRINUSE));
+        assert!(bind_with("[::]:8080".parse().unwrap(), in_use).is_err());
     }
 
     async fn sent(address: SocketAddr, bytes: &[u8]) -> TcpStream {
