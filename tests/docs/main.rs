@@ -12,11 +12,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod environment;
+mod expected_output;
 mod links;
 mod page;
-mod place;
 mod shell;
-mod shown;
 
 use std::{
     collections::BTreeMap,
@@ -29,13 +29,13 @@ use std::{
     time::Instant,
 };
 
+use environment::Environment;
 use opcancel::api::{Outcome, Reason, name_rules::PASTED};
 use page::Page;
-use place::Stage;
 use support::cluster::root;
 
 /// How many pages are executed at once, each on a cluster of its own: they mostly wait.
-const AT_ONCE: usize = 3;
+const CONCURRENCY: usize = 3;
 
 /// Names the pages to execute, with commas, while one writes: `OPCANCEL_DOCS=docs/install.md`. All by default. What their
 /// commands print is shown then (with `--nocapture`).
@@ -54,8 +54,8 @@ fn every_command_works_and_prints_what_is_shown() {
         }
         wrong.extend(page.faults.iter().map(|fault| format!("{path}: {fault}")));
         for block in &page.blocks {
-            if let Some(excuse) = block.excuse {
-                println!("{path}:{}: not executed: {excuse}", block.line);
+            if let Some(skip_reason) = block.skip_reason {
+                println!("{path}:{}: not executed: {skip_reason}", block.line);
             }
         }
         if page.is_executed() {
@@ -65,7 +65,7 @@ fn every_command_works_and_prints_what_is_shown() {
     assert!(!executed.is_empty(), "no page has a command: {only:?}");
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..CONCURRENCY {
             scope.spawn(|| {
                 while let Some(page) = executed.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if let Err(why) = execute(page, !only.is_empty()) {
@@ -85,8 +85,8 @@ fn execute(page: &Page, show: bool) -> Result<(), String> {
     let Some(start) = page.start else {
         return Ok(());
     };
-    let stage = Stage::set(start)?;
-    let result = shell::execute(page, &stage.place(show), shell::LIMIT);
+    let environment = Environment::start(start)?;
+    let result = shell::execute(page, &environment.shell_options(show), shell::LIMIT);
     let verdict = if result.is_ok() { "ok" } else { "FAILED" };
     println!(
         "{}: {verdict}, {}",

@@ -10,7 +10,7 @@ use std::{
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
 /// What a block that no test can execute begins with.
-const NOT_EXECUTED: [&str; 4] = [
+const SKIPPED: [&str; 4] = [
     "# Needs Google.",
     "# Needs a cluster with nodes.",
     "# Needs a registry.",
@@ -52,14 +52,14 @@ pub struct Block {
     /// The commands.
     pub commands: String,
     /// The first line, if it says that no test can execute the block.
-    pub excuse: Option<&'static str>,
+    pub skip_reason: Option<&'static str>,
     /// What the page shows as its output.
-    pub shown: Option<Shown>,
+    pub output: Option<ExpectedOutput>,
 }
 
 /// The output that a page shows.
 #[derive(Debug)]
-pub struct Shown {
+pub struct ExpectedOutput {
     /// The line of its fence, from 1.
     pub line: usize,
     /// The text.
@@ -90,7 +90,7 @@ pub struct Page {
 impl Page {
     /// Whether any of it is executed.
     pub fn is_executed(&self) -> bool {
-        self.blocks.iter().any(|block| block.excuse.is_none())
+        self.blocks.iter().any(|block| block.skip_reason.is_none())
     }
 
     /// Reads a page from its text.
@@ -177,19 +177,19 @@ impl Page {
         match language {
             "sh" => {
                 let first = text.lines().next().unwrap_or_default();
-                let excuse = NOT_EXECUTED.into_iter().find(|excuse| first == *excuse);
+                let skip_reason = SKIPPED.into_iter().find(|skip_reason| first == *skip_reason);
                 let is_task = text.lines().all(|line| line.starts_with(TASK));
                 self.blocks.push(Block {
                     line,
                     commands: text,
-                    excuse,
-                    shown: None,
+                    skip_reason,
+                    output: None,
                 });
-                return excuse.is_none() && !is_task;
+                return skip_reason.is_none() && !is_task;
             }
             "text" if after_commands => {
                 let block = self.blocks.last_mut().unwrap();
-                block.shown = Some(Shown { line, text });
+                block.output = Some(ExpectedOutput { line, text });
             }
             hidden if HIDDEN.contains(&hidden) => self.faults.push(format!(
                 "line {line}: a block in {hidden:?}: commands are sh, everything else says what it is"
@@ -277,9 +277,9 @@ fn commands_their_output_and_anchors_are_found() {
         (first.line, first.commands.as_str()),
         (6, "kubectl get pods\n")
     );
-    let shown = first.shown.as_ref().unwrap();
-    assert_eq!((shown.line, shown.text.as_str()), (10, "NAME\n"));
-    assert!(second.excuse.is_some() && second.shown.is_none());
+    let output = first.output.as_ref().unwrap();
+    assert_eq!((output.line, output.text.as_str()), (10, "NAME\n"));
+    assert!(second.skip_reason.is_some() && second.output.is_none());
     assert!(page.anchors.contains("a-page-x") && page.anchors.contains("a-page-x-1"));
     assert!(page.faults.is_empty(), "{:?}", page.faults);
 }
@@ -303,11 +303,11 @@ fn a_page_that_hides_its_commands_is_at_fault() {
 fn the_output_of_a_task_is_not_compared() {
     let text = "<!-- commands start from: nothing -->\n```sh\ncargo xtask demo # all of it\n```\n\n```text\nmuch\n```\n";
     let page = Page::parse(Path::new("a.md"), text);
-    assert!(page.is_executed() && page.faults.is_empty() && page.blocks[0].shown.is_none());
+    assert!(page.is_executed() && page.faults.is_empty() && page.blocks[0].output.is_none());
     let text = text.replace("# all of it", "\nkubectl get pods");
     assert!(
         Page::parse(Path::new("a.md"), &text).blocks[0]
-            .shown
+            .output
             .is_some()
     );
 }

@@ -10,8 +10,8 @@ use std::{
 };
 
 use super::{
+    expected_output,
     page::{Block, Page},
-    shown,
 };
 
 /// The longest that one page may take.
@@ -29,7 +29,7 @@ block_ends() { local status=$?; if [ "$status" -ne 0 ]; then printf '\036failed 
 "#;
 
 /// Where commands run, and what they find there.
-pub struct Place {
+pub struct ShellOptions {
     /// A folder of the page's own; bash's files go there.
     pub scratch: PathBuf,
     /// The folder in which the commands run.
@@ -41,27 +41,30 @@ pub struct Place {
 }
 
 /// Executes a page. What failed is told with the page's line, the command and what it printed.
-pub fn execute(page: &Page, place: &Place, limit: Duration) -> Result<(), String> {
-    let script = place.scratch.join("page").join(&page.path);
+pub fn execute(page: &Page, options: &ShellOptions, limit: Duration) -> Result<(), String> {
+    let script = options.scratch.join("page").join(&page.path);
     fs::create_dir_all(script.parent().unwrap()).unwrap();
     fs::write(&script, text(page)).unwrap();
-    let (before, printed) = (place.scratch.join("before"), place.scratch.join("output"));
+    let (before, printed) = (
+        options.scratch.join("before"),
+        options.scratch.join("output"),
+    );
     fs::write(&before, BEFORE).unwrap();
     let output = File::create(&printed).unwrap();
     let mut command = Command::new("bash");
     command
         .args(["-Eeuo", "pipefail"])
         .arg(&script)
-        .current_dir(&place.folder)
+        .current_dir(&options.folder)
         .env("BASH_ENV", &before)
-        .envs(place.variables.iter().map(|(name, value)| (name, value)))
+        .envs(options.variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(output.try_clone().unwrap())
         .stderr(output)
         .process_group(0);
     let ended = run(&mut command, limit);
     let printed = String::from_utf8_lossy(&fs::read(&printed).unwrap()).into_owned();
-    if place.show {
+    if options.show {
         println!("{printed}");
     }
     judge(page, ended, &printed, limit)
@@ -70,7 +73,11 @@ pub fn execute(page: &Page, place: &Place, limit: Duration) -> Result<(), String
 /// The page as bash reads it: its commands on their own lines, and nothing else.
 fn text(page: &Page) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for block in page.blocks.iter().filter(|block| block.excuse.is_none()) {
+    for block in page
+        .blocks
+        .iter()
+        .filter(|block| block.skip_reason.is_none())
+    {
         lines.resize(block.line - 1, String::new());
         lines.push(format!("block_begins {}", block.line));
         lines.extend(block.commands.lines().map(str::to_owned));
@@ -126,30 +133,35 @@ fn judge(
         let found = outputs.iter().find(|(of, _)| Some(*of) == line);
         found.map_or("", |(_, output)| output)
     };
-    let told = |what: String| format!("{what}\n--- it printed:\n{}", end_of(output_of(last)));
+    let failed_with =
+        |what: String| format!("{what}\n--- it printed:\n{}", end_of(output_of(last)));
     match ended {
         None => {
             let line = last.unwrap_or_default();
-            return Err(told(format!("{path}:{line}: not done after {limit:?}")));
+            return Err(failed_with(format!(
+                "{path}:{line}: not done after {limit:?}"
+            )));
         }
         Some(status) if !status.success() => {
             let line = last.map(|line: usize| line.to_string()).unwrap_or_default();
             let (line, command) = failed.unwrap_or((&line, "a command"));
-            return Err(told(format!("{path}:{line}: failed ({status}): {command}")));
+            return Err(failed_with(format!(
+                "{path}:{line}: failed ({status}): {command}"
+            )));
         }
         Some(_) => {}
     }
     for block in &page.blocks {
-        check_shown(page, block, output_of(Some(block.line)))?;
+        check_output(page, block, output_of(Some(block.line)))?;
     }
     Ok(())
 }
 
-fn check_shown(page: &Page, block: &Block, output: &str) -> Result<(), String> {
-    let Some(text) = &block.shown else {
+fn check_output(page: &Page, block: &Block, output: &str) -> Result<(), String> {
+    let Some(text) = &block.output else {
         return Ok(());
     };
-    match shown::first_untrue_line(&text.text, output) {
+    match expected_output::first_missing_line(&text.text, output) {
         None => Ok(()),
         Some(line) => Err(format!(
             "{}:{}: shown, but not printed (or not in this order): {line}\n--- really printed:\n{}",
@@ -182,7 +194,7 @@ mod tests {
 
     fn outcome(commands: &str, limit: Duration) -> Result<(), String> {
         let scratch = tempfile::tempdir().unwrap();
-        let place = Place {
+        let options = ShellOptions {
             scratch: scratch.path().to_owned(),
             folder: scratch.path().to_owned(),
             variables: vec![("GIVEN".to_owned(), "a value".to_owned())],
@@ -190,7 +202,7 @@ mod tests {
         };
         let text =
             format!("<!-- commands start from: nothing -->\n# A page\n\n```sh\n{commands}\n```\n");
-        execute(&Page::parse(Path::new("docs/a.md"), &text), &place, limit)
+        execute(&Page::parse(Path::new("docs/a.md"), &text), &options, limit)
     }
 
     #[test]

@@ -3,7 +3,7 @@
 /// The first shown line that the output does not have, in the order of the page.
 ///
 /// `…` stands for anything. Ages, times, versions and loopback addresses may differ, and so may the width of columns.
-pub fn first_untrue_line<'a>(shown: &'a str, output: &str) -> Option<&'a str> {
+pub fn first_missing_line<'a>(shown: &'a str, output: &str) -> Option<&'a str> {
     let output: Vec<String> = output.lines().map(normalised).collect();
     let mut rest = output.iter();
     shown
@@ -84,7 +84,7 @@ fn what_changes_from_run_to_run_may_differ_and_nothing_else() {
         "NAME…\n…\nendpoint http://127.0.0.1:1/x 2025-01-01T00:00:00Z",
         "stop-it… 5m",
     ] {
-        assert_eq!(first_untrue_line(true_text, output), None, "{true_text}");
+        assert_eq!(first_missing_line(true_text, output), None, "{true_text}");
     }
     for (untrue, line) in [
         ("NAME\n", "NAME"),
@@ -96,6 +96,6 @@ fn what_changes_from_run_to_run_may_differ_and_nothing_else() {
             "stop-it Cancelled 12s",
         ),
     ] {
-        assert_eq!(first_untrue_line(untrue, output), Some(line), "{untrue}");
+        assert_eq!(first_missing_line(untrue, output), Some(line), "{untrue}");
     }
 }

@@ -20,12 +20,12 @@ use xtask::{
 
 use super::{
     page::{self, Page, Start},
-    shell::{self, Place},
+    shell::{self, ShellOptions},
     support::cluster::{root, runtime},
 };
 
 /// Everything that a page's commands need; gone when dropped, the node with the controller first.
-pub struct Stage {
+pub struct Environment {
     _node: Node,
     _emulator: Emulator,
     control_plane: ControlPlane,
@@ -33,9 +33,9 @@ pub struct Stage {
     variables: Vec<(String, String)>,
 }
 
-impl Stage {
+impl Environment {
     /// A cluster of its own in that state, and a copy of the repository.
-    pub fn set(start: Start) -> Result<Self, String> {
+    pub fn start(start: Start) -> Result<Self, String> {
         let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
         let folder = scratch.path().join("repository");
         for file in page::files(root()) {
@@ -49,7 +49,7 @@ impl Stage {
         let mut variables = variables(&control_plane, scratch.path());
         // As `cargo xtask control-plane --node` tells it.
         variables.push(("EMULATOR_ADMIN".into(), emulator.admin_url().to_owned()));
-        let stage = Self {
+        let environment = Self {
             _node: node,
             _emulator: emulator,
             control_plane,
@@ -57,14 +57,17 @@ impl Stage {
             variables,
         };
         if start == Start::Installed {
-            install(&stage.control_plane, &stage.place(false))?;
+            install(
+                &environment.control_plane,
+                &environment.shell_options(false),
+            )?;
         }
-        Ok(stage)
+        Ok(environment)
     }
 
     /// Where the commands run.
-    pub fn place(&self, show: bool) -> Place {
-        Place {
+    pub fn shell_options(&self, show: bool) -> ShellOptions {
+        ShellOptions {
             scratch: self.scratch.path().to_owned(),
             folder: self.scratch.path().join("repository"),
             variables: self.variables.clone(),
@@ -104,13 +107,13 @@ fn start_node(control_plane: &ControlPlane, emulator: &Emulator) -> Result<Node,
 }
 
 /// Does what docs/install.md tells, with its own commands for one file: what people do later must fit what they have done.
-fn install(control_plane: &ControlPlane, place: &Place) -> Result<(), String> {
+fn install(control_plane: &ControlPlane, options: &ShellOptions) -> Result<(), String> {
     let path = Path::new("docs/install.md");
     let mut page = Page::parse(path, &fs::read_to_string(root().join(path)).unwrap());
     page.blocks
         .retain(|block| block.commands.contains("deploy/install.yaml"));
     assert_eq!(page.blocks.len(), 1, "docs/install.md installs one file");
-    shell::execute(&page, place, shell::LIMIT)?;
+    shell::execute(&page, options, shell::LIMIT)?;
     let deployment = [
         "deployment/opcancel-controller",
         "--namespace=opcancel-system",
