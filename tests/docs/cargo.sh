@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# cargo as the test of the documents runs it; CONTRIBUTING.md states the rule. What builds or tests the whole workspace is
-# run by `cargo xtask test` anyway: here only its words are checked. A program that a page starts is really started.
+# Replaces cargo in the test of the documents. `cargo xtask test` runs the commands that build or test the whole workspace, so
+# this script checks only their arguments. It does start programs that a page runs. See CONTRIBUTING.md.
 set -euo pipefail
 
 real() { env -u CARGO_MANIFEST_DIR HOME="$DOCS_HOME" CARGO_TARGET_DIR="$DOCS_TARGET" "$DOCS_CARGO" "$@"; }
 
-# The words of cargo or xtask themselves; what stands after -- is the program's.
+# The arguments of cargo or xtask. Those after -- belong to the program.
 own=()
 for word in "$@"; do
   [ "$word" != -- ] || break
@@ -14,7 +14,7 @@ done
 
 case "$1" in
 xtask)
-  # clap reads every flag before it comes to --help.
+  # clap parses all flags before --help.
   exec "$DOCS_PROGRAMS/xtask" "${own[@]:1}" --help
   ;;
 build | test)
@@ -28,11 +28,11 @@ build | test)
   ;;
 run)
   # cargo run -p PACKAGE -- ARGUMENTS
-  [ "$2" = -p ] && [ "$4" = -- ] || { echo "only cargo run -p PACKAGE -- ARGUMENTS is understood" >&2; exit 1; }
+  [ "$2" = -p ] && [ "$4" = -- ] || { echo "only cargo run -p PACKAGE -- ARGUMENTS is supported" >&2; exit 1; }
   exec "$DOCS_PROGRAMS/$3" "${@:5}"
   ;;
 *)
-  echo "the test of the documents knows no rule for cargo $1" >&2
+  echo "the test of the documents does not support cargo $1" >&2
   exit 1
   ;;
 esac

@@ -1,4 +1,4 @@
-//! A cluster for each page, in the state that the page starts from.
+//! A cluster for each page, in the state that the page expects.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use super::{
     support::cluster::{root, runtime},
 };
 
-/// Everything that a page's commands need; gone when dropped, the node with the controller first.
+/// Everything that the commands of a page need. Dropping it stops everything, the node with the controller first.
 pub struct Environment {
     _node: Node,
     _emulator: Emulator,
@@ -34,7 +34,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// A cluster of its own in that state, and a copy of the repository.
+    /// Starts a cluster in the given state, and copies the repository.
     pub fn start(start: Start) -> Result<Self, String> {
         let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
         let folder = scratch.path().join("repository");
@@ -47,7 +47,7 @@ impl Environment {
         let emulator = start_emulator()?;
         let node = start_node(&control_plane, &emulator)?;
         let mut variables = variables(&control_plane, scratch.path());
-        // As `cargo xtask control-plane --node` tells it.
+        // `cargo xtask control-plane --node` prints the same variable.
         variables.push(("EMULATOR_ADMIN".into(), emulator.admin_url().to_owned()));
         let environment = Self {
             _node: node,
@@ -65,7 +65,7 @@ impl Environment {
         Ok(environment)
     }
 
-    /// Where the commands run.
+    /// Where and how the commands run.
     pub fn shell_options(&self, show: bool) -> ShellOptions {
         ShellOptions {
             scratch: self.scratch.path().to_owned(),
@@ -76,7 +76,7 @@ impl Environment {
     }
 }
 
-/// The emulator in Google's place, with the operations of examples/.
+/// Starts the emulator with the operations of examples/.
 fn start_emulator() -> Result<Emulator, String> {
     let scenario = fs::read_to_string(root().join("examples/emulator/scenario.yaml")).unwrap();
     let scenario = Scenario::parse(&scenario).map_err(failed)?;
@@ -85,7 +85,7 @@ fn start_emulator() -> Result<Emulator, String> {
         .map_err(failed)
 }
 
-/// A node that runs the controller's image, whatever registry its name has, behind the emulator.
+/// Starts a node that runs the controller for images of any registry, with the emulator as its Google.
 fn start_node(control_plane: &ControlPlane, emulator: &Emulator) -> Result<Node, String> {
     const CONTROLLER: &str = "opcancel-controller";
     let variables = [
@@ -94,7 +94,7 @@ fn start_node(control_plane: &ControlPlane, emulator: &Emulator) -> Result<Node,
             format!("dialogflow={}", emulator.url()),
         ),
         ("GCE_METADATA_HOST", emulator.metadata_address().to_owned()),
-        // Real operations may be invisible for minutes; here nobody wants to wait so long.
+        // Google may need minutes to show a new operation; the emulator does not.
         ("OPCANCEL_NOT_FOUND_AFTER", "10s".to_owned()),
     ];
     let options = node::Options {
@@ -106,7 +106,7 @@ fn start_node(control_plane: &ControlPlane, emulator: &Emulator) -> Result<Node,
     Node::start(control_plane, options).map_err(failed)
 }
 
-/// Does what docs/install.md tells, with its own commands for one file: what people do later must fit what they have done.
+/// Installs with the one-file commands of docs/install.md, so that later commands of a page fit that installation.
 fn install(control_plane: &ControlPlane, options: &ShellOptions) -> Result<(), String> {
     let path = Path::new("docs/install.md");
     let mut page = Page::parse(path, &fs::read_to_string(root().join(path)).unwrap());
@@ -143,10 +143,10 @@ fn install(control_plane: &ControlPlane, options: &ShellOptions) -> Result<(), S
 }
 
 fn failed(error: impl std::fmt::Display) -> String {
-    format!("the page has no cluster: {error:#}")
+    format!("cannot start the cluster of the page: {error:#}")
 }
 
-/// kubectl of the control plane's own release first on the path, then the workspace's programs; nothing of the user's settings.
+/// Puts the control plane's kubectl and the workspace's programs first in `PATH`, and hides the user's settings.
 fn variables(control_plane: &ControlPlane, scratch: &Path) -> Vec<(String, String)> {
     let (programs, home) = (scratch.join("bin"), scratch.join("home"));
     fs::create_dir_all(&programs).unwrap();
@@ -185,7 +185,7 @@ fn variables(control_plane: &ControlPlane, scratch: &Path) -> Vec<(String, Strin
     .to_vec()
 }
 
-/// The folder with the workspace's programs, built if they are not: `cargo test -p opcancel` alone builds only its own.
+/// The folder with the workspace's programs. Builds them, because `cargo test -p opcancel` builds only its own.
 fn built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -197,7 +197,7 @@ fn built() -> &'static Path {
             .stderr(Stdio::inherit());
         for (name, _) in env::vars_os() {
             let text = name.to_string_lossy();
-            // To a build script that asks for them they would be a change, and most of the tree would be compiled again.
+            // A build script that reads these would see a change, and cargo would compile most of the tree again.
             if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
                 command.env_remove(&name);
             }

@@ -1,8 +1,8 @@
-//! Whether the output that a page shows is what its commands print.
+//! Compares the output on a page with what its commands printed.
 
-/// The first shown line that the output does not have, in the order of the page.
+/// The first line of the page that is missing in the output, in the order of the page.
 ///
-/// `…` stands for anything. Ages, times, versions and loopback addresses may differ, and so may the width of columns.
+/// `…` matches any text. Ages, times, versions, loopback ports and the width of columns can differ.
 pub fn first_missing_line<'a>(shown: &'a str, output: &str) -> Option<&'a str> {
     let output: Vec<String> = output.lines().map(normalised).collect();
     let mut rest = output.iter();
@@ -15,7 +15,7 @@ pub fn first_missing_line<'a>(shown: &'a str, output: &str) -> Option<&'a str> {
         })
 }
 
-/// Whether `line` is `wanted`, where `…` stands for anything.
+/// Whether `line` matches `wanted`, in which `…` matches any text.
 fn fits(wanted: &str, line: &str) -> bool {
     let parts: Vec<&str> = wanted.split('…').collect();
     let [first, middle @ .., last] = &parts[..] else {
@@ -33,7 +33,7 @@ fn fits(wanted: &str, line: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// The line with one space between words, and with names in place of what changes from run to run.
+/// The line with single spaces, and with placeholders for the words that change from run to run.
 fn normalised(line: &str) -> String {
     let words = line.split_whitespace().map(|word| {
         if is_age(word) {
@@ -65,7 +65,7 @@ fn is_version(word: &str) -> bool {
     })
 }
 
-/// Loopback ports are chosen anew each time.
+/// Replaces loopback ports, which differ in each run.
 fn without_port(word: &str) -> String {
     let mut parts = word.split("127.0.0.1:");
     let mut whole = parts.next().unwrap_or_default().to_owned();
@@ -77,7 +77,7 @@ fn without_port(word: &str) -> String {
 }
 
 #[test]
-fn what_changes_from_run_to_run_may_differ_and_nothing_else() {
+fn only_what_changes_from_run_to_run_may_differ() {
     let output = "NAME      OUTCOME   AGE\nstop-it   Cancelled   12s\nendpoint http://127.0.0.1:4711/x 2026-11-23T06:40:00Z\n";
     for true_text in [
         "NAME OUTCOME AGE\nstop-it  Cancelled  3m2s\n",

@@ -1,4 +1,4 @@
-//! Whether the links between pages lead somewhere.
+//! Finds broken links between pages.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
 
 use super::page::Page;
 
-/// Every link that leads nowhere, as `page:line: link: why`. Links to other sites are not followed.
+/// Returns every broken link as `page:line: link: reason`. Does not check links to other sites.
 pub fn broken(root: &Path, pages: &BTreeMap<PathBuf, Page>) -> Vec<String> {
     let mut broken = Vec::new();
     for page in pages.values() {
@@ -45,13 +45,12 @@ fn follow(
     known.then_some(()).ok_or("no such heading")
 }
 
-/// The path without `.` and `..`; none if it leaves the repository.
+/// Removes `.` and `..` from the path; `None` if the path leaves the repository.
 fn resolved(path: &Path) -> Option<PathBuf> {
     let mut resolved = PathBuf::new();
     for component in path.components() {
         match component {
             Component::Normal(name) => resolved.push(name),
-            // Above the root there is nothing.
             Component::ParentDir => resolved.pop().then_some(())?,
             _ => {}
         }
@@ -60,7 +59,7 @@ fn resolved(path: &Path) -> Option<PathBuf> {
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_told() {
+fn a_broken_link_is_reported() {
     let root = super::support::cluster::root();
     let text = "# Here\n[a](#here) [b](../README.md) [c](https://example.com/x)\n\n[d](#there)\n[e](no-such.md) [f](../../x)\n";
     let path = PathBuf::from("docs/invented.md");

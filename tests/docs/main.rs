@@ -1,5 +1,5 @@
-//! The documents: every command in them works, what they show is what is printed, their links lead somewhere, and every
-//! reason has its heading. CONTRIBUTING.md tells how a page is written.
+//! Tests of the documents: their commands work and print the output that the page shows, their links and the references in
+//! the code exist, and every reason has its heading. CONTRIBUTING.md describes how to write a page.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,7 +7,7 @@
     clippy::indexing_slicing
 )]
 
-// The end-to-end tests use more of it.
+// The end-to-end tests use the rest of it.
 #[allow(dead_code)]
 #[path = "../support/mod.rs"]
 mod support;
@@ -34,11 +34,11 @@ use opcancel::api::{Outcome, Reason, name_rules::PASTED};
 use page::Page;
 use support::cluster::root;
 
-/// How many pages are executed at once, each on a cluster of its own: they mostly wait.
+/// Pages that run at the same time, each on its own cluster. Most of their time is waiting.
 const CONCURRENCY: usize = 3;
 
-/// Names the pages to execute, with commas, while one writes: `OPCANCEL_DOCS=docs/install.md`. All by default. What their
-/// commands print is shown then (with `--nocapture`).
+/// The variable that selects pages, separated by commas: `OPCANCEL_DOCS=docs/install.md`. Unset, all pages run. Selected pages
+/// also print the output of their commands (use `--nocapture`).
 const ONLY: &str = "OPCANCEL_DOCS";
 
 #[test]
@@ -62,7 +62,7 @@ fn every_command_works_and_prints_what_is_shown() {
             executed.push(page);
         }
     }
-    assert!(!executed.is_empty(), "no page has a command: {only:?}");
+    assert!(!executed.is_empty(), "no page with commands: {only:?}");
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..CONCURRENCY {
@@ -81,7 +81,7 @@ fn every_command_works_and_prints_what_is_shown() {
 
 fn execute(page: &Page, show: bool) -> Result<(), String> {
     let begun = Instant::now();
-    // Its absence is told as a fault of the page.
+    // A page without it is reported as a fault.
     let Some(start) = page.start else {
         return Ok(());
     };
@@ -97,9 +97,16 @@ fn execute(page: &Page, show: bool) -> Result<(), String> {
 }
 
 #[test]
-fn links_lead_somewhere() {
+fn every_link_has_a_target() {
     let broken = links::broken(root(), &page::all(root()));
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+/// Details belong in the pages of docs/.
+#[test]
+fn the_readme_is_short() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.lines().count() <= 120);
 }
 
 #[test]
@@ -132,18 +139,18 @@ fn troubleshooting_has_every_reason_and_outcome() {
     }
 }
 
-/// Whoever pastes something else finds what the API server says of it.
+/// Users search for the message of the API server.
 #[test]
 fn troubleshooting_has_every_hint_on_names() {
     let page = fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap();
     for (_, hint) in PASTED {
-        // Within a table.
+        // In a table a pipe is escaped.
         let hint = hint.replace('|', "\\|");
         assert!(page.contains(&format!("| `{hint}` |")), "{hint}");
     }
 }
 
-/// What people search for is what the program says: `…` stands for what changes from case to case.
+/// A symptom must be a message of the program, so that a search finds it. `…` matches the parts that vary.
 #[test]
 fn the_symptoms_in_troubleshooting_are_messages_of_the_program() {
     let sources = page::files(&root().join("src"));
@@ -151,7 +158,7 @@ fn the_symptoms_in_troubleshooting_are_messages_of_the_program() {
         .iter()
         .map(|file| fs::read_to_string(root().join("src").join(file)).unwrap())
         .collect();
-    // A string that goes on in the next line is one string.
+    // Join strings that continue on the next line.
     let source = source
         .split("\\\n")
         .map(str::trim_start)
@@ -163,7 +170,7 @@ fn the_symptoms_in_troubleshooting_are_messages_of_the_program() {
         for part in symptom.split('…').map(str::trim) {
             assert!(
                 source.contains(part),
-                "docs/troubleshooting.md:{line}: the program never says: {part}"
+                "docs/troubleshooting.md:{line}: no message of the program has: {part}"
             );
         }
     }

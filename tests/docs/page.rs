@@ -1,4 +1,4 @@
-//! A Markdown page as its reader sees it: commands, what they print, links, and what can be linked to.
+//! Parses a Markdown page: its commands, their output, links, and headings.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
-/// What a block that no test can execute begins with.
+/// First lines of blocks that no test can run.
 const SKIPPED: [&str; 4] = [
     "# Needs Google.",
     "# Needs a cluster with nodes.",
@@ -17,10 +17,10 @@ const SKIPPED: [&str; 4] = [
     "# Needs a scanner.",
 ];
 
-/// What a task's command begins with. CI runs the tasks, and their output is not compared: see `cargo.sh`.
+/// Prefix of the tasks. CI runs the tasks, and the test does not compare their output: see `cargo.sh`.
 const TASK: &str = "cargo xtask ";
 
-/// Languages that would hide a command from this test.
+/// Languages of blocks in which this test would miss a command.
 const HIDDEN: [&str; 8] = [
     "",
     "indented",
@@ -32,15 +32,15 @@ const HIDDEN: [&str; 8] = [
     "sh-session",
 ];
 
-/// What a command looks like beside its output, where this test would not see it.
+/// Prompt of a command in a block with its output, which this test would miss.
 const PROMPT: &str = "$ ";
 
-/// What the cluster has when a page's first command runs.
+/// State of the cluster before the first command of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Nothing of ours.
+    /// Nothing of opcancel.
     Nothing,
-    /// The operator, running, an emulator in Google's place, and the namespace contact-center with its grant.
+    /// The operator runs, the emulator replaces Google, and the namespace contact-center has its grant.
     Installed,
 }
 
@@ -51,13 +51,13 @@ pub struct Block {
     pub line: usize,
     /// The commands.
     pub commands: String,
-    /// The first line, if it says that no test can execute the block.
+    /// The first line, if it says that no test can run the block.
     pub skip_reason: Option<&'static str>,
-    /// What the page shows as its output.
+    /// The output on the page.
     pub output: Option<ExpectedOutput>,
 }
 
-/// The output that a page shows.
+/// The output on a page.
 #[derive(Debug)]
 pub struct ExpectedOutput {
     /// The line of its fence, from 1.
@@ -71,29 +71,29 @@ pub struct ExpectedOutput {
 pub struct Page {
     /// Relative to the repository's root.
     pub path: PathBuf,
-    /// What its commands start from, if it says so.
+    /// State of the cluster, if the page says so.
     pub start: Option<Start>,
     /// Its commands, in order.
     pub blocks: Vec<Block>,
-    /// Where its links go, with the line of each.
+    /// Targets of its links, with their lines.
     pub links: Vec<(usize, String)>,
-    /// What a link to it may have after `#`.
+    /// Anchors of its headings: what a link can have after `#`.
     pub anchors: BTreeSet<String>,
     /// The text of its headings.
     pub headings: Vec<String>,
-    /// The messages that its paragraphs about a symptom quote, with the line of each.
+    /// Messages in its paragraphs that begin with `Symptom:`, with their lines.
     pub symptoms: Vec<(usize, String)>,
-    /// What is wrong with the page as a page.
+    /// Errors in the form of the page.
     pub faults: Vec<String>,
 }
 
 impl Page {
-    /// Whether any of it is executed.
+    /// Whether the test runs any of its blocks.
     pub fn is_executed(&self) -> bool {
         self.blocks.iter().any(|block| block.skip_reason.is_none())
     }
 
-    /// Reads a page from its text.
+    /// Parses the text of a page.
     pub fn parse(path: &Path, text: &str) -> Self {
         let mut page = Self {
             path: path.to_owned(),
@@ -104,7 +104,7 @@ impl Page {
         let mut code: Option<(String, usize, String)> = None;
         let mut heading: Option<String> = None;
         let mut paragraph = String::new();
-        // Whether the block before was one of commands, and nothing came since.
+        // Whether the previous element was a block of commands.
         let mut output_may_follow = false;
         for (event, range) in Parser::new_ext(text, options()).into_offset_iter() {
             match event {
@@ -149,7 +149,7 @@ impl Page {
         }
         if page.is_executed() && page.start.is_none() {
             page.faults.push(
-                "it has commands: say in a comment on the first lines what they start from, \
+                "the page has commands: add a comment to its first lines, \
                  <!-- commands start from: nothing --> or <!-- commands start from: installed -->"
                     .to_owned(),
             );
@@ -157,7 +157,7 @@ impl Page {
         page
     }
 
-    /// Takes a block of code; returns whether the output of commands may follow.
+    /// Adds a block of code. Returns whether a block with its output may follow.
     fn add_code(
         &mut self,
         language: &str,
@@ -171,7 +171,7 @@ impl Page {
                 .any(|text| text.trim_start().starts_with(PROMPT))
         {
             self.faults.push(format!(
-                "line {line}: a line begins with {PROMPT:?}: commands stand in a block of their own, in sh"
+                "line {line}: a line begins with {PROMPT:?}; put commands in a separate block of the language sh"
             ));
         }
         match language {
@@ -192,14 +192,14 @@ impl Page {
                 block.output = Some(ExpectedOutput { line, text });
             }
             hidden if HIDDEN.contains(&hidden) => self.faults.push(format!(
-                "line {line}: a block in {hidden:?}: commands are sh, everything else says what it is"
+                "line {line}: the language of the block is {hidden:?}; use sh for commands, and name the language of other blocks"
             )),
             _ => {}
         }
         false
     }
 
-    /// Takes a heading, and makes its anchor as GitHub does.
+    /// Adds a heading, and its anchor by GitHub's rule.
     fn add_heading(&mut self, text: String) {
         let kept = text.chars().filter_map(|c| match c {
             ' ' => Some('-'),
@@ -245,7 +245,7 @@ pub fn all(root: &Path) -> BTreeMap<PathBuf, Page> {
     pages
 }
 
-/// All files of the repository, relative to its root: no build results, no history.
+/// All files of the repository, relative to its root, without build results and history.
 pub fn files(root: &Path) -> Vec<PathBuf> {
     let mut folders = vec![PathBuf::new()];
     let mut files = Vec::new();
@@ -285,7 +285,7 @@ fn commands_their_output_and_anchors_are_found() {
 }
 
 #[test]
-fn a_page_that_hides_its_commands_is_at_fault() {
+fn commands_in_other_languages_are_reported() {
     let page = Page::parse(Path::new("a.md"), "```bash\nrm\n```\n\n```sh\ntrue\n```\n");
     assert_eq!(page.faults.len(), 2, "{:?}", page.faults);
     for hidden in [

@@ -1,4 +1,4 @@
-//! A page's commands in one bash, line by line where the page has them, so that bash's own messages name the page's lines.
+//! Runs the commands of a page in one bash. They keep their line numbers, so the messages of bash name the lines of the page.
 
 use std::{
     fs::{self, File},
@@ -14,33 +14,33 @@ use super::{
     page::{Block, Page},
 };
 
-/// The longest that one page may take.
+/// Time limit for a page.
 pub const LIMIT: Duration = Duration::from_secs(300);
 
-/// What bash prints between blocks: a character that no command prints, and the line of the fence.
+/// What bash prints between blocks, with the line of the fence. No command prints this character.
 const MARK: char = '\u{1e}';
 
-/// Said by bash before a page's first line. ERR tells which command failed; a block whose last command is the left side of
-/// `&&` fails too, which `set -e` alone lets pass.
+/// Runs before the first line of a page. The ERR trap prints the failed command. A block also fails if its last command is
+/// the left side of `&&`, which `set -e` does not detect.
 const BEFORE: &str = r#"unset BASH_ENV
 trap 'printf "\036failed %s %s\n" "$LINENO" "$BASH_COMMAND"' ERR
 block_begins() { printf '\036block %s\n' "$1"; }
 block_ends() { local status=$?; if [ "$status" -ne 0 ]; then printf '\036failed %s %s\n' "$1" 'the last command of the block'; exit "$status"; fi; }
 "#;
 
-/// Where commands run, and what they find there.
+/// Where commands run, and with which variables.
 pub struct ShellOptions {
-    /// A folder of the page's own; bash's files go there.
+    /// A temporary folder of this page, also for the files of bash.
     pub scratch: PathBuf,
     /// The folder in which the commands run.
     pub folder: PathBuf,
-    /// Variables beside those that every program needs.
+    /// Variables in addition to the inherited ones.
     pub variables: Vec<(String, String)>,
-    /// Whether all that is printed is shown, for those who write a page.
+    /// Whether to print the output of the commands.
     pub show: bool,
 }
 
-/// Executes a page. What failed is told with the page's line, the command and what it printed.
+/// Runs a page. An error has the line on the page, the command and its output.
 pub fn execute(page: &Page, options: &ShellOptions, limit: Duration) -> Result<(), String> {
     let script = options.scratch.join("page").join(&page.path);
     fs::create_dir_all(script.parent().unwrap()).unwrap();
@@ -70,7 +70,7 @@ pub fn execute(page: &Page, options: &ShellOptions, limit: Duration) -> Result<(
     judge(page, ended, &printed, limit)
 }
 
-/// The page as bash reads it: its commands on their own lines, and nothing else.
+/// The script: the commands on the lines where the page has them, and empty lines between.
 fn text(page: &Page) -> String {
     let mut lines: Vec<String> = Vec::new();
     for block in page
@@ -86,7 +86,7 @@ fn text(page: &Page) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Runs it and ends all that it has started; none if it took too long.
+/// Runs the script, and ends all processes that it has started. `None` after the time limit.
 fn run(command: &mut Command, limit: Duration) -> Option<ExitStatus> {
     let mut child = command.spawn().unwrap();
     let group = child.id();
@@ -95,7 +95,7 @@ fn run(command: &mut Command, limit: Duration) -> Option<ExitStatus> {
         let _ = sender.send(child.wait().unwrap());
     });
     let status = ended.recv_timeout(limit).ok();
-    // What a page leaves in the background ends with the page.
+    // Ends the background processes of the page.
     let _ = Command::new("kill")
         .args(["-KILL", "--", &format!("-{group}")])
         .stderr(Stdio::null())
@@ -114,7 +114,7 @@ fn judge(
     let (mut last, mut failed) = (None, None);
     let mut outputs: Vec<(usize, String)> = Vec::new();
     for line in printed.split_inclusive('\n') {
-        // A command that ends without a newline leaves the mark in the middle of a line.
+        // If the output of a command does not end with a newline, the mark is in the middle of a line.
         let (text, mark) = line.split_once(MARK).unwrap_or((line, ""));
         if let Some((_, output)) = outputs.last_mut() {
             output.push_str(text);
@@ -133,8 +133,7 @@ fn judge(
         let found = outputs.iter().find(|(of, _)| Some(*of) == line);
         found.map_or("", |(_, output)| output)
     };
-    let failed_with =
-        |what: String| format!("{what}\n--- it printed:\n{}", end_of(output_of(last)));
+    let failed_with = |what: String| format!("{what}\n--- output:\n{}", end_of(output_of(last)));
     match ended {
         None => {
             let line = last.unwrap_or_default();
@@ -164,7 +163,7 @@ fn check_output(page: &Page, block: &Block, output: &str) -> Result<(), String> 
     match expected_output::first_missing_line(&text.text, output) {
         None => Ok(()),
         Some(line) => Err(format!(
-            "{}:{}: shown, but not printed (or not in this order): {line}\n--- really printed:\n{}",
+            "{}:{}: on the page, but not in the output (or not in this order): {line}\n--- output:\n{}",
             page.path.display(),
             text.line,
             end_of(output)
@@ -172,7 +171,7 @@ fn check_output(page: &Page, block: &Block, output: &str) -> Result<(), String> 
     }
 }
 
-/// As much of an output as a person reads.
+/// The end of an output, shortened.
 fn end_of(output: &str) -> String {
     let lines: Vec<_> = output.trim_end().lines().collect();
     let short = |line: &&str| line.chars().take(600).collect::<String>();
@@ -183,7 +182,7 @@ fn end_of(output: &str) -> String {
     last.join("\n")
 }
 
-/// How long something took, for people.
+/// Elapsed time as text.
 pub fn seconds(since: Instant) -> String {
     format!("{:.1} s", since.elapsed().as_secs_f64())
 }
@@ -206,23 +205,20 @@ mod tests {
     }
 
     #[test]
-    fn a_page_whose_commands_work_is_good() {
+    fn a_page_with_working_commands_passes() {
         let good = "x=1\n```\n\n```sh\n[ \"$x $GIVEN\" = '1 a value' ]\necho 'seen 7s' && ! false\n```\n\n```text\nseen 3m\n```\n\n```sh\nsleep 600 &";
         outcome(good, LIMIT).unwrap();
     }
 
     #[test]
-    fn whatever_fails_is_told_with_its_line_and_its_output() {
-        for (commands, told) in [
+    fn a_failure_is_reported_with_line_and_output() {
+        for (commands, expected) in [
             (
                 "true\necho hidden >&2; false\ntrue",
                 &["docs/a.md:6: ", "false", "hidden"][..],
             ),
             ("false && true", &["docs/a.md:5: ", "the last command"]),
-            (
-                "echo \"$NOBODY_SET_THIS\"",
-                &["docs/a.md", "NOBODY_SET_THIS"],
-            ),
+            ("echo \"$NOT_SET\"", &["docs/a.md", "NOT_SET"]),
             ("false | cat", &["docs/a.md:5: "]),
             (
                 "f() { no-such-program; }\nf",
@@ -230,12 +226,12 @@ mod tests {
             ),
             (
                 "echo one\n```\n\n```text\ntwo",
-                &["docs/a.md:8: ", "two", "really printed:\none"],
+                &["docs/a.md:8: ", "two", "output:\none"],
             ),
         ] {
             let why = outcome(commands, LIMIT).unwrap_err();
             assert!(
-                told.iter().all(|part| why.contains(part)),
+                expected.iter().all(|part| why.contains(part)),
                 "{commands}: {why}"
             );
         }
