@@ -1,4 +1,4 @@
-//! The rules of the CRD for the names of operations and their parents (design section 5), as regular expressions (RE2, which
+//! The rules of the CRD for the names of operations and their parents (docs/security.md#operation-names), as regular expressions (RE2, which
 //! CEL and OpenAPI have in common).
 //!
 //! The code that parses names has the same grammar (`src/google/names/operation_name.rs`); a property test compares the two.

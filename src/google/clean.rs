@@ -1,4 +1,4 @@
-//! Texts from outside are cut and cleaned before anything stores, shows or logs them (design section 5).
+//! Texts from outside are cut and cleaned before anything stores, shows or logs them (docs/security.md#an-endpoint).
 
 use std::{collections::HashSet, ops::Range};
 

@@ -1,4 +1,4 @@
-//! What each answer to cancel means. None of them says how the operation ended.
+//! What each answer to cancel means (docs/life-of-a-cancellation.md#what-each-answer-means). None of them says how the operation ended.
 
 use std::time::Duration;
 

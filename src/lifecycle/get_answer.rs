@@ -1,4 +1,4 @@
-//! What each answer to GET means.
+//! What each answer to GET means (docs/life-of-a-cancellation.md#what-each-answer-means).
 
 use std::time::Duration;
 

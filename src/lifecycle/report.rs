@@ -1,4 +1,4 @@
-//! The status that an unfinished object should have.
+//! The status that an unfinished object should have (docs/life-of-a-cancellation.md#what-waiting-tools-see).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What an object may do now: the rules, in the order in which they are tried.
+//! What an object may do now: the rules of docs/life-of-a-cancellation.md#which-rule-applies, in their order.
 
 use std::time::Duration;
 

@@ -16,6 +16,7 @@ mod environment;
 mod expected_output;
 mod links;
 mod page;
+mod references;
 mod shell;
 
 use std::{

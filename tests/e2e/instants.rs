@@ -1,4 +1,4 @@
-//! Real objects at every instant of their lives (design section 2), for those who judge them.
+//! Real objects at every instant of their lives (docs/life-of-a-cancellation.md#what-waiting-tools-see), for those who judge them.
 //!
 //! Two instants come after four minutes, and one needs a CRD newer than the controller: the pure life cycle lives those in
 //! simulated time, its writes on the real API server (`tests/support/simulated_life.rs`).

@@ -1,4 +1,4 @@
-//! What tools that wait make of the real objects, at each instant (design section 2), and the recipes for kubectl.
+//! What tools that wait make of the real objects, at each instant (docs/life-of-a-cancellation.md#what-waiting-tools-see), and the recipes for kubectl.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The services as data: hosts, versions, scopes, role. A further service is a further row, never further code.
+//! The services as data (docs/architecture.md#the-service-catalogue). A new service is a new row, not new code.
 //!
 //! Sources: the API definitions google/cloud/dialogflow/{v2,v2beta1,cx/v3,cx/v3beta1} and Google's regionalization
 //! pages ("use the region-specific hostname of the form REGION_ID-dialogflow.googleapis.com").

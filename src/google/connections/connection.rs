@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::connector::NoBody;
 
-/// Time-outs in a row after which a connection is taken for dead (design section 4).
+/// Timeouts in a row after which a connection is closed (docs/life-of-a-cancellation.md#connections).
 const RETIRE_AFTER: u32 = 2;
 
 /// An HTTP/1.1 connection that waited longer is not used: the server may just be closing it.

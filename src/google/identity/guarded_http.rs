@@ -17,7 +17,7 @@ use crate::google::{
     user_agent::USER_AGENT,
 };
 
-/// Most that is read of an answer, in bytes (design section 5).
+/// Maximum size of an answer, in bytes (docs/security.md#tokens).
 pub(super) const MAX_ANSWER: usize = 64 * 1024;
 
 /// Limit for opening a connection, as a part of the whole.

@@ -1,4 +1,4 @@
-//! Google's names for identities, and which of them are acceptable (design section 5).
+//! Google's names for identities, and which of them are acceptable (docs/identity.md#gke).
 //!
 //! Source of the forms: Google's IAM documentation, "Principal identifiers".
 

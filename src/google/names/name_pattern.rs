@@ -1,4 +1,4 @@
-//! The forms of names that a service has: the inner wall (design section 5). A name must match one of its row's patterns in
+//! The forms of names that a service has: the second check of docs/security.md#operation-names. A name must match one of its row's patterns in
 //! full, and only the pattern says where the parent ends.
 
 use serde::{Deserialize, Serialize};

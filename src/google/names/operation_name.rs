@@ -1,4 +1,4 @@
-//! Names of operations, as `google.longrunning.Operations` has them: the outer wall (design section 5).
+//! Names of operations, as `google.longrunning.Operations` has them: the first check of docs/security.md#operation-names.
 //!
 //! The grammar is wide enough for every service that the survey of Google's APIs found, and narrow enough that no name can
 //! leave its place in a URL's path, whatever later parses that URL. The CRD has the same grammar (`src/api/name_rules.rs`), and

@@ -1,4 +1,4 @@
-//! Quotas: after a RESOURCE_EXHAUSTED, what shares that quota waits. Pure: time and jitter come in as arguments.
+//! Quotas (docs/life-of-a-cancellation.md#quotas): after a RESOURCE_EXHAUSTED, what shares that quota waits. Pure: time and jitter are arguments.
 //!
 //! An error that names its quota (ErrorInfo `consumer` and `quota_metric`) holds back whoever met that quota. One that does not
 //! holds back the project in the operation's name; the whole principal only if a second project meets one within a minute.

@@ -1,4 +1,4 @@
-//! What each kind of error means, as the answer to GET and to cancel: the table of the design, a row for each kind. A kind
+//! What each kind of error means, as the answer to GET and to cancel: the table of docs/life-of-a-cancellation.md#what-each-answer-means. A kind
 //! without a row fails.
 
 use std::time::Duration;

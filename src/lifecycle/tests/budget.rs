@@ -1,4 +1,4 @@
-//! What one object may cost: calls, writes, events (design section 3, "Budget").
+//! What one object may cost: calls, writes, events (docs/life-of-a-cancellation.md#what-an-object-costs).
 
 use std::time::Duration;
 

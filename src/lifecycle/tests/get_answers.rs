@@ -1,4 +1,4 @@
-//! What each answer to GET means: a row a test case (design section 3).
+//! What each answer to GET means: a row a test case (docs/life-of-a-cancellation.md#what-each-answer-means).
 
 use std::time::Duration;
 

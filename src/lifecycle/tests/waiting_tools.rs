@@ -1,4 +1,4 @@
-//! What waiting tools see at every instant: kstatus, computed as its library does it (design section 2).
+//! What waiting tools see at every instant: kstatus, computed as its library does it (docs/life-of-a-cancellation.md#what-waiting-tools-see).
 
 use std::time::Duration;
 
