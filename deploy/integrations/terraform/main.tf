@@ -1,4 +1,4 @@
-# One cancellation that `terraform apply` waits for, and that fails the apply on a bad outcome.
+# A cancellation that `terraform apply` waits for. The apply fails if the outcome is not accepted.
 
 terraform {
   required_version = ">= 1.2"
@@ -24,7 +24,7 @@ resource "kubernetes_manifest" "stop_agent_import" {
     }
   }
 
-  # Finished comes at every end, good or bad: waiting for Ready would wait for ever for a bad one.
+  # Finished becomes True with any outcome. Ready would never become True after a bad one.
   wait {
     condition {
       type   = "Finished"
@@ -37,7 +37,7 @@ resource "kubernetes_manifest" "stop_agent_import" {
   }
 }
 
-# The resource does not keep the status, so it is read here, when the wait is over, and judged.
+# The resource does not keep the status, so this reads and checks it after the wait.
 data "kubernetes_resource" "stop_agent_import" {
   api_version = "opcancel.github.io/v1alpha1"
   kind        = "OperationCancellation"
