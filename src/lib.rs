@@ -1,4 +1,4 @@
-//! opcancel: stops Google long-running operations that are declared in Kubernetes, and tells truthfully how they ended.
+//! opcancel: cancels Google long-running operations that you declare in Kubernetes, and records what actually happened.
 
 pub mod api;
 pub mod arguments;
