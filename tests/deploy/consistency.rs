@@ -133,13 +133,12 @@ fn the_pod_is_as_small_a_target_as_it_can_be() {
             container["securityContext"]["capabilities"],
             json!({"drop": ["ALL"]})
         );
-        for kind in ["requests", "limits"] {
-            for resource in ["cpu", "memory"] {
-                assert!(
-                    container["resources"][kind][resource].is_string(),
-                    "{kind} {resource}"
-                );
-            }
+        for (kind, resources) in [
+            ("requests", &["cpu", "memory"][..]),
+            ("limits", &["memory"]),
+        ] {
+            let set = container["resources"][kind].as_object().unwrap();
+            assert_eq!(set.keys().collect::<Vec<_>>(), resources, "{kind}");
         }
         let account = rendered.of_kind("ServiceAccount")[0];
         assert_eq!(account["automountServiceAccountToken"], false);
@@ -148,14 +147,14 @@ fn the_pod_is_as_small_a_target_as_it_can_be() {
 
 /// Autopilot refuses it; on Standard it keeps the Pod where the metadata server speaks for Pods.
 #[test]
-fn only_the_overlay_for_standard_clusters_chooses_nodes() {
+fn only_the_overlay_for_standard_clusters_chooses_nodes_with_a_metadata_server() {
     for folder in KUSTOMIZATIONS {
         let rendered = Rendered::kustomization(folder);
         let chosen = &rendered.deployment()["spec"]["template"]["spec"]["nodeSelector"];
-        let expected = match folder {
-            "overlays/gke" => json!({"iam.gke.io/gke-metadata-server-enabled": "true"}),
-            _ => Value::Null,
-        };
+        let mut expected = json!({"kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"});
+        if folder == "overlays/gke" {
+            expected["iam.gke.io/gke-metadata-server-enabled"] = json!("true");
+        }
         assert_eq!(chosen, &expected, "{folder}");
     }
 }
@@ -217,10 +216,12 @@ fn the_network_policy_lets_out_what_the_program_needs_and_no_more() {
         "169.254.169.252/32 TCP 988",
         "169.254.169.254/32 TCP 80",
         "169.254.169.254/32 TCP 8080",
+        "anywhere TCP 16443",
         "anywhere TCP 443",
         "anywhere TCP 53",
         "anywhere TCP 5353",
         "anywhere TCP 6443",
+        "anywhere TCP 8443",
         "anywhere UDP 53",
         "anywhere UDP 5353",
     ];

@@ -96,6 +96,59 @@ fn the_gke_example_renders_with_its_own_values() {
     );
 }
 
+/// Every name and namespace that an object has is one that another one refers to.
+#[test]
+fn another_namespace_and_a_prefix_are_followed_by_all_references() {
+    let elsewhere = example("elsewhere/kustomization.yaml");
+    for folder in [
+        "base",
+        "overlays/gke",
+        "overlays/gke-autopilot",
+        "overlays/external-account",
+    ] {
+        let platform = Platform::new();
+        let text = elsewhere.replace("overlays/gke?", &format!("{folder}?"));
+        platform.put("kustomization.yaml", &text);
+        let rendered = platform.rendered();
+        assert!(!rendered.text.contains("opcancel-system"), "{folder}");
+        let pod = &rendered.deployment()["spec"]["template"]["spec"];
+        let account = json!({"kind": "ServiceAccount", "name": pod["serviceAccountName"], "namespace": "tools"});
+        assert_eq!(account["name"], "blue-opcancel-controller", "{folder}");
+        for binding in rendered.of_kind("ClusterRoleBinding") {
+            assert_eq!(binding["subjects"], json!([account]), "{folder}");
+            assert_eq!(binding["roleRef"]["name"], binding["metadata"]["name"]);
+        }
+        for volume in pod["volumes"].as_array().into_iter().flatten() {
+            if let Some(name) = volume.pointer("/configMap/name") {
+                assert_eq!(name, &rendered.of_kind("ConfigMap")[0]["metadata"]["name"]);
+            }
+        }
+        let names = rendered.by_name();
+        for object in [
+            "Namespace tools",
+            "ServiceAccount tools/blue-opcancel-controller",
+            "CustomResourceDefinition operationcancellations.opcancel.github.io",
+        ] {
+            assert!(names.contains_key(object), "{folder}: {object}");
+        }
+    }
+}
+
+#[test]
+fn a_watched_namespace_finds_the_operator_elsewhere() {
+    let platform = Platform::new();
+    let name = "elsewhere/chat/kustomization.yaml";
+    platform.put("kustomization.yaml", &example(name));
+    let rendered = platform.rendered();
+    let names = rendered.by_name();
+    let binding = &names["RoleBinding chat/opcancel-controller"];
+    assert_eq!(
+        binding["subjects"],
+        json!([{"kind": "ServiceAccount", "name": "blue-opcancel-controller", "namespace": "tools"}])
+    );
+    assert!(names.contains_key("Role chat/opcancel-controller"));
+}
+
 #[test]
 fn the_external_account_example_renders_with_its_own_values() {
     let platform = Platform::new();

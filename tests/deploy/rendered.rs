@@ -131,7 +131,7 @@ impl Rendered {
         command
     }
 
-    /// Every right that the controller's roles give it: verb, group, resource with its subresource.
+    /// Every right that the controller's roles give it: verb, group, resource with its subresource; or verb, nothing, path.
     pub fn rights(&self) -> BTreeMap<(String, String, String), usize> {
         let mut rights = BTreeMap::new();
         let roles = self.objects.iter().filter(|object| {
@@ -142,10 +142,17 @@ impl Rendered {
         });
         for rule in roles.flat_map(|role| role["rules"].as_array().unwrap()) {
             let texts = |key: &str| -> Vec<String> {
-                let list = rule[key].as_array().unwrap().iter();
+                let list = rule[key].as_array().into_iter().flatten();
                 list.map(|text| text.as_str().unwrap().to_owned()).collect()
             };
-            assert!(rule.get("resourceNames").is_none() && rule.get("nonResourceURLs").is_none());
+            assert!(rule.get("resourceNames").is_none());
+            for url in texts("nonResourceURLs") {
+                for verb in texts("verbs") {
+                    *rights
+                        .entry((verb, String::new(), url.clone()))
+                        .or_default() += 1;
+                }
+            }
             for group in texts("apiGroups") {
                 for resource in texts("resources") {
                     for verb in texts("verbs") {

@@ -63,7 +63,7 @@ async fn check(client: &Client, namespaces: &[String]) -> Result<(), String> {
     check_rights(client, namespaces).await
 }
 
-/// Whether the served CRDs have every field that this program stores: by the OpenAPI schema, which everybody may read.
+/// Whether the served CRDs have every field that this program stores: by the OpenAPI schema.
 async fn check_schemas(client: &Client) -> Result<(), String> {
     let path = format!("/openapi/v3/apis/{GROUP}/{VERSION}");
     let missing = format!("the CRDs are missing: {APPLY_CRDS}");
@@ -80,7 +80,7 @@ async fn check_schemas(client: &Client) -> Result<(), String> {
                     kube_error::describe(&error)
                 ),
                 Some(403) => format!(
-                    "the API server does not let the controller read {path}, which the ClusterRole system:discovery allows: {}",
+                    "the API server does not let the controller read {path}, which the ClusterRole opcancel-controller-grants allows: {}",
                     kube_error::describe(&error)
                 ),
                 _ => format!(
@@ -162,7 +162,7 @@ fn lacking_fields(ours: &Value, theirs: &Value, path: &str, lacking: &mut BTreeS
     }
 }
 
-/// Whether RBAC lets the controller do all that it does; asks the API server, which answers that to everybody.
+/// Whether RBAC lets the controller do all that it does.
 async fn check_rights(client: &Client, namespaces: &[String]) -> Result<(), String> {
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     for (verb, group, resource, subresource, namespaced) in RIGHTS {

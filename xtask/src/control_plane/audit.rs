@@ -1,6 +1,6 @@
 //! Reads the API server's audit log, so that tests can count who asked for what.
 //!
-//! The log has every request but the control plane's own and discovery, and the bodies of
+//! The log has every request but the control plane's own and most of discovery, and the bodies of
 //! writes to `opcancel.github.io` (`audit-policy.yaml`). The API server writes the line before
 //! its answer ends: whoever has the answer finds the line.
 
