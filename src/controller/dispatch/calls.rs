@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::IdentityKind,
     controller::{
-        clock::Clock,
+        clock::{Clock, milliseconds},
         grants::book::{GrantBook, Unit},
         queue::lanes::Method,
     },
@@ -330,11 +330,6 @@ const fn method_name(share: Share) -> &'static str {
         Share::Get => "Get",
         Share::Post => "Cancel",
     }
-}
-
-/// A duration as logs show it.
-pub fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn target_of(object: &ObjectView) -> Option<&Target> {

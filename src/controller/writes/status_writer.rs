@@ -19,7 +19,7 @@ use crate::{
             kube_error,
             raw_object::RawObject,
         },
-        dispatch::calls::milliseconds,
+        clock::milliseconds,
         objects::object_view,
         queue::outage::Trouble,
     },
