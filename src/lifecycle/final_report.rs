@@ -102,9 +102,12 @@ fn cancel_requested_at_the_end(state: &Cancellation, outcome: Outcome) -> (Sent,
         Again { refused: true } => (Sent::NotTaken, cancel_requested(state.cancel)),
         _ => {
             let (reason, text) = if seen_done {
-                (Reason::AlreadyDone, "The operation was done before")
+                (
+                    Reason::AlreadyDone,
+                    "The operation was done before a cancel request was sent",
+                )
             } else {
-                (Reason::NotSent, "It ended before")
+                (Reason::NotSent, "No cancel request was sent")
             };
             let row = row(
                 ConditionType::CancelRequested,

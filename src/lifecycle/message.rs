@@ -54,7 +54,7 @@ pub fn no_grant(object: &ObjectView, spec: &Spec) -> String {
     .find(|message| message.len() <= LONGEST)
     .unwrap_or_else(|| {
         cut(format!(
-            "No CancellationGrant has namespace {namespace}, service {service}, identity {identity} and, in {list}, {allowed}"
+            "No CancellationGrant combines namespace {namespace}, service {service} and identity {identity} with {allowed} in {list}"
         ))
     })
 }
@@ -110,8 +110,8 @@ fn is_object_name(name: &str) -> bool {
 /// The controller cannot act as a ServiceAccount.
 pub fn identity_not_supported(name: &str) -> String {
     cut(format!(
-        "This controller cannot act as ServiceAccount {name} yet; without spec.serviceAccountName another \
-         OperationCancellation would use the operator's identity"
+        "This controller cannot act as ServiceAccount {name} yet; to use the operator's identity, create an \
+         OperationCancellation without spec.serviceAccountName"
     ))
 }
 
@@ -128,7 +128,7 @@ pub fn failure(failure: &Failure, spec: &Spec) -> String {
     if error.kind == ErrorKind::Token {
         // It was no answer of Google's, and its text says what to do, as in /readyz.
         let text = if text.is_empty() {
-            "none could be had"
+            "no token could be fetched"
         } else {
             text
         };
@@ -192,12 +192,16 @@ fn cure(failure: &Failure, spec: &Spec) -> String {
 /// What goes on, while nothing fails.
 pub const fn phase(reason: Reason) -> &'static str {
     match reason {
-        Reason::Observing => "Asking about the operation before it is cancelled",
+        Reason::Observing => "Reading the operation before the cancel request is sent",
         Reason::Sending => "The cancel request is being sent",
-        Reason::Polling => "The API took the cancel request; waiting for the operation to end",
-        Reason::Refused => "The API refused to cancel it for now; polled on, and asked again later",
-        Reason::Unsupported => "The API cannot cancel this operation; asking whether it is done",
-        Reason::Throttled => "A used-up quota holds the request back; tried again when it is free",
+        Reason::Polling => "The API accepted the cancel request; waiting for the operation to end",
+        Reason::Refused => {
+            "The API refused to cancel the operation for now; still polling, will ask again later"
+        }
+        Reason::Unsupported => "The API cannot cancel this operation; checking whether it is done",
+        Reason::Throttled => {
+            "A quota is exhausted; the request will be sent when the quota allows it"
+        }
         _ => "",
     }
 }
@@ -219,20 +223,20 @@ pub fn ending(
         .filter(|detail| detail.len() > 2)
         .unwrap_or_default();
     let text = match ending.outcome {
-        Outcome::Cancelled => format!("The operation ended cancelled{detail}"),
+        Outcome::Cancelled => format!("The operation ended with CANCELLED{detail}"),
         Outcome::Completed if ending.no_result => {
-            "The operation is done, with neither response nor error".to_owned()
+            "The operation is done, without a response or an error".to_owned()
         }
         Outcome::Completed => match sent {
-            Sent::No => "The operation was completed before a cancel request was sent".to_owned(),
+            Sent::No => "The operation completed before a cancel request was sent".to_owned(),
             Sent::Yes => {
-                "The operation completed although the API took the cancel request".to_owned()
+                "The operation completed although the API accepted the cancel request".to_owned()
             }
             Sent::NotTaken => {
-                "The operation completed; the API had not taken the cancel request".to_owned()
+                "The operation completed; the API had not accepted the cancel request".to_owned()
             }
             Sent::Perhaps => {
-                "The operation completed; whether the cancel request arrived is not known"
+                "The operation completed; it is not known whether the cancel request arrived"
                     .to_owned()
             }
         },
@@ -249,9 +253,10 @@ pub fn ending(
             "The API cannot cancel this operation, and it was still running when last seen"
                 .to_owned()
         }
-        Outcome::Rejected => "The API calls the request invalid".to_owned(),
+        Outcome::Rejected => "The API rejects the request as invalid".to_owned(),
         Outcome::Unknown => {
-            "The deadline passed and no end was seen: the operation may still run".to_owned()
+            "The deadline passed without a final answer: the operation may still be running"
+                .to_owned()
         }
     };
     let why = match (ending.outcome, last, spec) {

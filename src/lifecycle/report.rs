@@ -37,7 +37,7 @@ pub struct Report {
 }
 
 /// The message of `Finished` before the end.
-const NOT_FINISHED: &str = "It has not ended yet";
+const NOT_FINISHED: &str = "The operation has not ended yet";
 
 /// What the condition `Authorized` says.
 pub(super) const GRANTED: &str = "A CancellationGrant allows it";
@@ -311,10 +311,16 @@ const fn phase(state: &Cancellation, cancel: CancelState) -> Reason {
 pub(super) fn cancel_requested(cancel: CancelState) -> Row {
     use ConditionStatus::{False, True, Unknown};
     let (status, reason, text) = match cancel {
-        CancelState::Accepted { .. } => (True, Reason::Accepted, "The API took the cancel request"),
-        CancelState::Again { refused: true } => {
-            (False, Reason::Refused, "The API refused to cancel it")
-        }
+        CancelState::Accepted { .. } => (
+            True,
+            Reason::Accepted,
+            "The API accepted the cancel request",
+        ),
+        CancelState::Again { refused: true } => (
+            False,
+            Reason::Refused,
+            "The API refused to cancel the operation",
+        ),
         CancelState::Unsupported => (
             False,
             Reason::Unsupported,
@@ -327,7 +333,7 @@ pub(super) fn cancel_requested(cancel: CancelState) -> Row {
         | CancelState::Again { .. } => (
             Unknown,
             Reason::Sending,
-            "Whether the API took the cancel request is not known",
+            "It is not known whether the API accepted the cancel request",
         ),
     };
     row(ConditionType::CancelRequested, status, reason, text)

@@ -132,7 +132,7 @@ fn a_signal_to_stop_takes_it_back() {
     let mut stuck = Stuck::new("taken-back-at-stop");
     let controller = stuck.world.controller();
     controller.terminate();
-    controller.wait_for_log(|line| line.contains("stopping: what is under way is ended first"));
+    controller.wait_for_log(|line| line.contains("stopping: waiting for requests in flight"));
     stuck.let_in.send_replace(true);
     assert!(stuck.world.controller().wait().success());
     stuck.done.send_replace(true);

@@ -57,13 +57,13 @@ fn every_line_is_an_object_and_tells_of_which_cancellation_it_is() {
         };
         let taken = usize::from(matches!(*name, "cancelled" | "retried" | "throttled"));
         assert_eq!(
-            said("the API took the cancel request"),
+            said("the API accepted the cancel request"),
             taken,
             "{name}: {life:?}"
         );
         let not_taken = usize::from(!matches!(*name, "already-done" | "cancelled" | STALLED));
         assert_eq!(
-            said("the API did not take the cancel request"),
+            said("the API did not accept the cancel request"),
             not_taken,
             "{name}: {life:?}"
         );

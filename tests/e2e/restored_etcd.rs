@@ -70,7 +70,7 @@ fn objects_go_on_from_what_is_stored_then() {
     wait(&control_plane, "later", "CancelRequested");
     control_plane.restore().unwrap();
 
-    controller.wait_for_log(|log| log.contains("what it stores has gone back"));
+    controller.wait_for_log(|log| log.contains("its data was rolled back"));
     wait(&control_plane, "ended", "Finished");
     finish("changed").unwrap();
     wait(&control_plane, "changed", "Finished");

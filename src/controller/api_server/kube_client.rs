@@ -46,7 +46,7 @@ pub async fn client(
         }
         None => Config::infer().await.map_err(|error| {
             format!(
-                "no way to the API server: neither --kubeconfig nor KUBECONFIG nor ~/.kube/config can be used, and this is no pod ({})",
+                "cannot find the API server: --kubeconfig, KUBECONFIG and ~/.kube/config cannot be used, and this is not a pod ({})",
                 innermost(&error)
             )
         })?,

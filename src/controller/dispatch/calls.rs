@@ -134,7 +134,7 @@ impl Calls {
         let token = match self.token(address).await {
             Ok(token) => token,
             Err(NotMade::Withheld) => {
-                tracing::debug!(call = "Get", "not made: no grant allows it any more");
+                tracing::debug!(call = "Get", "not made: no grant allows it");
                 return Event::GetWithheld.into();
             }
             Err(NotMade::NoToken(error)) => {
@@ -169,12 +169,12 @@ impl Calls {
     async fn cancel(&self, address: &Address, withdrawn: &CancellationToken) -> CallAnswer {
         let token = tokio::select! {
             biased;
-            () = withdrawn.cancelled() => return not_sent("it is not wanted any more"),
+            () = withdrawn.cancelled() => return not_sent("it is no longer needed"),
             token = self.token(address) => token,
         };
         let token = match token {
             Ok(token) => token,
-            Err(NotMade::Withheld) => return not_sent("no grant allows it any more"),
+            Err(NotMade::Withheld) => return not_sent("no grant allows it"),
             Err(NotMade::NoToken(error)) => {
                 tracing::debug!(call = "Cancel", "not made: {}", error.message);
                 return Event::CancelAnswered(Err(error)).into();
@@ -191,7 +191,7 @@ impl Calls {
             withdrawn.cancelled(),
         );
         let Ok(answer) = answer.await else {
-            return not_sent("it is not wanted any more");
+            return not_sent("it is no longer needed");
         };
         let what = answer.as_ref().map(|()| "taken");
         let refused = self.note(Share::Post, &caller, what, begun.elapsed(), token);
@@ -281,7 +281,7 @@ impl Calls {
             tracing::debug!(
                 call = "Get",
                 milliseconds = milliseconds(until.saturating_sub(now)),
-                "held back by a used-up quota"
+                "held back: a quota is exhausted"
             );
         }
         until.is_some()

@@ -16,7 +16,7 @@ pub(super) const DRAIN_LIMIT: Duration = Duration::from_secs(15);
 impl Dispatcher {
     /// From now on nothing begins, except what records what only this process knows.
     pub(super) fn drain(&mut self) {
-        tracing::info!("stopping: what is under way is ended first");
+        tracing::info!("stopping: waiting for requests in flight");
         self.drain_until = Some(Instant::now() + DRAIN_LIMIT);
         for cancel in self.cancels.values() {
             cancel.cancel();

@@ -40,14 +40,14 @@ pub fn write_failed(kind: WriteKind, why: &str) {
 /// A cancel request was answered. To be called in the object's span.
 pub fn cancel_answered(object: &ObjectView, answer: &CancelAnswer) {
     match answer {
-        Ok(()) => tracing::info!("the API took the cancel request"),
+        Ok(()) => tracing::info!("the API accepted the cancel request"),
         Err(error) => {
             let why = format_args!("{}: {}", error.kind.name(), error.message);
             // One line for the first answer is enough: the last error is in the status.
             if object.status.cancel_attempts.unwrap_or(0) <= 1 {
-                tracing::info!("the API did not take the cancel request: {why}");
+                tracing::info!("the API did not accept the cancel request: {why}");
             } else {
-                tracing::debug!("the API did not take the cancel request: {why}");
+                tracing::debug!("the API did not accept the cancel request: {why}");
             }
         }
     }

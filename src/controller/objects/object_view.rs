@@ -40,9 +40,7 @@ pub fn read(object: RawObject, overrides: &EndpointOverrides) -> Option<ObjectVi
 
 fn read_spec(spec: Option<&Value>, overrides: &EndpointOverrides) -> Result<Spec, MalformedSpec> {
     let Some(Value::Object(spec)) = spec else {
-        return Err(malformed(
-            "spec: there is none; spec.operationName is required",
-        ));
+        return Err(malformed("spec: missing; spec.operationName is required"));
     };
     let name = string(spec, "operationName")?.ok_or_else(|| {
         malformed("spec.operationName: missing; expected the name of an operation")
@@ -54,7 +52,7 @@ fn read_spec(spec: Option<&Value>, overrides: &EndpointOverrides) -> Result<Spec
     if service_account_name == Some("") {
         // An empty identity must never turn into the operator's own.
         return Err(malformed(
-            "spec.serviceAccountName: empty; expected the name of a ServiceAccount, or no such field",
+            "spec.serviceAccountName: empty; set the name of a ServiceAccount, or remove the field",
         ));
     }
     Ok(Spec {

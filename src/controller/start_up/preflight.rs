@@ -54,7 +54,7 @@ pub async fn wait(client: &Client, namespaces: &[String], health: &Health) {
         failures = failures.saturating_add(1);
         sleep(doubling(FIRST_PAUSE, LONGEST_PAUSE, failures)).await;
     }
-    warning.resolved("the cluster has everything that was missing");
+    warning.resolved("everything that was missing in the cluster is there now");
     health.done(STEP);
 }
 

@@ -55,7 +55,7 @@ async fn first_token(tokens: &dyn TokenSource, health: &Health, expected: Durati
             Ok(Ok(_)) => return,
             Ok(Err(error)) => tries.failed(error.to_string()).await,
             Err(_) => tries.explain(&format!(
-                "the token server has not answered for {expected:?}; it is waited for"
+                "the token server has not answered for {expected:?}; still waiting"
             )),
         }
     }
@@ -152,7 +152,7 @@ mod tests {
         let (tokens, health) = (Slow(Semaphore::new(0)), Health::waiting_for(&STEPS));
         let waited = first_token(&tokens, &health, Duration::from_millis(1));
         let told = async {
-            let said = "token: the token server has not answered for 1ms; it is waited for";
+            let said = "token: the token server has not answered for 1ms; still waiting";
             while !health
                 .missing()
                 .is_some_and(|missing| missing.contains(said))

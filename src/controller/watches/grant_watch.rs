@@ -64,7 +64,7 @@ async fn watch_grants_overdue_after(
                 is_listed = false;
                 book.replace(Grants::unknown());
                 changed.send_modify(|version| *version += 1);
-                let why = "the CancellationGrants could not be listed for 20 minutes: no call is made until they can";
+                let why = "the CancellationGrants could not be listed for 20 minutes: no call is made until they are";
                 health.not_yet(step, why);
                 tracing::warn!("not ready: {step}: {why}");
                 continue;

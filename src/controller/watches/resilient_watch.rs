@@ -318,8 +318,8 @@ impl ResilientWatch {
             .is_some_and(|(now, known)| now < known);
         if is_rolled_back {
             tracing::warn!(
-                "the API server's {} are at version {version}, but were at version {} before: what it stores has gone back, as \
-                 after a restore of etcd; every object is read anew",
+                "the API server's {} are at version {version}, but were at version {} before: its data was rolled back, as \
+                 after a restore of etcd; reading every object again",
                 self.selection.resource,
                 known_before.unwrap_or_default(),
             );
@@ -372,14 +372,14 @@ impl ResilientWatch {
             WatchEnd::NotBegun => Duration::ZERO,
             WatchEnd::Lasted => {
                 self.short_warning
-                    .resolved(&format!("the watch of {path} lasts again"));
+                    .resolved(&format!("the watch of {path} works again"));
                 Duration::ZERO
             }
             WatchEnd::Short(pause) => {
                 self.client.metrics.watch_was_short(resource);
                 if !pause.is_zero() {
                     self.short_warning.warn(&format!(
-                        "the watch of {path} ends as soon as it is begun; the API server, or a proxy before it, closes it"
+                        "the watch of {path} ends as soon as it begins: the API server, or a proxy in front of it, closes it"
                     ));
                 }
                 pause
@@ -463,8 +463,8 @@ fn message(resource: &str, error: &Error) -> String {
         Some(403) => "its ServiceAccount needs list and watch".to_owned(),
         Some(404) => format!("the CRDs are missing: {APPLY_CRDS}"),
         Some(400) => format!("the CRDs may be outdated: {APPLY_CRDS}"),
-        Some(401) => "the controller's credentials are not accepted".to_owned(),
-        _ => "tried again".to_owned(),
+        Some(401) => "the API server does not accept the controller's credentials".to_owned(),
+        _ => "will try again".to_owned(),
     };
     let what = kube_error::describe(error);
     format!("cannot watch {resource}: {what}; {advice}")

@@ -119,7 +119,7 @@ impl StatusWriter {
         let not_taken = |answer| Answered {
             answer,
             warning: Some(format!(
-                "the API server does not take the status, tried again later: {}",
+                "the API server refused the status write; will try again later: {}",
                 why()
             )),
             trouble,
@@ -144,7 +144,7 @@ impl StatusWriter {
     }
 
     async fn conflict(&self, id: &ObjectId) -> Answered {
-        let why = "lost a race, and the object cannot be read";
+        let why = "another writer was first, and the object cannot be read";
         match self.read(id).await {
             Ok(view) => WriteAnswer::Conflict(Box::new(view)).into(),
             Err(NotRead::Gone) => WriteAnswer::Gone.into(),
@@ -209,7 +209,7 @@ fn unsure(why: &str, trouble: Option<Trouble>) -> Answered {
     Answered {
         answer: WriteAnswer::Unconfirmed,
         warning: Some(format!(
-            "whether the status was written is not known, it is read again: {why}"
+            "it is not known whether the status was written; reading the object again: {why}"
         )),
         trouble,
     }

@@ -32,7 +32,7 @@ pub enum Class {
     NotOffered,
     /// The API never does this for the operation.
     Impossible,
-    /// The API calls the request invalid. It is the end only if GET and cancel both say so.
+    /// The API rejects the request as invalid. It is the end only if GET and cancel both say so.
     Invalid,
     /// Nobody can read the answer. It says nothing about the operation. A cancel request may have arrived.
     Unreadable,

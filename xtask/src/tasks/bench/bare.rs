@@ -137,8 +137,8 @@ fn status(name: &str, attempt: i64) -> Value {
         "operation": {"done": false, "metadataType": "type.googleapis.com/google.protobuf.Struct"},
         "conditions": [
             condition("Authorized", "True", "Granted", "A CancellationGrant allows it"),
-            condition("CancelRequested", "Unknown", "Sending", "Whether the API took the cancel request is not known"),
-            condition("Finished", "False", "Sending", "It has not ended yet"),
+            condition("CancelRequested", "Unknown", "Sending", "It is not known whether the API accepted the cancel request"),
+            condition("Finished", "False", "Sending", "The operation has not ended yet"),
             condition("Ready", "Unknown", "Sending", sending),
             condition("Reconciling", "True", "Sending", sending),
         ],

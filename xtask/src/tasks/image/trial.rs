@@ -55,7 +55,7 @@ pub(super) fn run(layout: &Layout, version: &str) -> Result<u64> {
     let answer = start(root.path(), &[])?;
     let text = String::from_utf8_lossy(&answer.stderr).into_owned();
     ensure!(
-        text.contains("no way to the API server")
+        text.contains("cannot find the API server")
             && !text.contains("WARN")
             && !answer.status.success(),
         "started in the image: {}",
