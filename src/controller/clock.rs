@@ -1,7 +1,7 @@
 //! The process's clocks.
 //!
-//! What is stored is the API server's time, as the `Date` header of its answers says it: objects have their creation times
-//! from there, and a node's clock may be wrong by hours. What passes is counted by the process's own monotonic clock.
+//! Stored times are the API server's, from the `Date` headers of its answers: the creation times of objects come from there, and
+//! a node's clock may be wrong by hours. Elapsed time is measured by the process's monotonic clock.
 
 use std::{
     sync::{
@@ -16,19 +16,19 @@ use tokio::time::Instant;
 
 use crate::lifecycle::Now;
 
-/// Not a time: the API server has not answered yet.
+/// Stands for "no answer yet"; not a time.
 const UNKNOWN: i64 = i64::MIN;
 
-/// Both clocks; the monotonic one counts from the moment when this was made. Clones share what they learn.
+/// Both clocks. The monotonic one counts from the start. Clones share what they learn.
 #[derive(Clone, Debug)]
 pub struct Clock {
     origin: Instant,
-    /// The API server's time at `origin`, in milliseconds since the epoch, as far as known.
+    /// The API server's time at `origin`, in milliseconds since the epoch.
     server: Arc<AtomicI64>,
 }
 
 impl Clock {
-    /// Starts counting. Until the API server has answered, the node's clock stands for its.
+    /// Starts the clocks. Until the API server has answered, the node's clock is used.
     pub fn start() -> Self {
         Self {
             origin: Instant::now(),
@@ -55,14 +55,14 @@ impl Clock {
         self.origin.elapsed()
     }
 
-    /// When a monotonic time is, for timers.
+    /// A monotonic time as an instant for timers.
     pub fn instant(&self, mono: Duration) -> Instant {
         self.origin + mono
     }
 
-    /// Takes in the `Date` header of an answer that came now, to a request that was `sent` then. It has whole seconds, and was
-    /// written at some moment in between, so it tells a range; what is known is moved into the range, and no further. An answer
-    /// that was long on its way tells little. What is no date is ignored.
+    /// Learns from the `Date` header of an answer that came now, to a request that was `sent` then. The header has whole seconds
+    /// and was written at some moment in between, so it gives a range; the known time is moved into the range, and no further. A
+    /// slow answer gives a wide range. An invalid date is ignored.
     pub fn learn(&self, date: &str, sent: Duration) {
         self.learn_at(date, sent, self.mono());
     }
@@ -80,7 +80,7 @@ impl Clock {
             .saturating_add(999)
             .saturating_sub(millis(sent))
             .max(earliest);
-        // One answer may overtake another, which is harmless: the true time is in the range of each.
+        // Answers may overtake each other, which is harmless: the true time is in the range of each.
         let known = self.server.load(Ordering::Relaxed);
         let learnt = if known == UNKNOWN {
             earliest.midpoint(latest)

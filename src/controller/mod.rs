@@ -1,14 +1,14 @@
 //! The Kubernetes side: watches, dispatcher, lanes, status writes, events.
 //!
 //! ```text
-//!  watches --sightings--> dispatcher (owns all states, runs lifecycle::step) --calls--> lanes --> Google
-//!  grants  --changed---->      ^   |--requests--> status writer --> API server
-//!                              +---+ answers      events ----------^
+//!  watches --events--> dispatcher (owns all states, runs lifecycle::step) --calls--> lanes --> Google
+//!  grants --changes-->      ^   |--requests--> status writer --> API server
+//!                           +---+ answers      events ----------^
 //! ```
 //!
-//! Guarantees: grants are asked at every step, before every token and before every call; nothing is decided before the
-//! grants were read; of one object at most one GET, one POST and one write are under way; a task that dies ends the process.
-//! Caveat: one process at a time. Two of them would waste calls, but not break what the status says.
+//! Guarantees: grants are checked at every step, before every token and before every call; nothing is decided before the grants
+//! were read; each object has at most one GET, one POST and one write in flight; a task that dies ends the process.
+//! Caveat: one process at a time. Two would waste calls, but the status would stay correct.
 
 mod api_server;
 pub mod clock;
@@ -65,18 +65,18 @@ use self::{
 /// The capacity of the queue of watch events: when it is full, the watches wait. Each event may hold an object of up to 256 KiB.
 const WATCH_EVENTS: usize = 64;
 
-/// How long events that wait may take at the end.
+/// How long waiting events may take at the end of the process.
 const EVENTS_AT_THE_END: Duration = Duration::from_secs(2);
 
 const GRANTS: &str = "grants";
 const CANCELLATIONS: &str = "cancellations";
 
-/// How the controller works.
+/// The settings of the controller.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What the life of an object depends on.
+    /// The settings of the life cycle.
     pub settings: Settings,
-    /// `--watch-namespace`; none means all.
+    /// `--watch-namespace`; empty means all.
     pub namespaces: Vec<String>,
     /// `--workers`.
     pub workers: usize,
@@ -84,11 +84,11 @@ pub struct Config {
     pub overrides: EndpointOverrides,
     /// `--cluster-name`, may be empty.
     pub cluster: String,
-    /// This process's name in events, such as the pod's.
+    /// The name of this process in events, such as that of the pod.
     pub instance: String,
 }
 
-/// What the controller works with.
+/// The clients and shared state of the controller.
 pub struct Parts {
     /// The Kubernetes client, without retries of its own.
     pub kubernetes: Client,
@@ -100,11 +100,11 @@ pub struct Parts {
     pub health: Arc<Health>,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// The clocks, which the Kubernetes client teaches the API server's time.
+    /// The clocks, which learn the API server's time from the Kubernetes client.
     pub clock: Clock,
 }
 
-/// A readiness that knows all steps of the start.
+/// A readiness with all steps of the start.
 pub fn health() -> Arc<Health> {
     let [token, connections] = warm_up::STEPS;
     Arc::new(Health::waiting_for(&[
@@ -116,10 +116,10 @@ pub fn health() -> Arc<Health> {
     ]))
 }
 
-/// Runs until `stop`, then ends what is under way.
+/// Runs until `stop` is cancelled, then waits for what is in flight.
 ///
 /// # Errors
-/// If a part of it died; the process is to end then.
+/// If a background task died: the process has to end then.
 pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Result<(), String> {
     let grants = GrantBook::default();
     let calls = Arc::new(Calls {
@@ -132,7 +132,7 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         metrics: parts.metrics.clone(),
         quotas: Mutex::new(Quotas::default()),
     });
-    // Dropped with this function.
+    // Its tasks end with this function.
     let mut warming = JoinSet::new();
     warming.spawn(warm_up::run(calls.clone(), parts.health.clone()));
     tokio::select! {
@@ -203,7 +203,7 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
     );
     let mut dispatching = tokio::spawn(dispatcher.run(watch_events, grants_changed, stop));
 
-    // Watches and publisher end by themselves only after the dispatcher; the warm-up whenever it is done.
+    // Watches and publisher only end after the dispatcher; the warm-up may end at any time.
     let died = tokio::select! {
         biased;
         ended = &mut dispatching => return end(ended, publishing).await,
@@ -217,12 +217,12 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
     }
 }
 
-/// The dispatcher has ended: what it wanted published still gets a moment.
+/// The dispatcher has ended: waiting events get a moment to be published.
 async fn end(
     dispatcher: Result<Result<(), String>, JoinError>,
     mut publishing: JoinSet<()>,
 ) -> Result<(), String> {
-    // Late events are dropped: they are a courtesy.
+    // Late events are dropped: they are best effort.
     let _ = timeout(EVENTS_AT_THE_END, publishing.join_next()).await;
     dispatcher.unwrap_or_else(|error| Err(format!("the dispatcher died: {error}")))
 }

@@ -1,19 +1,18 @@
-//! Takes the API server's JSON as it comes and hands out each object as it ends, without the part of its metadata that nobody
-//! here needs.
+//! Splits the API server's JSON stream into objects, without the metadata that this program does not need.
 //!
-//! Labels, annotations and managed fields of an object may take 1.5 MB, whoever made it. They are dropped byte by byte, so what is
-//! in memory is one object without them, and no more than [`MOST`] of it. What is kept is parsed by serde_json, which refuses what is
-//! no JSON; what is dropped is only followed to its end.
+//! Any tenant can create an object with 1.5 MB of labels, annotations and managed fields. They are dropped byte by byte, so memory
+//! holds one object without them, and at most [`MOST`] bytes of it. What remains is parsed by serde_json, which rejects invalid JSON;
+//! what is dropped is only followed to its end.
 
 use memchr::memchr2;
 
-/// What is kept of one object at most, in bytes. The CRDs allow much less; an object that is larger is no object of theirs.
+/// The largest object without the dropped metadata, in bytes. The CRDs allow much less.
 pub const MOST: usize = 256 * 1024;
 
-/// Containers are told apart down to this depth; deeper ones are only counted.
+/// Down to this depth the kind of each container is kept; deeper ones are only counted.
 const LEVELS: usize = 6;
 
-/// What the JSON is.
+/// The shape of the JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// One object.
@@ -24,24 +23,24 @@ pub enum Shape {
     List,
 }
 
-/// A part that is complete.
+/// A complete part.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece {
     /// The object, an event, or an item of a list.
     Item(Vec<u8>),
     /// The metadata of a list.
     ListMetadata(Vec<u8>),
-    /// An item that is larger than [`MOST`] without what is dropped of it.
+    /// An item of more than [`MOST`] bytes without the dropped metadata.
     TooLarge,
 }
 
-/// A key that matters, where it stands.
+/// The keys that matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Key {
     Items,
     Metadata,
     Object,
-    /// In an object's metadata nobody needs it.
+    /// Dropped in the metadata of an object.
     Needless,
     #[default]
     Other,
@@ -61,7 +60,7 @@ impl Key {
     }
 }
 
-/// One object or list that is open.
+/// An open object or array.
 #[derive(Clone, Copy, Debug, Default)]
 struct Level {
     is_object: bool,
@@ -70,18 +69,18 @@ struct Level {
     key: Key,
 }
 
-/// See the module.
+/// The splitter; see the module.
 #[derive(Debug)]
 pub struct JsonSieve {
     shape: Shape,
-    /// How many objects and lists are open.
+    /// How many objects and arrays are open.
     depth: usize,
     levels: [Level; LEVELS],
     in_string: bool,
     escaped: bool,
-    /// The beginning of the key that is being read.
+    /// The key that is being read, as far as it matters.
     key: Option<Vec<u8>>,
-    /// The depth at which what is kept, or dropped, began.
+    /// The depth at which the part that is kept, or dropped, began.
     kept_at: Option<usize>,
     dropped_at: Option<usize>,
     piece: Vec<u8>,
@@ -90,11 +89,11 @@ pub struct JsonSieve {
     ended: bool,
 }
 
-/// No key that matters is longer.
+/// The longest key that matters.
 const LONGEST_KEY: usize = 16;
 
 impl JsonSieve {
-    /// Has read nothing.
+    /// A splitter at the beginning of a stream.
     pub fn new(shape: Shape) -> Self {
         Self {
             shape,
@@ -111,12 +110,12 @@ impl JsonSieve {
         }
     }
 
-    /// Whether nothing is open, and something was read: more may only follow in a watch.
+    /// Whether the JSON is complete. Only a watch may have more after that.
     pub const fn is_complete(&self) -> bool {
         self.ended && self.depth == 0
     }
 
-    /// Reads on until a piece is complete. Gives it back with the bytes that follow it; nothing if more bytes are needed.
+    /// Reads until a piece is complete. Returns it and the remaining bytes; `None` if more bytes are needed.
     pub fn next<'a>(&mut self, mut bytes: &'a [u8]) -> Option<(Piece, &'a [u8])> {
         while !bytes.is_empty() {
             if self.in_string && !self.escaped {
@@ -139,7 +138,7 @@ impl JsonSieve {
         None
     }
 
-    /// Characters of a string that mean themselves.
+    /// Characters of a string without a meaning of their own.
     fn text(&mut self, text: &[u8]) {
         if let Some(key) = &mut self.key {
             let room = (LONGEST_KEY + 1).saturating_sub(key.len());
@@ -153,7 +152,7 @@ impl JsonSieve {
             self.keep(&[byte]);
             if self.escaped || byte == b'\\' {
                 self.escaped = !self.escaped;
-                // The API server writes no key that matters with an escape.
+                // The API server never writes these keys with escapes.
                 if let Some(key) = &mut self.key {
                     key.push(b'\\');
                     key.truncate(LONGEST_KEY + 1);
@@ -211,12 +210,12 @@ impl JsonSieve {
         None
     }
 
-    /// The innermost that is open, unless it lies too deep to matter.
+    /// The innermost open container, unless it is too deep to matter.
     fn level(&mut self) -> Option<&mut Level> {
         self.levels.get_mut(self.depth.checked_sub(1)?)
     }
 
-    /// Whether the value that begins now has this path of keys; a list's item has any key.
+    /// Whether the value that begins now has this path of keys; an item of an array matches any key.
     fn is_at(&self, path: &[Option<Key>]) -> bool {
         self.depth == path.len()
             && path.iter().zip(&self.levels).all(|(key, level)| match key {

@@ -1,23 +1,23 @@
-//! What the Kubernetes client's errors say, without its internals.
+//! Errors of the Kubernetes client in words for people.
 
 use kube::Error;
 
 use crate::google::clean::{clean, cut};
 
-/// Longest piece of an error that is shown, in bytes.
+/// The longest text, in bytes.
 const LONGEST: usize = 400;
 
-/// What the API server says after it has shown the whole object, if the CRD lacks a field.
+/// If the CRD lacks a field, the API server first repeats the whole object and then says this.
 const UNKNOWN_FIELD: &str = "strict decoding error:";
 
 /// What to do about a missing right.
 pub const ROLES: &str = "apply the roles in deploy/ (see deploy/README.md)";
 
-/// How this release's CRDs are applied, from its files; the same command after every way of installing (docs/upgrade.md).
+/// The command that applies this release's CRDs; the same for every way of installing (docs/upgrade.md).
 pub const APPLY_CRDS: &str =
     "kubectl apply --server-side --force-conflicts --field-manager=opcancel-crds -f crds/";
 
-/// The HTTP status of an answer; `None` if none came.
+/// The HTTP status of the answer; `None` without an answer.
 pub fn code(error: &Error) -> Option<u16> {
     match error {
         Error::Api(status) => Some(status.code),
@@ -25,7 +25,7 @@ pub fn code(error: &Error) -> Option<u16> {
     }
 }
 
-/// The token with which a list goes on although its moment is forgotten.
+/// The token with which an expired list can continue.
 pub fn continue_token(error: &Error) -> Option<String> {
     match error {
         Error::Api(status) => {
@@ -38,8 +38,8 @@ pub fn continue_token(error: &Error) -> Option<String> {
     }
 }
 
-/// Whether the API server says that this object is not there. Any other 404 (a CRD that one of several API servers does not
-/// serve yet, a proxy) says nothing about the object.
+/// Whether the API server reports that this object does not exist. Other 404s say nothing about the object: they may come from a
+/// proxy, or from one of several API servers that does not serve the CRD yet.
 pub fn is_gone(error: &Error, name: &str) -> bool {
     match error {
         Error::Api(status) => {
@@ -50,7 +50,7 @@ pub fn is_gone(error: &Error, name: &str) -> bool {
     }
 }
 
-/// One line for people: what the API server said, or the innermost cause if it said nothing.
+/// One line: the message of the API server, or the innermost cause if there was no answer.
 pub fn describe(error: &Error) -> String {
     let text = match error {
         Error::Api(status) => {
@@ -69,7 +69,7 @@ pub fn describe(error: &Error) -> String {
                     status.code
                 ),
                 None if status.code == 403 => {
-                    // The API server tells the whole chain of roles that it looked at; what is forbidden comes first.
+                    // After what is forbidden comes the whole chain of roles that the API server checked.
                     let message = message.split(": rbac:").next().unwrap_or(message);
                     format!("HTTP 403: {message}; {ROLES}")
                 }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forbidden_is_told_without_the_roles() {
+    fn what_is_forbidden_is_shown_without_the_roles() {
         let error = Status::failure(
             "x is forbidden: User \"u\" cannot patch: rbac: a b c",
             "Forbidden",

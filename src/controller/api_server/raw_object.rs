@@ -1,7 +1,7 @@
-//! An object as the API server sends it, read no further than it has to be.
+//! An object as the API server sends it, parsed only as far as necessary.
 //!
-//! Most of what it sends is of no use here: `metadata.managedFields` alone is larger than the rest and is skipped, and spec and
-//! status stay text until somebody needs them, which for the echo of this process's own write is never.
+//! `metadata.managedFields` alone is larger than the rest and is skipped. Spec and status stay text until they are needed, which for
+//! the echo of this process's own write is never.
 
 use std::borrow::Cow;
 
@@ -13,15 +13,15 @@ use kube::{
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// See the module. Which resource it is of tells the [`ApiResource`] that it is asked for with.
+/// An object of any resource; the [`ApiResource`] of the request tells which.
 #[derive(Clone, Debug, Deserialize)]
 pub struct RawObject {
-    /// Of it, what tells which object it is, at which version, and its times of creation and deletion.
+    /// Only the identity, the version, and the times of creation and deletion.
     #[serde(deserialize_with = "identity")]
     pub metadata: ObjectMeta,
-    /// JSON.
+    /// The spec as JSON text.
     pub spec: Option<Box<RawValue>>,
-    /// JSON.
+    /// The status as JSON text.
     pub status: Option<Box<RawValue>>,
 }
 

@@ -1,8 +1,8 @@
-//! The end of the process: what was begun is ended, and nothing else begins.
+//! The end of the process: nothing new begins, and the results that only this process knows are stored.
 //!
-//! An answer to a cancel request must not be forgotten, or the next process would send another one. Nor must an end that was
-//! seen: Google may have forgotten the operation by then. The life cycle says which objects have such a thing
-//! ([`crate::lifecycle::Plan::unrecorded`]); of all others only requests to the API server that are under way are waited for.
+//! If the answer to a cancel request were lost, the next process would send another one. If an outcome were lost, Google may have
+//! forgotten the operation by then. [`crate::lifecycle::Plan::unrecorded`] tells which objects have such a result; of the others
+//! only requests to the API server that are in flight are waited for.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use super::Dispatcher;
 
-/// How long requests that are under way may take to end after a signal to stop.
+/// How long requests in flight may take after a signal to stop.
 pub(super) const DRAIN_LIMIT: Duration = Duration::from_secs(15);
 
 impl Dispatcher {
-    /// From now on nothing begins, except what records what only this process knows.
+    /// From now on nothing begins, except writes of results that only this process knows.
     pub(super) fn drain(&mut self) {
         tracing::info!("stopping: waiting for requests in flight");
         self.drain_until = Some(Instant::now() + DRAIN_LIMIT);

@@ -1,5 +1,5 @@
-//! What concerns all objects is done some of them at a turn, and whatever else happens comes in between: a grant for many, a list
-//! that shows many gone, the end of the process, the age of the oldest.
+//! Work on all objects: after a change of the grants, after a full list, at the end of the process, and for the age of the oldest.
+//! Each turn of the loop does a part of it, so that other events are handled in between.
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque, hash_set},
@@ -16,34 +16,34 @@ use crate::{
     telemetry::series::Phase,
 };
 
-/// What is still to be done for all objects.
+/// The sweeps in progress.
 #[derive(Debug, Default)]
 pub(super) struct Sweeps {
     regrant: Option<Round>,
     lists: VecDeque<NotListed>,
-    /// Which of the unrecorded comes next at the end of the process.
+    /// At the end of the process: the next object with an unrecorded result.
     drain: Option<Id>,
     oldest: Option<(Id, BTreeMap<Phase, Timestamp>)>,
 }
 
-/// All objects once since the last change: one that comes meanwhile makes it go round to where it was then.
+/// A sweep that visits each object once after the last change. A change during the sweep extends it by one round.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Round {
     next: Id,
-    /// It ends here; none is at the end of all.
+    /// Where it ends; `None` is after the last object.
     until: Option<Id>,
-    /// At the end of all it goes on from the first until here.
+    /// After the last object it continues from the first one until here.
     again_until: Option<Id>,
 }
 
 impl Round {
-    /// Everything has to be looked at once more.
+    /// All objects have to be visited once more.
     fn anew(&mut self) {
         self.again_until = Some(self.next);
         self.until = None;
     }
 
-    /// The objects before `next` were looked at; none if there are no more. Whether the round goes on.
+    /// The objects before `next` were visited; `None` means all. Returns whether the round continues.
     fn goes_on(&mut self, next: Option<Id>) -> bool {
         match next {
             Some(next) => {
@@ -59,14 +59,14 @@ impl Round {
     }
 }
 
-/// Those that a full list has not.
+/// A sweep for objects that a full list did not have.
 #[derive(Debug)]
 struct NotListed {
     namespace: Option<Arc<str>>,
     uids: hash_set::IntoIter<String>,
     listed: HashSet<Id>,
     next: Id,
-    /// Those that came later are of no concern.
+    /// The newest object when the list ended; later ones are not checked.
     last: Id,
 }
 
@@ -90,7 +90,7 @@ impl Dispatcher {
         });
     }
 
-    /// The process ends: what only it knows is to be stored.
+    /// The process is ending: all unrecorded results have to be stored.
     pub(super) fn sweep_unrecorded(&mut self) {
         self.sweeps = Sweeps {
             drain: Some(0),
@@ -98,14 +98,14 @@ impl Dispatcher {
         };
     }
 
-    /// How old the oldest are is to be found out.
+    /// Finds out how old the oldest objects are.
     pub(super) fn sweep_oldest(&mut self) {
         if self.sweeps.oldest.is_none() {
             self.sweeps.oldest = Some((0, BTreeMap::new()));
         }
     }
 
-    /// Does a part of what is to be done. Whether more is.
+    /// Does a part of the sweeps. Returns whether there is more to do.
     pub(super) fn sweep(&mut self) -> bool {
         self.drain_some();
         self.regrant_some();
@@ -128,7 +128,7 @@ impl Dispatcher {
         }
     }
 
-    /// Steps those for which the grants now say something else.
+    /// Steps objects whose grant has changed.
     fn regrant_some(&mut self) {
         let Some(mut round) = self.sweeps.regrant.take() else {
             return;
@@ -186,7 +186,7 @@ impl Dispatcher {
 mod tests {
     use super::*;
 
-    /// The numbers that a round looks at, ten a turn of a hundred, with a change after each of these turns.
+    /// The objects that a round visits, ten a turn out of a hundred, with a change after each of these turns.
     fn looked_at(changes: &[usize]) -> Vec<Id> {
         let (mut round, mut seen) = (Round::default(), Vec::new());
         for turn in 1.. {

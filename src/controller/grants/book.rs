@@ -1,4 +1,4 @@
-//! What the CancellationGrants allow together, and the one place where everybody looks it up.
+//! What all CancellationGrants allow together.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -11,20 +11,20 @@ use crate::{
     lifecycle::Grant,
 };
 
-/// The entry that stands for all.
+/// The entry that matches everything.
 const ALL: &str = "*";
 
-/// Every grant, found by namespace. Grants add up: one of them has to have everything at once.
+/// All grants, by namespace. A call is allowed if one grant alone allows all of it.
 #[derive(Debug, Default)]
 pub struct Grants {
     by_namespace: HashMap<String, Vec<Arc<Row>>>,
     for_all_namespaces: Vec<Arc<Row>>,
-    /// They could not be read for too long: they allow nothing, and nobody knows what they say.
+    /// The grants could not be read for too long: nothing is allowed, and it is not known what they grant.
     is_unknown: bool,
 }
 
-/// What is allowed of an operation: what it stands under, or it alone if it stands under nothing. Nothing is read out of an
-/// operation's id.
+/// What a grant has to contain for an operation: its parent, or its whole name if it has no parent. The operation's id is never
+/// interpreted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unit<S> {
     /// The parent.
@@ -34,7 +34,7 @@ pub enum Unit<S> {
 }
 
 impl<'a> Unit<&'a str> {
-    /// Of an operation.
+    /// The unit of an operation.
     pub fn of(target: &'a Target) -> Self {
         match target.parent() {
             Some(parent) => Self::Under(parent),
@@ -42,7 +42,7 @@ impl<'a> Unit<&'a str> {
         }
     }
 
-    /// To keep.
+    /// An owned copy.
     pub fn to_owned(self) -> Unit<String> {
         match self {
             Self::Under(parent) => Unit::Under(parent.to_owned()),
@@ -52,7 +52,7 @@ impl<'a> Unit<&'a str> {
 }
 
 impl Unit<String> {
-    /// To look up.
+    /// Borrowed, for looking it up.
     pub fn as_str(&self) -> Unit<&str> {
         match self {
             Self::Under(parent) => Unit::Under(parent),
@@ -64,7 +64,7 @@ impl Unit<String> {
 #[derive(Debug)]
 struct Row {
     all_projects: bool,
-    /// The projects too, as `projects/P`.
+    /// Including the projects, as `projects/P`.
     parents: BTreeSet<String>,
     all_operations: bool,
     operations: BTreeSet<String>,
@@ -95,7 +95,7 @@ impl Row {
         }
     }
 
-    /// `*` never lends the operator's own rights, even if an older CRD let such a grant through.
+    /// `*` never allows the operator's own identity, even in a grant that an older CRD accepted.
     fn allows(&self, unit: Unit<&str>, service: &str, identity: IdentityKind) -> bool {
         let star = identity == IdentityKind::ServiceAccount;
         let unit = match unit {
@@ -111,7 +111,7 @@ impl Row {
         unit && service && self.identities.contains(&identity)
     }
 
-    /// Whether the parent, or what it stands below, is in the list.
+    /// Whether the parent, or one of its ancestors, is in the list.
     fn has_above(&self, parent: &str) -> bool {
         let borders = parent.match_indices('/').map(|(at, _)| at);
         borders
@@ -121,14 +121,14 @@ impl Row {
     }
 }
 
-/// Whether a parent is a project or below one: `projects/_` is none.
+/// Whether a parent is a project or in one; `projects/_` is not a project.
 fn is_in_project(parent: &str) -> bool {
     let mut segments = parent.split('/');
     segments.next() == Some("projects") && segments.next().is_some_and(|project| project != "_")
 }
 
 impl Grants {
-    /// What they say is not known.
+    /// The grants when it is not known what they are.
     pub fn unknown() -> Self {
         Self {
             is_unknown: true,
@@ -136,7 +136,7 @@ impl Grants {
         }
     }
 
-    /// All grants that there are.
+    /// From the specs of all grants.
     pub fn new<'a>(specs: impl IntoIterator<Item = &'a CancellationGrantSpec>) -> Self {
         let mut grants = Self::default();
         for spec in specs {
@@ -156,7 +156,7 @@ impl Grants {
         grants
     }
 
-    /// Whether one grant has this namespace, operation, service and identity.
+    /// Whether one grant allows this namespace, operation, service and identity together.
     pub fn allows(
         &self,
         namespace: &str,
@@ -169,7 +169,7 @@ impl Grants {
             .any(|row| row.allows(unit, service, identity))
     }
 
-    /// The same as the life cycle has it.
+    /// The same for the life cycle.
     pub fn grant(
         &self,
         namespace: &str,
@@ -187,10 +187,10 @@ impl Grants {
     }
 }
 
-/// The grants as last read; shared by the dispatcher and by everything that is about to make a call.
+/// The latest grants, shared by the dispatcher and the calls.
 ///
-/// Empty until the first list: whoever asks earlier gets a no. When the watch is lost, the last known ones stay until a full list
-/// is overdue; then nothing is allowed, and nobody knows what is granted.
+/// It is empty until the first list, so nothing is allowed before. If the watch fails, the last grants stay until a full list is
+/// overdue; then nothing is allowed, and it is not known what is granted.
 #[derive(Clone, Debug, Default)]
 pub struct GrantBook(Arc<RwLock<Arc<Grants>>>);
 
@@ -203,7 +203,7 @@ impl GrantBook {
             .clone()
     }
 
-    /// Replaces them all.
+    /// Replaces the grants.
     pub fn replace(&self, grants: Grants) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(grants);
     }
@@ -233,7 +233,7 @@ mod tests {
         }
     }
 
-    /// Whether it allows a namespace an operation of a project.
+    /// Whether a namespace may call an operation of a project.
     fn allows(
         grants: &Grants,
         namespace: &str,
@@ -285,12 +285,12 @@ mod tests {
         ));
         assert!(!allows(&grants, "a", "whatever", "dialogflow", Operator));
         assert!(!allows(&grants, "a", "*", "speech", ServiceAccount));
-        // Named beside the star, it is lent by name.
+        // A project that is named beside the star is allowed by its name.
         assert!(allows(&grants, "a", "r", "dialogflow", Operator));
     }
 
-    /// What each list allows, by what an operation stands under. A grant with both identities, as only an older CRD lets it
-    /// through beside a star, shows that a star never lends the operator's rights.
+    /// What each list allows. The grants have both identities, which only an older CRD accepts beside a star, to show that a star
+    /// never allows the operator's identity.
     #[test]
     fn each_list_allows_what_it_says_on_the_borders_of_segments() {
         let both = [Operator, ServiceAccount];
@@ -400,7 +400,7 @@ mod tests {
             (of(&["*"], &[], &[]), alone("operations/x"), nobody),
             (of(&[], &[], &["*"]), alone("operations/x"), tenant),
             (of(&[], &[], &["*"]), under("projects/p"), nobody),
-            // Never written by the CRD's rules, and never more than it says.
+            // The CRD does not accept these; they allow nothing.
             (of(&[], &["*"], &[]), under("projects/p"), nobody),
             (of(&[], &["projects"], &[]), under("projects/p"), nobody),
             (of(&[], &[], &[]), under("projects/p"), nobody),

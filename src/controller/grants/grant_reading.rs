@@ -1,7 +1,7 @@
-//! One CancellationGrant as the API server has it, which may be one that a newer release made.
+//! Reads one CancellationGrant, which may be from a newer release.
 //!
-//! Guarantees: a field that this release does not know may be a restriction, so such a grant grants nothing; an identity
-//! that it does not know takes nothing from what the grant's other identities are allowed; what cannot be read grants nothing.
+//! Guarantees: a grant with an unknown field grants nothing, because the field may be a restriction; an unknown identity does not
+//! affect the other identities of the grant; a grant that cannot be read grants nothing.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -18,19 +18,19 @@ use crate::{
 /// The fields of a grant's spec that this release knows.
 static SCHEMA: LazyLock<Schema> = LazyLock::new(|| schema_for!(CancellationGrantSpec));
 
-/// What this release makes of a grant.
+/// What a grant means to this release.
 #[derive(Debug, PartialEq)]
 pub struct GrantReading {
-    /// What it grants; `None` is nothing.
+    /// What it grants; `None` if nothing.
     pub spec: Option<CancellationGrantSpec>,
-    /// As metrics count it.
+    /// Its state in metrics.
     pub state: GrantState,
-    /// What people should know of it, with the way out.
+    /// What is wrong with it, and what to do.
     pub problem: Option<String>,
 }
 
 impl GrantReading {
-    /// Reads it; `None` if it is being deleted, which grants nothing and is nobody's mistake.
+    /// Reads it; `None` if it is being deleted: it grants nothing, and that is no problem to report.
     pub fn of(object: &RawObject) -> Option<Self> {
         if object.metadata.deletion_timestamp.is_some() {
             return None;

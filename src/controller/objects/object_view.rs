@@ -1,7 +1,8 @@
-//! From an object as the API server shows it to what the life cycle works with.
+//! Converts an object of the API server to the life cycle's [`ObjectView`].
 //!
-//! Lenient on purpose: the CRD may be older or newer than this program, and one bad object must never stop the rest. What no
-//! release could make a request of is a [`MalformedSpec`]; what a newer one may know waits; the status is read field by field.
+//! Lenient on purpose: the CRD may be older or newer than this program, and one bad object must never stop the others. A spec from
+//! which no release can make a request is a [`MalformedSpec`]; one that a newer release may know waits; the status is read field by
+//! field.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -21,7 +22,7 @@ use crate::{
 /// The range of `spec.deadlineSeconds`, as the CRD has it.
 const DEADLINES: std::ops::RangeInclusive<i64> = 10..=2_592_000;
 
-/// Reads an object; `None` if it lacks what every stored object has (uid, namespace, name, creation).
+/// Reads an object; `None` if it lacks uid, namespace, name or creation time, which every stored object has.
 pub fn read(object: RawObject, overrides: &EndpointOverrides) -> Option<ObjectView> {
     let metadata = object.metadata;
     let spec = object.spec.and_then(|spec| parse(&spec));
@@ -45,12 +46,12 @@ fn read_spec(spec: Option<&Value>, overrides: &EndpointOverrides) -> Result<Spec
     let name = string(spec, "operationName")?.ok_or_else(|| {
         malformed("spec.operationName: missing; expected the name of an operation")
     })?;
-    // Without one no row of the catalogue is meant, which is as good as one that is not known: it waits.
+    // No service counts as an unknown one: the object waits.
     let service = string(spec, "service")?.unwrap_or_default();
     let version = string(spec, "version")?;
     let service_account_name = string(spec, "serviceAccountName")?;
     if service_account_name == Some("") {
-        // An empty identity must never turn into the operator's own.
+        // An empty name must never mean the operator's own identity.
         return Err(malformed(
             "spec.serviceAccountName: empty; set the name of a ServiceAccount, or remove the field",
         ));
@@ -68,7 +69,7 @@ fn read_spec(spec: Option<&Value>, overrides: &EndpointOverrides) -> Result<Spec
     })
 }
 
-/// What this release does not know waits, whatever it is: a newer one may, and the CRD is upgraded first.
+/// What this release does not know has to wait: a newer release may know it, and the CRD is upgraded first.
 fn unknown(error: ResolveError) -> UnknownTarget {
     UnknownTarget {
         reason: match error {
@@ -96,14 +97,14 @@ fn accepted_outcomes(
     if names.is_empty() {
         return Err(wrong());
     }
-    // A name that only a newer release knows is one that this release will never report.
+    // An outcome that only a newer release knows is never reported by this one.
     Ok(names
         .iter()
         .filter_map(|name| serde_json::from_value(name.clone()).ok())
         .collect())
 }
 
-/// Out of range counts as the end of the range: the field may be edited, so that an outcome for ever would be too much.
+/// A value out of range counts as the nearest valid one: the field can be edited, so it must not end the object.
 fn deadline(spec: &Map<String, Value>) -> Result<Duration, MalformedSpec> {
     let seconds = match field(spec, "deadlineSeconds") {
         None => DEFAULT_DEADLINE_SECONDS,
@@ -117,7 +118,7 @@ fn deadline(spec: &Map<String, Value>) -> Result<Duration, MalformedSpec> {
     ))
 }
 
-/// A field that is there; null is as good as absent.
+/// A field that is present and not null.
 fn field<'a>(spec: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     spec.get(name).filter(|value| !value.is_null())
 }
@@ -136,17 +137,17 @@ fn malformed(message: &str) -> MalformedSpec {
     }
 }
 
-/// Any JSON; none only if it is nested too deeply, which is as good as absent.
+/// Parses JSON; `None` if it is nested too deeply.
 fn parse(json: &RawValue) -> Option<Value> {
     serde_json::from_str(json.get()).ok()
 }
 
-/// The status as a whole, else whatever of it can be read.
+/// The whole status, or otherwise the fields that can be read.
 fn read_status(status: Option<&RawValue>) -> CancellationStatus {
     let Some(status) = status else {
         return CancellationStatus::default();
     };
-    // A list would be taken for the fields in their order.
+    // serde would read an array as the fields in their order.
     let whole = status
         .get()
         .starts_with('{')
@@ -156,7 +157,7 @@ fn read_status(status: Option<&RawValue>) -> CancellationStatus {
         Some(Value::Object(fields)) => read_piecemeal(&fields),
         _ => CancellationStatus::default(),
     });
-    // The watch's selector takes an empty outcome for none.
+    // The watch's selector treats an empty outcome as no outcome.
     read.outcome = read.outcome.filter(|outcome| !outcome.is_empty());
     read
 }

@@ -1,16 +1,16 @@
-//! A uid as a key, small: the API server's are UUIDs, of which many are kept.
+//! A uid as a small key: those of the API server are UUIDs.
 
-/// An object's uid.
+/// The uid of an object.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub enum Uid {
-    /// Written as Kubernetes writes them.
+    /// As Kubernetes writes it.
     Uuid([u8; 16]),
     /// Anything else.
     Text(Box<str>),
 }
 
 impl Uid {
-    /// Another uid is another key.
+    /// The key of a uid; different uids have different keys.
     pub fn of(text: &str) -> Self {
         uuid(text).map_or_else(|| Self::Text(text.into()), Self::Uuid)
     }

@@ -1,5 +1,5 @@
-//! What has to be true of the cluster before the controller begins: it is there, it has the CRDs, they have every field that
-//! is stored, and the controller may do what it does. Whatever is missing may come later, so nothing here ends the process.
+//! Checks before the controller begins: the cluster can be reached, it has the CRDs with every field that is stored, and the
+//! controller has its rights. What is missing may come later, so no check ends the process.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -21,14 +21,14 @@ use crate::{
     telemetry::health::Health,
 };
 
-/// The step of the readiness that this is.
+/// The name of this step of the readiness.
 pub const STEP: &str = "cluster";
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// What the controller does at the API server: verb, group, resource, subresource, and whether in namespaces.
+/// The rights of the controller: verb, group, resource, subresource, and whether in namespaces.
 const RIGHTS: [(&str, &str, &str, &str, bool); 7] = [
     ("list", GROUP, "operationcancellations", "", true),
     ("watch", GROUP, "operationcancellations", "", true),
@@ -39,7 +39,7 @@ const RIGHTS: [(&str, &str, &str, &str, bool); 7] = [
     ("create", "events.k8s.io", "events", "", true),
 ];
 
-/// Waits until everything is there. Says what is missing and what to do about it.
+/// Waits until all checks pass. Logs what is missing and what to do about it.
 pub async fn wait(client: &Client, namespaces: &[String], health: &Health) {
     let mut warning = RateLimitedWarning::default();
     let mut failures = 0u32;
@@ -63,7 +63,7 @@ async fn check(client: &Client, namespaces: &[String]) -> Result<(), String> {
     check_rights(client, namespaces).await
 }
 
-/// Whether the served CRDs have every field that this program stores: by the OpenAPI schema.
+/// Checks that the served CRDs have every field that this program stores, in the OpenAPI schema.
 async fn check_schemas(client: &Client) -> Result<(), String> {
     let path = format!("/openapi/v3/apis/{GROUP}/{VERSION}");
     let missing = format!("the CRDs are missing: {APPLY_CRDS}");
@@ -134,7 +134,7 @@ fn served_schema<'a>(document: &'a Value, kind: &str) -> Option<&'a Value> {
     })
 }
 
-/// Collects the fields of `ours` that `theirs` has not: a server drops or refuses what its CRD does not know.
+/// Collects the fields of `ours` that `theirs` lacks: the API server drops or refuses them.
 fn lacking_fields(ours: &Value, theirs: &Value, path: &str, lacking: &mut BTreeSet<String>) {
     if let Some(properties) = ours.get("properties").and_then(Value::as_object) {
         for (name, schema) in properties {
@@ -162,7 +162,7 @@ fn lacking_fields(ours: &Value, theirs: &Value, path: &str, lacking: &mut BTreeS
     }
 }
 
-/// Whether RBAC lets the controller do all that it does.
+/// Checks the permissions with SelfSubjectAccessReviews.
 async fn check_rights(client: &Client, namespaces: &[String]) -> Result<(), String> {
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     for (verb, group, resource, subresource, namespaced) in RIGHTS {
@@ -190,7 +190,7 @@ async fn check_rights(client: &Client, namespaces: &[String]) -> Result<(), Stri
             let answer = timeout(REQUEST_TIMEOUT, api.create(&params, &review)).await;
             let answer = match answer {
                 Ok(Ok(answer)) => answer,
-                // A cluster that does not answer this question still answers the requests themselves.
+                // Without reviews the requests themselves will show what is missing.
                 Ok(Err(error)) if kube_error::code(&error) == Some(403) => return Ok(()),
                 Ok(Err(error)) => {
                     return Err(format!(

@@ -1,5 +1,5 @@
-//! Before `/readyz` says yes: a token is at hand and the connections are open, so that the first cancel waits for neither.
-//! Afterwards the token is kept at hand and the connections warm, however long nothing is cancelled.
+//! Fetches a token and opens the connections before `/readyz` reports ready, so that the first cancel waits for neither. After that
+//! it keeps the token fresh and the connections warm, however long nothing is cancelled.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,25 +13,25 @@ use crate::{
     telemetry::health::Health,
 };
 
-/// The steps of the readiness that this is.
+/// The names of these steps of the readiness.
 pub const STEPS: [&str; 2] = ["token", "connections"];
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// A token server that takes longer is told of.
+/// A token server that takes longer than this is reported.
 const ANSWER_EXPECTED: Duration = Duration::from_secs(10);
 
-/// How often a token is asked for while it is not needed: from memory, but shortly before its end.
-const KEEP_AT_HAND: Duration = Duration::from_secs(10);
+/// How often the token is requested while it is not needed. It comes from the cache, except shortly before its end.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Tries until it has both, and keeps the token at hand from then on. The controller works meanwhile: objects show in their
-/// status what fails.
+/// Runs both steps until they succeed, then keeps token and connections ready. The controller works meanwhile: objects show in
+/// their status what fails.
 pub async fn run(calls: Arc<Calls>, health: Arc<Health>) {
     let [token, connections] = STEPS;
     first_token(calls.tokens.as_ref(), &health, ANSWER_EXPECTED).await;
     health.done(token);
-    // All at once: one that is dead leaves no other cold.
+    // All at once, so that a dead endpoint does not delay the others.
     let warm = endpoints(&calls.overrides)
         .into_iter()
         .map(async |(endpoint, overridden)| {
@@ -44,10 +44,10 @@ pub async fn run(calls: Arc<Calls>, health: Arc<Health>) {
         join_all(warm).await;
         health.done(connections);
     };
-    join3(opened, keep_at_hand(&calls), calls.client.keep_warm()).await;
+    join3(opened, keep_fresh(&calls), calls.client.keep_warm()).await;
 }
 
-/// Waits for a token, and says so if that takes longer than expected: a token server may need half a minute, and is not given up meanwhile.
+/// Waits for a token. Reports a wait that is longer than `expected`, but never gives up: a token server may need half a minute.
 async fn first_token(tokens: &dyn TokenSource, health: &Health, expected: Duration) {
     let mut tries = Tries::new(STEPS[0], health);
     loop {
@@ -61,16 +61,16 @@ async fn first_token(tokens: &dyn TokenSource, health: &Health, expected: Durati
     }
 }
 
-/// Has the token fetched anew before its end also if nobody else asks for one. Never ends.
-async fn keep_at_hand(calls: &Calls) {
+/// Keeps the token fresh even if no call needs one. Never ends.
+async fn keep_fresh(calls: &Calls) {
     loop {
-        sleep(KEEP_AT_HAND).await;
-        // A failure is counted where it happens, and shown by whoever needs the token.
+        sleep(REFRESH_INTERVAL).await;
+        // A failure is counted where it happens, and reported by the calls that need the token.
         let _kept = calls.tokens.token().await;
     }
 }
 
-/// Tries of one step that fail.
+/// The failed tries of one step.
 struct Tries<'a> {
     step: &'static str,
     health: &'a Health,
@@ -90,7 +90,7 @@ impl<'a> Tries<'a> {
 
     fn explain(&mut self, why: &str) {
         let line = format!("not ready: {}: {why}", self.step);
-        // First where a probe looks: whoever has read the log finds it there.
+        // First in `/readyz`: a reader of the log finds it there too.
         self.health.explain(self.step, why);
         self.warning.warn(&line);
     }
@@ -102,7 +102,7 @@ impl<'a> Tries<'a> {
     }
 }
 
-/// The endpoints that are known before any object is: fixed overrides, and each service's global host if nothing overrides it.
+/// The endpoints that are known before any object: fixed overrides, and each service's global host unless it is overridden.
 fn endpoints(overrides: &EndpointOverrides) -> Vec<(String, bool)> {
     let mut endpoints: Vec<_> = overrides
         .fixed_endpoints()
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use crate::google::token::{Token, TokenError};
 
-    /// Answers when it is let.
+    /// Answers when the test allows it.
     struct Slow(Semaphore);
 
     impl TokenSource for Slow {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_token_server_is_told_of_and_waited_for() {
+    async fn a_slow_token_server_is_reported_and_waited_for() {
         let (tokens, health) = (Slow(Semaphore::new(0)), Health::waiting_for(&STEPS));
         let waited = first_token(&tokens, &health, Duration::from_millis(1));
         let told = async {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_global_host_that_nobody_calls_is_not_opened() {
+    fn a_global_host_that_is_never_called_is_not_opened() {
         const GLOBAL: &str = "https://dialogflow.googleapis.com";
         const PRIVATE: &str = "https://dialogflow.corp.example";
         for (given, opened) in [

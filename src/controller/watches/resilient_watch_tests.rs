@@ -3,7 +3,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::*;
 use crate::{
-    controller::watches::scripted_api_server::{self, Asked, object},
+    controller::watches::scripted_api_server::{self, ReceivedRequest, object},
     telemetry::exposition::Format,
 };
 
@@ -21,7 +21,7 @@ struct Events {
     _task: tokio::task::JoinSet<()>,
 }
 
-async fn watching(relist_after: Duration) -> (Events, UnboundedReceiver<Asked>) {
+async fn watching(relist_after: Duration) -> (Events, UnboundedReceiver<ReceivedRequest>) {
     let (client, asked) = scripted_api_server::start().await;
     let client = WatchClient {
         kubernetes: client,
@@ -88,8 +88,8 @@ impl Events {
 
 const LONG: Duration = Duration::from_secs(3600);
 
-/// The next request of this kind; the others are answered as if nothing ever happened.
-async fn list(asked: &mut UnboundedReceiver<Asked>) -> Asked {
+/// The next list request; watches before it stay without an answer.
+async fn list(asked: &mut UnboundedReceiver<ReceivedRequest>) -> ReceivedRequest {
     loop {
         let request = asked.recv().await.unwrap();
         if !request.is_watch() {
@@ -129,7 +129,7 @@ async fn errors_in_a_row_make_it_list_again() {
         failed += 1;
         request.refuse(500, json!({}), &[]);
     }
-    // The next watch may be begun together with the list.
+    // The next watch may begin together with the list.
     assert!(
         (FAILURES_BEFORE_LIST..=FAILURES_BEFORE_LIST + 1).contains(&failed),
         "{failed}"
@@ -172,7 +172,7 @@ async fn a_list_runs_beside_the_watch_and_takes_back_nothing_that_the_watch_told
     events
         .are(&["watched b@21", "gone c@22", "watched d@23"])
         .await;
-    // The page is of the time before.
+    // The page shows an earlier moment.
     page.list(
         "20",
         &[object("b", "2"), object("c", "3"), object("e", "4")],
@@ -182,7 +182,7 @@ async fn a_list_runs_beside_the_watch_and_takes_back_nothing_that_the_watch_told
     assert_eq!(events.newest.get(), Some(23));
 }
 
-/// Before, a list that took longer than the API server remembers its moment began anew, for ever.
+/// Before, a list that took longer than the API server keeps its moment began again, for ever.
 #[tokio::test]
 async fn a_list_that_takes_long_goes_on_where_it_was() {
     let (mut events, mut asked) = watching(LONG).await;
@@ -228,7 +228,7 @@ async fn what_is_stored_may_go_back_and_the_watch_follows() {
     page.unwrap().list("70", &[object("a", "60")], "");
     events.are(&["listed a@60 after 100", "all a"]).await;
     assert_eq!(events.newest.get(), Some(70));
-    // The watch at the version that does not exist any more is given up.
+    // The watch at the version that no longer exists is dropped.
     loop {
         let request = asked.recv().await.unwrap();
         if request.is_watch() {

@@ -1,4 +1,4 @@
-//! An API server of which the test gives every answer itself, at the moment that it chooses.
+//! An API server for tests: the test itself gives every answer, when it chooses.
 
 use std::collections::HashMap;
 
@@ -17,15 +17,15 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 /// A request that waits for its answer.
-pub struct Asked {
+pub struct ReceivedRequest {
     pub query: HashMap<String, String>,
     answer: oneshot::Sender<Response>,
 }
 
-/// The events of a watch that the test goes on writing. Dropped, the watch ends.
+/// The stream of a watch, to which the test writes events. The watch ends when it is dropped.
 pub struct Events(mpsc::UnboundedSender<Result<Bytes, std::io::Error>>);
 
-impl Asked {
+impl ReceivedRequest {
     pub fn is_watch(&self) -> bool {
         self.query.contains_key("watch")
     }
@@ -69,15 +69,15 @@ impl Events {
     }
 }
 
-/// Starts one.
-pub async fn start() -> (Client, mpsc::UnboundedReceiver<Asked>) {
+/// Starts the server.
+pub async fn start() -> (Client, mpsc::UnboundedReceiver<ReceivedRequest>) {
     crate::google::tls::install_provider();
     let (sender, receiver) = mpsc::unbounded_channel();
     let handle = move |Query(query): Query<HashMap<String, String>>| {
         let sender = sender.clone();
         async move {
             let (answer, given) = oneshot::channel();
-            let _ = sender.send(Asked { query, answer });
+            let _ = sender.send(ReceivedRequest { query, answer });
             match given.await {
                 Ok(answer) => answer,
                 Err(_) => std::future::pending().await,

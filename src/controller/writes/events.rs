@@ -1,7 +1,6 @@
-//! Kubernetes events: for people who look with `kubectl describe`, at most two in an object's life. The reason of one is
-//! always that of a condition.
+//! Kubernetes events, which `kubectl describe` shows: at most two for each object. Their reasons are reasons of conditions.
 //!
-//! Best effort: a bounded queue that drops and counts, no retry, no aggregation. Nothing waits for it.
+//! Best effort: a bounded queue drops and counts what is too much. There is no retry and no aggregation, and nothing waits for it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,29 +23,29 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-/// Most events that wait.
+/// The capacity of the queue.
 const MOST_WAITING: usize = 256;
 
-/// Limit for one request.
+/// The time limit for one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longest note that the API server takes, in bytes.
+/// The longest note that the API server accepts, in bytes.
 const LONGEST_NOTE: usize = 1024;
 
-/// Who reports, as events name it.
+/// `reportingController` of the events.
 const REPORTER: &str = "opcancel.github.io/controller";
 
-/// An event that waits, and the span in which it came up.
+/// An event that waits, and the span of its object.
 type Waiting = (ObjectId, Notice, Span);
 
-/// Takes events and never waits.
+/// The sending end of the queue.
 #[derive(Clone, Debug)]
 pub struct Events {
     queue: mpsc::Sender<Waiting>,
     metrics: Arc<Metrics>,
 }
 
-/// Publishes what [`Events`] took.
+/// The receiving end of the queue.
 pub struct Publisher {
     queue: mpsc::Receiver<Waiting>,
     client: Client,
@@ -55,7 +54,7 @@ pub struct Publisher {
     metrics: Arc<Metrics>,
 }
 
-/// Both ends of the queue. `instance` names this process, such as the pod's name.
+/// Makes the queue. `instance` is the name of this process in events, such as that of the pod.
 pub fn queue(
     client: Client,
     resource: ApiResource,
@@ -79,7 +78,7 @@ pub fn queue(
 }
 
 impl Events {
-    /// Takes one within the object's span, or drops and counts it if too many wait.
+    /// Queues an event, or drops and counts it if the queue is full. To be called in the object's span.
     pub fn publish(&self, about: ObjectId, notice: Notice) {
         if self
             .queue
@@ -92,7 +91,7 @@ impl Events {
 }
 
 impl Publisher {
-    /// Publishes until the other end is gone and everything taken was tried.
+    /// Publishes events until the sending end is gone and the queue is empty.
     pub async fn run(mut self) {
         while let Some((about, notice, span)) = self.queue.recv().await {
             let api: Api<KubernetesEvent> = Api::namespaced(self.client.clone(), &about.namespace);

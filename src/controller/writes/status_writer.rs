@@ -1,7 +1,7 @@
 //! Status writes and live reads at the API server.
 //!
-//! A write is a JSON merge patch of `/status` with uid and resourceVersion in it, so a compare-and-set, and with
-//! `fieldValidation=Strict`, so that an outdated CRD refuses what it would otherwise drop in silence.
+//! A write is a JSON merge patch of `/status`. It has uid and resourceVersion, so it is a compare-and-set, and
+//! `fieldValidation=Strict`, so that an outdated CRD refuses unknown fields and does not drop them silently.
 
 use std::time::{Duration, Instant};
 
@@ -27,10 +27,10 @@ use crate::{
     lifecycle::{Event, ObjectView, StatusWrite, WriteAnswer},
 };
 
-/// Limit for one request.
+/// The time limit for one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The name under which the API server notes who wrote what.
+/// The field manager of the status writes.
 pub const FIELD_MANAGER: &str = "opcancel-controller";
 
 /// Reads and writes single objects.
@@ -41,7 +41,7 @@ pub struct StatusWriter {
     overrides: EndpointOverrides,
 }
 
-/// Which object, by all that identifies it.
+/// Identifies an object.
 #[derive(Clone, Debug)]
 pub struct ObjectId {
     /// `metadata.namespace`.
@@ -52,23 +52,23 @@ pub struct ObjectId {
     pub uid: String,
 }
 
-/// What came of a write.
+/// The result of a write.
 #[derive(Debug)]
 pub struct Answered {
-    /// For the life cycle.
+    /// The answer for the life cycle.
     pub answer: WriteAnswer,
-    /// For people, if it went wrong in a way that they should know.
+    /// The log line, if people should know of a failure.
     pub warning: Option<String>,
-    /// If it says something of all requests.
+    /// Set if the API server is unavailable.
     pub trouble: Option<Trouble>,
 }
 
-/// What was found instead of the object that was asked for.
+/// Why there is no object.
 enum NotRead {
     Gone,
-    /// The API server does not let it be read.
+    /// The API server refuses to show it.
     Refused,
-    /// It gave no answer, or takes no requests.
+    /// The API server is unavailable.
     NotNow(Trouble),
 }
 
@@ -82,7 +82,7 @@ impl StatusWriter {
         }
     }
 
-    /// Writes, and finds out how the object looks now if somebody else wrote first. To be called in the object's span.
+    /// Writes the status. After a conflict it reads the object again. To be called in the object's span.
     pub async fn write(&self, id: &ObjectId, write: &StatusWrite) -> Answered {
         let begun = Instant::now();
         let answered = self.try_to_write(id, write).await;
@@ -133,7 +133,7 @@ impl StatusWriter {
         }
     }
 
-    /// Reads the object from the API server itself.
+    /// Reads the object from the API server, not from a cache.
     pub async fn reread(&self, id: &ObjectId) -> (Event, Option<Trouble>) {
         match self.read(id).await {
             Ok(view) => (Event::Reread(Some(Box::new(view))), None),
@@ -153,7 +153,7 @@ impl StatusWriter {
         }
     }
 
-    /// The object as stored, if it still is this one.
+    /// The stored object, if it still has this uid.
     async fn read(&self, id: &ObjectId) -> Result<ObjectView, NotRead> {
         let request = self
             .requests(&id.namespace)
@@ -176,7 +176,7 @@ impl StatusWriter {
         Err(trouble(&refused).map_or(NotRead::Refused, NotRead::NotNow))
     }
 
-    /// The object that a request is answered with.
+    /// Sends a request whose answer is an object.
     async fn object(
         &self,
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
@@ -193,7 +193,7 @@ impl StatusWriter {
     }
 }
 
-/// What an answer, or none, says of all requests. A 500 is about one object: a webhook of its namespace may have failed.
+/// Whether an error means that the API server is unavailable. A 500 does not: a webhook may fail for one object only.
 fn trouble(refused: &Refused) -> Option<Trouble> {
     let of_all = matches!(
         kube_error::code(&refused.error),
@@ -204,7 +204,7 @@ fn trouble(refused: &Refused) -> Option<Trouble> {
     })
 }
 
-/// Nobody knows what came of a write.
+/// The result of a write that may or may not be stored.
 fn unsure(why: &str, trouble: Option<Trouble>) -> Answered {
     Answered {
         answer: WriteAnswer::Unconfirmed,
@@ -216,7 +216,7 @@ fn unsure(why: &str, trouble: Option<Trouble>) -> Answered {
 }
 
 impl From<WriteAnswer> for Answered {
-    /// Nothing to complain of.
+    /// A result without a warning.
     fn from(answer: WriteAnswer) -> Self {
         Self {
             answer,

@@ -274,7 +274,11 @@ fn the_end_of_what_was_not_taken_says_so() {
             .iter()
             .find(|c| c.type_ == "Ready")
             .unwrap();
-        assert!(ready.message.contains("had not accepted"), "{}", ready.message);
+        assert!(
+            ready.message.contains("had not accepted"),
+            "{}",
+            ready.message
+        );
     }
 }
 
