@@ -14,8 +14,8 @@ use crate::{
         queue::{
             fair_queue::Owner,
             lanes::{Lane, Method, QueuedCall},
-            outage::Trouble,
-            write_queue::UnderWay,
+            outage::Unavailable,
+            write_queue::InFlight,
         },
         writes::status_writer::ObjectId,
     },
@@ -44,7 +44,7 @@ pub(super) enum Source {
     /// A request to the API server: a write of this kind, or a read.
     Api {
         kind: Option<WriteKind>,
-        request: UnderWay,
+        request: InFlight,
     },
 }
 
@@ -69,7 +69,7 @@ pub(super) struct Answer {
     /// What the log has to say about a write.
     pub warning: Option<String>,
     /// Set if the API server is unavailable.
-    pub trouble: Option<Trouble>,
+    pub unavailable: Option<Unavailable>,
 }
 
 /// How a task ended.
@@ -212,7 +212,7 @@ impl Dispatcher {
                 event: method.withheld(),
                 refused_token: None,
                 warning: None,
-                trouble: None,
+                unavailable: None,
             });
         };
         let span = object_log::task_span(entry.state.object());
@@ -231,7 +231,7 @@ impl Dispatcher {
                 event: answer.event,
                 refused_token: answer.refused,
                 warning: None,
-                trouble: None,
+                unavailable: None,
             }
         };
         let mut rest = rest.instrument(span).boxed();
@@ -269,15 +269,15 @@ impl Dispatcher {
         let kind = write.as_ref().map(|write| write.kind);
         let request = self.requests.begin(is_urgent(kind), &object.namespace);
         let make = async move {
-            let (event, warning, trouble) = match write {
+            let (event, warning, unavailable) = match write {
                 Some(write) => {
                     let answered = writer.write(&object, &write).await;
                     let event = Event::WriteAnswered(answered.answer);
-                    (event, answered.warning, answered.trouble)
+                    (event, answered.warning, answered.unavailable)
                 }
                 None => {
-                    let (event, trouble) = writer.reread(&object).await;
-                    (event, None, trouble)
+                    let (event, unavailable) = writer.reread(&object).await;
+                    (event, None, unavailable)
                 }
             };
             TaskEnd::Answer(Box::new(Answer {
@@ -286,7 +286,7 @@ impl Dispatcher {
                 event,
                 refused_token: None,
                 warning,
-                trouble,
+                unavailable,
             }))
         };
         self.tasks.spawn(make.instrument(span));

@@ -286,7 +286,7 @@ impl Dispatcher {
             event,
             refused_token,
             warning,
-            trouble,
+            unavailable,
         } = answer;
         let is_api = match &source {
             Source::Lane(lane, owner) => {
@@ -299,7 +299,7 @@ impl Dispatcher {
             Source::LargeAnswer => false,
             Source::Api { request, .. } => {
                 let now = self.calls.clock.mono();
-                self.requests.done(request, trouble, now);
+                self.requests.done(request, unavailable, now);
                 true
             }
         };

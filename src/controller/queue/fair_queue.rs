@@ -1,11 +1,11 @@
-//! Who is next, among more calls than may be under way. Pure.
+//! Decides which call begins next when more calls wait than there are workers. Pure.
 //!
-//! Namespaces take turns, and within one its endpoints. However many calls one of them has waiting, it never gets more than
-//! half of the workers that the others leave, and a namespace never more than half of those that the other namespaces leave of
-//! an endpoint's: whoever comes next finds one free (I12), also at an endpoint that does not answer somebody else.
+//! Namespaces take turns, and within a namespace its endpoints. A namespace or an endpoint never gets more than half of the workers
+//! that the others leave, and a namespace never more than half of an endpoint's workers that the other namespaces leave. So the
+//! next one always finds a free worker (I12), even at an endpoint that does not answer the calls of another namespace.
 //!
-//! A namespace that has no call that may begin is put aside until a worker becomes free for it. So each turn costs the same,
-//! however many namespaces wait for an endpoint that does not answer.
+//! A namespace without a call that may begin is put aside until a worker becomes free for it. So a turn costs the same, however many
+//! namespaces wait for an endpoint that does not answer.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -13,9 +13,9 @@ use std::{
     sync::Arc,
 };
 
-use super::turns::fair_share;
+use super::round_robin::fair_share;
 
-/// Who a call is counted for.
+/// The namespace and endpoint for which a call counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// The object's namespace.
@@ -24,36 +24,36 @@ pub struct Owner {
     pub endpoint: Arc<str>,
 }
 
-/// The waiting calls of one lane. It holds at most one entry for each object that the process knows, which bounds it.
+/// The waiting calls of one lane: at most one for each object.
 #[derive(Debug)]
 pub struct FairQueue<T> {
     workers: usize,
-    /// Whose turn is next comes first; each namespace with something waiting stands here once, or was put aside.
+    /// The namespaces with waiting calls, each once unless it is aside; the next in turn comes first.
     turns: VecDeque<Arc<str>>,
     aside: Aside,
     waiting: HashMap<Arc<str>, Endpoints<T>>,
     waiting_count: usize,
     busy: Shares,
-    /// How often a namespace was looked at.
+    /// How many turns were examined.
     #[cfg(test)]
-    looks: usize,
+    visits: usize,
 }
 
-/// The waiting calls of one namespace by endpoint, in the order of their turns.
+/// The waiting calls of a namespace by endpoint, in the order of their turns.
 type Endpoints<T> = VecDeque<(Arc<str>, VecDeque<T>)>;
 
-/// The namespaces of which no call may begin until a worker becomes free.
+/// The namespaces without a call that may begin until a worker becomes free.
 #[derive(Debug, Default)]
 struct Aside {
     all: HashSet<Arc<str>>,
-    /// Those that have their share of workers. Each has a call under way, so there are no more than workers.
+    /// Namespaces that use their share of workers. Each has a call in flight, so there are at most as many as workers.
     by_namespace: HashSet<Arc<str>>,
-    /// Those that wait only for endpoints which have their share. Each of these has a call under way too. A namespace may stand
-    /// here although it is not aside any more.
+    /// Namespaces that only wait for endpoints whose share is used. Each of these endpoints has a call in flight. A namespace may
+    /// still be here when it is no longer aside.
     by_endpoint: HashMap<Arc<str>, VecDeque<Arc<str>>>,
-    /// Those that have their share of an endpoint's workers, which has others free. Each had a call under way when it was put here.
+    /// Namespaces that use their share of an endpoint's workers while others are free. Each had a call in flight when it was added.
     by_share: HashSet<Owner>,
-    /// A worker became free since it was last looked for one of them.
+    /// A worker became free since the last search.
     freed: bool,
 }
 
@@ -67,7 +67,7 @@ struct Shares {
 }
 
 impl<T> FairQueue<T> {
-    /// With room for so many calls at once, at least one.
+    /// A queue for so many workers, at least one.
     pub fn new(workers: usize) -> Self {
         Self {
             workers: workers.max(1),
@@ -77,11 +77,11 @@ impl<T> FairQueue<T> {
             waiting_count: 0,
             busy: Shares::default(),
             #[cfg(test)]
-            looks: 0,
+            visits: 0,
         }
     }
 
-    /// One more call waits.
+    /// Adds a call.
     pub fn push(&mut self, namespace: &str, endpoint: &str, call: T) {
         self.waiting_count += 1;
         let Some(endpoints) = self.waiting.get_mut(namespace) else {
@@ -95,7 +95,7 @@ impl<T> FairQueue<T> {
             Some((_, calls)) => calls.push_back(call),
             None => {
                 endpoints.push_back((endpoint.into(), VecDeque::from([call])));
-                // This one may have a worker free.
+                // The new endpoint may have a free worker.
                 if let Some(namespace) = self.aside.take_back(namespace) {
                     self.turns.push_back(namespace);
                 }
@@ -103,7 +103,7 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// The next call that may begin, and for whom; [`FairQueue::done`] has to be told when it ended.
+    /// Takes the next call that may begin. [`FairQueue::done`] has to follow when it has ended.
     pub fn take(&mut self) -> Option<(Owner, T)> {
         if self.busy.total >= self.workers {
             return None;
@@ -149,7 +149,7 @@ impl<T> FairQueue<T> {
     fn take_of(&mut self, namespace: &Arc<str>) -> Option<(Arc<str>, T)> {
         #[cfg(test)]
         {
-            self.looks += 1;
+            self.visits += 1;
         }
         if !self.busy.has_room_for_namespace(self.workers, namespace) {
             return None;
@@ -178,14 +178,14 @@ impl<T> FairQueue<T> {
         self.aside.freed = true;
     }
 
-    /// How many calls wait.
+    /// The number of waiting calls.
     pub const fn waiting(&self) -> usize {
         self.waiting_count
     }
 
-    /// How many calls are under way.
+    /// The number of calls in flight.
     #[cfg(test)]
-    const fn under_way(&self) -> usize {
+    const fn in_flight(&self) -> usize {
         self.busy.total
     }
 }
@@ -204,14 +204,14 @@ impl Aside {
         }
     }
 
-    /// Takes a namespace back, if it is aside.
+    /// Takes a namespace out, if it is aside.
     fn take_back(&mut self, namespace: &str) -> Option<Arc<str>> {
         let namespace = self.all.take(namespace)?;
         self.by_namespace.remove(&namespace);
         Some(namespace)
     }
 
-    /// Takes back one for which there is room now. Room only comes when a call ends, so there is nothing to look for before.
+    /// Takes out a namespace for which a worker is free. Workers only become free when a call ends, so before that there is no search.
     fn next_with_room(&mut self, busy: &Shares, workers: usize) -> Option<Arc<str>> {
         if !self.freed {
             return None;
@@ -250,8 +250,8 @@ impl Aside {
 }
 
 impl Aside {
-    /// The same of those that had their share of an endpoint's workers. Where the endpoint has none free any more, they wait for
-    /// that.
+    /// The same for namespaces that used their share of an endpoint's workers. If all workers of the endpoint are in use by now, they
+    /// wait for the endpoint.
     fn next_with_share(&mut self, busy: &Shares, workers: usize) -> Option<Arc<str>> {
         loop {
             let mut shares = self.by_share.iter();
@@ -376,7 +376,7 @@ mod tests {
         assert_eq!(take_all(&mut queue), [4, 1002]);
     }
 
-    /// What hangs for one namespace holds nobody else up at the same endpoint.
+    /// Calls of one namespace that hang do not hold up those of another at the same endpoint.
     #[test]
     fn an_endpoint_that_does_not_answer_one_namespace_has_workers_for_another() {
         let mut queue = FairQueue::new(64);
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_worker_serves_everybody() {
+    fn a_single_worker_serves_all() {
         let mut queue = FairQueue::new(0);
         queue.push("a", "e", 1);
         queue.push("b", "f", 2);
@@ -403,7 +403,7 @@ mod tests {
         queue.done(&owner("a", "e"));
         assert_eq!(take_all(&mut queue), [2]);
         queue.done(&owner("b", "f"));
-        assert_eq!(queue.under_way(), 0);
+        assert_eq!(queue.in_flight(), 0);
         assert!(
             queue.aside.all.is_empty()
                 && queue.busy.by_namespace.is_empty()
@@ -421,14 +421,14 @@ mod tests {
             queue.push(&format!("n{n}"), "dead", n);
         }
         assert_eq!(take_all(&mut queue).len(), 4);
-        let before = queue.looks;
+        let before = queue.visits;
         for call in 10_000..11_000 {
             queue.push("quiet", "alive", call);
             assert_eq!(take_all(&mut queue), [call]);
             queue.done(&owner("quiet", "alive"));
             assert!(queue.take().is_none());
         }
-        assert!(queue.looks - before <= 2000, "{}", queue.looks - before);
+        assert!(queue.visits - before <= 2000, "{}", queue.visits - before);
         // One of the dead calls gives up: the next in turn begins.
         queue.done(&owner("n0", "dead"));
         assert_eq!(take_all(&mut queue), [4]);
@@ -451,7 +451,7 @@ mod tests {
                     served.push(call);
                     prop_assert!(under_way.len() <= workers);
                 }
-                prop_assert_eq!(queue.under_way(), under_way.len());
+                prop_assert_eq!(queue.in_flight(), under_way.len());
                 // Nobody is put aside for whom a worker is free.
                 for (namespace, endpoints) in &queue.waiting {
                     for (endpoint, _) in endpoints {

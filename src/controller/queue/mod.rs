@@ -3,5 +3,5 @@
 pub mod fair_queue;
 pub mod lanes;
 pub mod outage;
-mod turns;
+mod round_robin;
 pub mod write_queue;

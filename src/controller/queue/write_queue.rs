@@ -1,37 +1,37 @@
-//! Which request to the API server goes first, and how many are under way. Pure.
+//! Decides which request to the API server goes first, and how many are in flight. Pure.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{
-    outage::{Outage, Trouble},
-    turns::{Turns, fair_share},
+    outage::{Outage, Unavailable},
+    round_robin::{RoundRobin, fair_share},
 };
 
-/// The requests that wait for their turn at the API server: at most one of each object, which bounds it.
+/// The requests that wait for their turn at the API server: at most one for each object.
 ///
-/// Beyond 16 in flight the API server writes no faster, and its watches fall behind by half a second. One namespace can use at most
-/// half of the places that the others leave, so that the next one always finds a place (I12), also beside objects for which the API
-/// server needs a tenth of a second each.
+/// With more than 16 in flight the API server writes no faster, and its watches fall behind by half a second. One namespace can use
+/// at most half of the places that the others leave, so the next namespace always finds a place (I12), even beside objects for which
+/// the API server needs a tenth of a second each.
 #[derive(Debug)]
 pub struct WriteQueue<T> {
-    urgent: Turns<T>,
-    others: Turns<T>,
+    urgent: RoundRobin<T>,
+    others: RoundRobin<T>,
     all_places: Places,
-    /// Those in use by requests that are not urgent.
+    /// The places in use by requests that are not urgent.
     other_places: Places,
     outage: Outage,
-    /// Urgent ones that went ahead of others in a row.
+    /// How many urgent requests in a row went ahead of others.
     ahead: usize,
 }
 
-/// A request that is under way.
+/// A request in flight.
 #[derive(Debug)]
-pub struct UnderWay {
+pub struct InFlight {
     urgent: bool,
     namespace: Arc<str>,
 }
 
-/// How many places are in use, and by which namespaces.
+/// The places in use, and by which namespaces.
 #[derive(Debug, Default)]
 struct Places {
     used: usize,
@@ -65,8 +65,8 @@ impl Places {
 impl<T> Default for WriteQueue<T> {
     fn default() -> Self {
         Self {
-            urgent: Turns::default(),
-            others: Turns::default(),
+            urgent: RoundRobin::default(),
+            others: RoundRobin::default(),
             all_places: Places::default(),
             other_places: Places::default(),
             outage: Outage::default(),
@@ -76,17 +76,17 @@ impl<T> Default for WriteQueue<T> {
 }
 
 impl<T> WriteQueue<T> {
-    /// How many requests may be under way at once.
-    pub const AT_ONCE: usize = 16;
+    /// How many requests may be in flight.
+    pub const MOST_IN_FLIGHT: usize = 16;
 
-    /// How many of them may be writes that nobody waits for. A grant for thousands of objects means one for each of them, and while
-    /// the API server is busy with 16 of those an intent takes it six times as long.
-    const OTHERS_AT_ONCE: usize = 4;
+    /// How many of them may be progress writes. A grant for thousands of objects causes one for each of them, and with 16 of those in
+    /// flight an intent would take six times as long.
+    const MOST_OTHERS_IN_FLIGHT: usize = 4;
 
-    /// So many urgent ones may go ahead of the others: what waits among them may turn urgent, and must not wait for ever.
+    /// So many urgent requests in a row may go ahead of others: a waiting write may become urgent, so it must not wait for ever.
     const MOST_AHEAD: usize = 7;
 
-    /// Intents, outcomes and the reads that they wait for are urgent: a cancel, or somebody's `kubectl wait`, waits for them.
+    /// Adds a request. Intents, outcomes, and the reads before them are urgent: a cancel request or a `kubectl wait` waits for them.
     pub fn push(&mut self, urgent: bool, namespace: &str, request: T) {
         let queue = if urgent {
             &mut self.urgent
@@ -96,32 +96,34 @@ impl<T> WriteQueue<T> {
         queue.push(namespace, request);
     }
 
-    /// Whether a namespace's request may be sent that did not wait for its turn.
+    /// Whether a namespace may send a request at once, without waiting for its turn.
     pub fn is_free(&self, namespace: &str, now: Duration) -> bool {
         let nothing_waits = self.urgent.count() == 0 && self.others.count() == 0;
         nothing_waits && self.has_room(now) && self.has_room_for_other(namespace)
     }
 
-    /// Whether one more request may be under way.
+    /// Whether one more request may be in flight.
     fn has_room(&self, now: Duration) -> bool {
-        self.all_places.used < self.outage.at_once(now, Self::AT_ONCE)
+        self.all_places.used < self.outage.most_in_flight(now, Self::MOST_IN_FLIGHT)
     }
 
     fn has_room_for_urgent(&self, namespace: &str) -> bool {
-        self.all_places.has_room(Self::AT_ONCE, namespace)
+        self.all_places.has_room(Self::MOST_IN_FLIGHT, namespace)
     }
 
     fn has_room_for_other(&self, namespace: &str) -> bool {
         self.has_room_for_urgent(namespace)
-            && self.other_places.has_room(Self::OTHERS_AT_ONCE, namespace)
+            && self
+                .other_places
+                .has_room(Self::MOST_OTHERS_IN_FLIGHT, namespace)
     }
 
-    /// Whether no request waits or is under way.
+    /// Whether no request waits or is in flight.
     pub const fn is_idle(&self) -> bool {
         self.all_places.used == 0 && self.urgent.count() == 0 && self.others.count() == 0
     }
 
-    /// Whose turn it is, if a request may be sent now. Only [`WriteQueue::begin`] makes one of it.
+    /// Takes the next turn, if a request may be sent now. It takes a place only with [`WriteQueue::begin`].
     pub fn take(&mut self, now: Duration) -> Option<T> {
         if !self.has_room(now) {
             return None;
@@ -140,43 +142,43 @@ impl<T> WriteQueue<T> {
 
     fn take_urgent(&mut self) -> Option<(bool, T)> {
         let places = &self.all_places;
-        let has_room = |namespace: &str| places.has_room(Self::AT_ONCE, namespace);
+        let has_room = |namespace: &str| places.has_room(Self::MOST_IN_FLIGHT, namespace);
         self.urgent.pop(has_room).map(|request| (true, request))
     }
 
     fn take_other(&mut self) -> Option<(bool, T)> {
         let (all, other) = (&self.all_places, &self.other_places);
         let has_room = |namespace: &str| {
-            all.has_room(Self::AT_ONCE, namespace)
-                && other.has_room(Self::OTHERS_AT_ONCE, namespace)
+            all.has_room(Self::MOST_IN_FLIGHT, namespace)
+                && other.has_room(Self::MOST_OTHERS_IN_FLIGHT, namespace)
         };
         self.others.pop(has_room).map(|request| (false, request))
     }
 
-    /// Whether it is somebody's turn now.
+    /// Whether [`WriteQueue::take`] would return a turn.
     pub fn has_turn(&self, now: Duration) -> bool {
         self.has_room(now)
             && (self.urgent.has_item(|of| self.has_room_for_urgent(of))
                 || self.others.has_item(|of| self.has_room_for_other(of)))
     }
 
-    /// When something that waits may be sent although nothing else happens: at the end of a pause.
+    /// When a waiting request may be sent without any other event: at the end of a pause.
     pub fn wakes_at(&self) -> Option<Duration> {
         let waits = self.urgent.count() > 0 || self.others.count() > 0;
         self.outage.pause_ends().filter(|_| waits)
     }
 
-    /// A request of a namespace is sent; [`WriteQueue::done`] has to be told when it was answered.
-    pub fn begin(&mut self, urgent: bool, namespace: &str) -> UnderWay {
+    /// A request of a namespace is sent. [`WriteQueue::done`] has to follow when it has ended.
+    pub fn begin(&mut self, urgent: bool, namespace: &str) -> InFlight {
         let namespace: Arc<str> = namespace.into();
         self.all_places.take(&namespace);
         if !urgent {
             self.other_places.take(&namespace);
         }
-        UnderWay { urgent, namespace }
+        InFlight { urgent, namespace }
     }
 
-    /// How many requests wait, by the queue's name in metrics.
+    /// The number of waiting requests, by the queue's name in metrics.
     pub const fn waiting(&self) -> [(&'static str, usize); 2] {
         [
             ("urgent_write", self.urgent.count()),
@@ -184,15 +186,15 @@ impl<T> WriteQueue<T> {
         ]
     }
 
-    /// A request has ended: answered, or with what the API server as a whole is in trouble.
-    pub fn done(&mut self, request: &UnderWay, trouble: Option<Trouble>, now: Duration) {
+    /// A request has ended. `unavailable` is set if the API server could not be reached or is overloaded.
+    pub fn done(&mut self, request: &InFlight, unavailable: Option<Unavailable>, now: Duration) {
         self.all_places.give_back(&request.namespace);
         if !request.urgent {
             self.other_places.give_back(&request.namespace);
         }
-        match trouble {
-            Some(trouble) => self.outage.failed(trouble, now),
-            None => self.outage.is_over(),
+        match unavailable {
+            Some(unavailable) => self.outage.failed(unavailable, now),
+            None => self.outage.answered(),
         }
     }
 }
@@ -203,8 +205,8 @@ mod tests {
 
     const NOW: Duration = Duration::ZERO;
 
-    /// Takes what may be sent, and sends it; requests from 100 on are not urgent.
-    fn send_all(queue: &mut WriteQueue<u32>, namespace: &str) -> (Vec<u32>, Vec<UnderWay>) {
+    /// Sends every request that may be sent; requests from 100 on are not urgent.
+    fn send_all(queue: &mut WriteQueue<u32>, namespace: &str) -> (Vec<u32>, Vec<InFlight>) {
         let send = || {
             let request = queue.take(NOW)?;
             Some((request, queue.begin(request < 100, namespace)))
@@ -231,7 +233,7 @@ mod tests {
     fn sixteen_at_once_and_the_urgent_ones_first() {
         let mut queue = WriteQueue::default();
         assert!(queue.is_free("team", NOW));
-        let mut under_way = Vec::new();
+        let mut in_flight = Vec::new();
         for namespace in 0..20 {
             queue.push(true, &format!("team-{namespace}"), namespace);
         }
@@ -242,21 +244,21 @@ mod tests {
         );
         let mut taken = Vec::new();
         while let Some(request) = queue.take(NOW) {
-            under_way.push(queue.begin(request < 100, &format!("team-{request}")));
+            in_flight.push(queue.begin(request < 100, &format!("team-{request}")));
             taken.push(request);
         }
         assert_eq!(taken.len(), 16);
         assert_eq!(taken[..9], [0, 1, 2, 3, 4, 5, 6, 100, 7]);
-        queue.done(&under_way[0], None, NOW);
-        // A turn of which no request comes takes no place.
+        queue.done(&in_flight[0], None, NOW);
+        // A turn without a request takes no place.
         assert_eq!((queue.take(NOW), queue.take(NOW)), (Some(15), Some(16)));
-        under_way.push(queue.begin(true, "team-16"));
+        in_flight.push(queue.begin(true, "team-16"));
         assert_eq!(queue.take(NOW), None);
         assert_eq!(queue.waiting(), [("urgent_write", 3), ("other_write", 0)]);
     }
 
     #[test]
-    fn what_nobody_waits_for_takes_few_places() {
+    fn progress_writes_take_few_places() {
         let mut queue = WriteQueue::default();
         let mut others = Vec::new();
         for namespace in ["a", "b", "c", "d", "e"] {
@@ -303,15 +305,15 @@ mod tests {
         for request in [1, 2, 100, 101, 102] {
             queue.push(request < 100, "team", request);
         }
-        let (sent, under_way) = send_all(&mut queue, "team");
+        let (sent, in_flight) = send_all(&mut queue, "team");
         assert_eq!(sent, [1, 2, 100, 101]);
         assert!(!queue.is_idle());
-        for request in &under_way {
+        for request in &in_flight {
             queue.done(request, None, NOW);
         }
-        let (sent, under_way) = send_all(&mut queue, "team");
+        let (sent, in_flight) = send_all(&mut queue, "team");
         assert_eq!(sent, [102]);
-        queue.done(&under_way[0], None, NOW);
+        queue.done(&in_flight[0], None, NOW);
         assert!(queue.is_idle() && queue.is_free("team", NOW));
         assert!(queue.all_places.by_namespace.is_empty());
         assert!(queue.other_places.by_namespace.is_empty());

@@ -21,7 +21,7 @@ use crate::{
         },
         clock::milliseconds,
         objects::object_view,
-        queue::outage::Trouble,
+        queue::outage::Unavailable,
     },
     google::endpoint::EndpointOverrides,
     lifecycle::{Event, ObjectView, StatusWrite, WriteAnswer},
@@ -60,7 +60,7 @@ pub struct Answered {
     /// The log line, if people should know of a failure.
     pub warning: Option<String>,
     /// Set if the API server is unavailable.
-    pub trouble: Option<Trouble>,
+    pub unavailable: Option<Unavailable>,
 }
 
 /// Why there is no object.
@@ -69,7 +69,7 @@ enum NotRead {
     /// The API server refuses to show it.
     Refused,
     /// The API server is unavailable.
-    NotNow(Trouble),
+    NotNow(Unavailable),
 }
 
 impl StatusWriter {
@@ -114,7 +114,7 @@ impl StatusWriter {
             }
             Err(refused) => refused,
         };
-        let trouble = trouble(&refused);
+        let unavailable = unavailable(&refused);
         let why = || kube_error::describe(&refused.error);
         let not_taken = |answer| Answered {
             answer,
@@ -122,24 +122,24 @@ impl StatusWriter {
                 "the API server refused the status write; will try again later: {}",
                 why()
             )),
-            trouble,
+            unavailable,
         };
         match kube_error::code(&refused.error) {
             Some(409) => self.conflict(id).await,
             _ if kube_error::is_gone(&refused.error, &id.name) => WriteAnswer::Gone.into(),
             Some(429 | 500..) => not_taken(WriteAnswer::Busy),
             Some(_) => not_taken(WriteAnswer::Failed),
-            None => unsure(&why(), trouble),
+            None => unsure(&why(), unavailable),
         }
     }
 
     /// Reads the object from the API server, not from a cache.
-    pub async fn reread(&self, id: &ObjectId) -> (Event, Option<Trouble>) {
+    pub async fn reread(&self, id: &ObjectId) -> (Event, Option<Unavailable>) {
         match self.read(id).await {
             Ok(view) => (Event::Reread(Some(Box::new(view))), None),
             Err(NotRead::Gone) => (Event::Gone, None),
             Err(NotRead::Refused) => (Event::Reread(None), None),
-            Err(NotRead::NotNow(trouble)) => (Event::RereadFailed, Some(trouble)),
+            Err(NotRead::NotNow(unavailable)) => (Event::RereadFailed, Some(unavailable)),
         }
     }
 
@@ -149,7 +149,7 @@ impl StatusWriter {
             Ok(view) => WriteAnswer::Conflict(Box::new(view)).into(),
             Err(NotRead::Gone) => WriteAnswer::Gone.into(),
             Err(NotRead::Refused) => unsure(why, None),
-            Err(NotRead::NotNow(trouble)) => unsure(why, Some(trouble)),
+            Err(NotRead::NotNow(unavailable)) => unsure(why, Some(unavailable)),
         }
     }
 
@@ -173,7 +173,7 @@ impl StatusWriter {
         }
         let why = kube_error::describe(&refused.error);
         tracing::debug!("the object cannot be read: {why}");
-        Err(trouble(&refused).map_or(NotRead::Refused, NotRead::NotNow))
+        Err(unavailable(&refused).map_or(NotRead::Refused, NotRead::NotNow))
     }
 
     /// Sends a request whose answer is an object.
@@ -194,24 +194,24 @@ impl StatusWriter {
 }
 
 /// Whether an error means that the API server is unavailable. A 500 does not: a webhook may fail for one object only.
-fn trouble(refused: &Refused) -> Option<Trouble> {
+fn unavailable(refused: &Refused) -> Option<Unavailable> {
     let of_all = matches!(
         kube_error::code(&refused.error),
         None | Some(429 | 502 | 503 | 504)
     );
-    of_all.then_some(Trouble {
+    of_all.then_some(Unavailable {
         retry_after: refused.retry_after,
     })
 }
 
 /// The result of a write that may or may not be stored.
-fn unsure(why: &str, trouble: Option<Trouble>) -> Answered {
+fn unsure(why: &str, unavailable: Option<Unavailable>) -> Answered {
     Answered {
         answer: WriteAnswer::Unconfirmed,
         warning: Some(format!(
             "it is not known whether the status was written; reading the object again: {why}"
         )),
-        trouble,
+        unavailable,
     }
 }
 
@@ -221,7 +221,7 @@ impl From<WriteAnswer> for Answered {
         Self {
             answer,
             warning: None,
-            trouble: None,
+            unavailable: None,
         }
     }
 }

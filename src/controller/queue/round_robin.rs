@@ -1,17 +1,17 @@
-//! A queue in which namespaces take turns: whoever has much waiting does not hold up who has little (I12). Pure.
+//! A round robin over namespaces: one with many items does not hold up the others (I12). Pure.
 
 use std::collections::{HashMap, VecDeque};
 
-/// First come, first served within a namespace; one of each namespace in turn.
+/// One item of each namespace in turn; first come, first served within a namespace.
 #[derive(Debug)]
-pub struct Turns<T> {
-    /// Whose turn is next comes first; each namespace with something waiting stands here once.
+pub struct RoundRobin<T> {
+    /// The namespaces with waiting items, each once; the next in turn comes first.
     order: VecDeque<String>,
     waiting: HashMap<String, VecDeque<T>>,
     count: usize,
 }
 
-impl<T> Default for Turns<T> {
+impl<T> Default for RoundRobin<T> {
     fn default() -> Self {
         Self {
             order: VecDeque::new(),
@@ -21,8 +21,8 @@ impl<T> Default for Turns<T> {
     }
 }
 
-impl<T> Turns<T> {
-    /// One more waits.
+impl<T> RoundRobin<T> {
+    /// Adds an item.
     pub fn push(&mut self, namespace: &str, item: T) {
         self.count += 1;
         if let Some(waiting) = self.waiting.get_mut(namespace) {
@@ -34,7 +34,7 @@ impl<T> Turns<T> {
             .insert(namespace.to_owned(), VecDeque::from([item]));
     }
 
-    /// The next item in turn, of the first namespace that `may` have one.
+    /// Takes the next item in turn of a namespace for which `may` is true.
     pub fn pop(&mut self, may: impl Fn(&str) -> bool) -> Option<T> {
         let next = self.order.iter().position(|namespace| may(namespace))?;
         let namespace = self.order.remove(next)?;
@@ -49,18 +49,18 @@ impl<T> Turns<T> {
         item
     }
 
-    /// Whether an item waits of a namespace that `may` have one.
+    /// Whether an item of a namespace for which `may` is true waits.
     pub fn has_item(&self, may: impl Fn(&str) -> bool) -> bool {
         self.order.iter().any(|namespace| may(namespace))
     }
 
-    /// How many wait.
+    /// The number of waiting items.
     pub const fn count(&self) -> usize {
         self.count
     }
 }
 
-/// The most that one may use of `all`, of which others use some: half of what they leave, and at least one.
+/// How many of `all` places one user may have when others use `others` of them: half of the rest, and at least one.
 pub fn fair_share(all: usize, others: usize) -> usize {
     (all.saturating_sub(others) / 2).max(1)
 }
@@ -71,32 +71,32 @@ mod tests {
 
     #[test]
     fn a_namespace_that_may_not_is_passed_over_and_keeps_its_turn() {
-        let mut turns = Turns::default();
+        let mut queue = RoundRobin::default();
         for (namespace, item) in [("a", 1), ("b", 2), ("a", 3), ("b", 4)] {
-            turns.push(namespace, item);
+            queue.push(namespace, item);
         }
         let not_a = |namespace: &str| namespace != "a";
-        assert!(turns.has_item(not_a));
-        assert_eq!((turns.pop(not_a), turns.pop(not_a)), (Some(2), Some(4)));
-        assert!(!turns.has_item(not_a));
-        assert_eq!((turns.pop(not_a), turns.count()), (None, 2));
-        let next: Vec<i32> = std::iter::from_fn(|| turns.pop(|_| true)).collect();
+        assert!(queue.has_item(not_a));
+        assert_eq!((queue.pop(not_a), queue.pop(not_a)), (Some(2), Some(4)));
+        assert!(!queue.has_item(not_a));
+        assert_eq!((queue.pop(not_a), queue.count()), (None, 2));
+        let next: Vec<i32> = std::iter::from_fn(|| queue.pop(|_| true)).collect();
         assert_eq!(next, [1, 3]);
     }
 
     #[test]
-    fn a_namespace_with_much_waiting_does_not_hold_up_another() {
-        let mut turns = Turns::default();
+    fn a_namespace_with_many_items_does_not_hold_up_another() {
+        let mut queue = RoundRobin::default();
         for n in 0..1000 {
-            turns.push("loud", n);
+            queue.push("loud", n);
         }
-        turns.push("quiet", -1);
-        turns.push("quiet", -2);
-        assert_eq!(turns.count(), 1002);
-        let next: Vec<i32> = std::iter::from_fn(|| turns.pop(|_| true)).collect();
+        queue.push("quiet", -1);
+        queue.push("quiet", -2);
+        assert_eq!(queue.count(), 1002);
+        let next: Vec<i32> = std::iter::from_fn(|| queue.pop(|_| true)).collect();
         assert_eq!(next[..5], [0, -1, 1, -2, 2]);
         assert_eq!(next.len(), 1002);
-        assert_eq!(turns.count(), 0);
-        assert!(turns.waiting.is_empty() && turns.order.is_empty());
+        assert_eq!(queue.count(), 0);
+        assert!(queue.waiting.is_empty() && queue.order.is_empty());
     }
 }
