@@ -121,6 +121,11 @@ pub fn health() -> Arc<Health> {
 /// # Errors
 /// If a background task died: the process has to end then.
 pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Result<(), String> {
+    let watch_client = WatchClient {
+        kubernetes: parts.kubernetes.clone(),
+        metrics: parts.metrics.clone(),
+        health: parts.health.clone(),
+    };
     let grants = GrantBook::default();
     let calls = Arc::new(Calls {
         client: parts.google,
@@ -132,7 +137,7 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         metrics: parts.metrics.clone(),
         quotas: Mutex::new(Quotas::default()),
     });
-    // Its tasks end with this function.
+    // The tasks of each set end with this function.
     let mut warming = JoinSet::new();
     warming.spawn(warm_up::run(calls.clone(), parts.health.clone()));
     tokio::select! {
@@ -140,61 +145,30 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         () = stop.cancelled() => return Ok(()),
     }
 
-    let watch_client = WatchClient {
-        kubernetes: parts.kubernetes.clone(),
-        metrics: parts.metrics.clone(),
-        health: parts.health.clone(),
-    };
-    let (changed, mut grants_changed) = watch::channel(0u64);
     let mut watching = JoinSet::new();
-    watching.spawn(watch_grants(
-        watch_client.clone(),
-        resource::<CancellationGrant>(),
-        grants,
-        changed,
-        GRANTS,
-    ));
+    let mut grants_changed = start_grant_watch(&mut watching, &watch_client, grants);
     tokio::select! {
         read = grants_changed.wait_for(|version| *version > 0) => {
             read.map_err(|_| "the watch of grants died".to_owned())?;
         }
         () = stop.cancelled() => return Ok(()),
     }
+    let newest = Newest::default();
+    let watch_events =
+        start_cancellation_watches(&mut watching, &watch_client, config.namespaces, &newest);
 
     let cancellations = resource::<OperationCancellation>();
-    let (sender, watch_events) = mpsc::channel::<CancellationEvent>(WATCH_EVENTS);
-    let namespaces: Vec<_> = if config.namespaces.is_empty() {
-        vec![None]
-    } else {
-        config.namespaces.into_iter().map(Some).collect()
-    };
-    let newest = Newest::default();
-    let unlisted = Arc::new(AtomicUsize::new(namespaces.len()));
-    for namespace in namespaces {
-        watching.spawn(watch_cancellations(
-            watch_client.clone(),
-            cancellations.clone(),
-            namespace,
-            sender.clone(),
-            newest.clone(),
-            unlisted.clone(),
-            CANCELLATIONS,
-        ));
-    }
-    drop(sender);
-
     let (events, publisher) = events::queue(
         parts.kubernetes.clone(),
         cancellations.clone(),
         config.instance,
-        parts.metrics.clone(),
+        parts.metrics,
     );
     let mut publishing = JoinSet::new();
     publishing.spawn(publisher.run());
-    let writer = StatusWriter::new(parts.kubernetes, cancellations, config.overrides);
     let dispatcher = Dispatcher::new(
         calls,
-        writer,
+        StatusWriter::new(parts.kubernetes, cancellations, config.overrides),
         events,
         config.settings,
         config.workers,
@@ -215,6 +189,46 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         Ok(()) => end(dispatching.await, publishing).await,
         Err(error) => Err(format!("a background task died: {error}")),
     }
+}
+
+/// Starts the watch of grants. The number that it returns grows with each change of the grants; it is 0 until they were read.
+fn start_grant_watch(
+    watching: &mut JoinSet<()>,
+    client: &WatchClient,
+    book: GrantBook,
+) -> watch::Receiver<u64> {
+    let (changed, grants_changed) = watch::channel(0);
+    let grants = resource::<CancellationGrant>();
+    watching.spawn(watch_grants(client.clone(), grants, book, changed, GRANTS));
+    grants_changed
+}
+
+/// Starts a watch of cancellations for each namespace, or one for all if there are none. Returns their events.
+fn start_cancellation_watches(
+    watching: &mut JoinSet<()>,
+    client: &WatchClient,
+    namespaces: Vec<String>,
+    newest: &Newest,
+) -> mpsc::Receiver<CancellationEvent> {
+    let (sender, watch_events) = mpsc::channel(WATCH_EVENTS);
+    let namespaces: Vec<_> = if namespaces.is_empty() {
+        vec![None]
+    } else {
+        namespaces.into_iter().map(Some).collect()
+    };
+    let unlisted = Arc::new(AtomicUsize::new(namespaces.len()));
+    for namespace in namespaces {
+        watching.spawn(watch_cancellations(
+            client.clone(),
+            resource::<OperationCancellation>(),
+            namespace,
+            sender.clone(),
+            newest.clone(),
+            unlisted.clone(),
+            CANCELLATIONS,
+        ));
+    }
+    watch_events
 }
 
 /// The dispatcher has ended: waiting events get a moment to be published.

@@ -113,27 +113,30 @@ fn failed(state: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
             again(state, context, delay);
         }
         Class::Retry | Class::Unreadable => {
-            state.post.must_see_running = true;
-            let refusals = in_a_row.saturating_sub(backoff::UNREADABLE_AS_TRANSIENT);
-            let delay = if class == Class::Unreadable && refusals > 0 {
-                backoff::after_refusal(refusals)
+            let is_refusal =
+                class == Class::Unreadable && in_a_row > backoff::UNREADABLE_AS_TRANSIENT;
+            let delay = if is_refusal {
+                backoff::after_refusal(in_a_row - backoff::UNREADABLE_AS_TRANSIENT)
             } else {
                 transient_delay(state, context)
-            }
-            .max(asked_to_wait(retry_after));
-            again(state, context, delay);
-            // A GET decides whether there is anything left to cancel. It is due when the next intent is.
-            let get_at = now
-                .mono
-                .saturating_add(delay.min(context.settings.max_poll));
-            state.get.next_at = if state.get.failures.last.is_some() {
-                state.get.next_at.max(get_at)
-            } else {
-                get_at
             };
+            retry_after_get(state, delay.max(asked_to_wait(retry_after)), context);
         }
     }
     Vec::new()
+}
+
+/// The request may have arrived, so a GET decides whether there is anything left to cancel. It is due when the next intent is.
+fn retry_after_get(state: &mut Cancellation, delay: Duration, context: &Context<'_>) {
+    state.post.must_see_running = true;
+    again(state, context, delay);
+    let pause = delay.min(context.settings.max_poll);
+    let get_at = context.now.mono.saturating_add(pause);
+    state.get.next_at = if state.get.failures.last.is_some() {
+        state.get.next_at.max(get_at)
+    } else {
+        get_at
+    };
 }
 
 /// The API cannot cancel it, so it accepted no earlier request either. A GET has to say whether it is done.

@@ -35,6 +35,7 @@ use crate::{
         objects::{Compared, Objects, grant_of, id::Id, object_view, timers::Timers},
         queue::{
             lanes::{Lane, Lanes},
+            outage::Unavailable,
             write_queue::WriteQueue,
         },
         watches::{cancellation_watch::CancellationEvent, resilient_watch::WatchEvent},
@@ -288,21 +289,7 @@ impl Dispatcher {
             warning,
             unavailable,
         } = answer;
-        let is_api = match &source {
-            Source::Lane(lane, owner) => {
-                self.lanes.done(*lane, owner);
-                if *lane == Lane::Cancel {
-                    self.cancels.remove(&id);
-                }
-                false
-            }
-            Source::LargeAnswer => false,
-            Source::Api { request, .. } => {
-                let now = self.calls.clock.mono();
-                self.requests.done(request, unavailable, now);
-                true
-            }
-        };
+        self.release(id, &source, unavailable);
         self.note_version(&event);
         let kind = source.write_kind();
         if let (Some(kind), Event::WriteAnswered(written)) = (kind, &event) {
@@ -313,7 +300,7 @@ impl Dispatcher {
         };
         let tracking = entry.tracking;
         tracking.pending_effects = tracking.pending_effects.saturating_sub(1);
-        if is_api {
+        if matches!(source, Source::Api { .. }) {
             tracking.api_requests = tracking.api_requests.saturating_sub(1);
         }
         if let (Some(why), Some(kind)) = (warning, kind) {
@@ -332,10 +319,30 @@ impl Dispatcher {
             }
         }
         self.step(id, event);
-        if self
-            .objects
-            .active(id)
-            .is_some_and(|entry| entry.tracking.left_watch && entry.tracking.api_requests == 0)
+        self.remove_if_left(id);
+    }
+
+    /// Gives back the worker or the place that the answer had.
+    fn release(&mut self, id: Id, source: &Source, unavailable: Option<Unavailable>) {
+        match source {
+            Source::Lane(lane, owner) => {
+                self.lanes.done(*lane, owner);
+                if *lane == Lane::Cancel {
+                    self.cancels.remove(&id);
+                }
+            }
+            Source::LargeAnswer => {}
+            Source::Api { request, .. } => {
+                let now = self.calls.clock.mono();
+                self.requests.done(request, unavailable, now);
+            }
+        }
+    }
+
+    /// Removes an object that left the watch, once the answers to its writes are there.
+    fn remove_if_left(&mut self, id: Id) {
+        let entry = self.objects.active(id);
+        if entry.is_some_and(|entry| entry.tracking.left_watch && entry.tracking.api_requests == 0)
         {
             self.finish(id);
             self.objects.remove(id);
