@@ -1,4 +1,4 @@
-//! The command line of `opcancel-controller`. Every flag may come from the environment instead.
+//! The command line of `opcancel-controller`. Each flag can also be set by an environment variable.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -10,23 +10,23 @@ use crate::{
     telemetry::logs::LogFormat,
 };
 
-/// Below it `--not-found-after` is for tries: new operations may be invisible for minutes.
+/// A shorter `--not-found-after` is only for experiments: Google can take minutes to show a new operation.
 const SHORT_NOT_FOUND: Duration = Duration::from_secs(60);
 
 /// Cancels the Google long-running operations that OperationCancellation objects name, and records how they ended.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "opcancel-controller", version, max_term_width = 110)]
 pub struct Arguments {
-    /// How to reach the API server; without it KUBECONFIG, ~/.kube/config or the pod's own ServiceAccount
+    /// Kubeconfig file for the API server. Default: KUBECONFIG, ~/.kube/config, or the pod's ServiceAccount
     #[arg(long, value_name = "FILE", env = "OPCANCEL_KUBECONFIG")]
     pub kubeconfig: Option<PathBuf>,
 
-    /// Watch this namespace only; may be given more than once, or with commas. All by default
+    /// Namespace to watch. Repeat the flag or separate names with commas. Default: all namespaces
     #[arg(long, value_name = "NAMESPACE", env = "OPCANCEL_WATCH_NAMESPACE", value_delimiter = ',', value_parser = namespace)]
     pub watch_namespace: Vec<String>,
 
-    /// Call this URL instead of Google's own: https, a host, and a port if need be; http for loopback only. The host may hold
-    /// {location}: below googleapis.com, or with a list of locations (dialogflow/us+eu=URL). May be given more than once
+    /// URL to call instead of Google's endpoint: https, a host and an optional port; http only for loopback. The host can contain
+    /// {location} if it is below googleapis.com or if you list the locations (dialogflow/us+eu=URL). Repeat the flag for each override
     #[arg(
         long,
         value_name = "SERVICE[/LOCATION]=URL",
@@ -35,16 +35,16 @@ pub struct Arguments {
     )]
     pub endpoint_override: Vec<EndpointOverride>,
 
-    /// Certificate authorities (PEM) to trust at endpoint overrides, beside the system's
+    /// PEM file of certificate authorities to trust for endpoint overrides, in addition to the system's
     #[arg(long, value_name = "FILE", env = "OPCANCEL_CA_FILE")]
     pub ca_file: Option<PathBuf>,
 
-    /// Calls under way at once: cancel requests, first looks and polls have so many each. One endpoint, and one namespace,
-    /// gets at most half of what the others leave, and one namespace at most half of an endpoint's
+    /// Maximum number of concurrent calls of each kind: cancel requests, first reads and polls. One namespace or endpoint can use at
+    /// most half of the workers that others are not using; one namespace can use at most half of an endpoint's workers
     #[arg(long, value_name = "NUMBER", env = "OPCANCEL_WORKERS", default_value_t = 64, value_parser = workers)]
     pub workers: usize,
 
-    /// How long the first cancel request waits for the first look at the operation (10ms to 30s)
+    /// How long the first cancel request waits for the first read of the operation (10ms to 30s)
     #[arg(long, value_name = "DURATION", env = "OPCANCEL_OBSERVE_BUDGET", default_value = "250ms", value_parser = within("10ms", "30s"), allow_hyphen_values = true)]
     pub observe_budget: Duration,
 
@@ -56,11 +56,11 @@ pub struct Arguments {
     #[arg(long, value_name = "DURATION", env = "OPCANCEL_MAX_POLL", default_value = "60s", value_parser = within("500ms", "1h"), allow_hyphen_values = true)]
     pub max_poll: Duration,
 
-    /// After so long of nothing but NOT_FOUND the outcome is NotFound; new operations may be invisible for minutes (3s to 1d)
+    /// Record the outcome NotFound if Google answers only NOT_FOUND for this long. A new operation can stay invisible for minutes (3s to 1d)
     #[arg(long, value_name = "DURATION", env = "OPCANCEL_NOT_FOUND_AFTER", default_value = "5m", value_parser = within("3s", "1d"), allow_hyphen_values = true)]
     pub not_found_after: Duration,
 
-    /// This cluster's name in Google's audit log (X-Goog-Request-Reason)
+    /// Name of this cluster in Google's audit log (X-Goog-Request-Reason)
     #[arg(
         long,
         value_name = "NAME",
@@ -69,28 +69,28 @@ pub struct Arguments {
     )]
     pub cluster_name: String,
 
-    /// The project whose quota the calls use (x-goog-user-project); by default the one in the credential file, or the
-    /// identity's own
+    /// Project whose quota the calls use (x-goog-user-project). Default: the project in the credential file, or the identity's own
+    /// project
     #[arg(long, value_name = "PROJECT", env = "OPCANCEL_QUOTA_PROJECT")]
     pub quota_project: Option<String>,
 
-    /// The OAuth scope of the tokens: one that is enough for every service. Google's broad one by default
+    /// OAuth scope of the tokens. It must be sufficient for every service. Default: Google's broad scope, cloud-platform
     #[arg(long, value_name = "SCOPE", env = "OPCANCEL_GOOGLE_SCOPE", value_parser = PossibleValuesParser::new(sufficient_scopes()))]
     pub google_scope: Option<String>,
 
-    /// The one Google identity to act as; any other is refused. Without it any but a node's default one is taken
+    /// Google identity to act as. The controller refuses any other. Default: any identity except a node's default service account
     #[arg(long, value_name = "EMAIL", env = "OPCANCEL_EXPECT_PRINCIPAL")]
     pub expect_principal: Option<String>,
 
-    /// The address that serves /livez, /readyz and /metrics. [::] serves IPv6 and IPv4. `off` disables it
+    /// Address that serves /livez, /readyz and /metrics. [::] serves IPv6 and IPv4. `off` disables it
     #[arg(long, value_name = "ADDRESS", env = "OPCANCEL_ADMIN_ADDRESS", default_value = "[::]:8080", value_parser = admin_address)]
     pub admin_address: AdminAddress,
 
-    /// The form of log lines: text goes to standard error, json to standard output with Cloud Logging's severities
+    /// Format of log lines: text on standard error, or json on standard output with Cloud Logging's severities
     #[arg(long, value_enum, env = "OPCANCEL_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
-    /// What is logged: error, warn, info, debug or trace. RUST_LOG goes before it
+    /// Log level: error, warn, info, debug or trace. RUST_LOG takes precedence
     #[arg(
         long,
         value_name = "LEVEL",
@@ -103,21 +103,21 @@ pub struct Arguments {
 /// Where the admin server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdminAddress {
-    /// Nowhere.
+    /// There is no admin server.
     Off,
-    /// There.
+    /// It listens on this address.
     At(SocketAddr),
 }
 
 impl Arguments {
-    /// What the single values cannot say.
+    /// Checks the flags that depend on each other.
     ///
     /// # Errors
     /// If two flags contradict each other; the message names them.
     pub fn check(mut self) -> Result<Self, String> {
         if self.min_poll > self.max_poll {
             return Err(format!(
-                "--min-poll ({:?}) is longer than --max-poll ({:?})",
+                "--min-poll ({:?}) must not be longer than --max-poll ({:?})",
                 self.min_poll, self.max_poll
             ));
         }
@@ -128,12 +128,12 @@ impl Arguments {
 }
 
 impl Arguments {
-    /// What is allowed and yet dangerous, a sentence each.
+    /// Warnings about values that are allowed but risky, one sentence each.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.not_found_after < SHORT_NOT_FOUND {
             warnings.push(format!(
-                "--not-found-after is {:?}: Google may need minutes to show a new operation, which may end NotFound until then although it runs",
+                "--not-found-after is {:?}. Google can take minutes to show a new operation, so an operation that is running may end as NotFound",
                 self.not_found_after
             ));
         }
@@ -145,7 +145,7 @@ fn admin_address(text: &str) -> Result<AdminAddress, String> {
     match text {
         "" | "off" => Ok(AdminAddress::Off),
         address => address.parse().map(AdminAddress::At).map_err(|_| {
-            "expected IP:PORT, such as 127.0.0.1:8080 or [::]:8080, or off".to_owned()
+            "use IP:PORT, for example 127.0.0.1:8080 or [::]:8080, or use off".to_owned()
         }),
     }
 }
@@ -160,7 +160,7 @@ fn namespace(text: &str) -> Result<String, String> {
     if good {
         Ok(text.to_owned())
     } else {
-        Err("expected the name of a namespace".to_owned())
+        Err("invalid namespace name; use for example team-a".to_owned())
     }
 }
 
@@ -168,11 +168,11 @@ fn workers(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
         .filter(|workers| (1..=1024).contains(workers))
-        .ok_or_else(|| "expected a number from 1 to 1024".to_owned())
+        .ok_or_else(|| "must be a number from 1 to 1024".to_owned())
 }
 
-/// Reads a duration between these two. What is beyond them is a slip of the pen that costs much: polls without a pause, a
-/// `NotFound` of an operation that runs, a cancel that never leaves.
+/// Reads a duration within these limits. A value outside them is a costly typing error: polls without a pause, an outcome
+/// `NotFound` for an operation that is running, a cancel request that is never sent.
 fn within(
     shortest: &'static str,
     longest: &'static str,
@@ -182,7 +182,7 @@ fn within(
         if (duration_text::parse(shortest)?..=duration_text::parse(longest)?).contains(&duration) {
             Ok(duration)
         } else {
-            Err(format!("expected {shortest} to {longest}"))
+            Err(format!("must be from {shortest} to {longest}"))
         }
     }
 }
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_wait_for_what_is_not_found_is_warned_of() {
+    fn a_short_not_found_after_is_warned_about() {
         assert!(parse(&[]).unwrap().warnings().is_empty());
         assert!(
             parse(&["--not-found-after=1m"])
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_values_are_told_with_the_flag_and_the_form() {
+    fn errors_name_the_flag_and_the_expected_form() {
         for (arguments, said) in [
             (&["--observe-budget", "-1s"][..], "--observe-budget"),
             (&["--observe-budget=1"], "use for example 30s or 5m"),
@@ -260,7 +260,7 @@ mod tests {
             (&["--not-found-after=2d"], "3s to 1d"),
             (&["--min-poll=2m"], "--max-poll"),
             (&["--workers=0"], "1 to 1024"),
-            (&["--watch-namespace=Team_A"], "name of a namespace"),
+            (&["--watch-namespace=Team_A"], "invalid namespace name"),
             (
                 &["--endpoint-override=dialogflow=http://example.com"],
                 "https",

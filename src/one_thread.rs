@@ -1,12 +1,12 @@
-//! The runtime of a program that decides everything on one thread.
+//! A runtime with one thread.
 
 use std::{future::Future, io};
 
-/// Runs it to its end on this thread. Files and names of hosts are read by threads of their own, and the end waits for none of
-/// them: a name server that does not answer would keep the process for half a minute.
+/// Runs a future to its end on this thread. Blocking threads (files, DNS) are not awaited at the end: a name server that does not
+/// answer would keep the process alive for half a minute.
 ///
 /// # Errors
-/// If the runtime cannot be made.
+/// If the runtime cannot be built.
 pub fn run<F: Future>(future: F) -> io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -23,19 +23,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_waits_for_no_thread_that_reads_names() {
+    fn the_end_does_not_wait_for_blocking_threads() {
         let (answer, waits) = mpsc::channel::<()>();
         let begun = run(async {
             let (begin, begun) = tokio::sync::oneshot::channel();
             tokio::task::spawn_blocking(move || {
                 let _ = begin.send(());
-                // Without an end, as far as the process knows.
+                // Blocks until the test ends.
                 let _ = waits.recv();
             });
             begun.await
         });
         assert!(begun.is_ok_and(|begun| begun.is_ok()));
-        // The thread still waits: whoever waited for it would wait for this.
+        // The thread is still blocked: run() did not wait for it.
         assert!(answer.send(()).is_ok());
     }
 }

@@ -1,19 +1,18 @@
-//! The signals by which a program of ours is asked to stop.
+//! Stopping on SIGTERM and SIGINT.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Exit code of a program that was told to stop a second time.
-const AT_ONCE: i32 = 130;
+/// Exit code after a second signal: 128 and the number of SIGINT.
+const SECOND_SIGNAL: i32 = 130;
 
-/// Cancelled at the first SIGTERM or SIGINT; a second one ends the process at once.
+/// Returns a token that is cancelled at the first SIGTERM or SIGINT. A second signal ends the process at once.
 ///
 /// # Errors
-/// If signals cannot be watched.
+/// If no signal handler can be installed.
 pub fn stop_on_signals() -> Result<CancellationToken, String> {
-    let listen = |kind: SignalKind| {
-        signal(kind).map_err(|error| format!("signals cannot be watched: {error}"))
-    };
+    let listen =
+        |kind: SignalKind| signal(kind).map_err(|error| format!("cannot handle signals: {error}"));
     let (mut terminate, mut interrupt) = (
         listen(SignalKind::terminate())?,
         listen(SignalKind::interrupt())?,
@@ -24,7 +23,7 @@ pub fn stop_on_signals() -> Result<CancellationToken, String> {
         next(&mut terminate, &mut interrupt).await;
         cancelled.cancel();
         next(&mut terminate, &mut interrupt).await;
-        std::process::exit(AT_ONCE);
+        std::process::exit(SECOND_SIGNAL);
     });
     Ok(stop)
 }

@@ -1,4 +1,4 @@
-//! `opcancel-controller`: arguments, logs, signals; everything else is the library's.
+//! `opcancel-controller`: reads arguments, starts logging, handles signals, and runs the library.
 
 use std::{path::Path, process::ExitCode, sync::Arc};
 
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     if let Err(message) = logs::start(arguments.log_format, &arguments.log_level) {
         return fail(&message, 2);
     }
-    // From here on what ends the process is a log line like any other, where lines are for machines.
+    // From here on, a fatal error is a log line if the format is JSON.
     let format = arguments.log_format;
     let fail = |message: &str, code| match format {
         LogFormat::Json => {
@@ -45,12 +45,11 @@ fn main() -> ExitCode {
         tracing::warn!("{warning}");
     }
     tls::install_provider();
-    // One thread: what it does between two answers takes microseconds, and tasks that change threads cost more than they
-    // gain.
+    // One thread: the work between two answers takes microseconds, and moving tasks between threads costs more than it gains.
     match one_thread::run(run(arguments)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(message)) => fail(&message, 1),
-        Err(error) => fail(&format!("the runtime cannot be started: {error}"), 1),
+        Err(error) => fail(&format!("cannot start the runtime: {error}"), 1),
     }
 }
 
@@ -60,7 +59,7 @@ fn fail(message: &str, code: u8) -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), String> {
-    // First, so that a signal during the start is not lost.
+    // First, so that no signal is lost during the start.
     let stop = stop_on_signals()?;
 
     let override_roots = match &arguments.ca_file {
@@ -68,7 +67,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         None => Vec::new(),
     };
     if let Err(why) = tls::find_authorities() {
-        tracing::warn!("no Google API can be called: {why}");
+        tracing::warn!("cannot call Google APIs: {why}");
     }
     let identity = IdentityConfig {
         environment: Environment::of_process(),
@@ -79,10 +78,10 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         ..IdentityConfig::default()
     };
     let metrics = Arc::new(Metrics::default());
-    let counted = metrics.clone();
-    let fetches = FetchObserver::new(move |result| counted.token_fetched(result.name()));
+    let fetch_metrics = metrics.clone();
+    let fetches = FetchObserver::new(move |result| fetch_metrics.token_fetched(result.name()));
     let tokens = OperatorIdentity::new(identity, fetches).map_err(|error| error.to_string())?;
-    tracing::info!(from = tokens.source(), "Google credentials");
+    tracing::info!(source = tokens.source(), "using Google credentials");
     let google = OperationsClient::new(ClientConfig {
         quota_project: arguments
             .quota_project
@@ -111,7 +110,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         workers: arguments.workers,
         overrides: EndpointOverrides::new(arguments.endpoint_override),
         cluster: arguments.cluster_name,
-        // A pod's hostname is its name.
+        // The hostname of a pod is the pod's name.
         instance: std::env::var("HOSTNAME").unwrap_or_else(|_| "opcancel-controller".to_owned()),
     };
     let parts = controller::Parts {
@@ -132,9 +131,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
             }
             tokio::select! {
                 result = controller => result,
-                // Served to the end, so that nobody takes a controller that is stopping for a dead one.
+                // It serves until the process ends: a controller that is stopping must not look dead.
                 () = admin::serve(listener, health, metrics, std::future::pending()) => {
-                    Err("the admin server ended".to_owned())
+                    Err("the admin server stopped".to_owned())
                 }
             }
         }

@@ -1,7 +1,7 @@
-//! The admin server: `/livez`, `/readyz` and `/metrics`. Plain HTTP, nothing secret, nothing to change.
+//! The admin server: `/livez`, `/readyz` and `/metrics`. It speaks plain HTTP, is read-only and holds no secrets.
 //!
-//! Guarantee: whoever reaches the port can take neither much memory nor the probes away. The head of a request is read up to a
-//! size and for a time, a connection lives for a time, and of too many the oldest is closed for the newest.
+//! Guarantee: a client of the port can neither use much memory nor block the kubelet's probes. The head of a request has a maximum
+//! size and time, a connection has a maximum lifetime, and if there are too many connections, the newest replaces the oldest.
 
 use std::{
     collections::VecDeque,
@@ -32,22 +32,22 @@ use tokio::{
 
 use super::{exposition::Format, health::Health, metrics::Metrics};
 
-/// How long not to accept after the system gave no connection: it may have no file descriptors left.
+/// Pause after accept() failed: the process may have no file descriptors left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
 
 /// Connections that the kernel keeps until they are accepted, as in the standard library.
 const BACKLOG: i32 = 128;
 
-/// What one who connects may take.
+/// Limits on what clients can use.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    /// Connections at once.
+    /// Maximum number of connections.
     connections: usize,
-    /// The head of a request, in bytes.
+    /// Maximum size of a request's head, in bytes.
     head: usize,
-    /// From the first moment of a connection, or the answer before, to the end of the head.
+    /// Maximum time from the start of a connection, or from the answer before, to the end of a request's head.
     head_time: Duration,
-    /// A connection in all, its answers with it.
+    /// Maximum lifetime of a connection, including its answers.
     life: Duration,
 }
 
@@ -71,7 +71,7 @@ struct AppState {
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     bind_with(address, listen).map_err(|error| {
         format!(
-            "--admin-address: cannot listen on {address}: {error}; choose another address, or off"
+            "--admin-address: cannot listen on {address}: {error}; use another address, or off"
         )
     })
 }
@@ -106,7 +106,7 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves until `stop` is there.
+/// Serves until `stop` ends.
 pub async fn serve(
     listener: TcpListener,
     health: Arc<Health>,
@@ -124,9 +124,9 @@ pub async fn serve(
     }
 }
 
-/// Accepts for ever.
+/// Accepts connections for ever.
 async fn accept(listener: &TcpListener, router: Router, limits: Limits) {
-    // Dropped with this future.
+    // They end when this future is dropped.
     let mut connections = JoinSet::new();
     let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
     loop {
@@ -136,19 +136,19 @@ async fn accept(listener: &TcpListener, router: Router, limits: Limits) {
         };
         while connections.try_join_next().is_some() {}
         by_age.retain(|connection| !connection.is_finished());
-        // Not the newest: that may be the kubelet, whose request is answered before anybody else comes.
+        // The oldest, not the newest: that may be the kubelet, whose request is answered before the next connection.
         while by_age.len() >= limits.connections {
             if let Some(oldest) = by_age.pop_front() {
                 oldest.abort();
             }
         }
         by_age.push_back(connections.spawn(connection(stream, router.clone(), limits)));
-        // It has its turn before the next one is accepted.
+        // The new connection runs before the next one is accepted.
         tokio::task::yield_now().await;
     }
 }
 
-/// Serves one connection to its end; what goes wrong with it is the other side's affair.
+/// Serves one connection to its end. Errors are the client's problem and are ignored.
 async fn connection(stream: TcpStream, router: Router, limits: Limits) {
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
 
-    /// Long enough for whatever a test waits for.
+    /// Long enough for anything that a test waits for.
     const PATIENCE: Duration = Duration::from_secs(30);
 
     async fn server(limits: Limits) -> SocketAddr {
@@ -242,15 +242,15 @@ mod tests {
 
     async fn sent(address: SocketAddr, bytes: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        // It may be closed before all of it is written.
+        // The server may close it before everything is written.
         let _ = stream.write_all(bytes).await;
         stream
     }
 
-    /// What comes until the connection is closed.
+    /// Everything until the connection is closed.
     async fn rest(mut stream: TcpStream) -> String {
         let mut text = Vec::new();
-        // Closed with a reset if something was left unread.
+        // A reset if the server left something unread.
         let _ = timeout(PATIENCE, stream.read_to_end(&mut text))
             .await
             .unwrap();
@@ -321,7 +321,7 @@ mod tests {
             assert!(rest(sent(address, GET).await).await.ends_with("ok\n"));
         }
         assert_eq!(rest(held.remove(0)).await, "");
-        // The others are still waited for.
+        // The others are still served.
         for mut stream in held {
             stream.write_all(&GET[3..]).await.unwrap();
             assert!(rest(stream).await.ends_with("ok\n"));

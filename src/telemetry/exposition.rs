@@ -1,10 +1,9 @@
-//! The two text formats of metrics, and which of them a scraper wants.
+//! The two text formats of metrics, and the choice between them.
 //!
-//! The library writes OpenMetrics 1.0. Prometheus' older text format, which `promtool check metrics` and many scrapers read,
-//! differs for what we have in three things: a counter's metadata carries its samples' name with `_total`, there is no unit,
-//! and no end mark.
+//! prometheus-client writes OpenMetrics 1.0. `promtool check metrics` and many scrapers read Prometheus' older text format. For our
+//! metrics it differs in three ways: the metadata of a counter has the suffix `_total`, there is no unit and no end mark.
 
-/// How metrics are written.
+/// A text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Prometheus' text format 0.0.4.
@@ -14,7 +13,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// What an `Accept` header prefers (RFC 9110, 12.5.1); the text format if it says nothing of OpenMetrics.
+    /// The format that an `Accept` header prefers (RFC 9110, 12.5.1). The text format, unless the header names OpenMetrics.
     pub fn wanted(accept: &str) -> Self {
         let weight = |type_: &str| {
             accept
@@ -45,7 +44,7 @@ impl Format {
     }
 }
 
-/// The `q` of a media range; 1 if it has none, 0 if nobody can read it.
+/// The `q` of a media range: 1 if it has none, 0 if it is invalid.
 fn quality(range: &str) -> f32 {
     let q = range
         .split(';')
@@ -53,7 +52,7 @@ fn quality(range: &str) -> f32 {
     q.map_or(1.0, |q| q.trim().parse().unwrap_or(0.0))
 }
 
-/// Prometheus' text format, from what the library wrote as OpenMetrics.
+/// Converts OpenMetrics text to Prometheus' text format.
 pub(super) fn text(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = None;
@@ -81,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_scraper_prefers_is_sent() {
+    fn the_format_that_the_scraper_prefers_is_sent() {
         let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
         for (accept, format) in [
             (prometheus, Format::OpenMetrics),

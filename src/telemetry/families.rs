@@ -1,4 +1,4 @@
-//! The families of metrics: names, help and labels, and the series that exist from the start.
+//! The metric families: names, help texts and labels, and the series that exist from the start.
 
 use std::sync::atomic::AtomicU64;
 
@@ -10,13 +10,13 @@ use prometheus_client::{
 use super::series::{self, METHODS, STATES};
 use crate::api::Outcome;
 
-/// Names and values, all of them static: nothing of an object can be a label.
+/// Label names and values. They are static, so nothing from an object can become a label.
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 type Counters<const N: usize> = Family<Labels<N>, Counter>;
 type Seconds = Gauge<f64, AtomicU64>;
 type Histograms = Family<Labels<1>, Histogram, fn() -> Histogram>;
 
-/// All families but those of the process.
+/// All families except those of the process.
 pub(super) struct Families {
     pub outcomes: Counters<1>,
     pub to_accepted: Histograms,
@@ -62,30 +62,30 @@ impl Default for Families {
 }
 
 impl Families {
-    /// Adds all of them under their names.
+    /// Registers all families.
     pub fn register(&self, registry: &mut Registry) {
         add(
             registry,
             "cancellations",
-            "Outcomes that were recorded",
+            "Recorded outcomes",
             self.outcomes.clone(),
         );
         add(
             registry,
             "time_to_accepted_seconds",
-            "Time from an object's creation until the API took its cancel request",
+            "Time from the creation of an object until the API accepted its cancel request",
             self.to_accepted.clone(),
         );
         add(
             registry,
             "time_to_end_seconds",
-            "Time from an object's creation until its outcome was recorded",
+            "Time from the creation of an object until its outcome was recorded",
             self.to_end.clone(),
         );
         add(
             registry,
             "google_requests",
-            "Calls to Google APIs that ended, by method and status",
+            "Calls to Google APIs by method and status",
             self.requests.clone(),
         );
         add(
@@ -97,31 +97,31 @@ impl Families {
         add(
             registry,
             "pending",
-            "Unfinished objects by what their status shows",
+            "Unfinished objects by the reason of their Ready condition",
             self.pending.clone(),
         );
         add(
             registry,
             "grants",
-            "CancellationGrants by how much of them this release reads",
+            "CancellationGrants by whether this release understands them",
             self.grants.clone(),
         );
         add(
             registry,
             "oldest_pending_age_seconds",
-            "Age of the oldest unfinished object by what it waits for, 0 if there is none",
+            "Age of the oldest unfinished object in each phase, 0 if there is none",
             self.oldest_age.clone(),
         );
         add(
             registry,
             "token_fetches",
-            "Tokens asked for by result",
+            "Token fetches by result",
             self.token_fetches.clone(),
         );
         add(
             registry,
             "status_writes",
-            "Writes to /status by kind and result",
+            "Status writes by kind and result",
             self.writes.clone(),
         );
         add(
@@ -133,7 +133,7 @@ impl Families {
         add(
             registry,
             "watch_restarts",
-            "Full lists after the first",
+            "Full lists after the first one",
             self.watch_restarts.clone(),
         );
         add(
@@ -145,7 +145,7 @@ impl Families {
         add(
             registry,
             "watch_last_answer_timestamp_seconds",
-            "When the API server last answered a list or watch, of several watches the one that waits longest",
+            "Time of the API server's last answer to a list or watch; the oldest one if there are several watches",
             self.watch_answers.clone(),
         );
         add(
@@ -157,23 +157,28 @@ impl Families {
         add(
             registry,
             "turn_duration_seconds",
-            "Duration of the turns of the loop that decides on all objects",
+            "Duration of one turn of the main loop",
             self.turn_duration.clone(),
         );
         add(
             registry,
             "throttled_seconds",
-            "Time in which at least one used-up quota held calls back",
+            "Time during which an exhausted quota held calls back",
             self.throttled_seconds.clone(),
         );
         let build = Family::<Labels<1>, Gauge>::default();
         build
             .get_or_create(&[("version", env!("CARGO_PKG_VERSION"))])
             .set(1);
-        add(registry, "build_info", "The release that runs", build);
+        add(
+            registry,
+            "build_info",
+            "Version of the running release",
+            build,
+        );
     }
 
-    /// So that the first event of each kind is an increase, and no alert waits for a series.
+    /// Creates every series with known labels, so that the first event counts as an increase.
     pub fn begin_series(&self) {
         for outcome in Outcome::ALL.map(Outcome::name) {
             let _ = self.outcomes.get_or_create(&[("outcome", outcome)]);

@@ -1,4 +1,4 @@
-//! Whether the process is ready, and whether it still lives.
+//! Readiness and liveness of the process.
 
 use std::{
     collections::BTreeMap,
@@ -9,21 +9,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A dispatcher that has not come round for this long is stuck.
-const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+/// A dispatcher whose last heartbeat is older than this is stuck.
+const MAX_HEARTBEAT_AGE: Duration = Duration::from_secs(60);
 
-/// What `/readyz` and `/livez` answer from.
+/// The state behind `/readyz` and `/livez`.
 #[derive(Debug)]
 pub struct Health {
-    /// What is still missing before the process is ready, and why.
+    /// The steps that are not done, each with the reason. The process is ready if there is none.
     missing: Mutex<BTreeMap<&'static str, String>>,
     started: Instant,
-    /// Milliseconds after the start at which the dispatcher last came round; 0 before it runs.
+    /// Time of the dispatcher's last heartbeat, in milliseconds after the start; 0 before it runs.
     last_beat: AtomicU64,
 }
 
 impl Health {
-    /// Not ready until each of these was reported as done.
+    /// Creates a state that is not ready until each of these steps is done.
     pub fn waiting_for(steps: &[&'static str]) -> Self {
         let missing = steps
             .iter()
@@ -36,7 +36,7 @@ impl Health {
         }
     }
 
-    /// One step is done.
+    /// Marks a step as done.
     pub fn done(&self, step: &str) {
         let mut missing = self.lock();
         if missing.remove(step).is_some() && missing.is_empty() {
@@ -44,19 +44,19 @@ impl Health {
         }
     }
 
-    /// One step is not done, or not any more, and why.
+    /// Marks a step as not done, or no longer done, and says why.
     pub fn not_yet(&self, step: &'static str, why: impl Into<String>) {
         self.lock().insert(step, why.into());
     }
 
-    /// Why a step that is not done is not; nothing if it was done before.
+    /// Changes the reason of a step that is not done. Does nothing if the step is done.
     pub fn explain(&self, step: &str, why: impl Into<String>) {
         if let Some(reason) = self.lock().get_mut(step) {
             *reason = why.into();
         }
     }
 
-    /// What is missing, a line each; `None` if the process is ready.
+    /// The steps that are not done, one line each; `None` if the process is ready.
     pub fn missing(&self) -> Option<String> {
         let missing = self.lock();
         (!missing.is_empty()).then(|| {
@@ -67,13 +67,13 @@ impl Health {
         })
     }
 
-    /// The dispatcher came round.
+    /// Records a heartbeat of the dispatcher.
     pub fn beat(&self) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_beat.store(now.max(1), Ordering::Relaxed);
     }
 
-    /// Whether the dispatcher has come round lately, or does not run yet.
+    /// Whether the dispatcher had a recent heartbeat, or has not started yet.
     pub fn is_alive(&self) -> bool {
         match self.last_beat.load(Ordering::Relaxed) {
             0 => true,
@@ -81,7 +81,7 @@ impl Health {
                 self.started
                     .elapsed()
                     .saturating_sub(Duration::from_millis(beat))
-                    < LONGEST_SILENCE
+                    < MAX_HEARTBEAT_AGE
             }
         }
     }

@@ -1,9 +1,9 @@
-//! Log lines as JSON: one flat object each.
+//! Log lines as JSON: one flat object per line.
 //!
-//! What a span knows (of which object, which attempt) stands beside the event's own fields, so that a log system finds every
-//! line about an object by `uid` without knowing how the program is built. Where names meet, the event's own wins.
+//! The fields of spans (which object, which attempt) are on the same level as the event's own fields, so that a log system finds
+//! every line about an object by `uid`. If names collide, the event's own field wins.
 //!
-//! `severity`, `timestamp` and `message` are called as Cloud Logging calls them, and severities are its own.
+//! The names `severity`, `timestamp` and `message` and the severities are those of Cloud Logging.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Writes each event as one object on a line of its own: `timestamp`, `severity`, `message`, `target`, then all fields.
+/// Writes each event as one object on its own line: `timestamp`, `severity`, `message`, `target`, then all fields.
 pub(super) struct JsonLine;
 
 impl<S> FormatEvent<S, JsonFields> for JsonLine
@@ -65,7 +65,7 @@ where
     }
 }
 
-/// Cloud Logging's name of a level (`google.logging.type.LogSeverity`), which has none below DEBUG.
+/// Cloud Logging's severity for a level (`google.logging.type.LogSeverity`). It has none below DEBUG.
 const fn severity(level: Level) -> &'static str {
     match level {
         Level::TRACE | Level::DEBUG => "DEBUG",

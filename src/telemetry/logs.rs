@@ -1,7 +1,7 @@
-//! Log lines: text on standard error, as programs tell people; JSON on standard output.
+//! Log lines: text on standard error, JSON on standard output.
 //!
-//! What a container writes to standard error is an ERROR for Cloud Logging (the agent of GKE takes the stream for the severity
-//! of what names none), and other systems keep the streams apart too: lines for machines stand where machines look.
+//! Cloud Logging treats what a container writes to standard error as ERROR: GKE's agent derives the severity from the stream if a
+//! line names none. So lines for machines go to standard output.
 
 use clap::ValueEnum;
 use tracing::{Level, Metadata};
@@ -18,20 +18,20 @@ use super::json_line::JsonLine;
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Lines for people, on standard error.
+    /// Lines for people on standard error.
     Text,
-    /// One JSON object a line, on standard output.
+    /// One JSON object per line on standard output.
     Json,
 }
 
-/// The libraries' own warnings show their internals; what matters of them this program says in its own words.
+/// Libraries log only warnings. kube_client logs nothing: its warnings show internals, and this program reports what matters.
 const DEFAULT_FILTER: &str = "warn,opcancel=info,opcancel_controller=info,kube_client=off";
 
-/// Starts logging. `filter` is what `--log-level` says, `RUST_LOG` goes before it: a level such as `debug` for this
-/// program, or directives as tracing-subscriber reads them.
+/// Starts logging. `filter` is the value of `--log-level`; `RUST_LOG` takes precedence. Either is a level for this program, such as
+/// `debug`, or directives of tracing-subscriber.
 ///
 /// # Errors
-/// If the filter cannot be read, or something else logs already.
+/// If the filter is invalid, or logging was started before.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), String> {
     let (name, directives) = match std::env::var("RUST_LOG") {
         Ok(directives) if !directives.is_empty() => ("RUST_LOG", directives),
@@ -41,11 +41,13 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), String> {
         Ok(level) => DEFAULT_FILTER.replace("=info", &format!("={level}")),
         Err(_) => directives,
     };
-    let filter = EnvFilter::builder()
-        .parse(&directives)
-        .map_err(|error| format!("{name}: {directives:?} is no log filter ({error}); expected a level such as info or debug"))?;
-    // With a hint of its own, so that the other's is not lost: what is below it costs nothing then.
-    let filter = filter.and(filter_fn(harmless).with_max_level_hint(LevelFilter::TRACE));
+    let filter = EnvFilter::builder().parse(&directives).map_err(|error| {
+        format!(
+            "{name}: invalid log filter {directives:?} ({error}); use for example info or debug"
+        )
+    })?;
+    // The level hint keeps the other filter's hint, so that lines below that level cost nothing.
+    let filter = filter.and(filter_fn(is_safe).with_max_level_hint(LevelFilter::TRACE));
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(match format {
             LogFormat::Text => BoxMakeWriter::new(std::io::stderr),
@@ -62,10 +64,10 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), String> {
     tracing_subscriber::registry()
         .with(layer.with_filter(filter))
         .try_init()
-        .map_err(|error| format!("logs cannot be started: {error}"))
+        .map_err(|error| format!("cannot start logging: {error}"))
 }
 
-/// Below INFO, libraries may log headers and bodies, and with them tokens: no filter makes those visible.
-fn harmless(metadata: &Metadata<'_>) -> bool {
+/// Below INFO, libraries may log headers and bodies with tokens in them. No filter can make those lines visible.
+fn is_safe(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("opcancel") || *metadata.level() <= Level::INFO
 }

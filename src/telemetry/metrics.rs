@@ -1,8 +1,8 @@
-//! What is counted and measured, and how it is kept up to date. docs/metrics.md explains it to people.
+//! The metrics of the process. docs/metrics.md describes them.
 //!
-//! Guarantees: no label is made from an object, a name or an answer's text, so the number of series is fixed; every series
-//! whose labels are known exists from the start, so that a rate sees the first event; a scrape costs the same however many
-//! objects there are.
+//! Guarantees: no label value comes from an object, a name or an answer, so the number of series is fixed; every series exists from
+//! the start if its labels are known, so that a rate sees the first event; the cost of a scrape does not depend on the number of
+//! objects.
 
 use std::{
     collections::BTreeMap,
@@ -28,9 +28,9 @@ pub struct Metrics {
     started: f64,
     families: Families,
     process: Process,
-    /// The creation of the oldest pending object, by what it waits for.
+    /// The creation time of the oldest unfinished object of each phase.
     oldest: Mutex<BTreeMap<Phase, Timestamp>>,
-    /// The path of each watch, with its resource and when it was last answered.
+    /// The resource and the time of the last answer of each watch, by its URL path.
     watches: Mutex<BTreeMap<String, (&'static str, f64)>>,
     throttled: Mutex<BTreeMap<&'static str, Throttled>>,
 }
@@ -56,7 +56,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// A call was answered after `duration`: `method` is Get or Cancel, `status` OK or the name of an error kind.
+    /// Counts a call that ended after `duration`. `method` is Get or Cancel, `status` is OK or the name of an error kind.
     pub fn called(&self, method: &'static str, status: &'static str, duration: Duration) {
         self.families
             .requests
@@ -68,8 +68,8 @@ impl Metrics {
             .observe(duration.as_secs_f64());
     }
 
-    /// The API took the cancel request of an object created so long ago. `on_hold`: for a while it waited for people, by a
-    /// grant that was missing or by a suspension.
+    /// Counts a cancel request that the API accepted, by the age of its object. `on_hold`: the object waited for a person for a
+    /// while, because a grant was missing or it was suspended.
     pub fn accepted(&self, age: Duration, on_hold: bool) {
         let on_hold = if on_hold { "true" } else { "false" };
         self.families
@@ -78,7 +78,7 @@ impl Metrics {
             .observe(age.as_secs_f64());
     }
 
-    /// An outcome was recorded for an object created so long ago.
+    /// Counts an outcome, by the age of its object.
     pub fn finished(&self, outcome: &'static str, age: Duration) {
         self.families
             .outcomes
@@ -90,23 +90,23 @@ impl Metrics {
             .observe(age.as_secs_f64());
     }
 
-    /// One more unfinished object is in this state, one of [`series::STATES`].
-    pub(super) fn pending_more(&self, state: &'static str) {
+    /// Adds an unfinished object to a state, one of [`series::STATES`].
+    pub(super) fn add_pending(&self, state: &'static str) {
         self.families
             .pending
             .get_or_create(&[("state", state)])
             .inc();
     }
 
-    /// One less.
-    pub(super) fn pending_less(&self, state: &'static str) {
+    /// Removes an unfinished object from a state.
+    pub(super) fn remove_pending(&self, state: &'static str) {
         self.families
             .pending
             .get_or_create(&[("state", state)])
             .dec();
     }
 
-    /// The grants that there are, each as this release reads it.
+    /// Sets the number of grants by state.
     pub fn grants(&self, states: impl Iterator<Item = GrantState>) {
         let mut counts = GrantState::ALL.map(|state| (state, 0i64));
         for state in states {
@@ -122,12 +122,12 @@ impl Metrics {
         }
     }
 
-    /// When the oldest unfinished objects were created, by what they wait for.
+    /// Sets the creation time of the oldest unfinished object of each phase.
     pub fn oldest(&self, created: BTreeMap<Phase, Timestamp>) {
         *lock(&self.oldest) = created;
     }
 
-    /// A token was asked for at its source: the name of a [`crate::google::token::FetchResult`].
+    /// Counts a token fetch. `result` is the name of a [`crate::google::token::FetchResult`].
     pub fn token_fetched(&self, result: &'static str) {
         self.families
             .token_fetches
@@ -135,7 +135,7 @@ impl Metrics {
             .inc();
     }
 
-    /// A status write was answered.
+    /// Counts a status write.
     pub fn wrote(&self, kind: &'static str, result: &'static str) {
         self.families
             .writes
@@ -143,17 +143,17 @@ impl Metrics {
             .inc();
     }
 
-    /// A Kubernetes event was not published.
+    /// Counts a Kubernetes event that was not published.
     pub fn event_dropped(&self) {
         self.families.events_dropped.inc();
     }
 
-    /// This URL path is listed and watched from now on.
+    /// Starts to record the answers of a watch.
     pub fn watch_began(&self, resource: &'static str, path: &str) {
         lock(&self.watches).insert(path.to_owned(), (resource, unix(SystemTime::now())));
     }
 
-    /// A full list was begun, not the first.
+    /// Counts a full list after the first.
     pub fn watch_restarted(&self, resource: &'static str) {
         self.families
             .watch_restarts
@@ -161,7 +161,7 @@ impl Metrics {
             .inc();
     }
 
-    /// A watch ended as soon as it began.
+    /// Counts a watch that ended within a second.
     pub fn watch_was_short(&self, resource: &'static str) {
         self.families
             .short_watches
@@ -169,14 +169,14 @@ impl Metrics {
             .inc();
     }
 
-    /// The API server answered a request for this URL path; of no account unless it is watched.
+    /// Records that the API server answered a watch. Does nothing if the path is not watched.
     pub fn answered(&self, path: &str) {
         if let Some((_, last)) = lock(&self.watches).get_mut(path) {
             *last = unix(SystemTime::now());
         }
     }
 
-    /// So many calls or writes wait in a lane.
+    /// Sets the number of calls or writes that wait in a lane.
     pub fn queued(&self, lane: &'static str, count: usize) {
         self.families
             .queue_depth
@@ -184,20 +184,20 @@ impl Metrics {
             .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// A turn of the dispatcher's loop took so long.
+    /// Records the duration of a turn of the dispatcher's loop.
     pub fn turn(&self, took: Duration) {
         self.families.turn_duration.observe(took.as_secs_f64());
     }
 
-    /// A quota of this method is used up for so long from now.
+    /// Records that a quota holds calls of this method back for this long from now.
     pub fn throttled(&self, method: &'static str, wait: Duration) {
         lock(&self.throttled)
             .entry(method)
             .or_default()
-            .until(Instant::now(), wait);
+            .hold(Instant::now(), wait);
     }
 
-    /// All of it.
+    /// Writes all metrics.
     ///
     /// # Errors
     /// Never in practice: the text is written to memory.
@@ -211,7 +211,7 @@ impl Metrics {
         })
     }
 
-    /// What time alone changes is computed when it is asked for.
+    /// Computes what changes with time alone.
     fn bring_up_to_date(&self) {
         let now = Timestamp::now();
         let oldest = lock(&self.oldest);
@@ -230,7 +230,7 @@ impl Metrics {
                 .values()
                 .filter(|(of, _)| *of == resource)
                 .map(|(_, last)| *last);
-            // A watch that has not begun shows its age too.
+            // A watch that has not started counts from the start of the process.
             let longest_ago = answered.reduce(f64::min).unwrap_or(self.started);
             self.families
                 .watch_answers
@@ -238,11 +238,11 @@ impl Metrics {
                 .set(longest_ago);
         }
         for (method, throttled) in lock(&self.throttled).iter_mut() {
-            let passed = throttled.passed(Instant::now());
+            let held = throttled.take(Instant::now());
             self.families
                 .throttled_seconds
                 .get_or_create(&[("method", method)])
-                .inc_by(passed.as_secs_f64());
+                .inc_by(held.as_secs_f64());
         }
         self.process.read();
     }
@@ -254,7 +254,7 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// How long ago a time was; nothing if it is still to come.
+/// The time since `created`; zero if it is in the future.
 pub fn age(created: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(created)).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
-//! What the operator tells of itself: logs, metrics, and the admin server with `/livez`, `/readyz` and `/metrics`.
+//! Logs, metrics, and the admin server with `/livez`, `/readyz` and `/metrics`.
 //!
-//! Guarantees: no label of a metric is made from an object or an answer; nothing here ever holds a token.
+//! Guarantees: no label value comes from an object or an answer; nothing in this module holds a token.
 
 pub mod admin;
 pub mod exposition;

@@ -1,10 +1,10 @@
-//! An unfinished object's place in the count of its state.
+//! Counting an unfinished object by its state.
 
 use std::sync::Arc;
 
 use super::metrics::Metrics;
 
-/// Counts one object for as long as it is held, so that no way to forget an object can leave a count behind.
+/// Counts one object for as long as this value lives, so that the count is right however the object is dropped.
 #[derive(Debug)]
 pub struct Pending {
     metrics: Arc<Metrics>,
@@ -12,17 +12,17 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Counts one more in this state, one of [`super::series::STATES`].
+    /// Counts an object in this state, one of [`super::series::STATES`].
     pub fn new(metrics: Arc<Metrics>, state: &'static str) -> Self {
-        metrics.pending_more(state);
+        metrics.add_pending(state);
         Self { metrics, state }
     }
 
-    /// It is in this state now.
+    /// Moves the object to another state.
     pub fn moved_to(&mut self, state: &'static str) {
         if state != self.state {
-            self.metrics.pending_less(self.state);
-            self.metrics.pending_more(state);
+            self.metrics.remove_pending(self.state);
+            self.metrics.add_pending(state);
             self.state = state;
         }
     }
@@ -30,7 +30,7 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.metrics.pending_less(self.state);
+        self.metrics.remove_pending(self.state);
     }
 }
 
@@ -40,7 +40,7 @@ mod tests {
     use crate::telemetry::exposition::Format;
 
     #[test]
-    fn an_object_is_counted_once_and_for_as_long_as_it_is_held() {
+    fn an_object_is_counted_once_and_for_as_long_as_the_value_lives() {
         let metrics = Arc::<Metrics>::default();
         let shown = |state: &str| {
             let text = metrics.text(Format::Text).unwrap();

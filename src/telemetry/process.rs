@@ -1,5 +1,5 @@
-//! The process itself, under the names that every Prometheus client library uses. Read from `/proc` at each scrape; where
-//! there is none (not Linux), only the start time is true.
+//! Metrics of the process, with the names that all Prometheus client libraries use. They are read from `/proc` at each scrape;
+//! without `/proc` (on other systems than Linux) only the start time is correct.
 
 use std::{fs, sync::atomic::AtomicU64};
 
@@ -11,7 +11,7 @@ use prometheus_client::{
 /// Clock ticks in a second of `/proc/PID/stat`: USER_HZ, 100 on every platform that this program is built for (proc(5)).
 const TICKS: f64 = 100.0;
 
-/// What is read.
+/// The families of the process.
 #[derive(Debug, Default)]
 pub(super) struct Process {
     cpu_seconds: Counter<f64, AtomicU64>,
@@ -22,28 +22,28 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Adds the families. `started` is when the process began, as Unix time.
+    /// Registers the families. `started` is the start time of the process in Unix time.
     pub fn register(&self, registry: &mut Registry, started: f64) {
         let start_time = Gauge::<f64, AtomicU64>::default();
         start_time.set(started);
         registry.register(
             "process_start_time_seconds",
-            "When the process began",
+            "Start time of the process in Unix time",
             start_time,
         );
         registry.register(
             "process_cpu_seconds",
-            "Processor time used",
+            "User and system CPU time used",
             self.cpu_seconds.clone(),
         );
         registry.register(
             "process_resident_memory_bytes",
-            "Memory in use",
+            "Resident memory",
             self.resident_bytes.clone(),
         );
         registry.register(
             "process_virtual_memory_bytes",
-            "Address space in use",
+            "Virtual memory",
             self.virtual_bytes.clone(),
         );
         registry.register(
@@ -53,12 +53,12 @@ impl Process {
         );
         registry.register(
             "process_max_fds",
-            "Most file descriptors that may be open",
+            "Maximum number of open file descriptors",
             self.max_fds.clone(),
         );
     }
 
-    /// Takes in how things are now; what cannot be read stays as it was.
+    /// Updates the values. A value that cannot be read stays unchanged.
     pub fn read(&self) {
         if let Some(now) = fs::read_to_string("/proc/self/stat")
             .ok()
@@ -75,7 +75,7 @@ impl Process {
         let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
         set(&self.max_fds, max_fds(&limits));
         if let Ok(folder) = fs::read_dir("/proc/self/fd") {
-            // One of them is this reading's own.
+            // One of them is the open directory itself.
             set(
                 &self.open_fds,
                 i64::try_from(folder.count()).ok().map(|count| count - 1),
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn this_process_has_used_something_of_everything() {
+    fn all_values_of_this_process_are_positive() {
         let process = Process::default();
         process.read();
         for gauge in [

@@ -1,4 +1,4 @@
-//! The values that labels may have, and the buckets of histograms: what bounds the number of series.
+//! The possible label values and the histogram buckets. They bound the number of series.
 
 use prometheus_client::metrics::histogram::Histogram;
 
@@ -7,33 +7,33 @@ use crate::{
     google::{answer::ErrorKind, token::FetchResult},
 };
 
-/// The calls to a Google API.
+/// The methods of a Google API.
 pub const METHODS: [&str; 2] = ["Get", "Cancel"];
 
-/// What is watched.
+/// The watched resources.
 pub const RESOURCES: [&str; 2] = ["operationcancellations", "cancellationgrants"];
 
-/// Where calls to Google wait (cancel, start, poll), and requests to the API server (urgent, other).
+/// The queues: calls to Google (cancel, start, poll) and writes to the API server (urgent_write, other_write).
 pub const LANES: [&str; 5] = ["cancel", "start", "poll", "urgent_write", "other_write"];
 
-/// What may come of asking for a token.
+/// The results of a token fetch.
 pub fn token_results() -> impl Iterator<Item = &'static str> {
     FetchResult::ALL.into_iter().map(FetchResult::name)
 }
 
-/// What a status write records.
+/// The kinds of status writes.
 pub const WRITE_KINDS: [&str; 3] = ["intent", "outcome", "progress"];
 
-/// What may come of a status write.
+/// The results of a status write.
 pub const WRITE_RESULTS: [&str; 5] = ["written", "conflict", "unconfirmed", "failed", "gone"];
 
-/// Nothing was written to its status yet.
+/// The status is still empty.
 pub const NEW: &str = "New";
 
-/// Its status shows a reason that this release does not know.
+/// The status has a reason that this release does not know.
 pub const OTHER: &str = "Other";
 
-/// The states of an unfinished object: the reason on `Ready`, `Suspended`, or one of ours.
+/// The states of an unfinished object: the reason of its `Ready` condition, `Suspended`, [`NEW`] or [`OTHER`].
 pub const STATES: [&str; 21] = [
     NEW,
     Reason::NoGrant.name(),
@@ -58,21 +58,21 @@ pub const STATES: [&str; 21] = [
     OTHER,
 ];
 
-/// What this release makes of a CancellationGrant.
+/// Whether this release understands a CancellationGrant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantState {
-    /// All of it.
+    /// It understands all of it.
     Valid,
-    /// All but an identity that it does not know.
+    /// It does not know one of the identities; the grant is valid for the others.
     UnknownIdentity,
-    /// Nothing: it has a field that this release does not know.
+    /// It does not know a field, which may be a restriction. The grant grants nothing.
     UnknownField,
-    /// Nothing: it has no spec, or one of wrong types.
+    /// There is no spec, or its types are wrong. The grant grants nothing.
     Invalid,
 }
 
 impl GrantState {
-    /// Each of them.
+    /// All of them.
     pub const ALL: [Self; 4] = [
         Self::Valid,
         Self::UnknownIdentity,
@@ -80,7 +80,7 @@ impl GrantState {
         Self::Invalid,
     ];
 
-    /// As the label has it.
+    /// The label value.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Valid => "Valid",
@@ -94,19 +94,19 @@ impl GrantState {
 /// What an unfinished object waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// That the API takes its cancel request. Ends as `Completion`.
+    /// The API must accept its cancel request. [`Phase::Completion`] follows.
     Request,
-    /// That the operation ends: the API has taken the request, or refused it.
+    /// The operation must end: the API accepted or refused the request.
     Completion,
-    /// That somebody applies a grant, ends a suspension, or upgrades the controller.
+    /// A person must apply a grant, end a suspension or upgrade the controller.
     OnHold,
 }
 
 impl Phase {
-    /// Each of them.
+    /// All of them.
     pub const ALL: [Self; 3] = [Self::Request, Self::Completion, Self::OnHold];
 
-    /// As the label has it.
+    /// The label value.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Request => "request",
@@ -116,7 +116,7 @@ impl Phase {
     }
 }
 
-/// What an answer to a call may be counted as. A call without a token is not made.
+/// The statuses of a call. There is no `TOKEN`: without a token no call is made.
 pub fn statuses() -> impl Iterator<Item = &'static str> {
     let errors = ErrorKind::ALL
         .into_iter()
@@ -124,26 +124,26 @@ pub fn statuses() -> impl Iterator<Item = &'static str> {
     std::iter::once("OK").chain(errors.map(ErrorKind::name))
 }
 
-/// Creation times are whole seconds, so nothing finer than a second can be told.
+/// From a second, because creation times are whole seconds.
 pub(super) fn to_accepted() -> Histogram {
     Histogram::new([
         1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21600.0,
     ])
 }
 
-/// Up to a day, which is the default deadline.
+/// Up to a day, the default deadline.
 pub(super) fn to_end() -> Histogram {
     Histogram::new([
         1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0,
     ])
 }
 
-/// Up to the limit for one call.
+/// Up to 10 s, the time limit of a call.
 pub(super) fn request_duration() -> Histogram {
     Histogram::new([0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
 }
 
-/// Most take microseconds; one of a tenth of a second holds up everybody.
+/// Most turns take microseconds. A turn of a tenth of a second delays all objects.
 pub(super) fn turn_duration() -> Histogram {
     Histogram::new([0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0])
 }
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_a_state_or_never_stands_on_ready_of_what_is_unfinished() {
+    fn a_reason_is_a_state_unless_unfinished_objects_never_have_it() {
         let elsewhere = [
             Reason::Granted,
             Reason::Accepted,
