@@ -1,4 +1,5 @@
-//! The admin API: what [`crate::Emulator`] offers in-process, for other processes. No authentication: loopback only.
+//! The admin API: offers the methods of [`crate::Emulator`] to other processes. It has no authentication, so it listens on
+//! loopback only.
 
 mod error_page;
 pub(crate) mod guard;
@@ -65,7 +66,7 @@ async fn connection(
     server.http1().header_read_timeout(None);
     let connection = server.serve_connection(TokioIo::new(stream), service);
     if let Some(Err(error)) = transport::until_stopped(connection, stop).await {
-        tracing::debug!(%error, "a connection to the admin address ended");
+        tracing::debug!(%error, "connection to the admin address ended");
     }
 }
 
@@ -95,7 +96,7 @@ fn router(admin_guard: AdminGuard, shared: Shared) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn_with_state(admin_guard, guard))
-        // QueryParams by whoever watches over the process, under whatever name.
+        // For health checks, which may use any host name.
         .route("/healthz", get(|| async { "ok\n" }))
         .with_state(shared)
 }
@@ -229,25 +230,25 @@ async fn revoke_tokens(State(shared): State<Shared>) -> Json<Value> {
     Json(json!({}))
 }
 
-/// The certificate of the emulator's authority, for those who cannot reach its file: PEM.
+/// The certificate of the emulator's authority (PEM), for clients that cannot read its file.
 async fn authority(State(shared): State<Shared>) -> Response {
     match shared.authority {
         Some(pem) => ([(header::CONTENT_TYPE, "application/x-pem-file")], pem).into_response(),
         None => {
-            let why = "the emulator speaks no TLS; it does with --tls";
+            let why = "TLS is off; start the emulator with --tls";
             refusal("/admin/authority", StatusCode::NOT_FOUND, why)
         }
     }
 }
 
-/// JSON or YAML: the same reader as for scenarios, whose errors name the line and the field.
+/// Reads JSON or YAML with the reader of scenarios, whose errors name the line and the field.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ChangeError> {
     let text = std::str::from_utf8(body)
         .map_err(|error| ScenarioError::Shape(format!("it is not UTF-8: {error}")))?;
     Ok(parse_yaml(text)?)
 }
 
-/// A change that was refused, as JSON with a sentence in `error`.
+/// A change that was refused, as JSON with the reason in `error`.
 struct Refused(ChangeError);
 
 impl From<ChangeError> for Refused {

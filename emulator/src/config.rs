@@ -87,7 +87,7 @@ pub enum StartError {
     Tls(#[from] TlsError),
     /// An address that other machines reach, without leave.
     #[error(
-        "{what} would listen on {address}, which other machines may reach; choose a loopback address, or allow it"
+        "{what} would listen on {address}, which other machines can reach; use a loopback address, or allow others"
     )]
     NotLoopback {
         /// Which server.

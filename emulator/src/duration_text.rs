@@ -26,7 +26,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         .map_err(|_| format!("invalid duration {text:?}; use for example 200ms, 30s or 5m"))?;
     if duration > LONGEST {
         return Err(format!(
-            "{text:?} is longer than a year; leave the field out for \"never\""
+            "{text:?} is longer than a year; omit the field for \"never\""
         ));
     }
     Ok(duration)

@@ -19,66 +19,68 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// An emulator of google.longrunning.Operations (Dialogflow v2, v2beta1, v3, v3beta1), of GKE's metadata server and of
-/// Google's token services.
+/// Emulates google.longrunning.Operations (Dialogflow v2, v2beta1, v3, v3beta1), GKE's metadata server and Google's token
+/// services.
 ///
-/// When it is ready it prints one JSON line with its addresses: url, metadataAddress (for GCE_METADATA_HOST), credentialsUrl (for
-/// credential files), adminUrl. Open adminUrl in a browser to see the operations live and to end them. Log lines, one for each
-/// request, go to standard error (RUST_LOG=warn silences them).
+/// When it is ready, it prints its addresses as one line of JSON: url, metadataAddress (for GCE_METADATA_HOST), credentialsUrl
+/// (for credential files) and adminUrl. Open adminUrl in a browser to watch the operations and to end them. It logs each
+/// request to standard error (RUST_LOG=warn turns that off).
 ///
-/// Try it: operations-emulator --listen 127.0.0.1:8080 --scenario emulator/scenarios/examples.yaml
+/// Example: operations-emulator --listen 127.0.0.1:8080 --scenario emulator/scenarios/examples.yaml
 #[derive(Debug, Parser)]
 #[command(name = "operations-emulator", version)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Where the Operations API listens: what a client has in place of https://dialogflow.googleapis.com; port 0 picks a free one
+    /// Address of the Operations API, which clients call instead of https://dialogflow.googleapis.com; port 0 picks a free port
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// Where GKE's metadata server listens: GCE_METADATA_HOST of Google's libraries
+    /// Address of GKE's metadata server, for GCE_METADATA_HOST
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     metadata_listen: SocketAddr,
-    /// Where STS, IAM Credentials and the OAuth server listen
+    /// Address of STS, IAM Credentials and the OAuth server
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     credentials_listen: SocketAddr,
-    /// Where the admin API and the web page listen: open it in a browser
+    /// Address of the admin API and the web page
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     admin_listen: SocketAddr,
-    /// The scenario, YAML or JSON; without one there are no operations until the admin API sets some
+    /// Scenario file, YAML or JSON; without one, there are no operations until the admin API creates some
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
-    /// Time that every answer of the Operations API takes; goes before the scenario's own
+    /// Delay of every answer of the Operations API; overrides the scenario's
     #[arg(long, value_name = "DURATION", value_parser = duration_text::parse)]
     latency: Option<Duration>,
-    /// Form of the log lines on standard error
+    /// Format of the log lines on standard error
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
-    /// Writes the addresses to this file too (replaced in one step, so that a reader never sees half of it)
+    /// Also write the addresses to this file, in one step
     #[arg(long, value_name = "FILE")]
     addresses_file: Option<PathBuf>,
-    /// Speaks TLS, with HTTP/2 and HTTP/1.1, under an authority of its own (the metadata server and the admin API stay plain)
+    /// Serve TLS, with HTTP/2 and HTTP/1.1, with a certificate authority of its own; the metadata server and the admin API stay
+    /// plain
     #[arg(long)]
     tls: bool,
-    /// Writes the authority's certificate to this file, PEM, before the addresses are told
+    /// Write the certificate of the authority (PEM) to this file before the addresses are printed
     #[arg(long, value_name = "FILE", requires = "tls")]
     ca_file: Option<PathBuf>,
-    /// A further host that the certificate is for, besides localhost, loopback and *.googleapis.com; may be repeated
+    /// Another host name for the certificate, besides localhost, loopback addresses and *.googleapis.com; may be repeated
     #[arg(long = "tls-host", value_name = "HOST", requires = "tls")]
     tls_hosts: Vec<String>,
-    /// Allows addresses that other machines reach; the admin API has no authentication
+    /// Allow addresses that other machines can reach; the admin API has no authentication
     #[arg(long)]
     allow_non_loopback: bool,
-    /// A name under which the admin API and the web page are asked, such as that of a Service; localhost and addresses need none. May be repeated
+    /// Another host name of the admin API and the web page, such as that of a Service; localhost and addresses need none. May be
+    /// repeated
     #[arg(long = "admin-host", value_name = "NAME")]
     admin_hosts: Vec<String>,
-    /// Stops when standard input ends, as it does when the process at its other end dies
+    /// Stop when standard input ends, which it does when the parent process ends
     #[arg(long)]
     exit_with_parent: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Prints the JSON schema of scenario files, for editors and checks, and ends
+    /// Print the JSON schema of scenario files, for editors and checks
     Schema,
 }
 
@@ -86,7 +88,7 @@ enum Command {
 enum LogFormat {
     /// Lines for people
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
@@ -96,7 +98,7 @@ fn main() -> ExitCode {
         return match print_schema() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("operations-emulator: the schema cannot be printed: {error}");
+                eprintln!("operations-emulator: cannot print the schema: {error}");
                 ExitCode::FAILURE
             }
         };
@@ -121,7 +123,7 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(arguments: Arguments) -> Result<(), String> {
-    // First, so that a signal during the start is not lost.
+    // Before anything else, so that a signal during the start is not lost.
     let mut terminate = signal(SignalKind::terminate())
         .map_err(|error| format!("cannot watch SIGTERM: {error}"))?;
     let mut interrupt =
@@ -192,9 +194,9 @@ fn announce(addresses: &Addresses, file: Option<&Path>) -> Result<(), String> {
             .map_err(|error| format!("--addresses-file {}: {error}", path.display()))?;
     }
     let mut out = std::io::stdout().lock();
-    // A parent that reads the file only may have closed our standard output.
+    // A parent that reads only the file may have closed standard output.
     if let Err(error) = out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
-        tracing::warn!(%error, "the addresses could not be printed");
+        tracing::warn!(%error, "cannot print the addresses");
     }
     Ok(())
 }
@@ -207,18 +209,18 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     fs::rename(&partial, path)
 }
 
-/// Ends when standard input does; never, unless asked to watch.
+/// Returns when standard input ends; without `watch`, never.
 async fn watch_parent(watch: bool) {
-    let (gone, seen) = oneshot::channel::<()>();
+    let (gone, is_gone) = oneshot::channel::<()>();
     if watch {
-        // A thread of its own: a blocking read inside the runtime would keep the runtime from ending.
+        // In a separate thread: a blocking read inside the runtime would prevent the runtime from ending.
         std::thread::spawn(move || {
             let mut buffer = [0; 256];
             while matches!(std::io::stdin().read(&mut buffer), Ok(read) if read > 0) {}
             drop(gone);
         });
-        // The sender says nothing; that it is dropped is the news.
-        let _ = seen.await;
+        // Nothing is sent: dropping the sender is the signal.
+        let _ = is_gone.await;
     } else {
         std::future::pending::<()>().await;
     }

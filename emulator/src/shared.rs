@@ -26,11 +26,11 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
     /// The script, fault or name is wrong.
-    #[error("{}", .0.complaint())]
+    #[error("{}", .0.details())]
     Wrong(#[from] ScenarioError),
     /// No operation of this name has been created.
     #[error(
-        "there is no operation {0:?}; it must be in the scenario, set, or asked for once by somebody who may"
+        "there is no operation {0:?}; add it to the scenario, set it, or let a permitted client ask for it once if it has a template"
     )]
     NoOperation(String),
     /// The operation is absent already, so it cannot vanish.

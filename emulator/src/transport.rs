@@ -92,13 +92,13 @@ pub(crate) async fn accept<F: Future<Output = ()> + Send + 'static>(
             Ok((stream, _)) => {
                 // Answers are small; without this they wait for the peer's delayed ACK.
                 if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY was refused");
+                    tracing::debug!(%error, "cannot set TCP_NODELAY");
                 }
                 tasks.spawn(serve(stream));
             }
             // Out of file descriptors, or a connection that was gone at once: the listener itself lives on.
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         }
@@ -131,7 +131,7 @@ async fn serve_connection<H: Handler>(
     stop: CancellationToken,
 ) {
     if let Some(answer) = fault {
-        tracing::info!(?answer, "a connection met a fault of the scenario");
+        tracing::info!(?answer, "a fault of the scenario applies to a connection");
     }
     let certificate = match fault {
         None => Certificate::default(),
@@ -154,7 +154,7 @@ async fn serve_connection<H: Handler>(
             match shaken {
                 Ok(stream) => Stream::Tls(Box::new(stream)),
                 Err(error) => {
-                    tracing::info!(%error, ?certificate, "a TLS handshake failed");
+                    tracing::info!(%error, ?certificate, "TLS handshake failed");
                     return;
                 }
             }
@@ -184,7 +184,7 @@ async fn serve_stream<H: Handler>(stream: Stream, handler: H, stop: Cancellation
 
 /// Carried to hyper to make it close the connection, or reset the stream.
 #[derive(Debug, thiserror::Error)]
-#[error("closed as the scenario says")]
+#[error("closed by the scenario")]
 struct Closed;
 
 type Failure = Box<dyn Error + Send + Sync>;

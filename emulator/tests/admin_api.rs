@@ -234,7 +234,7 @@ async fn a_wrong_rule_changes_nothing_and_is_named() {
             "projects/P",
         ),
         ("permissions", "[{principal: a, call: [get]}]", "call"),
-        ("consumers", "{a/b: {}}", "project's id"),
+        ("consumers", "{a/b: {}}", "invalid project ID"),
         ("consumers", "{p: {number: x1}}", "digits"),
         ("consumers", "{p: {perMinute: {get: many}}}", "many"),
         ("federated-tokens", "maybe", "refused"),

@@ -18,7 +18,7 @@ async fn send(setup: &Setup, method: &str, path: &str, body: Vec<u8>) -> Respons
 }
 
 #[tokio::test]
-async fn every_refusal_below_admin_is_json_with_a_sentence() {
+async fn every_refusal_below_admin_is_json_with_the_reason() {
     let setup = start(Script::default()).await;
     let not_utf8 = b"{name: \"\xff\"}".to_vec();
     for (method, path, body, status, wanted) in [
@@ -77,6 +77,6 @@ async fn every_refusal_elsewhere_is_a_page_that_keeps_to_itself() {
             "{method} {path}"
         );
         let page = answer.text().await.unwrap();
-        assert!(page.contains("<h1>Not done</h1>"), "{page}");
+        assert!(page.contains("<h1>Request refused</h1>"), "{page}");
     }
 }

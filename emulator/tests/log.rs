@@ -122,9 +122,9 @@ async fn connections_that_meet_a_fault_and_changes_by_the_admin_address_have_a_l
         let found = lines.iter().find(|line| line["message"] == message);
         found.unwrap_or_else(|| panic!("{message}: {lines:?}"))
     };
-    let fault = line("a connection met a fault of the scenario");
+    let fault = line("a fault of the scenario applies to a connection");
     assert_eq!(fault["answer"], "Reset");
-    let change = line("asked for by the admin address");
+    let change = line("admin request");
     assert_eq!(
         (&change["method"], &change["path"], &change["status"]),
         (&"PUT".into(), &"/admin/connections".into(), &200.into())

@@ -26,7 +26,7 @@ fn the_documented_example_is_valid_and_shows_ten_different_scripts_or_more() {
     assert_eq!(
         scripts.len(),
         scenario.operations.len(),
-        "two operations have the same fate"
+        "two operations have the same script"
     );
 }
 
@@ -93,13 +93,13 @@ fn what_is_wrong_is_named() {
         ),
         (
             "lists: {pageSize: 0}".to_owned(),
-            ["lists.pageSize", "1 or more"],
+            ["lists.pageSize", "at least 1"],
         ),
         (
             "connections: [{answer: reset, from: 0}]".to_owned(),
             ["connections[0].from", "from 1"],
         ),
-        ("recordLimit: 0".to_owned(), ["recordLimit", "1 or more"]),
+        ("recordLimit: 0".to_owned(), ["recordLimit", "at least 1"]),
         ("unknownOperations: maybe".to_owned(), ["maybe", "notFound"]),
         (
             "recordLimit: many".to_owned(),
@@ -153,7 +153,7 @@ fn what_is_wrong_is_named() {
         ),
         (
             script("{faults: [{answer: close, times: 0}]}"),
-            ["faults[0].times", "for ever"],
+            ["faults[0].times", "\"always\""],
         ),
         (
             script("{faults: [{answer: close, on: get, applied: true}]}"),
@@ -169,7 +169,7 @@ fn what_is_wrong_is_named() {
         ),
         (
             script("{faults: [{answer: {raw: {status: 200, body: abc, contentLength: 2}}}]}"),
-            ["contentLength", "(3)"],
+            ["contentLength", "at least 3"],
         ),
         (script("{faults: [{on: get}]}"), ["answer", "missing"]),
         (
@@ -196,7 +196,7 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
-fn all_wrong_values_are_told_at_once() {
+fn all_invalid_values_are_reported_at_once() {
     let message = Scenario::parse("{recordLimit: 0, identity: {email: x}}")
         .expect_err("two errors")
         .to_string();

@@ -61,7 +61,7 @@ async fn a_person_sees_operations_live_and_ends_them() {
     browser
         .click(&button("operations/second", "Complete"))
         .await;
-    browser.until_shown("The operation ended: completed.").await;
+    browser.until_shown("The operation has completed.").await;
     browser
         .until(&row_shows(
             "operations/second",
@@ -119,15 +119,15 @@ async fn it_works_without_javascript() {
     let page = format!("{}/?search=other", setup.emulator.admin_url());
     browser.open(&page).await;
     browser.click(&button("operations/other", "Fail")).await;
-    browser.arrive("The operation ended: failed.").await;
+    browser.arrive("The operation has failed.").await;
     let row = browser.text("//tbody/tr[1]").await;
     assert!(
-        row.contains("INTERNAL: Failed by hand."),
+        row.contains("INTERNAL: Failed on the web page."),
         "the same selection: {row}"
     );
     assert_eq!(setup.get_name(other).await.1["error"]["code"], 13);
     browser.click(&button("operations/other", "Vanish")).await;
-    browser.arrive("The operation has vanished").await;
+    browser.arrive("The operation is gone").await;
     assert_eq!(setup.get_name(other).await.0, 404);
     browser.click("//a[.='Refresh']").await;
     browser
@@ -187,7 +187,7 @@ async fn hostile_names_and_messages_are_only_text() {
         true
     );
     browser.click("//tbody//th/a").await;
-    browser.arrive("What a GET shows").await;
+    browser.arrive("Response to a GET").await;
     assert_eq!(browser.run(harmless).await, true);
     assert_eq!(
         browser
@@ -244,7 +244,7 @@ async fn a_foreign_page_cannot_drive_it() {
         assert!(!read.to_string().contains(NAME), "it read {read}");
         browser.click("//button").await;
         browser
-            .arrive("a page of another site may not change anything here")
+            .arrive("a page of another site must not change anything here")
             .await;
     }
     let (status, json) = setup.get().await;
@@ -325,7 +325,7 @@ async fn thousands_of_operations_are_shown_by_pages_and_found_by_name() {
         found.contains("1 to 10 of 10") && found.contains("o12349<"),
         "{found}"
     );
-    assert!(read("/?phase=ended").await.contains("None of them fits"));
+    assert!(read("/?phase=ended").await.contains("No operation matches"));
 }
 
 #[tokio::test]

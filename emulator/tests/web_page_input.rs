@@ -57,7 +57,7 @@ async fn a_button_is_pressed_by_the_space_bar_though_the_page_changes_meanwhile(
     let got = format!("(document.body.dataset.got ?? '').includes('{name}')");
     browser.until(&got).await;
     browser.key(" ", false).await;
-    browser.until_shown("The operation ended: completed.").await;
+    browser.until_shown("The operation has completed.").await;
     browser.until_shown(&name).await;
     assert_eq!(setup.get().await.1["done"], true);
     browser.end().await;

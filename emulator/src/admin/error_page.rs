@@ -5,8 +5,8 @@ use http::StatusCode;
 
 use crate::admin::html;
 
-/// A page that says why nothing was done.
+/// A page with the reason.
 pub(crate) fn error_page(status: StatusCode, sentence: &str) -> Response {
     let back = r#"<nav><a href="/">All operations</a></nav>"#;
-    html::page(status, "Not done", Some(sentence), back, None)
+    html::page(status, "Request refused", Some(sentence), back, None)
 }

@@ -1,6 +1,7 @@
-//! Who may speak to the admin address. It has no authentication, and a browser on the same machine reaches loopback on behalf of
-//! any website: so no foreign page may drive it, whether by a form or script (CSRF) or by a name of its own that leads here (DNS
-//! rebinding). Programs that are no browsers send neither `Origin` nor `Sec-Fetch-Site`, and notice only the check of `Host`.
+//! Protects the admin address from websites. It has no authentication, and a browser on the same machine can reach loopback on
+//! behalf of any website. So no other website may use it, neither with a form or script (CSRF) nor with a host name that resolves
+//! to this address (DNS rebinding). Programs other than browsers send neither `Origin` nor `Sec-Fetch-Site`; only the check of
+//! `Host` affects them.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,7 +16,7 @@ use http::{
 
 use crate::admin::refusal::refusal;
 
-/// Which names and addresses the admin address answers to.
+/// The names and addresses that the admin address accepts.
 #[derive(Clone, Debug)]
 pub(crate) struct AdminGuard {
     /// Where it listens.
@@ -26,7 +27,7 @@ pub(crate) struct AdminGuard {
     hosts: Vec<String>,
 }
 
-/// Refuses what comes from a foreign page, and has browsers keep answers to themselves.
+/// Refuses requests from pages of other sites, and forbids browsers to share the answers with them.
 pub(crate) async fn guard(
     State(guard): State<AdminGuard>,
     request: Request,
@@ -35,16 +36,16 @@ pub(crate) async fn guard(
     let (parts, body) = request.into_parts();
     let mut response = match guard.refusal(&parts) {
         Some((status, why)) => {
-            tracing::warn!(%status, method = %parts.method, path = parts.uri.path(), why, "refused on the admin address");
+            tracing::warn!(%status, method = %parts.method, path = parts.uri.path(), why, "refused a request to the admin address");
             refusal(parts.uri.path(), status, &why)
         }
         None => {
             let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
             let response = next.run(Request::from_parts(parts, body)).await;
-            // Who reads the log wants to know why the world changed; looking at it is not told, the page does it all the time.
+            // The log says what changed the emulator. Reads are not logged: the page reads all the time.
             if !method.is_safe() {
                 let status = response.status().as_u16();
-                tracing::info!(%method, path, status, "asked for by the admin address");
+                tracing::info!(%method, path, status, "admin request");
             }
             response
         }
@@ -73,13 +74,13 @@ impl AdminGuard {
 
     fn refusal(&self, parts: &Parts) -> Option<(StatusCode, String)> {
         let Some(host) = host(parts) else {
-            let why = "the request has no Host header that names a host";
+            let why = "the Host header is missing or invalid";
             return Some((StatusCode::BAD_REQUEST, why.into()));
         };
         if !self.answers_to(&host) {
             let why = format!(
-                "{:?} is no name of this emulator: its admin address answers to localhost, to loopback addresses and to its own address; \
-                 with --allow-non-loopback to every address, and with --admin-host NAME to a name",
+                "{:?} is not a host name of this emulator. The admin address accepts localhost, loopback addresses and its own address; \
+                 with --allow-non-loopback, every address; with --admin-host NAME, also that name",
                 host.host()
             );
             return Some((StatusCode::MISDIRECTED_REQUEST, why));
@@ -88,17 +89,19 @@ impl AdminGuard {
             return None;
         }
         if is_foreign(&parts.headers, &host) {
-            let why = "a page of another site may not change anything here";
+            let why = "a page of another site must not change anything here";
             return Some((StatusCode::FORBIDDEN, why.into()));
         }
-        // What browsers let foreign forms send; the third kind is what curl says, and what the page's own forms are.
+        // The types that browsers let forms of other sites send. The third one is the default of curl, and the page's own forms use it.
         let kind = parts.headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
         let kind = kind.split(';').next().unwrap_or_default().trim();
         ["text/plain", "multipart/form-data"]
             .iter()
             .any(|refused| kind.eq_ignore_ascii_case(refused))
             .then(|| {
-                let why = format!("a body of the kind {kind} is not taken; say application/json or application/yaml");
+                let why = format!(
+                    "Content-Type {kind} is not supported; use application/json or application/yaml"
+                );
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, why)
             })
     }
@@ -107,7 +110,7 @@ impl AdminGuard {
         let name = host.host().trim_end_matches('.').to_ascii_lowercase();
         let bare = name.trim_start_matches('[').trim_end_matches(']');
         if let Ok(address) = bare.parse::<IpAddr>() {
-            // A name is what is rebound; an address is what it is.
+            // Only names can be rebound, not addresses.
             return address.is_loopback() || address == self.listen || self.any_address;
         }
         name == "localhost"

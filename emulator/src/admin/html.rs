@@ -1,4 +1,4 @@
-//! HTML: what comes from outside is made harmless here, and every page has the same frame.
+//! HTML: escapes texts from outside, and puts every page into the same frame.
 
 use std::fmt::{self, Write};
 
@@ -57,8 +57,8 @@ fn is_hidden(character: char) -> bool {
         || matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// A whole page with these contents. Without JavaScript a link refreshes it from `again`: nothing reloads under a person who
-/// types, and what was said is said once.
+/// A whole page with these contents. Without JavaScript, a link to `again` refreshes it: it does not reload by itself while
+/// somebody types, and the notice appears only once.
 pub(super) fn page(
     status: StatusCode,
     title: &str,
@@ -88,7 +88,7 @@ pub(super) fn page(
 <header><h1>{title}</h1></header>
 <main>
 <p id="notice" role="status">{notice}</p>
-<p id="offline" role="status" hidden>The emulator does not answer; trying again.</p>
+<p id="offline" role="status" hidden>The emulator does not respond. Retrying.</p>
 {again}
 {contents}
 </main>

@@ -1,5 +1,5 @@
-//! The web page on the admin address: the operations as they are, and a person's way to end one, fail one or have one vanish.
-//! Written here, whole, for a browser without JavaScript; with it the changing part is exchanged as things happen.
+//! The web page on the admin address: it shows the operations, and can end them or make them vanish. The server renders the
+//! whole page, also for browsers without JavaScript. With JavaScript, the live part is replaced whenever it changes.
 
 mod detail;
 mod links;
@@ -36,10 +36,10 @@ use crate::{
 /// How long a browser waits for a change before it asks again.
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
 
-/// What time alone changes is looked for this often.
+/// How often to check for changes that only time causes.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long changes are gathered: many requests a second are shown together.
+/// How long to collect changes: many requests per second are shown together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// The routes of the page.
@@ -65,7 +65,7 @@ pub(crate) fn routes() -> Router<Shared> {
         )
 }
 
-/// What the page says after a change: a keyword, so that a link from elsewhere cannot make it say anything else.
+/// The message after a change. The URL has only a keyword, so that a link cannot put any other text on the page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Notice {
@@ -75,11 +75,11 @@ struct Notice {
 impl Notice {
     fn sentence(&self) -> Option<&'static str> {
         Some(match self.notice.as_str() {
-            "complete" => "The operation ended: completed.",
-            "fail" => "The operation ended: failed.",
-            "cancelledElsewhere" => "The operation ended: cancelled by somebody else.",
-            "noResult" => "The operation ended with neither response nor error.",
-            "vanish" => "The operation has vanished: NOT_FOUND from now on.",
+            "complete" => "The operation has completed.",
+            "fail" => "The operation has failed.",
+            "cancelledElsewhere" => "The operation was cancelled by another client.",
+            "noResult" => "The operation is done, without a result.",
+            "vanish" => "The operation is gone and now returns NOT_FOUND.",
             _ => return None,
         })
     }
@@ -139,12 +139,12 @@ async fn live_operation(
     QueryParams(OperationParam { name }): QueryParams<OperationParam>,
     headers: HeaderMap,
 ) -> Response {
-    let gone = "<p>There is no such operation any more.</p>";
+    let gone = "<p>This operation no longer exists.</p>";
     let write = || detail::live(&shared, &name).unwrap_or_else(|| gone.to_owned());
     changed(&shared, &headers, write).await
 }
 
-/// The part as soon as it is another one than the browser has; 304 if it stays the same for long.
+/// The live part, as soon as it differs from the one that the browser has; 304 after [`LONGEST_WAIT`].
 async fn changed(shared: &Shared, headers: &HeaderMap, write: impl Fn() -> String) -> Response {
     let known_tag = headers
         .get(header::IF_NONE_MATCH)
@@ -180,12 +180,12 @@ fn tag(part: &str) -> String {
     format!("\"{:016x}\"", hasher.finish())
 }
 
-/// A form of the page: `name`, what to `do` with the operation, and where to go on.
+/// Handles a form of the page: the `name` of the operation, what to `do` with it, and the page to go `back` to.
 async fn change(State(shared): State<Shared>, headers: HeaderMap, Body(body): Body) -> Response {
     let Some(form) = Form::of(&headers, &body) else {
         return error_page(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Expected a form of the page.",
+            "The request is not a form of this page.",
         );
     };
     let (name, wanted) = (form.get("name"), form.get("do"));
@@ -201,10 +201,10 @@ async fn change(State(shared): State<Shared>, headers: HeaderMap, Body(body): Bo
                 form.get("code")
             };
             let Some(code) = RpcCode::from_name(code) else {
-                return error_page(StatusCode::BAD_REQUEST, "That is no code of google.rpc.");
+                return error_page(StatusCode::BAD_REQUEST, "This is not a google.rpc code.");
             };
             let message = match form.get("message") {
-                "" => "Failed by hand.",
+                "" => "Failed on the web page.",
                 message => message,
             };
             let failure = Failure {
@@ -215,10 +215,7 @@ async fn change(State(shared): State<Shared>, headers: HeaderMap, Body(body): Bo
             shared.finish_operation(name, EndResult::Failed(failure))
         }
         _ => {
-            return error_page(
-                StatusCode::BAD_REQUEST,
-                "That cannot be done with an operation.",
-            );
+            return error_page(StatusCode::BAD_REQUEST, "Unknown action.");
         }
     };
     match done {

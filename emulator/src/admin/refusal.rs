@@ -1,5 +1,5 @@
-//! How the admin address refuses, and what it reads with refusals of its own: in the form of whoever asks, `{"error": ...}`
-//! below `/admin/` and a page elsewhere.
+//! Refusals of the admin address: `{"error": ...}` below `/admin/`, a page elsewhere. Also the extractors that refuse in that
+//! form.
 
 use axum::{
     Json,
@@ -13,10 +13,10 @@ use serde_json::json;
 
 use crate::admin::error_page::error_page;
 
-/// Longest body of a request that is read.
+/// Longest body of a request, in bytes.
 pub(crate) const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
-/// A refusal of what was asked at this path, with a sentence.
+/// The refusal of a request to this path, with the reason.
 pub(crate) fn refusal(path: &str, status: StatusCode, why: &str) -> Response {
     if path.starts_with("/admin/") {
         (status, Json(json!({"error": why}))).into_response()
@@ -25,15 +25,15 @@ pub(crate) fn refusal(path: &str, status: StatusCode, why: &str) -> Response {
     }
 }
 
-/// The answer where there is nothing.
+/// The answer to an unknown path.
 pub(crate) async fn not_found(uri: Uri) -> Response {
-    let why = format!("there is nothing at {}", uri.path());
+    let why = format!("{} does not exist", uri.path());
     refusal(uri.path(), StatusCode::NOT_FOUND, &why)
 }
 
-/// The answer to a method that a path does not have.
+/// The answer to a method that a path does not support.
 pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> Response {
-    let why = format!("{method} is not for {}", uri.path());
+    let why = format!("{method} is not allowed for {}", uri.path());
     refusal(uri.path(), StatusCode::METHOD_NOT_ALLOWED, &why)
 }
 
@@ -54,7 +54,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T>
     }
 }
 
-/// The body, whole.
+/// The whole body.
 pub(crate) struct Body(pub(crate) Bytes);
 
 impl<S: Send + Sync> FromRequest<S> for Body {

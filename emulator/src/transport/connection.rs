@@ -134,7 +134,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> ReadWrite for T {}
 /// Makes the system send a reset in place of an orderly end when the socket is dropped.
 pub(super) fn reset_when_dropped(socket: &TcpStream) {
     if let Err(error) = socket.set_zero_linger() {
-        tracing::debug!(%error, "SO_LINGER was refused; the connection ends in order");
+        tracing::debug!(%error, "cannot set SO_LINGER; the connection closes without a reset");
     }
 }
 

@@ -19,10 +19,10 @@ use crate::scenario::connection_fault::Certificate;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A name that no certificate can carry, or no randomness for a key.
-    #[error("no certificate can be made: {0}")]
+    #[error("cannot create a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
     /// TLS refuses a certificate that was made here.
-    #[error("TLS does not take the certificate: {0}")]
+    #[error("rustls rejects the certificate: {0}")]
     Tls(#[from] rustls::Error),
 }
 

@@ -1,4 +1,4 @@
-//! The page of one operation: all that is known of it, and every way in which it can end.
+//! The page of one operation: its state, and every way to end it.
 
 use std::fmt::Write;
 
@@ -9,10 +9,10 @@ use crate::{
     shared::Shared,
 };
 
-/// Longest JSON that is shown, in characters: metadata may have megabytes.
+/// Longest JSON on the page, in characters: metadata may have megabytes.
 const LONGEST_JSON: usize = 20_000;
 
-/// All that stands below the title: the part that changes, and the forms.
+/// Everything below the title: the live part and the forms.
 pub(super) fn contents(name: &str, part: &str, tag: &str) -> String {
     let codes: String = TABLE
         .iter()
@@ -34,13 +34,13 @@ pub(super) fn contents(name: &str, part: &str, tag: &str) -> String {
 <p class="name">{name}</p>
 <div id="live" data-from="/live/operation?name={link}" data-tag="{tag}">
 {part}</div>
-<form method="post" action="/change"><fieldset><legend>Let it fail</legend><div class="end">{hidden}
+<form method="post" action="/change"><fieldset><legend>Fail the operation</legend><div class="end">{hidden}
 <label>Code <select name="code">{codes}</select></label>
 <label class="wide">Message <input name="message" maxlength="4096" autocomplete="off"></label>
 <button name="do" value="fail">Fail</button></div></fieldset></form>
-<form method="post" action="/change"><fieldset><legend>Let it end otherwise</legend><div class="end">{hidden}
+<form method="post" action="/change"><fieldset><legend>End the operation</legend><div class="end">{hidden}
 <button name="do" value="complete">Complete</button>
-<button name="do" value="cancelledElsewhere">Cancelled by somebody else</button>
+<button name="do" value="cancelledElsewhere">Cancelled by another client</button>
 <button name="do" value="noResult">Done without a result</button>
 <button name="do" value="vanish">Vanish</button></div></fieldset></form>"#,
         name = Text(name),
@@ -49,7 +49,7 @@ pub(super) fn contents(name: &str, part: &str, tag: &str) -> String {
     )
 }
 
-/// The part that changes; none if there is no such operation.
+/// The live part; `None` if there is no such operation.
 pub(super) fn live(shared: &Shared, name: &str) -> Option<String> {
     let view = shared.store.view(name)?;
     let name_in_answer = shared.rules.now().name_in_answers(name);
@@ -63,7 +63,7 @@ pub(super) fn live(shared: &Shared, name: &str) -> Option<String> {
         .map(|time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
     let rows = [
         ("Phase", Some(view.phase)),
-        ("For", view.description.as_deref()),
+        ("Description", view.description.as_deref()),
         ("State", view.state.as_deref()),
         ("Result", view.result.as_deref()),
         (
@@ -71,10 +71,10 @@ pub(super) fn live(shared: &Shared, name: &str) -> Option<String> {
             Some(if view.cancel_accepted {
                 "accepted"
             } else {
-                "not asked for, or not accepted"
+                "not requested, or not accepted"
             }),
         ),
-        ("Asked last", asked.as_deref()),
+        ("Last request", asked.as_deref()),
     ];
     html.push_str("<dl>");
     for (word, text) in rows {
@@ -84,10 +84,10 @@ pub(super) fn live(shared: &Shared, name: &str) -> Option<String> {
     }
     let _ = writeln!(
         html,
-        "<dt>QueryParams</dt><dd>{} GETs, {} cancels</dd></dl>",
+        "<dt>Requests</dt><dd>{} GETs, {} cancels</dd></dl>",
         view.gets, view.cancels
     );
-    html.push_str("<h2>What a GET shows</h2>\n");
+    html.push_str("<h2>Response to a GET</h2>\n");
     match json {
         None => html.push_str("<p>NOT_FOUND.</p>\n"),
         Some(json) => {
@@ -95,7 +95,7 @@ pub(super) fn live(shared: &Shared, name: &str) -> Option<String> {
             let more = if cut.len() < json.len() { "\n…" } else { "" };
             let _ = writeln!(
                 html,
-                "<pre tabindex=\"0\" data-key=\"shown\">{}{more}</pre>",
+                "<pre tabindex=\"0\" data-key=\"response\">{}{more}</pre>",
                 Text(&cut)
             );
         }

@@ -1,4 +1,4 @@
-//! The page with all operations.
+//! The page that lists the operations.
 
 use std::fmt::Write;
 
@@ -15,13 +15,13 @@ use crate::{
     shared::Shared,
 };
 
-/// How many operations a page shows.
+/// Operations on one page.
 const PAGE_SIZE: usize = 50;
 
-/// The words for phases, in the order of a life.
+/// The phases, in the order of an operation's life.
 const PHASES: [&str; 5] = ["running", "cancelling", "cancelled", "ended", "absent"];
 
-/// All that stands below the title: what to choose by, and the part that changes.
+/// Everything below the title: the filter and the live part.
 pub(super) fn contents(selection: &Selection, part: &str, tag: &str) -> String {
     let mut phases = String::new();
     for phase in PHASES {
@@ -41,7 +41,7 @@ pub(super) fn contents(selection: &Selection, part: &str, tag: &str) -> String {
         r#"<form class="choose" role="search" method="get" action="/">
 <label class="wide">Name contains <input type="search" name="search" value="{search}" autocomplete="off"></label>
 <label>Phase <select name="phase"><option value="">any</option>{phases}</select></label>
-<label>Order <select name="order"><option value="name">by name</option><option value="asked"{asked}>asked last first</option></select></label>
+<label>Order <select name="order"><option value="name">by name</option><option value="asked"{asked}>by last request</option></select></label>
 <button>Show</button>
 </form>
 <div id="live" data-from="{from}" data-tag="{tag}">
@@ -52,7 +52,7 @@ pub(super) fn contents(selection: &Selection, part: &str, tag: &str) -> String {
     )
 }
 
-/// The part that changes.
+/// The live part.
 pub(super) fn live(shared: &Shared, selection: &Selection) -> String {
     let overview = shared.store.overview(selection, PAGE_SIZE);
     let mut html = String::new();
@@ -70,9 +70,9 @@ pub(super) fn live(shared: &Shared, selection: &Selection) -> String {
     );
     if overview.rows.is_empty() {
         let sentence = if all == 0 {
-            "There are none yet: they come from the scenario, from the admin API, or from a template when one is asked for."
+            "There are no operations yet. They come from the scenario, from the admin API, or from a template when a client first asks for one."
         } else {
-            "None of them fits what you chose."
+            "No operation matches."
         };
         let _ = writeln!(html, "<p>{sentence}</p>");
     } else {
@@ -94,7 +94,7 @@ fn table(html: &mut String, selection: &Selection, overview: &Overview) {
     let _ = write!(
         html,
         r#"<table><caption>{first} to {} of {selected}</caption><thead><tr><th scope="col">Operation</th><th scope="col">Phase</th><th scope="col">State</th>
-<th scope="col">Result</th><th scope="col">GETs</th><th scope="col">Cancels</th><th scope="col">Asked last</th><th scope="col">Do</th></tr></thead><tbody>
+<th scope="col">Result</th><th scope="col">GETs</th><th scope="col">Cancels</th><th scope="col">Last request</th><th scope="col">Actions</th></tr></thead><tbody>
 "#,
         first + rows.len() - 1
     );
@@ -154,7 +154,7 @@ fn line(html: &mut String, selection: &Selection, row: &OperationView) {
         result = cell("result", "Result", row.result.as_deref()),
         gets = cell("number", "GETs", Some(&row.gets.to_string())),
         cancels = cell("number", "Cancels", Some(&row.cancels.to_string())),
-        asked = cell("time", "Asked last (UTC)", asked.as_deref()),
+        asked = cell("time", "Last request (UTC)", asked.as_deref()),
     );
     let acts: &[(&str, &str)] = match row.phase {
         "absent" => &[],

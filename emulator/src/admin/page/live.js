@@ -1,5 +1,5 @@
-// Shows what changes without a reload, and sends the buttons' forms in the background. The server writes all HTML; without
-// this script the page has a link to refresh it, and the forms are ordinary ones.
+// Updates the live part without a reload, and sends the forms of the buttons in the background. The server renders all HTML.
+// Without this script, the page has a link to refresh it, and the forms are ordinary ones.
 "use strict";
 const live = document.getElementById("live");
 const notice = document.getElementById("notice");
@@ -7,7 +7,7 @@ const offline = document.getElementById("offline");
 
 const pause = (time) => new Promise((done) => setTimeout(done, time));
 
-// What is pressed, by the mouse or the space bar, must not be exchanged before it is let go: only then comes the click.
+// While a button is held with the mouse or the space bar, the live part must not be replaced: the click comes at the release.
 let pressed = false;
 let limit;
 
@@ -22,11 +22,11 @@ function release() {
   clearTimeout(limit);
 }
 
-// Menus, and whatever takes the pointer away, may swallow the release: two seconds are a long click.
+// A menu or a lost pointer may swallow the release, so the hold ends after two seconds.
 addEventListener("pointerdown", (event) => { if (event.button === 0) press(2000); }, true);
 addEventListener("keydown", (event) => { if (event.key === " ") press(); }, true);
 for (const event of ["pointerup", "pointercancel", "keyup"]) {
-  // The click comes after it.
+  // The click comes after this event.
   addEventListener(event, () => setTimeout(release), true);
 }
 for (const event of ["contextmenu", "dragend", "blur"]) addEventListener(event, release);
@@ -36,7 +36,7 @@ function exchange(html) {
   live.innerHTML = html;
   if (focused) {
     const known = (key) => [...live.querySelectorAll("[data-key]")].find((element) => element.dataset.key === key);
-    // A button that has had its effect is gone: its row is where the person was.
+    // The button may be gone after its action: then its row gets the focus.
     const again = known(focused) ?? known(focused.replace(/^\w+ /, "look "));
     again?.focus({ preventScroll: true });
   }
@@ -71,7 +71,7 @@ async function send(form, button) {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     notice.textContent = page.getElementById("notice")?.textContent ?? answer.statusText;
   } catch {
-    notice.textContent = "The emulator does not answer: nothing was changed.";
+    notice.textContent = "The emulator does not respond. Nothing was changed.";
   }
 }
 

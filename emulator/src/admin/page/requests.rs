@@ -8,7 +8,7 @@ use crate::{
     shared::Shared,
 };
 
-/// How many requests are shown, and among how many of the latest those of one operation are looked for.
+/// How many requests the table has, and how many of the latest are searched for those of one operation.
 const SHOWN_REQUESTS: usize = 20;
 const SEARCHED_REQUESTS: usize = 50_000;
 
@@ -30,16 +30,16 @@ pub(super) fn table(html: &mut String, requests: &[RequestRecord]) {
         return;
     }
     html.push_str(
-        r#"<table><caption>Latest first; times are UTC</caption><thead><tr><th scope="col">Request</th><th scope="col">Time</th><th scope="col">Answer</th><th scope="col">Token</th><th scope="col">Program</th></tr></thead><tbody>
+        r#"<table><caption>Latest first; times are UTC</caption><thead><tr><th scope="col">Request</th><th scope="col">Time</th><th scope="col">Answer</th><th scope="col">Token</th><th scope="col">User agent</th></tr></thead><tbody>
 "#,
     );
     for request in requests {
         let (answer, class) = match request.answer {
-            Answer::Pending => ("under way".to_owned(), ""),
+            Answer::Pending => ("pending".to_owned(), ""),
             Answer::Status(status) if status < 400 => (status.to_string(), ""),
             Answer::Status(status) => (status.to_string(), " refused"),
-            Answer::Closed => ("closed without an answer".to_owned(), " refused"),
-            Answer::Abandoned => ("the caller went away".to_owned(), " refused"),
+            Answer::Closed => ("connection closed".to_owned(), " refused"),
+            Answer::Abandoned => ("client disconnected".to_owned(), " refused"),
         };
         let token = match &request.authorization {
             Authorization::Absent => "none",
@@ -48,7 +48,7 @@ pub(super) fn table(html: &mut String, requests: &[RequestRecord]) {
         };
         let _ = writeln!(
             html,
-            r#"<tr><th scope="row" class="name">{} {}</th><td class="time" data-label="Time">{}</td><td class="{}" data-label="Answer">{answer}</td><td data-label="Token">{}</td><td data-label="Program">{}</td></tr>"#,
+            r#"<tr><th scope="row" class="name">{} {}</th><td class="time" data-label="Time">{}</td><td class="{}" data-label="Answer">{answer}</td><td data-label="Token">{}</td><td data-label="User agent">{}</td></tr>"#,
             Text(&request.method),
             Text(&request.path),
             request.received.strftime("%H:%M:%S%.3f"),
