@@ -1,4 +1,4 @@
-//! A scenario: everything that the emulator is told before it starts. Read from YAML or JSON, or built in Rust.
+//! A scenario: the configuration of the emulated services. Read from YAML or JSON, or built in Rust.
 
 pub(crate) mod check;
 pub(crate) mod connection_fault;
@@ -36,75 +36,75 @@ use crate::{
     },
 };
 
-/// A scenario. Everything has a default; the default knows no operations.
+/// A scenario. Every field has a default; the default scenario has no operations.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Scenario {
-    /// What it is for; free text.
+    /// Free text.
     pub description: Option<String>,
-    /// Time that every answer of the Operations API takes, unless the operation's script says otherwise.
+    /// Delay of every answer of the Operations API, unless the script of the operation has its own.
     pub latency: Latency,
-    /// Whom the metadata server speaks for, and how its tokens behave.
+    /// The identity that the metadata server gives out tokens for, and how these behave.
     pub identity: Identity,
-    /// Whom STS, IAM Credentials and the OAuth server believe.
+    /// The credentials that STS, IAM Credentials and the OAuth server accept.
     pub credentials: Credentials,
-    /// Further bearer tokens that the Operations API takes.
+    /// More bearer tokens that the Operations API accepts.
     pub tokens: Vec<AcceptedToken>,
-    /// Whether the API takes the tokens of federated principals (`principal://...`) themselves.
+    /// Whether the API accepts tokens of federated principals (`principal://...`) without impersonation.
     pub federated_tokens: FederatedTokens,
-    /// The projects that requests are charged to, by id; without any, nobody asks for one.
+    /// The projects that requests count against, by ID. Without any, requests need no project.
     pub consumers: BTreeMap<String, Consumer>,
-    /// Who may call what; absent means everybody everything.
+    /// Who may make which calls. If absent, everybody may make all.
     pub permissions: Option<Vec<Permission>>,
-    /// Which host serves which location; hosts that are not among them serve all.
+    /// Which host serves which locations. Other hosts serve all locations.
     pub endpoints: Vec<Endpoint>,
-    /// What a name gets whose operation exists at another location.
+    /// The answer to a name whose operation exists at another location.
     pub wrong_location: WrongLocation,
     /// How answers name the project.
     pub project_names: ProjectNames,
     /// How lists behave.
     pub lists: Lists,
-    /// Faults of the endpoint as a whole, counted over all operations; they go before those of a script.
+    /// Faults of the whole endpoint, counted over all operations. They take precedence over the faults of a script.
     pub faults: Vec<Fault>,
-    /// What is wrong with connections to the Operations API, before any request.
+    /// Faults of connections to the Operations API, before any request.
     pub connections: Vec<ConnectionFault>,
-    /// The operations by name. A name that ends in `*` is a template for every name that starts so.
+    /// The operations by name. A name that ends in `*` is a template for all names with this prefix.
     pub operations: BTreeMap<String, Script>,
-    /// What names that are not among the operations get.
+    /// The answer to names that no operation and no template has.
     pub unknown_operations: UnknownOperations,
-    /// How many requests are kept for tests to read; the oldest go first. Absent means a million.
+    /// How many requests the record keeps; the oldest are dropped first. The default is a million.
     pub record_limit: Option<usize>,
 }
 
-/// What a name gets that no operation and no template has.
+/// The answer to a name that no operation and no template has.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum UnknownOperations {
     /// NOT_FOUND.
     #[default]
     NotFound,
-    /// An operation with this script, created when it is first asked for.
+    /// An operation with this script, created at the first request for it.
     Script(Box<Script>),
 }
 
-/// Whether an API takes the tokens of federated principals.
+/// Whether the API accepts tokens of federated principals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum FederatedTokens {
-    /// As any other.
+    /// Accepted like all others.
     #[default]
     Taken,
-    /// 401: only service accounts and users count, so that they must be impersonated.
+    /// 401: only service accounts and users are accepted, so callers must impersonate a service account.
     Refused,
 }
 
-/// A bearer token that was not issued here.
+/// A bearer token that the emulator did not issue.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AcceptedToken {
     /// The token itself.
     pub token: String,
-    /// Whose it is; records show this in place of the token.
+    /// Its principal; records have it instead of the token.
     pub principal: String,
 }
 
@@ -116,7 +116,7 @@ impl std::fmt::Debug for AcceptedToken {
     }
 }
 
-/// What the metadata server answers.
+/// The answers of the metadata server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Identity {
@@ -130,17 +130,17 @@ pub struct Identity {
     pub cluster_name: String,
     /// `instance/attributes/cluster-location`
     pub cluster_location: String,
-    /// The service account's scopes, for tokens that name none.
+    /// The scopes of the service account, for tokens that request none.
     pub scopes: Vec<String>,
     /// `expires_in` of the tokens.
     #[serde(with = "duration_text")]
     #[schemars(with = "DurationSchema")]
     pub expires_in: Duration,
-    /// How long the API really takes a token; absent means as long as `expires_in` says.
+    /// How long the API really accepts a token. If absent, for as long as `expires_in`.
     #[serde(with = "duration_text::option")]
     #[schemars(with = "Option<DurationSchema>")]
     pub accepted_for: Option<Duration>,
-    /// The server is not ready at first, as GKE's is in a pod's first seconds.
+    /// The server is not ready at first, like GKE's in the first seconds of a pod.
     pub not_ready: NotReady,
 }
 
@@ -160,13 +160,13 @@ impl Default for Identity {
     }
 }
 
-/// How the metadata server fails at first.
+/// How the metadata server fails before it is ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NotReady {
-    /// How many requests fail, counted over all of its paths.
+    /// How many requests fail, counted over all paths.
     pub requests: u64,
-    /// With this HTTP status.
+    /// The HTTP status of these failures.
     pub status: u16,
 }
 

@@ -1,18 +1,18 @@
-//! What is wrong with a connection before any request: certificates, resets, silence. Plain data, and the count.
+//! Faults of a connection before any request: certificates, resets, silence. Plain data, and a counter.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A rule: which connections to the Operations API it meets, and how they are. Connections are counted from 1.
+/// A rule: which connections to the Operations API it applies to, and what they get. Connections are counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectionFault {
-    /// The first connection that it meets, counted from 1.
+    /// The first connection that it applies to, counted from 1.
     #[serde(default = "first")]
     pub from: u64,
-    /// How many connections in a row it meets; absent means for ever.
+    /// How many connections in a row it applies to. If absent, to all later ones.
     #[serde(default)]
     pub times: Option<u64>,
     /// What they get.
@@ -29,28 +29,28 @@ fn first() -> u64 {
 pub enum ConnectionAnswer {
     /// A TCP reset.
     Reset,
-    /// It is taken, and nothing is ever read or written.
+    /// The connection is accepted, but nothing is ever read or written.
     BlackHole,
     /// This certificate; only with TLS.
     Certificate(Certificate),
 }
 
-/// Which certificate a connection is shown.
+/// The certificate of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Certificate {
-    /// The right one.
+    /// A valid one.
     #[default]
     Good,
-    /// The right names and authority, but its time is over.
+    /// Valid, but expired.
     Expired,
-    /// For `other.invalid` only.
+    /// Valid for `other.invalid` only.
     OtherHost,
-    /// The right names, by an authority that nobody knows.
+    /// Valid, but issued by an unknown authority.
     UnknownAuthority,
 }
 
-/// The rules of a listener, and how many connections came.
+/// The rules of a listener, and the number of its connections.
 #[derive(Debug, Default)]
 pub struct ConnectionFaults(Mutex<(Vec<ConnectionFault>, u64)>);
 
@@ -65,7 +65,7 @@ impl ConnectionFaults {
         *self.lock() = (faults, 0);
     }
 
-    /// Counts a connection and says what it gets; the first rule that meets it decides.
+    /// Counts a connection and returns what it gets, by the first rule that applies.
     pub fn next(&self) -> Option<ConnectionAnswer> {
         let (faults, count) = &mut *self.lock();
         *count += 1;

@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration_text::{self, DurationSchema};
 
-/// A project that requests are charged to.
+/// A project that requests count against.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Consumer {
-    /// Its number, which errors name; absent means that they name the project's id.
+    /// Its number, which errors name. If absent, they name the project's ID.
     pub number: Option<String>,
-    /// Whether the API is enabled in it; if not, requests get SERVICE_DISABLED.
+    /// Whether the API is enabled in it. If not, requests get SERVICE_DISABLED.
     pub enabled: bool,
-    /// Principals whose own project it is, besides its service accounts.
+    /// Principals that belong to the project, in addition to its service accounts.
     pub principals: Vec<String>,
-    /// Who may name it in `x-goog-user-project`; absent means everybody. Others get USER_PROJECT_DENIED.
+    /// Who may name it in `x-goog-user-project`. If absent, everybody may. Others get USER_PROJECT_DENIED.
     pub users: Option<Vec<String>>,
-    /// How many requests a minute it may make; more get RESOURCE_EXHAUSTED.
+    /// How many requests per minute it may make. More get RESOURCE_EXHAUSTED.
     pub per_minute: PerMinute,
-    /// The delay in the `google.rpc.RetryInfo` of these refusals; absent means that they have none.
+    /// The delay in `google.rpc.RetryInfo` of these refusals. If absent, they have no RetryInfo.
     #[serde(with = "duration_text::option")]
     #[schemars(with = "Option<DurationSchema>")]
     pub retry_info: Option<Duration>,
@@ -40,7 +40,7 @@ impl Default for Consumer {
     }
 }
 
-/// Requests a minute by method; absent means any number.
+/// Requests per minute by method. If absent, there is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PerMinute {

@@ -1,4 +1,4 @@
-//! What a scenario says about Google's token services: whom they believe, and whom they give tokens for.
+//! The token services of a scenario: the credentials that they accept, and the principals that they issue tokens for.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use crate::{
     protocol::json_web_token::KeySet,
 };
 
-/// The token services of a scenario. The default believes every well-formed subject token and lets everybody impersonate
-/// everybody; it knows no users and no keys.
+/// The token services of a scenario. The default accepts every well-formed subject token, lets everybody impersonate every
+/// service account, and has no users and no keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Credentials {
-    /// The identity providers that STS knows; none means any audience, and no signature is checked.
+    /// The identity providers that STS accepts. Without any, it accepts every audience and checks no signature.
     pub providers: Vec<Provider>,
-    /// Who may act as which service account; none means everybody as each.
+    /// Who may impersonate which service account. Without any, everybody may impersonate each.
     pub impersonation: Vec<MayImpersonate>,
-    /// Users whose refresh tokens the OAuth server takes.
+    /// Users whose refresh tokens the OAuth server accepts.
     pub users: Vec<User>,
-    /// Service accounts whose assertions the OAuth server takes.
+    /// Service accounts whose assertions the OAuth server accepts.
     pub service_accounts: Vec<ServiceAccountKeys>,
-    /// Life of the tokens of STS and of the OAuth server.
+    /// Lifetime of the tokens of STS and of the OAuth server.
     #[serde(with = "duration_text")]
     #[schemars(with = "DurationSchema")]
     pub expires_in: Duration,
@@ -45,35 +45,35 @@ impl Default for Credentials {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Provider {
-    /// Its full name, as the parameter `audience` spells it.
+    /// Its full name, as in the parameter `audience`.
     pub audience: String,
-    /// `iss` of the subject tokens that it believes.
+    /// `iss` of the subject tokens that it accepts.
     pub issuer: String,
-    /// `aud` of those; none means its full name, with or without `https:` before it.
+    /// `aud` of these tokens. If absent, its full name, with or without a leading `https:`.
     #[serde(default)]
     pub allowed_audiences: Vec<String>,
-    /// The issuer's public keys; absent means that no signature is checked.
+    /// The issuer's public keys. If absent, no signature is checked.
     #[serde(default)]
     pub jwks: Option<KeySet>,
 }
 
-/// Leave to act as a service account (`iam.serviceAccounts.getAccessToken`).
+/// The permission to impersonate a service account (`iam.serviceAccounts.getAccessToken`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MayImpersonate {
-    /// Who.
+    /// The caller.
     pub principal: String,
-    /// As whom, an e-mail address.
+    /// The service account's e-mail address.
     pub service_account: String,
 }
 
-/// A person, by the refresh token.
+/// A user, identified by a refresh token.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct User {
     /// The refresh token itself.
     pub refresh_token: String,
-    /// Whose it is.
+    /// Its principal.
     pub principal: String,
 }
 

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Endpoint {
-    /// As `Host` or `:authority` has it; without a port it stands for every port.
+    /// As in `Host` or `:authority`. Without a port, it matches every port.
     pub host: String,
-    /// The locations that it serves. Names without a location belong to `global`.
+    /// The locations that it serves. A name without a location counts as `global`.
     pub locations: Vec<String>,
 }
 
-/// What a name gets whose operation exists at another location.
+/// The answer to a name whose operation exists at another location.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum WrongLocation {
@@ -28,9 +28,9 @@ pub enum WrongLocation {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ProjectNames {
-    /// As it was asked for.
+    /// As requested.
     #[default]
     AsAsked,
-    /// By the identity's project number; the identity's project is then found under both its names.
+    /// By the project number of the identity. Requests may then use the number or the ID of this project.
     Number,
 }

@@ -1,4 +1,4 @@
-//! Which requests meet an answer other than the usual one. Plain data and a pure rule.
+//! Faults: which requests get an answer other than the usual one. Plain data and a pure rule.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,24 +8,24 @@ use crate::{
     scenario::fault_answer::{FaultAnswer, Refusal},
 };
 
-/// A rule: which requests it meets, and how they are answered. Requests are counted per operation and method, from 1,
-/// after the token was checked.
+/// A rule: which requests it applies to, and how they are answered. Requests are counted per operation and method, from 1,
+/// after the check of the token.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
-    /// The method that it meets.
+    /// The method that it applies to.
     #[serde(default)]
     pub on: FaultCall,
-    /// The first request that it meets, counted from 1.
+    /// The first request that it applies to, counted from 1.
     #[serde(default = "first")]
     pub from: u64,
-    /// How many requests in a row it meets; absent means for ever.
+    /// How many requests in a row it applies to. If absent, to all later ones.
     #[serde(default)]
     pub times: Option<u64>,
-    /// Meets only callers whose token belongs to this principal (an e-mail address, as the token's issuer knows it).
+    /// Applies only to callers with a token of this principal (the e-mail address that the issuer of the token knows).
     #[serde(default)]
     pub principal: Option<String>,
-    /// `true`: the cancel takes effect all the same, if the caller may cancel; only its answer is this one.
+    /// `true`: the cancel still takes effect, if the caller has permission; only the answer is replaced.
     #[serde(default)]
     pub applied: bool,
     /// The answer.
@@ -36,7 +36,7 @@ fn first() -> u64 {
     1
 }
 
-/// Which methods a [`Fault`] meets.
+/// The methods that a [`Fault`] applies to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum FaultCall {
@@ -44,7 +44,7 @@ pub enum FaultCall {
     Get,
     /// `:cancel` only.
     Cancel,
-    /// Lists only; a fault of the endpoint, for a list has no operation.
+    /// Lists only. Works only for faults of the endpoint, since a list has no operation.
     List,
     /// All of them.
     #[default]
@@ -52,7 +52,7 @@ pub enum FaultCall {
 }
 
 impl Fault {
-    /// A fault that meets every request of these methods, for ever.
+    /// A fault that applies to every request of these methods.
     pub fn new(on: FaultCall, answer: FaultAnswer) -> Self {
         Self {
             on,
@@ -93,7 +93,7 @@ impl Fault {
         }
     }
 
-    /// Whether it meets the `nth` request of this method (from 1) of this caller.
+    /// Whether it applies to the `nth` request of this method (from 1) of this caller.
     pub fn meets(&self, call: Call, nth: u64, principal: Option<&str>) -> bool {
         let method = match self.on {
             FaultCall::Any => true,

@@ -11,7 +11,7 @@ use crate::{
     protocol::rpc_code::RpcCode,
 };
 
-/// What the caller gets instead of the usual answer.
+/// The answer instead of the usual one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum FaultAnswer {
@@ -19,33 +19,33 @@ pub enum FaultAnswer {
     Refuse(Refusal),
     /// Any HTTP answer.
     Raw(RawAnswer),
-    /// The connection is closed with no answer.
+    /// Closes the connection without an answer.
     Close,
-    /// No answer for this long; then the connection is closed.
+    /// Waits this long, then closes the connection without an answer.
     #[serde(with = "duration_text")]
     #[schemars(with = "DurationSchema")]
     Hang(Duration),
     /// A TCP reset of the connection, with all streams on it.
     Reset,
-    /// From here on the connection is silent: nothing is read, nothing is written, no PING is answered, and it stays open.
+    /// Keeps the connection open, but reads and writes nothing from now on; not even a PING is answered.
     BlackHole,
-    /// HTTP/2's REFUSED_STREAM, which says that the request was not looked at; closes an HTTP/1.1 connection.
+    /// HTTP/2's REFUSED_STREAM, which means that the request was not processed. Closes an HTTP/1.1 connection.
     RefusedStream,
-    /// HTTP/2's GOAWAY, and the end of the connection; an HTTP/1.1 connection is closed only.
+    /// HTTP/2's GOAWAY, after which the connection closes. Only closes an HTTP/1.1 connection.
     GoAway(GoAway),
-    /// The usual answer with its usual effect, this much later.
+    /// The usual effect and answer, with this delay before the answer.
     #[serde(with = "duration_text")]
     #[schemars(with = "DurationSchema")]
     Late(Duration),
     /// The usual answer, a few bytes at a time.
     Drip(Drip),
-    /// The usual answer, whose body breaks off.
+    /// The usual answer with a truncated body.
     Truncated(Truncated),
-    /// An operation that is done, whose response is nested deeply.
+    /// A finished operation with a deeply nested response.
     Deep(Deep),
 }
 
-/// A GOAWAY. Its last stream is 0 (the request may be sent again), or with `applied` the highest that there can be.
+/// A GOAWAY. Its last stream is 0 (the request may be sent again), or with `applied` the highest possible one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct GoAway {
@@ -53,7 +53,7 @@ pub struct GoAway {
     pub code: u32,
 }
 
-/// How slowly a body comes.
+/// A slow body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Drip {
@@ -70,33 +70,33 @@ fn one_byte() -> usize {
     1
 }
 
-/// Where a body breaks off.
+/// A truncated body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Truncated {
-    /// After so many bytes.
+    /// The number of bytes that are sent.
     pub after: u64,
 }
 
-/// Most objects that may stand in one another.
+/// Deepest nesting of objects.
 pub(crate) const DEEPEST: usize = 1_000_000;
 
-/// How deep a body is.
+/// A deeply nested body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Deep {
-    /// How many objects stand in one another; at most a million, which are six megabytes.
+    /// Depth of the nested objects; at most a million, which is six megabytes.
     #[schemars(range(max = DEEPEST))]
     pub depth: usize,
 }
 
-/// A Google JSON error with what may come with it.
+/// A Google JSON error, with its details and headers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Refusal {
     /// The code; it decides the HTTP status.
     pub code: RpcCode,
-    /// The message; absent means a plain one that names the code.
+    /// The message. If absent, one that names the code.
     #[serde(default)]
     pub message: Option<String>,
     /// A `google.rpc.ErrorInfo`, put before the other details.
@@ -106,10 +106,10 @@ pub struct Refusal {
     #[serde(default, with = "duration_text::option")]
     #[schemars(with = "Option<DurationSchema>")]
     pub retry_info: Option<Duration>,
-    /// The header `Retry-After`: seconds or an HTTP date, as it is.
+    /// The header `Retry-After`, unchanged: seconds or an HTTP date.
     #[serde(default)]
     pub retry_after: Option<String>,
-    /// Further details, each an object with `@type`.
+    /// More details, each an object with `@type`.
     #[serde(default)]
     pub details: Vec<Value>,
 }
@@ -132,7 +132,7 @@ fn googleapis() -> String {
     "googleapis.com".into()
 }
 
-/// An HTTP answer as it is, for what is not Google's JSON.
+/// Any HTTP answer, for what is not Google's JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RawAnswer {
@@ -147,8 +147,8 @@ pub struct RawAnswer {
     /// The body is repeated until it has this many bytes, for oversized answers.
     #[serde(default)]
     pub body_bytes: Option<usize>,
-    /// The `Content-Length` that is claimed. If it is more than the body has, the connection is closed after the body:
-    /// a truncated answer.
+    /// The `Content-Length` of the answer. If it is greater than the length of the body, the connection closes after the
+    /// body: a truncated answer.
     #[serde(default)]
     pub content_length: Option<u64>,
 }

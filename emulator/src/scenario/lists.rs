@@ -3,18 +3,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How lists behave; google/longrunning/operations.proto leaves much of it to each service.
+/// How lists behave. google/longrunning/operations.proto leaves much of it to each service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Lists {
-    /// How many operations a page has if the request does not say.
+    /// The page size if the request does not set one.
     pub page_size: usize,
-    /// The most that a page has, whatever the request says.
+    /// The greatest page size, whatever the request sets.
     pub largest_page: usize,
-    /// Whether `returnPartialSuccess` is supported; by default it is refused with UNIMPLEMENTED.
+    /// Whether `returnPartialSuccess` is supported. If not, it gets UNIMPLEMENTED.
     pub partial_success: bool,
-    /// Locations that a list over all locations (`projects/P/locations/-`) does not reach. It fails with UNAVAILABLE, or names
-    /// them in `unreachable` for a request with `returnPartialSuccess`.
+    /// Locations that a list over all locations (`projects/P/locations/-`) cannot reach. Such a list fails with UNAVAILABLE; with
+    /// `returnPartialSuccess` it names them in `unreachable`.
     pub unreachable: Vec<String>,
 }
 

@@ -9,11 +9,11 @@ use crate::protocol::call::Call;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Permission {
-    /// Whose: the principal of a token, or `*` for everybody.
+    /// The principal of a token, or `*` for everybody.
     pub principal: String,
-    /// For which calls.
+    /// The calls that it allows.
     pub calls: Vec<Call>,
-    /// For this resource and all below it, such as `projects/p`; absent means for all.
+    /// This resource and all below it, such as `projects/p`. If absent, all resources.
     #[serde(default)]
     pub under: Option<String>,
 }

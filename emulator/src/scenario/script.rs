@@ -1,5 +1,5 @@
-//! What happens to one operation: the part of a scenario that describes a fate. Plain data, read from YAML or JSON or
-//! built in Rust; [`crate::operations::operation`] plays it.
+//! The script of one operation: what happens to it. Plain data, read from YAML or JSON, or built in Rust;
+//! [`crate::operations::operation`] runs it.
 
 use std::time::Duration;
 
@@ -13,34 +13,34 @@ use crate::{
     scenario::{fault::Fault, latency::Latency},
 };
 
-/// The fate of one operation. The default never ends by itself and is cancelled the moment it is asked to.
+/// What happens to one operation. By default it never ends by itself, and a cancel takes effect at once.
 ///
-/// All times count from the operation's creation: when the scenario was loaded, the script was set, or, for a template,
-/// somebody who may first asked for the name.
+/// All times count from the creation of the operation: when the scenario was loaded, when the script was set, or, for a
+/// template, at the first permitted request for the name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Script {
-    /// What the fate is for; free text, shown by the admin API.
+    /// Free text, shown by the admin API.
     pub description: Option<String>,
-    /// `false`: there is no such operation, ever. Everything else of the script is then without effect.
+    /// `false`: the operation never exists, and the rest of the script has no effect.
     pub exists: bool,
-    /// NOT_FOUND to everything before that age, as real operations are in their first seconds or minutes.
+    /// Before this age every request gets NOT_FOUND, like real operations in their first seconds or minutes.
     #[serde(with = "duration_text::option")]
     #[schemars(with = "Option<DurationSchema>")]
     pub appears_after: Option<Duration>,
-    /// When the operation goes away again; absent means never.
+    /// When the operation disappears. If absent, never.
     pub vanishes: Option<Vanishing>,
-    /// How it ends by itself; absent means never.
+    /// How it ends by itself. If absent, never.
     pub ends: Option<Ending>,
     /// What a cancel does.
     pub cancel: CancelBehaviour,
-    /// `Operation.metadata`; absent means that answers have none.
+    /// `Operation.metadata`. If absent, answers have none.
     pub metadata: Option<MetadataScript>,
-    /// `name` in answers, if it differs from the one asked for (real ones may carry the project's number).
+    /// `name` in answers, if it differs from the requested one (real answers may have the project's number).
     pub name_in_answer: Option<String>,
-    /// Time that an answer takes, half of it before the request takes effect; goes before the scenario's.
+    /// Delay of an answer, half of it before the request takes effect. Overrides that of the scenario.
     pub latency: Option<Latency>,
-    /// Answers other than the usual ones; the first that matches a request decides.
+    /// Answers instead of the usual ones; the first fault that matches a request applies.
     pub faults: Vec<Fault>,
 }
 
@@ -61,11 +61,11 @@ impl Default for Script {
     }
 }
 
-/// An end that comes by itself.
+/// An end without a cancel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Ending {
-    /// The age at which it comes; absent means that it was done from the start.
+    /// The age at which it comes. If absent, the operation is done from the start.
     #[serde(with = "duration_text", default)]
     #[schemars(with = "DurationSchema")]
     pub after: Duration,
@@ -81,13 +81,13 @@ pub enum EndResult {
     Completed(Response),
     /// An `error` with a code other than CANCELLED.
     Failed(Failure),
-    /// `error` with code CANCELLED though nobody asked here: cancelled by somebody else, before or in between.
+    /// `error` with code CANCELLED without a cancel here: another client cancelled the operation.
     CancelledElsewhere,
     /// Neither `response` nor `error`.
     NoResult,
     /// `error: {}`, which means no error.
     EmptyError,
-    /// These fields, as they are, beside `name` and `metadata`: for `done: "true"` and other oddities.
+    /// These fields, unchanged, in addition to `name` and `metadata`: for `done: "true"` and other malformed answers.
     Raw(Map<String, Value>),
 }
 
@@ -100,8 +100,7 @@ pub struct Response {
     pub type_url: String,
     /// The further fields.
     pub fields: Map<String, Value>,
-    /// So many more bytes, as text in a field `padding`; at most 256 MiB. A GET sends them without having them in memory; lists
-    /// leave them out.
+    /// Number of bytes in an extra text field `padding`; at most 256 MiB. A GET streams them; lists omit them.
     #[schemars(range(max = MOST_RESPONSE_PADDING))]
     pub padding: usize,
 }
@@ -133,38 +132,38 @@ pub struct Failure {
     pub details: Vec<Value>,
 }
 
-/// What a cancel does to the operation and what it answers; refusals are [`Fault`]s.
+/// The effect of a cancel and its answer. Refusals are [`Fault`]s.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct CancelBehaviour {
-    /// What becomes of the operation.
+    /// The effect on the operation.
     pub effect: CancelEffect,
     /// Time from the first accepted cancel to its effect.
     #[serde(with = "duration_text")]
     #[schemars(with = "DurationSchema")]
     pub after: Duration,
-    /// What a further cancel of the still running operation answers.
+    /// The answer to another cancel while the operation still runs.
     pub repeated: CancelAnswer,
-    /// What a cancel of the finished operation answers; by default FAILED_PRECONDITION.
+    /// The answer to a cancel of the finished operation; by default FAILED_PRECONDITION.
     pub when_done: CancelAnswer,
 }
 
-/// What an accepted cancel leads to.
+/// The effect of an accepted cancel.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum CancelEffect {
     /// It ends with `error.code` 1, CANCELLED.
     #[default]
     Cancels,
-    /// Nothing: the operation goes on as if it had not been asked.
+    /// None: the operation continues.
     Ignored,
-    /// Nothing, and while it runs the answer is 400 FAILED_PRECONDITION: not cancellable.
+    /// None, and while the operation runs the answer is 400 FAILED_PRECONDITION: not cancellable.
     NotCancellable,
-    /// It ends otherwise, such as completed after all.
+    /// It ends with this result, for example completed after all.
     Ends(EndResult),
 }
 
-/// What a cancel that changes nothing any more answers. Google's APIs differ.
+/// The answer to a cancel that changes nothing. Google's APIs differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CancelAnswer {
@@ -186,7 +185,7 @@ impl Default for CancelBehaviour {
     }
 }
 
-/// When the operation goes away, after which it is NOT_FOUND; the first of the given moments counts.
+/// When the operation disappears, after which every request gets NOT_FOUND. The earliest of the given times counts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Vanishing {
@@ -207,26 +206,26 @@ pub struct Vanishing {
 /// Most bytes that [`MetadataScript::padding`] may add.
 pub(crate) const MOST_PADDING: usize = 16 * 1024 * 1024;
 
-/// `Operation.metadata`: an Any with a state that follows the operation's life.
+/// `Operation.metadata`: an Any with a state that follows the phase of the operation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct MetadataScript {
-    /// `@type`; absent means that the metadata has none.
+    /// `@type`. If absent, the metadata has none.
     #[serde(rename = "type")]
     pub type_url: Option<String>,
-    /// Where the state stands.
+    /// Which field has the state.
     pub state: StatePlace,
     /// The texts of the states.
     pub states: StateNames,
-    /// Further fields, as they are.
+    /// More fields, unchanged.
     pub fields: Map<String, Value>,
-    /// So many more bytes, as text in a field `padding`; at most 16 MiB, since every answer and every list has them in
+    /// Number of bytes in an extra text field `padding`; at most 16 MiB, since every answer and every list holds them in
     /// memory.
     #[schemars(range(max = MOST_PADDING))]
     pub padding: usize,
 }
 
-/// Where the metadata carries the state.
+/// Which field of the metadata has the state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum StatePlace {
@@ -235,7 +234,7 @@ pub enum StatePlace {
     Top,
     /// `metadata.genericMetadata.state`
     Generic,
-    /// Nowhere.
+    /// None.
     None,
 }
 
@@ -243,7 +242,7 @@ pub enum StatePlace {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct StateNames {
-    /// Not done, no cancel taken (or taken and ignored).
+    /// Not done; no cancel is accepted, or it is ignored.
     pub running: String,
     /// Not done, and the cancel is taking effect.
     pub cancelling: String,
