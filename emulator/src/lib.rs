@@ -1,10 +1,9 @@
-//! An emulator of `google.longrunning.Operations` over REST, with GKE's metadata server and Google's token services beside it, scripted by
-//! scenarios. For tests in-process ([`Emulator::start`]) and, as the binary `operations-emulator`, for trying a
-//! GitOps repository without a Google project.
+//! An emulator of `google.longrunning.Operations` over REST, with GKE's metadata server and Google's token services. A scenario says how
+//! it behaves. It runs in-process in tests ([`Emulator::start`]), and as the program `operations-emulator`.
 //!
-//! How it is built: [`scenario`] is plain data. [`operations`] has the life of one operation, pure, and the store that holds them by
-//! name. The services (`operations::service`, `tokens::services`, `tokens::metadata_server`) turn a request into a
-//! [`transport::reply::Reply`]; [`transport`] carries it. [`admin`] and [`Emulator`] are two doors to the same store and [`record`].
+//! How it is built: `scenario` is plain data. `operations` has the life of one operation, pure, the store that holds them by name, and
+//! the Operations API; `tokens` has the metadata server and the token services. Each service turns a request into a reply, and
+//! `transport` carries it. `admin`, for other processes, and [`Emulator`], in-process, use the same store and the same `record`.
 
 pub mod duration_text;
 
