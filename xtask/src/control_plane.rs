@@ -32,8 +32,8 @@ use serde::{Deserialize, Serialize};
 pub use binaries::{ASSETS_VARIABLE, Binaries};
 pub use client::{Watch, WatchEvent, fed};
 use daemons::{API_SERVER, CONTROLLER_MANAGER, ETCD};
-pub(crate) use supervisor::Orders;
 use supervisor::Supervisor;
+pub(crate) use supervisor::SupervisorHandle;
 
 /// The environment variable with the folder of a running control plane that
 /// [`ControlPlane::shared`] uses instead of starting one, so that test binaries can share it.

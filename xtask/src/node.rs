@@ -73,8 +73,8 @@ impl Node {
         api.register(logs.port())?;
         let (messages, received) = mpsc::channel();
         let watch = api.watch_pods(messages.clone())?;
-        let orders = control_plane.orders()?;
-        let kubelet = Kubelet::new(api, orders, options, logs.containers());
+        let supervisor = control_plane.supervisor_handle()?;
+        let kubelet = Kubelet::new(api, supervisor, options, logs.containers());
         let thread = std::thread::spawn(move || kubelet.run(&received));
         Ok(Self {
             messages,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::ControlPlane;
-use super::supervisor::{Orders, Supervisor};
+use super::supervisor::{Supervisor, SupervisorHandle};
 
 impl ControlPlane {
     /// Starts `program` as `name`, with no environment but `variables`, in the control plane's
@@ -95,8 +95,8 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When another process runs the control plane.
-    pub(crate) fn orders(&self) -> Result<Orders> {
-        Ok(self.supervisor()?.orders())
+    pub(crate) fn supervisor_handle(&self) -> Result<SupervisorHandle> {
+        Ok(self.supervisor()?.handle())
     }
 
     fn supervisor(&self) -> Result<&Supervisor> {

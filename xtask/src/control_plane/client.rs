@@ -186,7 +186,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot run {}", command.get_program().to_string_lossy()))?;
-    told(command, &output)
+    output_or_error(command, &output)
 }
 
 /// Gives the command `input` on standard input. Its standard output, or an error with its standard error.
@@ -203,10 +203,10 @@ pub fn fed(command: &mut Command, input: &str) -> Result<String> {
         let _broken = stdin.write_all(input.as_bytes());
     }
     let output = child.wait_with_output()?;
-    told(command, &output)
+    output_or_error(command, &output)
 }
 
-fn told(command: &Command, output: &std::process::Output) -> Result<String> {
+fn output_or_error(command: &Command, output: &std::process::Output) -> Result<String> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

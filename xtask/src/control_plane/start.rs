@@ -15,7 +15,7 @@ use super::binaries::Binaries;
 use super::certificates::Authority;
 use super::daemons::{self, API_SERVER, CONTROLLER_MANAGER, ETCD};
 use super::kubeconfig::{self, Credential};
-use super::supervisor::{Afterwards, Supervisor, Waited};
+use super::supervisor::{Afterwards, Supervisor, WaitOutcome};
 use super::{ADMIN_GROUP, ControlPlane, FACTS, Facts, Options, client};
 
 /// How long a daemon may take to be ready on a busy machine; it takes about 3 s on an idle one.
@@ -111,9 +111,9 @@ pub(super) fn with_storage(
     let binaries = Binaries::get()?;
     let folder = control_plane.folder();
     for name in [API_SERVER, ETCD] {
-        supervisor.orders().end(name)?;
+        supervisor.handle().end(name)?;
         let waited = supervisor.wait(name, READY_LIMIT, || false);
-        if waited != Waited::Ended {
+        if waited != WaitOutcome::Ended {
             bail!("{name} does not end: {waited:?}");
         }
     }
@@ -187,12 +187,12 @@ fn start_api_server(
             client::output(command.args(["get", "--raw", "/readyz"])).is_ok()
         };
         let waited = supervisor.wait(API_SERVER, READY_LIMIT, || listens() && ready());
-        let raced = waited == Waited::Ended
+        let raced = waited == WaitOutcome::Ended
             && supervisor
                 .log(API_SERVER)
                 .contains("address already in use");
         if !raced || tries == PORT_TRIES {
-            if waited != Waited::Ready {
+            if waited != WaitOutcome::Ready {
                 supervisor
                     .check(ETCD)
                     .context("the API server needs etcd")?;
@@ -297,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_etcd_that_dies_after_it_listens_is_told_with_its_last_words() {
+    fn an_etcd_that_dies_after_it_listens_is_reported_with_its_last_words() {
         let folder = tempfile::tempdir().unwrap();
         // As with a full disk: the socket is there for longer than it takes to look at it, and stays.
         let program = folder.path().join("dying-etcd");

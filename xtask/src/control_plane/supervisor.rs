@@ -31,7 +31,7 @@ pub(super) enum Afterwards {
 
 /// How a wait for a daemon went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waited {
+pub(super) enum WaitOutcome {
     /// It is ready.
     Ready,
     /// It has ended.
@@ -45,18 +45,18 @@ pub(super) enum Waited {
 pub(super) struct Supervisor {
     afterwards: Afterwards,
     child: Child,
-    orders: Orders,
+    handle: SupervisorHandle,
 }
 
-/// What gives a supervisor its orders; clones give them to the same one.
+/// Sends commands to a supervisor; clones send them to the same one.
 #[derive(Clone, Debug)]
-pub(crate) struct Orders {
+pub(crate) struct SupervisorHandle {
     folder: PathBuf,
-    /// `None` once the order to stop everything was given.
+    /// `None` after the command to stop everything.
     pipe: Arc<Mutex<Option<ChildStdin>>>,
 }
 
-impl Orders {
+impl SupervisorHandle {
     /// Starts `program` as the daemon `name`, its output in `NAME.log`.
     pub(crate) fn run(&self, name: &str, program: &Path, arguments: &[String]) -> Result<()> {
         let mut line = format!("exec {}", quoted(&program.to_string_lossy()));
@@ -68,12 +68,12 @@ impl Orders {
         fs::write(self.folder.join(format!("{name}.run")), line)?;
         // The exit code of an earlier try must not be taken for this one's.
         let _absent = fs::remove_file(self.folder.join(format!("{name}.exit")));
-        self.order(name)
+        self.send(name)
     }
 
     /// Asks the daemon `name` to end, and makes it end if it does not within 20 s; does not wait.
     pub(crate) fn end(&self, name: &str) -> Result<()> {
-        self.order(&format!("-{name}"))
+        self.send(&format!("-{name}"))
     }
 
     /// The exit code of the daemon `name` if it has ended, as text.
@@ -82,7 +82,7 @@ impl Orders {
         Some(code.trim().to_owned())
     }
 
-    fn order(&self, line: &str) -> Result<()> {
+    fn send(&self, line: &str) -> Result<()> {
         let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
         let pipe = pipe.as_mut().context("the control plane was stopped")?;
         writeln!(pipe, "{line}").context("the supervisor of the control plane is gone")
@@ -111,30 +111,30 @@ impl Supervisor {
             .process_group(0)
             .spawn()
             .context("cannot start `sh`, which supervises the control plane")?;
-        let orders = Orders {
+        let handle = SupervisorHandle {
             folder: folder.to_owned(),
             pipe: Arc::new(Mutex::new(child.stdin.take())),
         };
         Ok(Self {
             afterwards,
             child,
-            orders,
+            handle,
         })
     }
 
-    /// As [`Orders::run`].
+    /// As [`SupervisorHandle::run`].
     pub(super) fn run(&self, name: &str, program: &Path, arguments: &[String]) -> Result<()> {
-        self.orders.run(name, program, arguments)
+        self.handle.run(name, program, arguments)
     }
 
-    /// What gives it its orders.
-    pub(super) fn orders(&self) -> Orders {
-        self.orders.clone()
+    /// A handle that sends commands to it.
+    pub(super) fn handle(&self) -> SupervisorHandle {
+        self.handle.clone()
     }
 
-    /// As [`Orders::exit_code`].
+    /// As [`SupervisorHandle::exit_code`].
     pub(super) fn exit_code(&self, name: &str) -> Option<String> {
-        self.orders.exit_code(name)
+        self.handle.exit_code(name)
     }
 
     /// Fails, with the end of its log, if the daemon `name` has ended.
@@ -151,28 +151,28 @@ impl Supervisor {
         name: &str,
         limit: Duration,
         mut ready: impl FnMut() -> bool,
-    ) -> Waited {
+    ) -> WaitOutcome {
         let start = Instant::now();
         loop {
             if self.exit_code(name).is_some() {
-                return Waited::Ended;
+                return WaitOutcome::Ended;
             }
             if ready() {
-                return Waited::Ready;
+                return WaitOutcome::Ready;
             }
             if start.elapsed() > limit {
-                return Waited::TimedOut(limit);
+                return WaitOutcome::TimedOut(limit);
             }
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
     /// Fails, with the end of its log, if the daemon did not get ready.
-    pub(super) fn require(&self, name: &str, waited: Waited) -> Result<()> {
+    pub(super) fn require(&self, name: &str, waited: WaitOutcome) -> Result<()> {
         match waited {
-            Waited::Ready => Ok(()),
-            Waited::Ended => self.check(name),
-            Waited::TimedOut(limit) => {
+            WaitOutcome::Ready => Ok(()),
+            WaitOutcome::Ended => self.check(name),
+            WaitOutcome::TimedOut(limit) => {
                 bail!(
                     "{name} was not ready after {} s\n{}",
                     limit.as_secs(),
@@ -184,13 +184,13 @@ impl Supervisor {
 
     /// What the daemon has logged since it was started last.
     pub(super) fn log(&self, name: &str) -> String {
-        let log = fs::read(self.orders.folder.join(format!("{name}.log"))).unwrap_or_default();
+        let log = fs::read(self.handle.folder.join(format!("{name}.log"))).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }
 
     /// The last lines of the daemon's log, and where all of it is.
     pub(super) fn log_end(&self, name: &str) -> String {
-        let path = self.orders.folder.join(format!("{name}.log"));
+        let path = self.handle.folder.join(format!("{name}.log"));
         let log = self.log(name);
         let lines: Vec<&str> = log.lines().collect();
         let skipped = lines.len().saturating_sub(QUOTED_LINES);
@@ -211,7 +211,7 @@ impl Supervisor {
 
     /// Ends the daemons and waits until they, and the folder if it was temporary, are gone.
     pub(super) fn stop(&mut self) -> Result<()> {
-        let pipe = self.orders.pipe.lock();
+        let pipe = self.handle.pipe.lock();
         let pipe = pipe.unwrap_or_else(PoisonError::into_inner).take();
         // The end of the pipe is the order.
         if pipe.map(drop).is_some() {
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_dies_is_told_with_its_last_words() {
+    fn a_daemon_that_dies_is_reported_with_its_last_words() {
         let folder = tempfile::tempdir().unwrap();
         let supervisor = Supervisor::start(folder.path(), Afterwards::Keep).unwrap();
         let arguments = ["-c".to_owned(), "echo no such flag >&2; exit 3".to_owned()];
@@ -301,12 +301,12 @@ mod tests {
             let up = || supervisor.log(name).contains("up");
             assert_eq!(
                 supervisor.wait(name, Duration::from_secs(10), up),
-                Waited::Ready
+                WaitOutcome::Ready
             );
         }
-        supervisor.orders().end("one").unwrap();
+        supervisor.handle().end("one").unwrap();
         let waited = supervisor.wait("one", Duration::from_secs(10), || false);
-        assert_eq!(waited, Waited::Ended);
+        assert_eq!(waited, WaitOutcome::Ended);
         assert_eq!(supervisor.exit_code("two"), None);
     }
 

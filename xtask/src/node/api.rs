@@ -145,7 +145,7 @@ impl Api {
 
     fn get<T: DeserializeOwned>(&self, namespace: &str, kind: &str, name: &str) -> Result<T> {
         let mut command = self.command();
-        let told = client::output(command.args([
+        let json = client::output(command.args([
             "get",
             kind,
             name,
@@ -153,7 +153,7 @@ impl Api {
             "--namespace",
             namespace,
         ]))?;
-        serde_json::from_str(&told).with_context(|| format!("{kind} {name}"))
+        serde_json::from_str(&json).with_context(|| format!("{kind} {name}"))
     }
 
     fn create_raw(&self, path: &str, body: &Value) -> Result<String> {

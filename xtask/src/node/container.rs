@@ -167,7 +167,7 @@ pub(super) fn image_name(image: &str) -> &str {
 }
 
 /// Which Pod it is, for messages.
-pub(super) fn told(id: &PodName) -> String {
+pub(super) fn pod_text(id: &PodName) -> String {
     format!("pod {}/{}", id.namespace, id.name)
 }
 

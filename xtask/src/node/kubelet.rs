@@ -14,7 +14,7 @@ use super::container::{self, CommandLine};
 use super::logs::Containers;
 use super::pod_status::{self, ContainerReport, Ended, State};
 use super::{NODE_NAME, Options, volumes};
-use crate::control_plane::Orders;
+use crate::control_plane::SupervisorHandle;
 use crate::loopback_http;
 
 /// How often processes and probes are looked at.
@@ -37,7 +37,7 @@ pub(super) enum Message {
 /// See the module.
 pub(super) struct Kubelet {
     api: Api,
-    orders: Orders,
+    supervisor: SupervisorHandle,
     options: Options,
     containers: Containers,
     pods: BTreeMap<String, Running>,
@@ -60,10 +60,15 @@ struct Running {
 }
 
 impl Kubelet {
-    pub(super) fn new(api: Api, orders: Orders, options: Options, containers: Containers) -> Self {
+    pub(super) fn new(
+        api: Api,
+        supervisor: SupervisorHandle,
+        options: Options,
+        containers: Containers,
+    ) -> Self {
         Self {
             api,
-            orders,
+            supervisor,
             options,
             containers,
             pods: BTreeMap::new(),
@@ -80,10 +85,10 @@ impl Kubelet {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
             }
-            self.look();
+            self.check();
         }
         for running in self.pods.values() {
-            running.end(&self.orders);
+            running.end(&self.supervisor);
         }
     }
 
@@ -93,7 +98,7 @@ impl Kubelet {
         if let Some(running) = self.pods.get_mut(&id.uid) {
             if deleted && !running.ending {
                 running.ending = true;
-                running.end(&self.orders);
+                running.end(&self.supervisor);
             }
             running.pod = pod;
             return;
@@ -106,7 +111,7 @@ impl Kubelet {
             Some(NODE_NAME) if !deleted => {
                 let ip = self.address();
                 let mut running = Running::new(id, pod, ip);
-                running.start(&self.api, &self.orders, &self.options, &self.containers);
+                running.start(&self.api, &self.supervisor, &self.options, &self.containers);
                 self.report(&running);
                 self.pods.insert(running.id.uid.clone(), running);
             }
@@ -117,17 +122,17 @@ impl Kubelet {
     fn gone(&mut self, pod: &Pod) {
         let Some(id) = PodName::of(pod) else { return };
         if let Some(running) = self.pods.remove(&id.uid) {
-            running.end(&self.orders);
+            running.end(&self.supervisor);
         }
     }
 
     /// Looks at every process and probe, and writes what has changed.
-    fn look(&mut self) {
+    fn check(&mut self) {
         let mut ended = Vec::new();
         let mut pods = std::mem::take(&mut self.pods);
         for running in pods.values_mut() {
             let before = running.report.clone();
-            let over = running.look(&self.orders, &self.containers);
+            let over = running.check(&self.supervisor, &self.containers);
             if running.ending {
                 if over {
                     ended.push(running.id.clone());
@@ -135,7 +140,7 @@ impl Kubelet {
                 continue;
             }
             if running.again.is_some_and(|again| again <= Instant::now()) {
-                running.start(&self.api, &self.orders, &self.options, &self.containers);
+                running.start(&self.api, &self.supervisor, &self.options, &self.containers);
             }
             if running.report != before {
                 self.report(running);
@@ -163,7 +168,7 @@ impl Kubelet {
         if let Err(error) = result {
             let text = format!("{error:#}");
             if !text.contains("NotFound") && !text.contains("refused") {
-                eprintln!("node: {}: {text}", container::told(id));
+                eprintln!("node: {}: {text}", container::pod_text(id));
             }
         }
     }
@@ -209,9 +214,15 @@ impl Running {
     }
 
     /// Starts the process; what hinders it stands in the report, and is tried again.
-    fn start(&mut self, api: &Api, orders: &Orders, options: &Options, containers: &Containers) {
+    fn start(
+        &mut self,
+        api: &Api,
+        supervisor: &SupervisorHandle,
+        options: &Options,
+        containers: &Containers,
+    ) {
         self.again = None;
-        if let Err((reason, error)) = self.try_start(api, orders, options, containers) {
+        if let Err((reason, error)) = self.try_start(api, supervisor, options, containers) {
             let message = format!("{error:#}");
             self.report.state = State::Waiting { reason, message };
             self.again = Some(Instant::now() + LONGEST_PAUSE);
@@ -221,7 +232,7 @@ impl Running {
     fn try_start(
         &mut self,
         api: &Api,
-        orders: &Orders,
+        supervisor: &SupervisorHandle,
         options: &Options,
         containers: &Containers,
     ) -> Result<(), (&'static str, anyhow::Error)> {
@@ -258,7 +269,7 @@ impl Running {
         );
         words.push(program.to_string_lossy().into_owned());
         words.extend(arguments);
-        orders
+        supervisor
             .run(&process, std::path::Path::new("env"), &words)
             .map_err(wrong)?;
         containers.started(&self.id.namespace, &self.id.name, &container.name, &process);
@@ -272,14 +283,14 @@ impl Running {
     }
 
     /// Looks at the process and its probe; whether no process runs.
-    fn look(&mut self, orders: &Orders, containers: &Containers) -> bool {
+    fn check(&mut self, supervisor: &SupervisorHandle, containers: &Containers) -> bool {
         let State::Running { since, ready } = self.report.state else {
             return true;
         };
         let exit = self
             .process
             .as_ref()
-            .and_then(|process| orders.exit_code(process));
+            .and_then(|process| supervisor.exit_code(process));
         if let Some(code) = exit {
             let exit_code = code.parse().unwrap_or(-1);
             if let Some(process) = self.process.as_ref().filter(|_| !self.ending) {
@@ -330,10 +341,10 @@ impl Running {
         loopback_http::get(SocketAddr::new(ip, port), &path).is_ok()
     }
 
-    fn end(&self, orders: &Orders) {
+    fn end(&self, supervisor: &SupervisorHandle) {
         if let Some(process) = &self.process {
             // A control plane that has stopped has ended it.
-            let _stopped = orders.end(process);
+            let _stopped = supervisor.end(process);
         }
     }
 }

@@ -107,15 +107,15 @@ mod tests {
             last: None,
             restarts: 0,
         };
-        for (ready, told) in [(false, "False"), (true, "True")] {
+        for (ready, text) in [(false, "False"), (true, "True")] {
             let status = status(&pod(), "127.1.2.3", Timestamp::UNIX_EPOCH, &running(ready));
-            assert_eq!(status.pointer("/status/conditions/3/status").unwrap(), told);
+            assert_eq!(status.pointer("/status/conditions/3/status").unwrap(), text);
             assert_eq!(status.pointer("/status/phase").unwrap(), "Running");
         }
     }
 
     #[test]
-    fn a_process_that_ended_is_told_with_its_exit_code() {
+    fn a_process_that_ended_has_its_exit_code_in_the_status() {
         let report = ContainerReport {
             state: State::Waiting {
                 reason: "CrashLoopBackOff",

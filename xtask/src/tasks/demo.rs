@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: cancellations of every fate on a real API server, watched as they happen.
 
+mod environment;
 mod examples;
-mod stage;
 mod state;
 mod table;
 mod watch;
@@ -16,8 +16,8 @@ use clap::Args;
 use super::cargo;
 use super::interrupt::Interrupt;
 use super::stand_ins::EMULATOR;
+use environment::Environment;
 use examples::Examples;
-use stage::Stage;
 use table::{LiveTable, Row};
 use watch::Watch;
 
@@ -62,32 +62,32 @@ impl Arguments {
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let interrupt = Interrupt::watch()?;
     let examples = Examples::read(&cargo::root().join("examples"))?;
-    let stage = Stage::set(&arguments.latency, &interrupt)?;
+    let environment = Environment::start(&arguments.latency, &interrupt)?;
     println!(
         "{:10}{EMULATOR}'s log: {}",
         "",
-        stage.control_plane.log_file(EMULATOR).display()
+        environment.control_plane.log_file(EMULATOR).display()
     );
-    let shown = show(&stage, &examples, &interrupt);
+    let shown = show(&environment, &examples, &interrupt);
     interrupt.check()?;
     let rows = shown?;
     let verdict = judge(&rows);
     match &verdict {
         Ok(()) => println!("\nAll {} ended as their files say.", rows.len()),
         // Its log goes with it.
-        Err(_) => eprintln!("\n{}", stage.controller_log()?),
+        Err(_) => eprintln!("\n{}", environment.controller_log()?),
     }
     if arguments.keep {
         if let Err(error) = verdict {
             eprintln!("{error}");
         }
-        tell_commands(&stage);
+        print_commands(&environment);
         println!("\nCtrl-C ends everything.");
-        stay(&stage, &interrupt)?;
+        stay(&environment, &interrupt)?;
         eprintln!("demo: stopping");
-        return stage.end();
+        return environment.stop();
     }
-    stage.end()?;
+    environment.stop()?;
     match verdict {
         Err(error) if !arguments.once => eprintln!("{error}"),
         verdict => verdict?,
@@ -99,27 +99,27 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
 }
 
 /// Applies the examples and shows them until all are settled; returns how they ended.
-fn show(stage: &Stage, examples: &Examples, interrupt: &Interrupt) -> Result<Vec<Row>> {
+fn show(environment: &Environment, examples: &Examples, interrupt: &Interrupt) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = examples.cancellations.iter().map(Row::new).collect();
     let mut table = LiveTable::new();
     // Before the objects are there, so that nothing is missed.
-    let watch = Watch::start(&stage.control_plane)?;
+    let watch = Watch::start(&environment.control_plane)?;
     println!("\n$ kubectl apply -f examples/");
     std::thread::scope(|scope| {
-        let apply = scope.spawn(|| stage.control_plane.apply_files(&examples.files));
+        let apply = scope.spawn(|| environment.control_plane.apply_files(&examples.files));
         follow(
             &mut rows,
             &mut table,
-            stage,
+            environment,
             &watch,
             Applying(Some(apply)),
             interrupt,
         )
     })?;
-    let calls = stage.calls()?;
+    let calls = environment.calls()?;
     for row in &mut rows {
-        let told = calls.get(&row.example.operation);
-        row.calls = told.map_or_else(|| "none".to_owned(), Clone::clone);
+        let counts = calls.get(&row.example.operation);
+        row.calls = counts.map_or_else(|| "none".to_owned(), Clone::clone);
     }
     table.finish(&rows);
     Ok(rows)
@@ -129,7 +129,7 @@ fn show(stage: &Stage, examples: &Examples, interrupt: &Interrupt) -> Result<Vec
 fn follow(
     rows: &mut [Row],
     table: &mut LiveTable,
-    stage: &Stage,
+    environment: &Environment,
     watch: &Watch,
     mut applying: Applying<'_>,
     interrupt: &Interrupt,
@@ -146,10 +146,10 @@ fn follow(
                     table.changed(row);
                 }
             }
-            Err(RecvTimeoutError::Timeout) => stage.check()?,
+            Err(RecvTimeoutError::Timeout) => environment.check()?,
             Err(RecvTimeoutError::Disconnected) => {
                 interrupt.check()?;
-                stage.check()?;
+                environment.check()?;
                 bail!("kubectl ended its watch");
             }
         }
@@ -209,12 +209,12 @@ fn judge(rows: &[Row]) -> Result<()> {
 }
 
 /// What one can do while everything is up.
-fn tell_commands(stage: &Stage) {
-    let Stage {
+fn print_commands(environment: &Environment) {
+    let Environment {
         control_plane,
         admin,
         ..
-    } = stage;
+    } = environment;
     println!(
         "
 Use your own kubectl, or {kubectl}:
@@ -238,16 +238,16 @@ Change something:
   kubectl patch cancellationgrant contact-center --type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/projects/-\",\"value\":\"acme-staging\"}}]'",
         kubectl = control_plane.kubectl().display(),
         kubeconfig = control_plane.kubeconfig().display(),
-        emulator = stage.emulator_admin(),
+        emulator = environment.emulator_admin(),
     );
 }
 
 /// Returns at Ctrl-C; fails if something ends before.
-fn stay(stage: &Stage, interrupt: &Interrupt) -> Result<()> {
+fn stay(environment: &Environment, interrupt: &Interrupt) -> Result<()> {
     while !interrupt.came() {
         std::thread::sleep(TICK);
         if !interrupt.came() {
-            stage.check()?;
+            environment.check()?;
         }
     }
     Ok(())

@@ -27,7 +27,7 @@ impl Interrupt {
                 signal(SignalKind::hangup()).context("cannot watch SIGHUP")?,
             )
         };
-        let told = Arc::clone(&seen);
+        let came = Arc::clone(&seen);
         std::thread::spawn(move || {
             runtime.block_on(async move {
                 loop {
@@ -36,7 +36,7 @@ impl Interrupt {
                         _ = terminate.recv() => {}
                         _ = hang_up.recv() => {}
                     }
-                    if told.swap(true, Ordering::Relaxed) {
+                    if came.swap(true, Ordering::Relaxed) {
                         // Whatever runs for us ends when we are gone.
                         std::process::exit(130);
                     }

@@ -40,14 +40,14 @@ pub(super) fn run(layout: &Layout, version: &str) -> Result<u64> {
     ensure!(
         answer.status.success() && said == format!("{PROGRAM} {version}"),
         "--version in the image: {}",
-        told(&answer)
+        printed(&answer)
     );
     let answer = start(root.path(), &["--help"])?;
     let help = String::from_utf8_lossy(&answer.stdout).into_owned();
     ensure!(
         answer.status.success() && help.contains("--watch-namespace"),
         "--help in the image: {}",
-        told(&answer)
+        printed(&answer)
     );
 
     // Without a cluster it ends at once and says why. It sets up TLS for Google before it looks for a cluster: a
@@ -59,7 +59,7 @@ pub(super) fn run(layout: &Layout, version: &str) -> Result<u64> {
             && !text.contains("WARN")
             && !answer.status.success(),
         "started in the image: {}",
-        told(&answer)
+        printed(&answer)
     );
     // And this is how it would look without them, or the above would prove nothing.
     fs::remove_file(root.path().join("etc/ssl/certs/ca-certificates.crt"))?;
@@ -68,7 +68,7 @@ pub(super) fn run(layout: &Layout, version: &str) -> Result<u64> {
     ensure!(
         text.contains("no certificate authorities"),
         "started without certificate authorities: {}",
-        told(&answer)
+        printed(&answer)
     );
     Ok(bytes)
 }
@@ -91,7 +91,7 @@ pub(super) fn run_emulator(layout: &Layout, program: &str, version: &str) -> Res
         ensure!(
             answer.status.success() && String::from_utf8_lossy(&answer.stdout).contains(&wanted),
             "{arguments:?} in the image: {}",
-            told(&answer)
+            printed(&answer)
         );
     }
     Ok(bytes)
@@ -126,8 +126,8 @@ fn start_program(root: &Path, program: &str, arguments: &[&str]) -> Result<Outpu
         .context("cannot run unshare (package util-linux)")
 }
 
-/// What a run told, for the message about it.
-fn told(output: &Output) -> String {
+/// What a run printed, for error messages.
+fn printed(output: &Output) -> String {
     format!(
         "{}: {}{}",
         output.status,

@@ -23,7 +23,7 @@ const NAMESPACE: &str = "--namespace=opcancel-system";
 const DEPLOYMENT: &str = "deployment/opcancel-controller";
 
 /// What runs; dropping it ends it.
-pub(super) struct Stage {
+pub(super) struct Environment {
     node: Node,
     pub(super) control_plane: ControlPlane,
     emulator: Emulator,
@@ -31,9 +31,9 @@ pub(super) struct Stage {
     pub(super) admin: SocketAddr,
 }
 
-impl Stage {
+impl Environment {
     /// Builds, starts and prepares all of it, and says how long each step takes.
-    pub(super) fn set(latency: &str, interrupt: &Interrupt) -> Result<Self> {
+    pub(super) fn start(latency: &str, interrupt: &Interrupt) -> Result<Self> {
         let programs = step("opcancel-controller and operations-emulator built", || {
             interrupt.or(Programs::build())
         })?;
@@ -66,7 +66,7 @@ impl Stage {
     }
 
     /// Ends all of it.
-    pub(super) fn end(self) -> Result<()> {
+    pub(super) fn stop(self) -> Result<()> {
         drop(self.node);
         self.control_plane.stop()
     }
@@ -105,10 +105,10 @@ impl Stage {
                 gets
             }) += 1;
         }
-        let told = |(gets, posts)| format!("{gets} GET, {posts} POST");
+        let text = |(gets, posts)| format!("{gets} GET, {posts} POST");
         Ok(counts
             .into_iter()
-            .map(|(operation, count)| (operation, told(count)))
+            .map(|(operation, count)| (operation, text(count)))
             .collect())
     }
 }
