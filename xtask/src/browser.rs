@@ -87,18 +87,15 @@ fn runs(program: &PathBuf) -> bool {
 
 fn install() -> Result<()> {
     if !debian_packages::can_install() {
-        bail!(
-            "there is no browser for the test of the web page. {}",
-            way_out()
-        );
+        bail!("no browser for the test of the web page. {}", way_out());
     }
     eprintln!(
-        "browser: {} are installed with apt-get (100 MB): about half a minute, once",
+        "browser: installing {} with apt-get (100 MB): about half a minute, once",
         PACKAGES.join(" and ")
     );
     let start = Instant::now();
     debian_packages::install(&PACKAGES, &way_out())?;
-    eprintln!("browser: it is there after {:.0?}", start.elapsed());
+    eprintln!("browser: installed after {:.0?}", start.elapsed());
     Ok(())
 }
 

@@ -128,7 +128,7 @@ impl Module<'_> {
             return Ok(program);
         }
         eprintln!(
-            "{name}: Go builds it, a minute or two on 2 cores, once; kept in {}",
+            "{name}: building it with Go, a minute or two on 2 cores, once; kept in {}",
             folder.display()
         );
         let start = Instant::now();

@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// When there is no answer, or its status is not 200.
 pub fn get(address: SocketAddr, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, LIMIT)
-        .with_context(|| format!("nobody answers at {address}"))?;
+        .with_context(|| format!("no answer from {address}"))?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     // HTTP/1.0: the body comes in one piece, and the end of the connection is its end.
@@ -27,7 +27,9 @@ pub fn get(address: SocketAddr, path: &str) -> Result<String> {
 }
 
 fn body(answer: &str) -> Result<String> {
-    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("not an HTTP answer")?;
     let status = head.lines().next().unwrap_or_default();
     if status.split(' ').nth(1) != Some("200") {
         bail!("{status}: {}", body.trim());

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// The tasks of opcancel's developers.
+/// Tasks for developers of opcancel.
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",

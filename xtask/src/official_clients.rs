@@ -206,11 +206,11 @@ fn said(command: &mut Command, needed: &str) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("{needed} is needed: {command:?} cannot be run"))?;
+        .with_context(|| format!("{needed} is required: cannot run {command:?}"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if !output.status.success() {
         bail!(
-            "{needed} is needed, but {command:?} failed ({}): {}{}",
+            "{needed} is required, but {command:?} failed ({}): {}{}",
             output.status,
             text(&output.stdout),
             text(&output.stderr)
@@ -247,7 +247,10 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let missing = said(&mut Command::new("/nowhere/npm"), "Node").unwrap_err();
-        assert!(missing.to_string().contains("Node is needed"), "{missing}");
+        assert!(
+            missing.to_string().contains("Node is required"),
+            "{missing}"
+        );
         let mut failing = Command::new("sh");
         let failing = said(failing.args(["-c", "echo why >&2; exit 3"]), "A shell").unwrap_err();
         assert!(failing.to_string().contains("why"), "{failing}");

@@ -29,7 +29,7 @@ pub fn get() -> Result<PathBuf> {
     if let Some(named) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
         let named = PathBuf::from(named);
         if !runs(&named) {
-            bail!("{VARIABLE} is {}, which is no promtool", named.display());
+            bail!("{VARIABLE} is {}, which is not promtool", named.display());
         }
         return Ok(named);
     }
@@ -79,7 +79,7 @@ fn runs(program: &Path) -> bool {
 }
 
 fn download(cache: &Path) -> Result<()> {
-    eprintln!("promtool: the system's package {PACKAGE} (19 MB) is downloaded and unpacked, once");
+    eprintln!("promtool: downloading and unpacking the system's package {PACKAGE} (19 MB), once");
     let start = Instant::now();
     let place = tempfile::tempdir()?;
     // apt hands over to a user of its own, which may not enter a private folder.
@@ -96,10 +96,10 @@ fn download(cache: &Path) -> Result<()> {
     let package = fs::read_dir(place.path())?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .with_context(|| format!("apt-get has downloaded nothing. {}", way_out()))?;
+        .with_context(|| format!("apt-get downloaded nothing. {}", way_out()))?;
     let folder = unpack(&package, cache)?;
     eprintln!(
-        "promtool is there, in {}, after {:.0?}",
+        "promtool is ready in {} after {:.0?}",
         folder.display(),
         start.elapsed()
     );
@@ -117,7 +117,7 @@ fn unpack(package: &Path, cache: &Path) -> Result<PathBuf> {
     let version = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
     if !asked.status.success() || version.is_empty() {
         bail!(
-            "{} is no package with a version. {}",
+            "{} is not a package with a version. {}",
             package.display(),
             way_out()
         );
@@ -138,7 +138,7 @@ fn run(command: &mut Command) -> Result<()> {
         .with_context(|| format!("cannot run {:?}. {}", command.get_program(), way_out()))?;
     if !status.success() {
         bail!(
-            "{command:?} failed: {status} (is `apt-get update` due?). {}",
+            "{command:?} failed: {status} (try apt-get update first). {}",
             way_out()
         );
     }

@@ -18,5 +18,5 @@ pub fn folder() -> Result<PathBuf> {
     absolute("XDG_CACHE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
         .map(|cache| cache.join("opcancel"))
-        .context("neither XDG_CACHE_HOME nor HOME is set: nowhere to keep what is built once")
+        .context("neither XDG_CACHE_HOME nor HOME is set; the cache needs one of them")
 }

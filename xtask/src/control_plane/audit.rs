@@ -86,7 +86,7 @@ pub fn requests(log: &Path) -> Result<Vec<Request>> {
             return Ok(requests);
         }
         let event: Event = serde_json::from_str(&line)
-            .with_context(|| format!("{} has a line that is no audit event", log.display()))?;
+            .with_context(|| format!("{} has a line that is not an audit event", log.display()))?;
         if event.stage == "ResponseComplete" {
             requests.push(event.into());
         }

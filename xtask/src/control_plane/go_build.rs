@@ -123,7 +123,7 @@ pub(crate) fn go_build(
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 eprintln!("{step}: {} so far", minutes(start.elapsed().as_secs()))
             }
-            Err(mpsc::RecvTimeoutError::Disconnected) => bail!("nobody waits for Go any more"),
+            Err(mpsc::RecvTimeoutError::Disconnected) => bail!("the build was abandoned"),
         }
     }
 }
@@ -142,8 +142,8 @@ fn check_go() -> Result<String> {
     {
         Ok(output) => output,
         Err(error) if error.kind() == ErrorKind::NotFound => bail!(
-            "Go is not installed, and it has to build a Kubernetes control plane for the tests and \
-             the demo, once. {way_out}"
+            "Go is not installed; it builds the Kubernetes control plane of the tests and the demo, \
+             once. {way_out}"
         ),
         Err(error) => return Err(error).context(format!("cannot run `go version`. {way_out}")),
     };

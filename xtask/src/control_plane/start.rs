@@ -68,7 +68,7 @@ fn make_folder(data_dir: Option<PathBuf>) -> Result<(PathBuf, Afterwards)> {
         .with_context(|| format!("cannot create {}", folder.display()))?;
     if fs::read_dir(&folder)?.next().is_some() {
         bail!(
-            "{} is not empty: name an empty or a new folder",
+            "{} is not empty; use an empty or new folder",
             folder.display()
         );
     }

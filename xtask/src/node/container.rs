@@ -36,7 +36,7 @@ pub(super) fn command_line(
         .is_some_and(|command| !command.is_empty())
     {
         bail!(
-            "a container with a command of its own cannot be run: the image's program stands for it"
+            "a container with its own command is not supported: only the program of the image can run"
         );
     }
     let mut variables: BTreeMap<String, String> = defaults.iter().cloned().collect();
@@ -80,7 +80,7 @@ fn value(api: &Api, pod: &Pod, variable: &EnvVar, ip: &str) -> Result<Option<Str
             "spec.nodeName" => spec.and_then(|spec| spec.node_name.clone()),
             "spec.serviceAccountName" => spec.and_then(|spec| spec.service_account_name.clone()),
             "status.podIP" => Some(ip.to_owned()),
-            other => bail!("the field {other} cannot be had on a stand-in for a node"),
+            other => bail!("the stand-in for a node does not support the field {other}"),
         });
     }
     if let Some(key) = &source.config_map_key_ref {
@@ -100,7 +100,7 @@ fn value(api: &Api, pod: &Pod, variable: &EnvVar, ip: &str) -> Result<Option<Str
         let found = found.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned());
         return optional(found, key.optional, &key.name, &key.key);
     }
-    bail!("its source cannot be had on a stand-in for a node")
+    bail!("the stand-in for a node does not support its source")
 }
 
 fn optional(
@@ -166,7 +166,7 @@ pub(super) fn image_name(image: &str) -> &str {
     last.split([':', '@']).next().unwrap_or(last)
 }
 
-/// Which Pod it is, for messages.
+/// The Pod, for messages.
 pub(super) fn pod_text(id: &PodName) -> String {
     format!("pod {}/{}", id.namespace, id.name)
 }

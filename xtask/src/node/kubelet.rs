@@ -241,7 +241,7 @@ impl Running {
         let image = container.image.as_deref().unwrap_or_default();
         let program = options.images.get(container::image_name(image));
         let program = program
-            .with_context(|| format!("{image} is none of the images that programs stand for here"))
+            .with_context(|| format!("there is no program for the image {image}"))
             .map_err(|error| ("ErrImagePull", error))?;
         let mounts = volumes::mount(api, &self.id, &self.pod, container).map_err(wrong)?;
         let CommandLine {

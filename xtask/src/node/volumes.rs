@@ -122,7 +122,7 @@ impl Writer<'_> {
             }
             return Ok(());
         }
-        bail!("a volume of this kind cannot be had on a stand-in for a node")
+        bail!("the stand-in for a node does not support this kind of volume")
     }
 
     fn projection(&self, source: &VolumeProjection, folder: &Path) -> Result<()> {

@@ -99,7 +99,7 @@ impl Programs {
         paths
             .find(|path| path.file_stem().is_some_and(|stem| stem == name))
             .map(PathBuf::as_path)
-            .with_context(|| format!("cargo built no program {name}"))
+            .with_context(|| format!("cargo did not build the program {name}"))
     }
 }
 

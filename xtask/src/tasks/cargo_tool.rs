@@ -49,7 +49,7 @@ impl CargoTool {
     fn install(&self, root: &Path) -> Result<()> {
         let Self { name, version, .. } = self;
         eprintln!(
-            "{name} {version} is installed into {}: about a minute on 2 cores, once",
+            "installing {name} {version} into {}: about a minute on 2 cores, once",
             root.display()
         );
         let start = Instant::now();
@@ -63,7 +63,7 @@ impl CargoTool {
             .arg(root);
         // Not into the workspace's own target folder, where it would only take room.
         cargo::run(command.env("CARGO_TARGET_DIR", build.path()))?;
-        eprintln!("{name} is installed, after {:.0?}", start.elapsed());
+        eprintln!("{name} is installed after {:.0?}", start.elapsed());
         Ok(())
     }
 }

@@ -15,21 +15,21 @@ use super::stand_ins::{self, Emulator};
 /// Run a Kubernetes control plane on loopback until Ctrl-C.
 ///
 /// etcd, kube-apiserver and kube-controller-manager, with TLS, RBAC, ServiceAccount tokens and an
-/// audit log. They come from the folder in KUBEBUILDER_ASSETS if that is set, else from the cache
-/// (opcancel/control-plane in $XDG_CACHE_HOME or ~/.cache); what is missing is built into the cache
-/// with Go, which takes about 8 minutes on 2 cores, once.
+/// audit log. The programs come from the folder in KUBEBUILDER_ASSETS if it is set, otherwise from the
+/// cache (opcancel/control-plane in $XDG_CACHE_HOME or ~/.cache). Missing programs are built with Go
+/// into the cache, which takes about 8 minutes on 2 cores, once.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Only get the programs (build what is missing) and end.
+    /// Only build the missing programs, and print the paths of all.
     #[arg(long, conflicts_with = "data_dir")]
     build_only: bool,
 
-    /// Keep keys, logs and data in this empty or new folder instead of a temporary one.
+    /// Store keys, logs and data in this empty or new folder instead of a temporary one.
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
 
-    /// Run the Pods of the controller's Deployment too: as processes of this machine, with
-    /// operations-emulator and the operations of examples/emulator/scenario.yaml in Google's place.
+    /// Also run the Pods of the controller's Deployment, as processes on this machine, with
+    /// operations-emulator and examples/emulator/scenario.yaml instead of Google.
     #[arg(long, conflicts_with = "build_only")]
     node: bool,
 }
@@ -66,9 +66,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         let programs = Programs::build()?;
         let emulator = Emulator::start(&control_plane, &programs, "100ms")?;
         let node = stand_ins::start_node(&control_plane, &programs, &emulator)?;
-        println!("  a node runs the image opcancel-controller, behind operations-emulator");
+        println!(
+            "  a stand-in for a node runs the image opcancel-controller, with operations-emulator instead of Google"
+        );
         println!("  export EMULATOR_ADMIN={}", emulator.admin_url);
-        println!("  all that Google was asked: curl $EMULATOR_ADMIN/admin/requests");
+        println!("  the requests to Google: curl $EMULATOR_ADMIN/admin/requests");
         Some(node)
     } else {
         None
@@ -77,7 +79,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         "logs, audit log and keys: {}",
         control_plane.folder().display()
     );
-    println!("Ctrl-C stops it.");
+    println!("Press Ctrl-C to stop it.");
     let outcome = wait(&control_plane, node.as_ref());
     eprintln!("control plane: stopping");
     drop(node);

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{cargo, deploy};
 
-/// Write crds/ anew from the Rust types in src/api, with its copies in deploy/, and say what changed.
+/// Generate crds/ from the Rust types in src/api, and its copies in deploy/; print what changed.
 #[derive(Args)]
 pub(crate) struct Arguments {}
 

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: cancellations of every fate on a real API server, watched as they happen.
+//! `cargo xtask demo`: cancellations with every outcome on a real API server, watched as they happen.
 
 mod environment;
 mod examples;
@@ -27,22 +27,22 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// How often ages are redrawn and the processes looked at.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Watch cancellations of every fate, on a real API server, with an emulator in Google's place.
+/// Watch cancellations with every outcome, on a real API server, with an emulator instead of Google.
 ///
 /// Builds and starts everything on loopback addresses, applies the files in examples/ with kubectl,
-/// and shows what becomes of them until all are settled: less than a minute once everything is
-/// built (the control plane: about 8 minutes, once). Nothing is left running afterwards.
+/// and shows the objects until each is finished or in its expected state: less than a minute after
+/// the build (which takes about 8 minutes for the control plane, once). Then it stops everything.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Fail unless every object ended as its file says.
+    /// Fail unless every object ends as its file says.
     #[arg(long, conflicts_with = "keep")]
     once: bool,
 
-    /// Leave everything up until Ctrl-C, for your own kubectl.
+    /// Keep everything running until Ctrl-C, for your own kubectl.
     #[arg(long)]
     keep: bool,
 
-    /// How long each answer of the emulator takes.
+    /// Delay of each answer of the emulator.
     #[arg(long, value_name = "DURATION", default_value = "100ms")]
     latency: String,
 }
@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             eprintln!("{error}");
         }
         print_commands(&environment);
-        println!("\nCtrl-C ends everything.");
+        println!("\nPress Ctrl-C to stop everything.");
         stay(&environment, &interrupt)?;
         eprintln!("demo: stopping");
         return environment.stop();
@@ -93,7 +93,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         verdict => verdict?,
     }
     if !arguments.once {
-        println!("To look further with your own kubectl: cargo xtask demo --keep");
+        println!("To inspect it with your own kubectl: cargo xtask demo --keep");
     }
     Ok(())
 }
@@ -150,7 +150,7 @@ fn follow(
             Err(RecvTimeoutError::Disconnected) => {
                 interrupt.check()?;
                 environment.check()?;
-                bail!("kubectl ended its watch");
+                bail!("kubectl's watch has ended");
             }
         }
         interrupt.check()?;
@@ -220,7 +220,7 @@ fn print_commands(environment: &Environment) {
 Use your own kubectl, or {kubectl}:
   export KUBECONFIG={kubeconfig}
 
-Look further:
+Inspect:
   kubectl get opcancel -A -o wide
   kubectl -n opcancel-system logs deployment/opcancel-controller
   kubectl -n contact-center describe opcancel refused-then-taken
@@ -228,9 +228,9 @@ Look further:
   kubectl -n contact-center wait opcancel/cancelled-slowly --for=condition=Finished
   kubectl explain operationcancellation.spec
   curl http://{admin}/metrics
-  curl {emulator}/admin/requests     # all that Google would have been asked
+  curl {emulator}/admin/requests     # the requests that Google would get
 
-See the operations as Google has them, live, and end one, fail one or let one vanish, in a browser:
+Watch the operations live, and end them, in a browser:
   {emulator}/
 
 Change something:

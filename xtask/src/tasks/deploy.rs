@@ -7,7 +7,7 @@ use xtask::deploy_files;
 
 use super::cargo;
 
-/// Write the copies and renderings in deploy/ anew from crds/ and deploy/base, and say what changed.
+/// Generate the copies and rendered manifests in deploy/ from crds/ and deploy/base; print what changed.
 #[derive(Args)]
 pub(crate) struct Arguments {}
 

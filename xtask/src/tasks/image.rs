@@ -25,12 +25,12 @@ use buildah::{Buildah, Recipe};
 use layout::Layout;
 use sources::Sources;
 
-/// Build the container image twice, compare and try it, and write it with its bill of materials to target/image/.
+/// Build the container image twice, compare the results, run the image, and write it and its bill of materials to target/image/.
 ///
-/// Both builds start from empty folders, which takes some minutes.
+/// Both builds start from empty folders, which takes several minutes.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Use what was compiled before, and compile other people's crates for both builds once: only our own twice
+    /// Reuse earlier builds, and compile third-party crates only once; opcancel's own crates are still compiled twice
     #[arg(long)]
     reuse: bool,
 }
@@ -72,7 +72,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let mut built: Vec<Built> = Vec::new();
     for folder in &folders {
         let begin = Instant::now();
-        eprintln!("image: a build in {}", folder.display());
+        eprintln!("image: building in {}", folder.display());
         let source = folder.join(binary::SOURCE_FOLDER);
         let is_new = !source.exists();
         fs::create_dir_all(&source)?;
@@ -81,7 +81,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             binary::share_crates(&before.folder, folder)?;
         }
         built.push(build(folder, &folders, &sources, &buildah)?);
-        eprintln!("image: that build took {:.0?}", begin.elapsed());
+        eprintln!("image: built in {:.0?}", begin.elapsed());
     }
     let [one, other] = built.as_slice() else {
         anyhow::bail!("{} builds instead of two", built.len());
@@ -106,7 +106,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         );
     }
     println!(
-        "The same image twice, of commit {}. It runs in its own files alone, read-only, as user {}; {} certificate \
+        "Both builds of commit {} gave the same image. It runs with its own files only, read-only, as user {}; {} certificate \
          authorities; {} components in its bill of materials.",
         sources.revision,
         inspection::USER,

@@ -16,18 +16,19 @@ use super::{cargo, demo, image};
 /// Google's clients, which judge the emulator; that of Rust is a workspace of its own.
 const OFFICIAL_CLIENTS: &str = "tests/official_clients";
 
-/// Run everything that must be green: formatting, lints, docs, dependencies, alerting rules, tests, demo, image.
+/// Run all checks: formatting, lints, docs, dependencies, alerting rules, tests, demo, image.
 ///
-/// The first failure ends it. The first time it takes about half an hour on 2 cores: the control plane, Helm, Google's
-/// official clients and other tools are built or installed then, once for this user.
+/// Stops at the first failure. The first run takes about half an hour on 2 cores, since it builds or installs the control
+/// plane, Helm, Google's official clients and other tools, once for each user.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Leave out this step; may be given more than once.
+    /// Skip this step; may be repeated.
     #[arg(long, value_name = "STEP")]
     skip: Vec<Step>,
 
-    /// Also run what takes too long for CI: the properties of a life with 100 times the cases, 500 objects of 1.4 MB, and what an
-    /// older release, which has to be built, makes of this one's CRDs. About 40 minutes more on 2 cores, and 14 GB of memory.
+    /// Also run the tests that take too long for CI: the property tests of the lifecycle with 100 times the cases, 500 objects of
+    /// 1.4 MB, and an older release, built first, on the CRDs of this one. Takes about 40 minutes more on 2 cores, and 14 GB of
+    /// memory.
     #[arg(long)]
     long: bool,
 }
@@ -35,7 +36,7 @@ pub(crate) struct Arguments {
 /// A hundred times what proptest draws by default.
 const MANY_CASES: &str = "25600";
 
-/// The steps, in their order: quick ones first.
+/// The steps, in their order: the quick ones first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Step {
     Fmt,
@@ -91,23 +92,25 @@ impl Step {
     /// What to do when it fails.
     fn advice(self) -> &'static str {
         match self {
-            Self::Fmt => "Run: cargo fmt --all",
-            Self::Clippy => "Run: cargo clippy --workspace --all-targets, and mend what it names.",
+            Self::Fmt => "Run cargo fmt --all.",
+            Self::Clippy => "Run cargo clippy --workspace --all-targets, and fix what it reports.",
             Self::Doc => {
-                "Run: cargo doc --no-deps --workspace, and mend the warnings: here they are errors."
+                "Run cargo doc --no-deps --workspace, and fix the warnings: here they are errors."
             }
-            Self::Deny => "deny.toml says which licences, crates and sources are allowed, and why.",
+            Self::Deny => {
+                "deny.toml lists the licences, crates and sources that are allowed, with the reasons."
+            }
             Self::Monitoring => {
-                "promtool says which rule of deploy/monitoring/ is wrong, or fires when it should not."
+                "promtool reports which rule in deploy/monitoring/ is invalid, or fires when it should not."
             }
-            Self::ControlPlane => "Run: cargo xtask control-plane, which tells more.",
+            Self::ControlPlane => "Run cargo xtask control-plane, which prints more.",
             Self::Tests => {
-                "Run the one test alone: cargo test --workspace NAME. It starts a control plane of its own; \
-                 `cargo xtask control-plane` leaves one running."
+                "Run the failed test alone: cargo test --workspace NAME. It starts a control plane of its own; \
+                 cargo xtask control-plane keeps one running."
             }
-            Self::Demo => "Run: cargo xtask demo --keep, and look with kubectl.",
+            Self::Demo => "Run cargo xtask demo --keep, and inspect it with kubectl.",
             Self::Image => {
-                "Run: cargo xtask image --reuse; docs/image.md says what must be true of it."
+                "Run cargo xtask image --reuse; docs/image.md lists what the image must fulfil."
             }
         }
     }
@@ -147,7 +150,7 @@ impl Step {
             Self::Monitoring => monitoring::check(),
             Self::ControlPlane => {
                 *shared = Some(ControlPlane::start(Options::default())?);
-                // Tests would build them too, but without a word.
+                // The tests would build them too, but without a message.
                 for tool in go_tool::ALL {
                     tool.get()?;
                 }

@@ -1,5 +1,5 @@
-//! Everything that runs while the demo does: the control plane, the emulator in Google's place, and
-//! the controller's Deployment on a stand-in for a node. Whatever ends the demo ends all of them.
+//! Everything that the demo runs: the control plane, the emulator instead of Google, and the
+//! controller's Deployment on a stand-in for a node. All of it stops with the demo.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,14 +15,14 @@ use crate::tasks::cargo::{self, Programs};
 use crate::tasks::interrupt::Interrupt;
 use crate::tasks::stand_ins::{self, EMULATOR, Emulator};
 
-/// What is installed: the overlay that people on GKE begin with. The scenario's metadata server
-/// speaks for the account that it expects.
+/// The overlay that is installed: the one for GKE. Its expected principal is the account of the
+/// scenario's metadata server.
 const OVERLAY: &str = "deploy/overlays/gke";
 /// The options of kubectl that name the controller.
 const NAMESPACE: &str = "--namespace=opcancel-system";
 const DEPLOYMENT: &str = "deployment/opcancel-controller";
 
-/// What runs; dropping it ends it.
+/// The running processes; dropping the value stops them.
 pub(super) struct Environment {
     node: Node,
     pub(super) control_plane: ControlPlane,
@@ -32,7 +32,7 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// Builds, starts and prepares all of it, and says how long each step takes.
+    /// Builds, starts and prepares everything, and prints how long each step takes.
     pub(super) fn start(latency: &str, interrupt: &Interrupt) -> Result<Self> {
         let programs = step("opcancel-controller and operations-emulator built", || {
             interrupt.or(Programs::build())
@@ -41,7 +41,7 @@ impl Environment {
             "etcd, kube-apiserver, kube-controller-manager ready",
             || interrupt.or(ControlPlane::start(Options::default())),
         )?;
-        let emulator = step("operations-emulator ready, in Google's place", || {
+        let emulator = step("operations-emulator ready, instead of Google", || {
             interrupt.or(Emulator::start(&control_plane, &programs, latency))
         })?;
         let node = stand_ins::start_node(&control_plane, &programs, &emulator)?;
@@ -65,20 +65,20 @@ impl Environment {
         })
     }
 
-    /// Ends all of it.
+    /// Stops everything.
     pub(super) fn stop(self) -> Result<()> {
         drop(self.node);
         self.control_plane.stop()
     }
 
-    /// Fails, with the end of its log, if anything has ended.
+    /// Fails, with the end of its log, if a process has ended.
     pub(super) fn check(&self) -> Result<()> {
         self.control_plane.check()?;
         self.control_plane.check_beside(EMULATOR)?;
         self.node.check()
     }
 
-    /// What the controller has logged.
+    /// The end of the controller's log.
     pub(super) fn controller_log(&self) -> Result<String> {
         self.control_plane
             .run_kubectl(&["logs", DEPLOYMENT, NAMESPACE, "--tail=12"])
@@ -89,7 +89,7 @@ impl Environment {
         &self.emulator.admin_url
     }
 
-    /// How often Google was called for each operation, by the emulator's record: `3 GET, 1 POST`.
+    /// The number of requests for each operation, from the emulator's record: `3 GET, 1 POST`.
     pub(super) fn calls(&self) -> Result<BTreeMap<String, String>> {
         let asked = loopback_http::get(self.emulator.admin()?, "/admin/requests")?;
         let record: Record = serde_json::from_str(&asked).context("the emulator's record")?;
@@ -113,7 +113,7 @@ impl Environment {
     }
 }
 
-/// The requests that the emulator has got.
+/// The requests to the emulator.
 #[derive(Deserialize)]
 struct Record {
     requests: Vec<Request>,
@@ -125,7 +125,7 @@ struct Request {
     operation: Option<String>,
 }
 
-/// Does something and says how long it took.
+/// Runs a step and prints how long it took.
 fn step<T>(what: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
     let start = Instant::now();
     let result = run()?;
@@ -137,7 +137,7 @@ fn step<T>(what: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
 fn roll_out(control_plane: &ControlPlane, node: &Node) -> Result<SocketAddr> {
     let rolled_out =
         control_plane.run_kubectl(&["rollout", "status", DEPLOYMENT, NAMESPACE, "--timeout=30s"]);
-    // Its own last words say more.
+    // The end of its log says more.
     node.check()?;
     rolled_out?;
     let ip = "--output=jsonpath={.items[0].status.podIP}";

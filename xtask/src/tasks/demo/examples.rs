@@ -42,8 +42,8 @@ impl Examples {
     /// # Errors
     /// When one cannot be read, or a cancellation does not say how it ends.
     pub(super) fn read(folder: &Path) -> Result<Self> {
-        let entries =
-            fs::read_dir(folder).with_context(|| format!("no examples in {}", folder.display()))?;
+        let entries = fs::read_dir(folder)
+            .with_context(|| format!("cannot read the examples in {}", folder.display()))?;
         let mut files = Vec::new();
         for entry in entries {
             let path = entry?.path();

@@ -56,7 +56,8 @@ pub(super) fn write(source: &Path, epoch: &str) -> Result<String> {
     let file = source.join("bom.json");
     let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
     let text = text.replace(&source.display().to_string(), "/opcancel");
-    let mut bill = serde_json::from_str(&text).context("cargo-cyclonedx wrote no JSON")?;
+    let mut bill =
+        serde_json::from_str(&text).context("the output of cargo-cyclonedx is not JSON")?;
     let crates = Crates {
         linked: tree(source, &target, "normal,no-proc-macro")?,
         all: tree(source, &target, "normal")?,
@@ -144,7 +145,7 @@ fn reconcile(bill: &mut Value, crates: &Crates) -> Result<()> {
 fn leave_out_other_programs(bill: &mut Value) -> Result<()> {
     let package = bill
         .pointer_mut("/metadata/component")
-        .context("the bill of materials does not say what it is of")?;
+        .context("the bill of materials names no component")?;
     let targets = array(package, "components")?;
     let is = |target: &Value, field: &str, text: &str| reference(target, field) == text;
     targets.retain(|target| !is(target, "type", "application") || is(target, "name", PROGRAM));

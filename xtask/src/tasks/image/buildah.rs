@@ -37,12 +37,12 @@ impl Buildah {
         let way_out = "Install buildah 1.28 or newer (Debian, Ubuntu: apt-get install buildah; Fedora: dnf install \
                        buildah; without root also: uidmap).";
         if !debian_packages::can_install() {
-            bail!("buildah is not installed, and it makes the image. {way_out}");
+            bail!("buildah is not installed; it builds the image. {way_out}");
         }
-        eprintln!("image: buildah is installed with apt-get: about half a minute, once");
+        eprintln!("image: installing buildah with apt-get: about half a minute, once");
         debian_packages::install(&["buildah"], way_out)?;
         if !own.answers() {
-            bail!("buildah does not run, though apt-get installed it. {way_out}");
+            bail!("buildah does not run although apt-get has installed it. {way_out}");
         }
         Ok(own)
     }

@@ -66,7 +66,10 @@ impl Layout {
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let index: Index = json(&folder.join("index.json"))?;
         let [image] = index.manifests.as_slice() else {
-            bail!("{} images instead of one", index.manifests.len());
+            bail!(
+                "the archive has {} images instead of one",
+                index.manifests.len()
+            );
         };
         let manifest: Manifest = json(&blob(folder, &image.digest)?)?;
         let config = json(&blob(folder, &manifest.config.digest)?)?;
@@ -116,7 +119,7 @@ impl Layout {
 fn blob(folder: &Path, digest: &str) -> Result<PathBuf> {
     let (kind, hash) = digest
         .split_once(':')
-        .with_context(|| format!("{digest:?} is no digest"))?;
+        .with_context(|| format!("invalid digest {digest:?}"))?;
     Ok(folder.join("blobs").join(kind).join(hash))
 }
 

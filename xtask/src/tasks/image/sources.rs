@@ -27,7 +27,7 @@ impl Sources {
         let (hash, epoch) = commit
             .trim()
             .split_once(' ')
-            .context("git names no commit: the image takes its time from one")?;
+            .context("the repository has no commit, which the image takes its timestamp from")?;
         let clean = git(&["status", "--porcelain"])?.trim().is_empty();
         let known = git(&[
             "ls-files",
@@ -91,7 +91,7 @@ fn git(arguments: &[&str]) -> Result<String> {
     let output = match output {
         Ok(output) => output,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            bail!("git is not installed, and the image takes its sources and its time from it")
+            bail!("git is not installed; the image takes its sources and its timestamp from it")
         }
         Err(error) => return Err(error).context("cannot run git"),
     };
@@ -102,5 +102,5 @@ fn git(arguments: &[&str]) -> Result<String> {
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
-    String::from_utf8(output.stdout).context("git wrote a name that is not UTF-8")
+    String::from_utf8(output.stdout).context("git printed a name that is not UTF-8")
 }
