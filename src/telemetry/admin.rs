@@ -70,9 +70,7 @@ struct AppState {
 /// If nothing can listen on the address. The message names the flag.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     bind_with(address, listen).map_err(|error| {
-        format!(
-            "--admin-address: cannot listen on {address}: {error}; use another address, or off"
-        )
+        format!("--admin-address: cannot listen on {address}: {error}; use another address, or off")
     })
 }
 
