@@ -96,10 +96,10 @@ fn cancel_requested_at_the_end(state: &Cancellation, outcome: Outcome) -> (Sent,
     );
     match state.cancel {
         Accepted { .. } => (Sent::Yes, cancel_requested(state.cancel)),
-        Unsupported => (Sent::NotTaken, cancel_requested(state.cancel)),
+        Unsupported => (Sent::NotAccepted, cancel_requested(state.cancel)),
         _ if state.post.maybe_arrived => (Sent::Perhaps, cancel_requested(Sending)),
-        _ if state.post.sent => (Sent::NotTaken, cancel_requested(Again { refused: true })),
-        Again { refused: true } => (Sent::NotTaken, cancel_requested(state.cancel)),
+        _ if state.post.sent => (Sent::NotAccepted, cancel_requested(Again { refused: true })),
+        Again { refused: true } => (Sent::NotAccepted, cancel_requested(state.cancel)),
         _ => {
             let (reason, text) = if seen_done {
                 (

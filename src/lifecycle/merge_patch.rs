@@ -1,4 +1,4 @@
-//! A JSON merge patch (RFC 7386) of `/status`, as text: written once, in the form in which it is sent.
+//! A JSON merge patch (RFC 7386) of `/status`, serialised once, as it is sent.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Serialize, Serializer};
@@ -12,12 +12,12 @@ use crate::api::{
     CancellationStatus, Condition, Identity, LastError, ObservedOperation, TargetStatus,
 };
 
-/// Names uid and resource version, so that it is a compare-and-set, and of the status only what changes.
+/// It has uid and resource version, so that it is a compare-and-set, and only the changed part of the status.
 #[derive(Clone, Debug)]
 pub struct MergePatch(Box<RawValue>);
 
 impl MergePatch {
-    /// The one that makes this status of an object's.
+    /// The patch that changes the status of an object to this one.
     pub fn new(object: &ObjectView, after: &CancellationStatus) -> Self {
         let body = Body {
             metadata: Metadata {
@@ -26,11 +26,11 @@ impl MergePatch {
             },
             status: Changes::between(&object.status, after),
         };
-        // A status that cannot be written as JSON does not exist: all keys are strings.
+        // Every status can be written as JSON: all keys are strings.
         Self(to_raw_value(&body).unwrap_or_else(|_| RawValue::NULL.to_owned()))
     }
 
-    /// As a value.
+    /// The patch as a JSON value.
     pub fn value(&self) -> Value {
         serde_json::from_str(self.0.get()).unwrap_or_default()
     }
@@ -61,7 +61,7 @@ struct Metadata<'a> {
     resource_version: &'a str,
 }
 
-/// What changes of a status, by field.
+/// The changed fields of a status.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Changes<'a> {
@@ -121,22 +121,22 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// What changes of one field.
+/// The change of one field.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Change<'a, T> {
-    /// Nothing.
+    /// No change.
     None,
-    /// It goes: null.
+    /// The field is removed: null.
     Removed,
-    /// It was not there.
+    /// The field is new.
     Whole(&'a T),
-    /// Some of it.
+    /// A part of the field changes.
     Part(Value),
 }
 
 impl<'a, T: PartialEq + Serialize> Change<'a, T> {
-    /// To compare costs much less than to turn into JSON.
+    /// Comparing is much cheaper than serialising.
     fn of(before: &Option<T>, after: &'a Option<T>) -> Self {
         match (before, after) {
             (before, after) if before == after => Self::None,
@@ -151,7 +151,7 @@ impl<'a, T: PartialEq + Serialize> Change<'a, T> {
 }
 
 impl<'a, T: PartialEq> Change<'a, Vec<T>> {
-    /// A merge patch has lists as a whole or not at all; an empty one is never stored.
+    /// A merge patch replaces a list as a whole; an empty list is never stored.
     fn of_list(before: &[T], after: &'a Vec<T>) -> Self {
         if *after == before {
             Self::None
@@ -169,7 +169,7 @@ impl<T> Change<'_, T> {
     }
 }
 
-/// The merge patch that makes `after` of `before`; `None` if they are the same.
+/// The merge patch from `before` to `after`; `None` if they are the same.
 fn merge_patch(before: &Value, after: &Value) -> Option<Value> {
     match (before, after) {
         (Value::Object(before), Value::Object(after)) => {

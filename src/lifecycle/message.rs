@@ -1,4 +1,4 @@
-//! Texts for people. Each tells what is the case and, where somebody has to act, what to do.
+//! Messages for people. Each says what is the case and, if a person has to act, what to do.
 
 use super::{ObjectView, Spec, ending::Ending, failure::Failure};
 use crate::{
@@ -22,10 +22,10 @@ pub fn cut(mut text: String) -> String {
     text
 }
 
-/// While nobody knows what the grants say.
+/// While it is not known what is granted.
 pub const GRANTS_NOT_READ: &str = "The controller could not read the CancellationGrants for 20 minutes; no call is made until it can";
 
-/// The grant that would allow it, ready to be applied by any kubectl; what is lacking, if that would be too long.
+/// The grant that would allow it, ready for `kubectl apply`; if that would be too long, what is missing.
 pub fn no_grant(object: &ObjectView, spec: &Spec) -> String {
     let Ok(target) = &spec.target else {
         return "No CancellationGrant allows it".to_owned();
@@ -33,7 +33,7 @@ pub fn no_grant(object: &ObjectView, spec: &Spec) -> String {
     let (namespace, service) = (&object.namespace, &target.service);
     let identity = spec.identity_kind().name();
     let (list, allowed) = unit(target);
-    // JSON, because kubectl 1.32 takes whatever begins with a brace for it. Nothing in these names needs an escape.
+    // JSON, because kubectl 1.32 reads everything that begins with a brace as JSON. Nothing in these names needs an escape.
     let grant = |name: &str| {
         format!(
             r#"{{"apiVersion":"{GROUP}/{VERSION}","kind":"CancellationGrant","metadata":{{"name":"{name}"}},"spec":{{"namespaces":["{namespace}"],"{list}":["{allowed}"],"services":["{service}"],"identities":["{identity}"]}}}}"#
@@ -59,7 +59,7 @@ pub fn no_grant(object: &ObjectView, spec: &Spec) -> String {
     })
 }
 
-/// The list of a grant in which the operation's unit stands, and the unit: its project, else its parent, else its own name.
+/// The list of a grant that would have to contain the operation, and the entry: its project, or its parent, or its own name.
 fn unit(target: &Target) -> (&'static str, &str) {
     match (target.project(), target.parent()) {
         (Some(project), _) => ("projects", project),
@@ -68,7 +68,7 @@ fn unit(target: &Target) -> (&'static str, &str) {
     }
 }
 
-/// A number in place of a name that is too long (FNV-1a, which is the same in every release).
+/// A number for a name that is too long (FNV-1a, the same in every release).
 fn number(name: &str) -> u64 {
     name.bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |number, byte| {
@@ -76,10 +76,10 @@ fn number(name: &str) -> u64 {
         })
 }
 
-/// A name for that grant which one for anything else does not get: to apply it must take nothing away.
+/// A name for the grant that no other suggested grant has: applying it must not replace another grant.
 ///
-/// Dots stand between the parts. Namespaces have none, and projects only in a domain, whose colon no object's name may have;
-/// what has slashes makes no object's name, and goes by its number.
+/// Dots separate the parts. Namespaces have no dots, and projects have them only in a domain, whose colon becomes a dot. A parent has
+/// slashes, so it makes no object's name and its number is used.
 fn grant_name(namespace: &str, spec: &Spec, target: &Target) -> String {
     let (_, allowed) = unit(target);
     let allowed = allowed.replace(':', ".");
@@ -90,8 +90,8 @@ fn grant_name(namespace: &str, spec: &Spec, target: &Target) -> String {
     name
 }
 
-/// Whether Kubernetes takes it as a name: a project may end with a hyphen, and a part of a name may not. The message is
-/// shorter than names may be.
+/// Whether Kubernetes accepts it as a name: a project may end with a hyphen, but a part of a name may not. The length need not be
+/// checked: the message is shorter than a name may be.
 fn is_object_name(name: &str) -> bool {
     let good = |part: &str| {
         let part_bytes = part.as_bytes();
@@ -107,7 +107,7 @@ fn is_object_name(name: &str) -> bool {
     name.split('.').all(good)
 }
 
-/// The controller cannot act as a ServiceAccount.
+/// `spec.serviceAccountName` is set.
 pub fn identity_not_supported(name: &str) -> String {
     cut(format!(
         "This controller cannot act as ServiceAccount {name} yet; to use the operator's identity, create an \
@@ -115,7 +115,7 @@ pub fn identity_not_supported(name: &str) -> String {
     ))
 }
 
-/// A failed call: whose, what came of it, and what cures it.
+/// A failed call: which one, how it failed, and what to do.
 pub fn failure(failure: &Failure, spec: &Spec) -> String {
     let error = &failure.error;
     let call = match failure.call {
@@ -126,7 +126,7 @@ pub fn failure(failure: &Failure, spec: &Spec) -> String {
     let cure = cure(failure, spec);
     let text = error.message.trim_end_matches('.');
     if error.kind == ErrorKind::Token {
-        // It was no answer of Google's, and its text says what to do, as in /readyz.
+        // It is no answer of the API, and its text says what to do, as in /readyz.
         let text = if text.is_empty() {
             "no token could be fetched"
         } else {
@@ -147,11 +147,11 @@ pub fn failure(failure: &Failure, spec: &Spec) -> String {
             .map(|r| format!(" ({r})"))
             .unwrap_or_default(),
     );
-    // What to do comes first: a long message of the server must not push it out.
+    // What to do comes first: a long message of the server must not displace it.
     cut(format!("{call}: {status}{reason}: {cure}{separator}{text}"))
 }
 
-/// What people can do about a failure; empty if nothing but to wait.
+/// What people can do about a failure; empty if they can only wait.
 fn cure(failure: &Failure, spec: &Spec) -> String {
     let error = &failure.error;
     let metadata = |key: &str| error.metadata.get(key).map(String::as_str);
@@ -189,7 +189,7 @@ fn cure(failure: &Failure, spec: &Spec) -> String {
         })
 }
 
-/// What goes on, while nothing fails.
+/// The message while nothing fails.
 pub const fn phase(reason: Reason) -> &'static str {
     match reason {
         Reason::Observing => "Reading the operation before the cancel request is sent",
@@ -206,10 +206,10 @@ pub const fn phase(reason: Reason) -> &'static str {
     }
 }
 
-/// A suspended object that was looked at.
+/// A suspended object that was observed.
 pub const SUSPENDED: &str = "Suspended: the operation is running and would be cancelled now; set spec.suspend to false to cancel it";
 
-/// How it ended.
+/// The message of the outcome.
 pub fn ending(
     ending: Ending,
     operation: Option<&ObservedOperation>,
@@ -232,7 +232,7 @@ pub fn ending(
             Sent::Yes => {
                 "The operation completed although the API accepted the cancel request".to_owned()
             }
-            Sent::NotTaken => {
+            Sent::NotAccepted => {
                 "The operation completed; the API had not accepted the cancel request".to_owned()
             }
             Sent::Perhaps => {
@@ -282,12 +282,12 @@ pub fn ending(
 /// Whether the API had the cancel request when the operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// It took it.
+    /// The API accepted it.
     Yes,
     /// It was never sent.
     No,
-    /// It was sent, and not taken.
-    NotTaken,
-    /// Nobody knows.
+    /// It was sent, and the API did not accept it.
+    NotAccepted,
+    /// It is not known.
     Perhaps,
 }

@@ -1,4 +1,4 @@
-//! One OperationCancellation as the life cycle sees it.
+//! One OperationCancellation, as far as the life cycle needs it.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -48,7 +48,7 @@ impl ObjectView {
 /// A spec from which no release can make a request. Only an older CRD accepts one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MalformedSpec {
-    /// Which field, what is wrong with it, and what would be right.
+    /// The field, what is wrong with it, and what is expected.
     pub message: String,
 }
 
@@ -68,7 +68,7 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Whose rights at Google are used.
+    /// Which identity makes the calls.
     pub fn identity_kind(&self) -> IdentityKind {
         if self.service_account_name.is_some() {
             IdentityKind::ServiceAccount

@@ -50,7 +50,7 @@ const fn ended(
     }
 }
 
-/// GET always fails so; the API takes the cancel.
+/// GET always fails so; the API accepts the cancel.
 fn to_get(kind: ErrorKind) -> Expected {
     use ErrorKind as K;
     match kind {

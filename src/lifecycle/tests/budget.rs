@@ -117,7 +117,7 @@ fn done_seen_while_the_intent_is_written_sends_nothing() {
 }
 
 #[test]
-fn somebody_touching_labels_costs_no_other_call() {
+fn a_change_of_labels_costs_no_other_call() {
     let mut sim = Simulation::cancellable(Duration::ZERO);
     sim.write_faults = vec![(WriteAnswer::Conflict(Box::new(object())), false); 3];
     assert_eq!(sim.run(), Some(Outcome::Cancelled));
@@ -184,7 +184,7 @@ fn a_finished_object_is_left_alone_for_ever() {
 }
 
 #[test]
-fn somebody_who_changes_the_status_back_is_not_fought_at_full_speed() {
+fn a_writer_that_changes_the_status_back_is_answered_ever_more_slowly() {
     let mut sim = Simulation::cancellable(Duration::from_secs(600));
     sim.meddler = Some(|status| {
         status

@@ -74,7 +74,7 @@ fn refused_is_tried_again_after_30_s_5_min_then_every_30_min() {
 }
 
 #[test]
-fn refused_then_taken() {
+fn refused_then_accepted() {
     let mut sim = running_until(100, |n| {
         if n == 1 {
             Err(ErrorKind::FailedPrecondition)
@@ -105,7 +105,7 @@ fn perhaps_arrived_then_refused_stays_open_and_is_asked_again() {
     assert!(sim.posts.len() > 2);
 }
 
-/// Refused, then a passing error, then refused: nothing was taken, and nothing says so.
+/// Refused, then a transient error, then refused: no request was accepted, and the status does not say that one was.
 #[test]
 fn a_refusal_never_becomes_an_acceptance() {
     for passing in [
@@ -156,7 +156,7 @@ fn what_never_left_is_not_perhaps_arrived() {
     assert_eq!(sim.condition("CancelRequested"), "False/Refused");
 }
 
-/// No request left, so nobody refused one.
+/// No request was sent, so none was refused.
 #[test]
 fn what_never_left_is_not_called_refused_at_the_end() {
     for (answered_before, condition) in [(false, "False/AlreadyDone"), (true, "False/Refused")] {
@@ -213,7 +213,7 @@ fn a_cancel_that_is_not_served_six_times_is_unsupported() {
 
 /// A login page, or a proxy's refusal: at most as often as what is refused.
 #[test]
-fn what_nobody_can_read_is_not_sent_all_day() {
+fn unreadable_answers_do_not_cause_requests_all_day() {
     let mut sim = Simulation::new(|_, _| running(), |_| Err(error(ErrorKind::Unrecognised)));
     sim.run_for(s(239));
     assert_eq!(sim.condition("Ready"), "Unknown/Unrecognised");
@@ -246,7 +246,7 @@ fn retry_after_counts_for_passing_errors_for_at_most_five_minutes() {
 }
 
 #[test]
-fn what_may_have_arrived_is_looked_at_before_it_is_sent_again() {
+fn a_request_that_may_have_arrived_is_followed_by_a_get_before_the_next() {
     for kind in [
         ErrorKind::Unavailable,
         ErrorKind::Internal,
@@ -352,7 +352,7 @@ fn no_permission_is_tried_again_between_half_a_minute_and_five_and_polling_goes_
 }
 
 #[test]
-fn an_unwanted_token_is_dropped_and_the_request_announced_once_more_at_once() {
+fn a_refused_token_is_dropped_and_a_new_intent_follows_at_once() {
     let mut sim = running_until(60, |n| {
         if n == 1 {
             Err(ErrorKind::Unauthenticated)

@@ -77,7 +77,7 @@ fn after_a_crash_behind_a_second_intent_a_get_must_say_running_first() {
 }
 
 #[test]
-fn what_the_api_took_is_recorded_although_the_next_look_is_far_away() {
+fn an_accepted_request_is_recorded_although_the_next_get_is_far_away() {
     for kind in [ErrorKind::PermissionDenied, ErrorKind::ResourceExhausted] {
         let mut sim = Simulation::new(move |_, _| Err(error(kind)), |_| Ok(()));
         sim.run_for(s(1));
@@ -146,7 +146,7 @@ fn a_rule_that_no_longer_holds_ends_nothing() {
         message: "spec.operationName: too old".into(),
     });
     let mut sim = Simulation::of(malformed, |_, _| done(1), |_| Ok(()));
-    // Somebody mends the spec while Rejected is being written.
+    // A user corrects the spec while Rejected is being written.
     sim.stored.spec = Ok(spec());
     sim.stored.generation = 2;
     sim.touch();
@@ -221,7 +221,7 @@ fn a_wall_clock_that_is_set_back_polls_no_faster_and_stretches_no_deadline() {
 }
 
 #[test]
-fn a_lost_intent_of_which_nothing_was_sent_is_not_taken_for_sent() {
+fn an_unconfirmed_intent_without_a_request_does_not_count_as_sent() {
     let mut sim = Simulation::new(
         |_, now| if now >= s(20) { done(1) } else { running() },
         |_| Err(error(ErrorKind::FailedPrecondition)),
@@ -233,7 +233,7 @@ fn a_lost_intent_of_which_nothing_was_sent_is_not_taken_for_sent() {
 }
 
 #[test]
-fn somebody_who_writes_our_status_while_a_request_is_under_way_causes_no_second_one() {
+fn another_writer_of_our_status_while_a_request_is_in_flight_causes_no_second_one() {
     let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
     sim.cancel_latency = s(5);
     sim.run_until_posted();
@@ -245,7 +245,7 @@ fn somebody_who_writes_our_status_while_a_request_is_under_way_causes_no_second_
 }
 
 #[test]
-fn the_end_of_what_was_not_taken_says_so() {
+fn the_outcome_after_a_request_that_was_not_accepted_says_so() {
     for kind in [
         ErrorKind::PermissionDenied,
         ErrorKind::FailedPrecondition,
@@ -302,7 +302,7 @@ fn one_stray_invalid_argument_ends_nothing_that_was_seen_running() {
 }
 
 #[test]
-fn the_first_unwanted_token_is_replaced_at_once_also_after_a_denial() {
+fn the_first_refused_token_is_replaced_at_once_even_after_a_denial() {
     let mut sim = Simulation::new(
         |n, _| match n {
             1 => Err(error(ErrorKind::PermissionDenied)),

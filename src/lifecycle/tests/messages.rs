@@ -1,4 +1,4 @@
-//! What people are told to do, as they would do it.
+//! What messages ask people to do, tried as people would do it.
 
 use std::collections::BTreeSet;
 
@@ -113,7 +113,7 @@ proptest! {
     }
 }
 
-fn told(error: CallError) -> String {
+fn failure_text(error: CallError) -> String {
     let now = Now {
         wall: object().created,
         mono: std::time::Duration::ZERO,
@@ -127,12 +127,12 @@ fn told(error: CallError) -> String {
 fn a_failure_says_what_to_give_to_whom() {
     let mut denied = error(ErrorKind::PermissionDenied);
     assert_eq!(
-        told(denied.clone()),
+        failure_text(denied.clone()),
         "get: PERMISSION_DENIED: Grant a role in project acme-prod to the identity (verify; start from roles/dialogflow.admin). as told"
     );
     denied.metadata = [("permission".into(), "dialogflow.operations.get".into())].into();
     assert_eq!(
-        told(denied),
+        failure_text(denied),
         "get: PERMISSION_DENIED: Grant the permission dialogflow.operations.get in project acme-prod to the identity. as told"
     );
     let token = CallError {
@@ -140,7 +140,7 @@ fn a_failure_says_what_to_give_to_whom() {
         ..error(ErrorKind::Token)
     };
     assert_eq!(
-        told(token),
+        failure_text(token),
         "token: the metadata server's identity is somebody else's"
     );
 }

@@ -11,7 +11,7 @@ use crate::{
     lifecycle::{Cancellation, Grant, ObjectView, Packer, packed::MOST_DICTIONARIES},
 };
 
-/// The `n`th of many: everything that tells one object from another is another.
+/// The `n`th of many objects: everything that differs between objects differs.
 fn nth(n: u64) -> ObjectView {
     let mut object = object();
     let noise = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -65,7 +65,7 @@ fn people_hear_once_that_it_stalled_whatever_becomes_of_the_writes() {
 }
 
 #[test]
-fn a_grant_that_comes_back_brings_a_look_before_the_next_request() {
+fn a_grant_that_comes_back_brings_a_get_before_the_next_request() {
     for kind in [ErrorKind::FailedPrecondition, ErrorKind::PermissionDenied] {
         let mut sim = Simulation::new(
             |_, now| if now >= s(1000) { done(0) } else { running() },
@@ -112,7 +112,7 @@ fn a_passing_failure_after_one_denial_does_not_stall() {
 }
 
 #[test]
-fn unwanted_tokens_are_replaced_at_once_only_the_first_time() {
+fn refused_tokens_are_replaced_at_once_only_the_first_time() {
     let mut sim = Simulation::new(|_, _| Err(error(ErrorKind::Unauthenticated)), |_| Ok(()));
     sim.run_for(s(300));
     let waits: Vec<u64> = sim
@@ -144,7 +144,7 @@ fn what_ends_without_a_grant_says_so() {
     sim.restart();
     assert_eq!(sim.run(), Some(Outcome::Unknown));
     assert_eq!(sim.condition("Authorized"), "False/NoGrant");
-    // Revoked during the last look.
+    // Revoked during the final GET.
     let mut sim = Simulation::of(object, |_, _| running(), |_| Ok(()));
     sim.run_for(s(90));
     sim.get_latency = s(5);
@@ -157,7 +157,7 @@ fn what_ends_without_a_grant_says_so() {
 }
 
 #[test]
-fn a_refusal_is_a_refusal_although_somebody_wrote_our_status_meanwhile() {
+fn a_refusal_is_a_refusal_although_another_writer_wrote_our_status() {
     let mut sim = Simulation::new(
         |_, _| running(),
         |_| Err(error(ErrorKind::FailedPrecondition)),
@@ -185,7 +185,7 @@ fn a_denied_get_that_everything_waits_for_is_shown_and_stalls() {
 }
 
 #[test]
-fn what_was_sent_and_not_taken_is_never_called_not_sent() {
+fn a_request_that_was_not_accepted_is_never_called_not_sent() {
     let mut sim = Simulation::new(
         |n, _| match n {
             1 => running(),
@@ -219,7 +219,7 @@ fn a_get_older_than_another_controllers_intent_does_not_count() {
 
 /// The API server refuses intents for long; meanwhile the operation ends. No request is sent to it.
 #[test]
-fn an_operation_that_ends_while_intents_are_not_taken_gets_no_request() {
+fn an_operation_that_ends_while_intents_fail_gets_no_request() {
     for fault in [
         WriteAnswer::Failed,
         WriteAnswer::Unconfirmed,
@@ -247,9 +247,9 @@ fn an_operation_that_ends_while_its_intent_waits_gets_no_request() {
     assert_eq!((sim.gets.len(), sim.posts.len()), (2, 0));
 }
 
-/// A queue that is always long makes nobody look for ever.
+/// A queue that is always long does not cause GETs for ever.
 #[test]
-fn an_intent_that_waits_for_long_is_looked_at_once_more_and_then_sent() {
+fn an_intent_that_waits_long_gets_one_more_get_and_is_then_sent() {
     let mut sim = Simulation::cancellable(s(1));
     sim.turns_take = Some(s(1000));
     sim.run_for(s(2500));
@@ -277,9 +277,9 @@ fn a_request_after_a_lost_intent_may_have_arrived() {
     assert_eq!(sim.condition("CancelRequested"), "Unknown/Sending");
 }
 
-/// The deadline counts from the start that this process knows, whoever wipes the status.
+/// The deadline counts from the start that this process knows, even if the status is erased.
 #[test]
-fn a_status_that_somebody_wipes_does_not_move_the_deadline() {
+fn an_erased_status_does_not_move_the_deadline() {
     let mut object = object();
     object.spec.as_mut().unwrap().deadline = s(3600);
     let unwanted = || Err(error(ErrorKind::Unauthenticated));
@@ -304,7 +304,7 @@ fn restore(sim: &mut Simulation, stored: ObjectView) {
     sim.went_back = true;
 }
 
-/// Before, what was older was ignored, also if a live read said it: no write was ever taken again.
+/// Before, an older version was ignored even from a live read: no write ever succeeded again.
 #[test]
 fn what_is_stored_may_go_back_and_the_object_still_ends() {
     for by_list in [false, true] {
@@ -373,7 +373,7 @@ fn after_a_start_the_first_polls_are_spread_over_the_delay_between_two() {
         };
         (0..60).map(first_poll).collect::<Vec<_>>()
     };
-    // What was refused is asked again after 30 s, and looked at well before.
+    // After a refusal the next request comes after 30 s, and a GET well before.
     for (refuses, spread, most) in [(false, 60, 2), (true, 15, 5)] {
         let polls = first_polls(refuses);
         assert!(polls.iter().all(|at| at.as_secs() < spread), "{polls:?}");
@@ -386,7 +386,7 @@ fn after_a_start_the_first_polls_are_spread_over_the_delay_between_two() {
 
 /// What decides on a cancel request does not wait for the polls of others.
 #[test]
-fn after_a_start_what_may_have_been_sent_is_looked_at_at_once() {
+fn after_a_start_a_request_that_may_have_been_sent_gets_a_get_at_once() {
     let mut sim = Simulation::cancellable(s(1));
     sim.run_until_posted();
     let (began, before) = (sim.now, sim.gets.len());
@@ -419,14 +419,14 @@ fn while_the_grants_are_not_known_nothing_is_called_and_nothing_ends() {
         assert_eq!(sim.condition(type_), has, "{type_}");
     }
     assert!(sim.message("Ready").contains("no call is made"));
-    // It has its last look then.
+    // Its final GET comes then.
     sim.set_grant(Grant::Granted);
     assert_eq!(sim.run(), Some(Outcome::Cancelled));
 }
 
-/// What was not granted is not, either, and says why nobody knows.
+/// An object without a grant has none then either, and its status says why that is not known.
 #[test]
-fn grants_that_are_not_known_take_the_place_of_no_grant() {
+fn unknown_grants_replace_no_grant() {
     let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
     sim.set_grant(Grant::NotGranted);
     sim.run_for(s(100));

@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Calls a minute that the API takes, of everybody together.
+/// Calls a minute that the API accepts, for all objects together.
 const QUOTA: usize = 60;
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -58,7 +58,7 @@ impl World {
         }
     }
 
-    /// One more operation; if it `ends`, five seconds after its cancel was taken.
+    /// One more operation; if it `ends`, five seconds after its cancel was accepted.
     fn add(&mut self, ends: bool) {
         let taken = Rc::new(RefCell::new(None));
         let (by_get, by_cancel) = (self.server.clone(), self.server.clone());
@@ -167,7 +167,7 @@ fn crowded(sim: &Simulation, places: usize) {
 
 /// What decides whether to cancel again is no poll.
 #[test]
-fn a_look_before_the_next_cancel_needs_no_place() {
+fn a_get_before_the_next_cancel_needs_no_reservation() {
     for first in [
         ErrorKind::Unavailable,
         ErrorKind::NotFound,
@@ -185,7 +185,7 @@ fn a_look_before_the_next_cancel_needs_no_place() {
     }
 }
 
-/// Places hours ahead would be kept although the quota takes more by then.
+/// Reservations hours ahead would stay although the quota allows more by then.
 #[test]
 fn a_crowd_does_not_settle_the_polls_of_hours() {
     let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
@@ -200,7 +200,7 @@ fn a_crowd_does_not_settle_the_polls_of_hours() {
 
 /// All places of a hold used at its end would use the quota up once more.
 #[test]
-fn a_place_that_a_hold_covered_is_lost() {
+fn a_reservation_during_a_hold_is_lost() {
     let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
     crowded(&sim, 20);
     sim.run_for(Duration::from_secs(10));
@@ -217,9 +217,9 @@ fn a_place_that_a_hold_covered_is_lost() {
     assert!(sim.gets.len() > before);
 }
 
-/// The first cancel waits for a look that finds the operation: that is no poll either.
+/// The first cancel waits for a GET that finds the operation: that is no poll either.
 #[test]
-fn a_first_cancel_does_not_wait_for_a_place_among_polls() {
+fn a_first_cancel_does_not_wait_for_a_reservation_among_polls() {
     for first in [ErrorKind::NotFound, ErrorKind::Token, ErrorKind::NotServed] {
         let mut sim = Simulation::new(
             move |n, _| if n > 1 { running() } else { Err(error(first)) },

@@ -44,9 +44,9 @@ pub struct Simulation {
     pub settings: Settings,
     pub grant: Grant,
     pub jitter: f64,
-    /// A used-up quota holds cancels back until then.
+    /// An exhausted quota holds cancels back until then.
     pub cancels_held_until: Option<Duration>,
-    /// A used-up quota holds GETs back until then.
+    /// An exhausted quota holds GETs back until then.
     pub gets_held_until: Option<Duration>,
     /// What the answers said of quotas. Several objects may share them.
     pub quotas: Rc<RefCell<Quotas>>,
@@ -65,7 +65,7 @@ pub struct Simulation {
     pub cancel_script: CancelScript,
     /// Answers to the next writes instead of carrying them out; `true`: carried out all the same.
     pub write_faults: Vec<(WriteAnswer, bool)>,
-    /// What somebody else makes of the status as soon as it is written.
+    /// Changes the status as soon as it is written, as another writer would.
     pub meddler: Option<fn(&mut CancellationStatus)>,
     pub gets: Vec<Duration>,
     pub posts: Vec<Duration>,
@@ -75,7 +75,7 @@ pub struct Simulation {
     reasons: BTreeSet<String>,
     pub dropped_tokens: usize,
     pub seen_done: Option<Operation>,
-    /// When a cancel request was first taken.
+    /// When a cancel request was first accepted.
     accepted: Option<Duration>,
     /// When it really was first both granted and not suspended.
     started_at: Option<Duration>,
@@ -325,7 +325,7 @@ impl Simulation {
     fn note_start(&mut self) {
         let intended = self.stored.status.cancel_attempts.unwrap_or(0) > 0;
         let suspended = self.stored.spec.as_ref().is_ok_and(|spec| spec.suspend);
-        // A suspension that nobody saw, because it was gone again, changed nothing.
+        // A suspension that ended before it was seen changed nothing.
         if suspended && !intended && self.state.started.is_none() {
             self.started_at = None;
             self.learnt = None;
@@ -559,19 +559,19 @@ impl Simulation {
         self.stored.resource_version = (version + 1).to_string();
     }
 
-    /// Somebody edits the spec; the watch shows it.
+    /// A user edits the spec; the watch shows it.
     pub fn edit(&mut self, change: impl FnOnce(&mut Spec)) {
         change(self.stored.spec.as_mut().unwrap());
         self.stored.generation += 1;
         self.show();
     }
 
-    /// Somebody touches labels.
+    /// A user changes labels.
     pub fn touch(&mut self) {
         self.bump();
     }
 
-    /// Somebody changed what is stored; the watch shows it.
+    /// Another writer changed the stored object; the watch shows it.
     pub fn show(&mut self) {
         self.bump();
         self.deliver(Event::Watched(Box::new(self.stored.clone())));

@@ -18,7 +18,7 @@ const fn s(seconds: u64) -> Duration {
 
 #[test]
 fn an_end_that_is_seen_while_the_intent_waits_costs_no_request() {
-    // The look is still under way when the observe budget is used up.
+    // The GET is still in flight when the observe budget is over.
     let mut sim = Simulation::new(|_, _| done(0), |_| Ok(()));
     sim.get_latency = s(1);
     sim.turns_take = Some(s(5));
@@ -39,7 +39,7 @@ fn a_life_is_the_same_only_later() {
 }
 
 #[test]
-fn what_was_revoked_or_suspended_before_the_turn_is_not_announced() {
+fn a_revoked_or_suspended_object_records_no_intent_in_its_turn() {
     let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
     sim.turns_take = Some(s(5));
     sim.run_for(s(1));
@@ -76,7 +76,7 @@ fn a_failure_that_passes_before_its_turn_is_not_written() {
 
 /// A process that ends begins nothing, but stores what only it knows.
 #[test]
-fn a_process_that_ends_stores_the_answer_to_its_cancel_and_sends_no_other() {
+fn an_ending_process_stores_the_answer_to_its_cancel_and_sends_no_other() {
     let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
     sim.run_until_posted();
     assert!(sim.unrecorded);
@@ -105,7 +105,7 @@ fn an_end_that_was_seen_is_stored_although_the_api_server_refuses_it_at_first() 
 }
 
 #[test]
-fn a_process_that_ends_announces_nothing() {
+fn an_ending_process_records_no_intent() {
     let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
     sim.stopping = true;
     sim.run_for(s(100));
@@ -115,7 +115,7 @@ fn a_process_that_ends_announces_nothing() {
 
 /// A request that fails as the one before leaves nothing to store: the process does not wait for a write that never comes.
 #[test]
-fn a_process_that_ends_does_not_wait_for_what_is_stored_already() {
+fn an_ending_process_does_not_wait_for_what_is_stored_already() {
     let mut sim = Simulation::new(
         |_, _| running(),
         |_| Err(error(ErrorKind::PermissionDenied)),
@@ -131,7 +131,7 @@ fn a_process_that_ends_does_not_wait_for_what_is_stored_already() {
 }
 
 #[test]
-fn a_process_that_ends_stores_an_answer_that_comes_after_the_deadline() {
+fn an_ending_process_stores_an_answer_that_comes_after_the_deadline() {
     let mut object = object();
     object.spec.as_mut().unwrap().deadline = s(5);
     let mut sim = Simulation::of(object, |_, _| running(), |_| Ok(()));

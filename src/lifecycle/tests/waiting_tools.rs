@@ -65,7 +65,7 @@ fn under_way_is_in_progress_and_a_good_end_is_current() {
     );
     sim.run();
     assert_eq!(seen(&sim), ["True/OutcomeAccepted", "-", "-", "Current"]);
-    // A later edit keeps nobody waiting.
+    // After a later edit tools do not wait again.
     sim.stored.generation += 1;
     assert_eq!(kstatus(&sim.stored), "Current");
 }
@@ -189,7 +189,7 @@ fn what_this_controller_does_not_know_stalls_at_once_and_is_never_rejected() {
 }
 
 #[test]
-fn suspended_is_current_once_looked_at_and_goes_on_afterwards() {
+fn suspended_is_current_once_observed_and_continues_afterwards() {
     let mut object = object();
     object.spec.as_mut().unwrap().suspend = true;
     let mut sim = Simulation::of(
