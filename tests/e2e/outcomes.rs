@@ -13,288 +13,304 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// A fate and what must come of it.
-struct Row {
+/// An operation, and what has to be seen of its object.
+struct Case {
+    /// The object's name, and the operation's id.
     name: &'static str,
     script: Script,
+    /// Fields of the spec beside the defaults.
     spec: &'static [&'static str],
     outcome: &'static str,
-    /// CancelRequested, Finished, Ready, Reconciling, Stalled.
-    conditions: [&'static str; 5],
+    conditions: Conditions,
     /// The first calls, exactly; more polls may follow.
-    calls: &'static [Call],
-    posts: usize,
+    first_calls: &'static [Call],
+    /// The number of status writes.
     writes: usize,
+}
+
+impl Case {
+    fn posts(&self) -> usize {
+        let calls = self.first_calls.iter();
+        calls.filter(|call| **call == Cancel).count()
+    }
+}
+
+/// The conditions at the end, as `status/reason`, or `-` without one.
+struct Conditions {
+    cancel_requested: &'static str,
+    finished: &'static str,
+    ready: &'static str,
+    stalled: &'static str,
+}
+
+impl Conditions {
+    /// As [`crate::support::object::Object::conditions`] has them. `Reconciling` never stays.
+    fn listed(&self) -> [String; 5] {
+        let reconciling = "-";
+        [
+            self.cancel_requested,
+            self.finished,
+            self.ready,
+            reconciling,
+            self.stalled,
+        ]
+        .map(str::to_owned)
+    }
 }
 
 const ONCE: &[Call] = &[Get, Cancel, Get];
 
-const fn accepted(finished: &'static str) -> [&'static str; 5] {
-    ["True/Accepted", finished, "True/OutcomeAccepted", "-", "-"]
-}
-
-const fn done_before(finished: &'static str) -> [&'static str; 5] {
-    [
-        "False/AlreadyDone",
+/// An outcome in `spec.acceptedOutcomes`.
+const fn good(cancel_requested: &'static str, finished: &'static str) -> Conditions {
+    Conditions {
+        cancel_requested,
         finished,
-        "True/OutcomeAccepted",
-        "-",
-        "-",
-    ]
+        ready: "True/OutcomeAccepted",
+        stalled: "-",
+    }
 }
 
-fn rows() -> Vec<Row> {
+/// An outcome that is not in `spec.acceptedOutcomes`.
+const fn bad(cancel_requested: &'static str, finished: &'static str) -> Conditions {
+    Conditions {
+        cancel_requested,
+        finished,
+        ready: "False/OutcomeNotAccepted",
+        stalled: "True/OutcomeNotAccepted",
+    }
+}
+
+fn cases() -> Vec<Case> {
     let failed = || EndResult::failed(RpcCode::Internal, "the disk is full");
-    let row = |name, script, outcome, conditions, calls, writes| Row {
-        name,
-        script,
-        spec: &[],
-        outcome,
-        conditions,
-        calls,
-        posts: calls.iter().filter(|call| **call == Cancel).count(),
-        writes,
-    };
-    let bad = |cancel, finished| {
-        [
-            cancel,
-            finished,
-            "False/OutcomeNotAccepted",
-            "-",
-            "True/OutcomeNotAccepted",
-        ]
-    };
     let refuse_both =
         Script::default().with_fault(Fault::refuse(FaultCall::Any, RpcCode::InvalidArgument));
     vec![
-        row(
-            "cancelled",
-            Script::default(),
-            "Cancelled",
-            accepted("True/Cancelled"),
-            ONCE,
-            2,
-        ),
-        row(
-            "cancelled-later",
-            Script::cancelled_after(ms(3000)),
-            "Cancelled",
-            accepted("True/Cancelled"),
-            ONCE,
-            3,
-        ),
-        row(
-            "completed",
-            Script::cancel_ends_as(EndResult::completed(), ms(0)),
-            "Completed",
-            accepted("True/Completed"),
-            ONCE,
-            2,
-        ),
-        row(
-            "completed-later",
-            Script::cancel_ends_as(EndResult::completed(), ms(2000)),
-            "Completed",
-            accepted("True/Completed"),
-            ONCE,
-            3,
-        ),
-        row(
-            "failed",
-            Script::cancel_ends_as(failed(), ms(0)),
-            "Failed",
-            accepted("True/Failed"),
-            ONCE,
-            2,
-        ),
-        row(
-            "failed-later",
-            Script::cancel_ends_as(failed(), ms(2000)),
-            "Failed",
-            accepted("True/Failed"),
-            ONCE,
-            3,
-        ),
-        row(
-            "no-result",
-            Script::cancel_ends_as(EndResult::NoResult, ms(0)),
-            "Completed",
-            accepted("True/NoResult"),
-            ONCE,
-            2,
-        ),
-        row(
-            "empty-error",
-            Script::cancel_ends_as(EndResult::EmptyError, ms(0)),
-            "Completed",
-            accepted("True/NoResult"),
-            ONCE,
-            2,
-        ),
-        row(
-            "was-completed",
-            Script::already_done(EndResult::completed()),
-            "Completed",
-            done_before("True/Completed"),
-            &[Get],
-            1,
-        ),
-        row(
-            "was-failed",
-            Script::already_done(failed()),
-            "Failed",
-            done_before("True/Failed"),
-            &[Get],
-            1,
-        ),
-        row(
-            "was-cancelled",
-            Script::already_done(EndResult::CancelledElsewhere),
-            "Cancelled",
-            done_before("True/Cancelled"),
-            &[Get],
-            1,
-        ),
-        row(
-            "was-no-result",
-            Script::already_done(EndResult::NoResult),
-            "Completed",
-            done_before("True/NoResult"),
-            &[Get],
-            1,
-        ),
-        row(
-            "missing",
-            Script::missing(),
-            "NotFound",
-            bad("False/NotSent", "True/NotFound"),
-            &[Get, Get],
-            2,
-        ),
-        Row {
+        Case {
+            name: "cancelled",
+            script: Script::default(),
+            spec: &[],
+            outcome: "Cancelled",
+            conditions: good("True/Accepted", "True/Cancelled"),
+            first_calls: ONCE,
+            writes: 2,
+        },
+        Case {
+            name: "cancelled-later",
+            script: Script::cancelled_after(ms(3000)),
+            spec: &[],
+            outcome: "Cancelled",
+            conditions: good("True/Accepted", "True/Cancelled"),
+            first_calls: ONCE,
+            writes: 3,
+        },
+        Case {
+            name: "completed",
+            script: Script::cancel_ends_as(EndResult::completed(), ms(0)),
+            spec: &[],
+            outcome: "Completed",
+            conditions: good("True/Accepted", "True/Completed"),
+            first_calls: ONCE,
+            writes: 2,
+        },
+        Case {
+            name: "completed-later",
+            script: Script::cancel_ends_as(EndResult::completed(), ms(2000)),
+            spec: &[],
+            outcome: "Completed",
+            conditions: good("True/Accepted", "True/Completed"),
+            first_calls: ONCE,
+            writes: 3,
+        },
+        Case {
+            name: "failed",
+            script: Script::cancel_ends_as(failed(), ms(0)),
+            spec: &[],
+            outcome: "Failed",
+            conditions: good("True/Accepted", "True/Failed"),
+            first_calls: ONCE,
+            writes: 2,
+        },
+        Case {
+            name: "failed-later",
+            script: Script::cancel_ends_as(failed(), ms(2000)),
+            spec: &[],
+            outcome: "Failed",
+            conditions: good("True/Accepted", "True/Failed"),
+            first_calls: ONCE,
+            writes: 3,
+        },
+        Case {
+            name: "no-result",
+            script: Script::cancel_ends_as(EndResult::NoResult, ms(0)),
+            spec: &[],
+            outcome: "Completed",
+            conditions: good("True/Accepted", "True/NoResult"),
+            first_calls: ONCE,
+            writes: 2,
+        },
+        Case {
+            name: "empty-error",
+            script: Script::cancel_ends_as(EndResult::EmptyError, ms(0)),
+            spec: &[],
+            outcome: "Completed",
+            conditions: good("True/Accepted", "True/NoResult"),
+            first_calls: ONCE,
+            writes: 2,
+        },
+        Case {
+            name: "was-completed",
+            script: Script::already_done(EndResult::completed()),
+            spec: &[],
+            outcome: "Completed",
+            conditions: good("False/AlreadyDone", "True/Completed"),
+            first_calls: &[Get],
+            writes: 1,
+        },
+        Case {
+            name: "was-failed",
+            script: Script::already_done(failed()),
+            spec: &[],
+            outcome: "Failed",
+            conditions: good("False/AlreadyDone", "True/Failed"),
+            first_calls: &[Get],
+            writes: 1,
+        },
+        Case {
+            name: "was-cancelled",
+            script: Script::already_done(EndResult::CancelledElsewhere),
+            spec: &[],
+            outcome: "Cancelled",
+            conditions: good("False/AlreadyDone", "True/Cancelled"),
+            first_calls: &[Get],
+            writes: 1,
+        },
+        Case {
+            name: "was-no-result",
+            script: Script::already_done(EndResult::NoResult),
+            spec: &[],
+            outcome: "Completed",
+            conditions: good("False/AlreadyDone", "True/NoResult"),
+            first_calls: &[Get],
+            writes: 1,
+        },
+        Case {
+            name: "missing",
+            script: Script::missing(),
+            spec: &[],
+            outcome: "NotFound",
+            conditions: bad("False/NotSent", "True/NotFound"),
+            first_calls: &[Get, Get],
+            writes: 2,
+        },
+        Case {
+            name: "missing-is-good",
+            script: Script::missing(),
             spec: &["acceptedOutcomes: [NotFound]"],
-            conditions: [
-                "False/NotSent",
-                "True/NotFound",
-                "True/OutcomeAccepted",
-                "-",
-                "-",
-            ],
-            ..row(
-                "missing-is-good",
-                Script::missing(),
-                "NotFound",
-                accepted(""),
-                &[Get, Get],
-                2,
-            )
+            outcome: "NotFound",
+            conditions: good("False/NotSent", "True/NotFound"),
+            first_calls: &[Get, Get],
+            writes: 2,
         },
-        row(
-            "vanished",
-            Script::default().vanishes_after_cancel(ms(0)),
-            "NotFound",
-            bad("True/Accepted", "True/NotFound"),
-            ONCE,
-            3,
-        ),
-        row(
-            "unsupported",
-            Script::cancel_unimplemented(),
-            "Unsupported",
-            bad("False/Unsupported", "True/Unsupported"),
-            ONCE,
-            2,
-        ),
-        row(
-            "rejected",
-            refuse_both,
-            "Rejected",
-            bad("False/Refused", "True/Rejected"),
-            &[Get, Cancel],
-            2,
-        ),
-        Row {
+        Case {
+            name: "vanished",
+            script: Script::default().vanishes_after_cancel(ms(0)),
+            spec: &[],
+            outcome: "NotFound",
+            conditions: bad("True/Accepted", "True/NotFound"),
+            first_calls: ONCE,
+            writes: 3,
+        },
+        Case {
+            name: "unsupported",
+            script: Script::cancel_unimplemented(),
+            spec: &[],
+            outcome: "Unsupported",
+            conditions: bad("False/Unsupported", "True/Unsupported"),
+            first_calls: ONCE,
+            writes: 2,
+        },
+        Case {
+            name: "rejected",
+            script: refuse_both,
+            spec: &[],
+            outcome: "Rejected",
+            conditions: bad("False/Refused", "True/Rejected"),
+            first_calls: &[Get, Cancel],
+            writes: 2,
+        },
+        Case {
+            name: "never-ends",
+            script: Script::ignores_cancel(),
             spec: &["deadlineSeconds: 10"],
-            conditions: [
-                "True/Accepted",
-                "True/Unknown",
-                "False/OutcomeNotAccepted",
-                "-",
-                "True/DeadlineExceeded",
-            ],
-            ..row(
-                "never-ends",
-                Script::ignores_cancel(),
-                "Unknown",
-                accepted(""),
-                ONCE,
-                3,
-            )
+            outcome: "Unknown",
+            conditions: Conditions {
+                stalled: "True/DeadlineExceeded",
+                ..bad("True/Accepted", "True/Unknown")
+            },
+            first_calls: ONCE,
+            writes: 3,
         },
-        Row {
+        Case {
+            name: "not-accepted",
+            script: Script::default(),
             spec: &["acceptedOutcomes: [Completed]"],
+            outcome: "Cancelled",
             conditions: bad("True/Accepted", "True/Cancelled"),
-            ..row(
-                "not-accepted",
-                Script::default(),
-                "Cancelled",
-                accepted(""),
-                ONCE,
-                2,
-            )
+            first_calls: ONCE,
+            writes: 2,
         },
     ]
 }
 
 #[test]
 fn every_outcome_with_its_conditions_calls_and_writes() {
-    let rows = rows();
+    let cases = cases();
     let world = World::new(
         "outcomes",
-        rows.iter().map(|row| (row.name, row.script.clone())),
+        cases.iter().map(|case| (case.name, case.script.clone())),
     );
     world
         .apply(
-            &rows
+            &cases
                 .iter()
-                .map(|row| manifest(row.name, row.spec))
+                .map(|case| manifest(case.name, case.spec))
                 .collect::<String>(),
         )
         .unwrap();
     let objects = world.all_finished();
     let writes = world.status_writes_of(
-        &rows
+        &cases
             .iter()
-            .map(|row| row.name.to_owned())
+            .map(|case| case.name.to_owned())
             .collect::<Vec<_>>(),
     );
     let mut wrong = Vec::new();
-    for row in &rows {
-        let object = &objects[row.name];
-        let calls = world.calls(row.name);
+    for case in &cases {
+        let object = &objects[case.name];
+        let calls = world.calls(case.name);
         let seen = (
             object.outcome(),
             object.conditions(),
-            &calls[..row.calls.len().min(calls.len())],
+            &calls[..case.first_calls.len().min(calls.len())],
         );
         let expected = (
-            row.outcome.to_owned(),
-            row.conditions.map(str::to_owned),
-            row.calls,
+            case.outcome.to_owned(),
+            case.conditions.listed(),
+            case.first_calls,
         );
         if seen != expected {
-            wrong.push(format!("{}: {seen:?}, expected {expected:?}", row.name));
+            wrong.push(format!("{}: {seen:?}, expected {expected:?}", case.name));
         }
-        let counted = (world.posts(row.name), writes[row.name].len());
-        if counted != (row.posts, row.writes) {
-            let bodies: Vec<_> = writes[row.name]
+        let counted = (world.posts(case.name), writes[case.name].len());
+        if counted != (case.posts(), case.writes) {
+            let bodies: Vec<_> = writes[case.name]
                 .iter()
                 .map(|write| format!("{} {:?}", write.code, write.body))
                 .collect();
             wrong.push(format!(
                 "{}: posts and writes {counted:?}, expected {:?}: {bodies:#?}",
-                row.name,
-                (row.posts, row.writes)
+                case.name,
+                (case.posts(), case.writes)
             ));
         }
         // What every end has in common.
@@ -302,12 +318,12 @@ fn every_outcome_with_its_conditions_calls_and_writes() {
             object.condition("Authorized"),
             "True/Granted",
             "{}",
-            row.name
+            case.name
         );
         assert!(
             !object.0.to_string().contains("observedGeneration"),
             "{}: an outcome belongs to no generation",
-            row.name
+            case.name
         );
         assert!(
             object.text("/status/completionTime").ends_with('Z')
@@ -315,18 +331,18 @@ fn every_outcome_with_its_conditions_calls_and_writes() {
         );
         assert_eq!(
             object.text("/status/cancelAttempts"),
-            if row.posts == 0 { "-" } else { "1" },
+            if case.posts() == 0 { "-" } else { "1" },
             "{}",
-            row.name
+            case.name
         );
         assert_eq!(
             object.text("/status/cancelRequestTime") == "-",
-            row.posts == 0,
+            case.posts() == 0,
             "{}",
-            row.name
+            case.name
         );
-        if row.calls.len() < 3 && row.outcome != "NotFound" {
-            assert_eq!(calls, row.calls, "{}", row.name);
+        if case.first_calls.len() < 3 && case.outcome != "NotFound" {
+            assert_eq!(calls, case.first_calls, "{}", case.name);
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
