@@ -1,4 +1,4 @@
-//! Whoever reaches the admin port can take neither much memory nor the probes away.
+//! A client of the admin port can neither use much memory nor make the probes fail.
 
 use std::{io::Write, net::TcpStream};
 

@@ -1,4 +1,4 @@
-//! Odd but real answers of Google's APIs, their front ends and gateways: each as somebody met it, and what the object says of it.
+//! Odd but real answers of Google's APIs, their front ends and gateways: each as it was reported, and what the object says about it.
 
 use operations_emulator::{Fault, FaultAnswer, FaultCall, RawAnswer, Script};
 
@@ -173,7 +173,7 @@ fn rows() -> Vec<Row> {
             )
         },
         to_cancel("cancel-html-503", html(503), "UNAVAILABLE", "Unavailable"),
-        // The last one: a used-up quota holds the others' requests back too.
+        // The last one: an exhausted quota also holds the requests of the others back.
         to_cancel(
             "cancel-quota-object",
             raw(429, quota),

@@ -559,7 +559,7 @@ fn the_largest_grant_is_taken() {
         &grant.to_string(),
     )
     .unwrap();
-    // Every entry of it wrong, and each is told so.
+    // Every entry is wrong, and the error names each.
     let mut wrong = grant.clone();
     let lists = ["namespaces", "projects", "parents", "operationNames"];
     for list in lists {
@@ -573,8 +573,8 @@ fn the_largest_grant_is_taken() {
     )
     .unwrap_err();
     for list in lists {
-        let told = why.matches(&format!("spec.{list}[")).count();
-        assert_eq!(told, 100, "{list}: {}", why.get(..2000).unwrap_or(&why));
+        let named = why.matches(&format!("spec.{list}[")).count();
+        assert_eq!(named, 100, "{list}: {}", why.get(..2000).unwrap_or(&why));
     }
     assert_eq!(why.matches("expected ").count(), 400);
     let mut more = grant;

@@ -80,7 +80,7 @@ fn a_service_account_of_any_cluster_becomes_a_google_identity() {
     files.write_credentials(&credentials);
     world.grant();
 
-    // Kubelet mounts the token after a while, and somebody may have mounted one for another audience.
+    // The kubelet mounts the token after a while, and the token may be for another audience.
     let mut controller = ControllerProcess::spawn(world.controller_command());
     controller.wait_until_serving();
     controller.wait_for_log(|log| log.contains("not ready: token"));

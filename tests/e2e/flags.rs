@@ -1,4 +1,4 @@
-//! The command line: what is wrong is told with what is right, and `--help` documents all of it.
+//! The command line: an error says what would be right, and `--help` documents every flag.
 
 use std::{
     io::Write,

@@ -180,7 +180,7 @@ fn not_granted_any_more_at_the_deadline_ends_without_a_call() {
 
 #[test]
 fn not_granted_asks_for_no_token_and_makes_no_call_until_the_grant_is_there() {
-    // A short name: what is too long for a message is told in words.
+    // A short name: a grant that is too long for the message is described in words.
     let world = World::without_grant("none", [("op", Script::default())]);
     let own = world.namespace.name.clone();
     let elsewhere = json!({"projects": ["other-prod"], "identities": ["Operator"]});

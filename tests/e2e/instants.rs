@@ -16,7 +16,7 @@ pub enum Meaning {
     Working,
     /// A human must act: who can fail, fails.
     Stuck,
-    /// Suspended and looked at: what depends on it goes on, who waits for an end waits on.
+    /// Suspended and observed: what depends on it goes on, and a tool that waits for the end still waits.
     Held,
     /// Ended with an accepted outcome.
     Good,
@@ -30,7 +30,7 @@ pub enum Meaning {
 pub struct Instant {
     pub name: &'static str,
     pub object: Object,
-    /// Reason of Ready, else of CancelRequested; `-` for an object that nobody has looked at.
+    /// Reason of Ready, else of CancelRequested; `-` for an object that was not observed yet.
     pub reason: &'static str,
     pub meaning: Meaning,
     /// What Argo CD offers.

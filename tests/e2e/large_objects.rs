@@ -1,4 +1,4 @@
-//! Objects whose metadata is as large as the API server takes it: whoever may create one sizes it.
+//! Objects with metadata as large as the API server accepts: every tenant can create them.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ async fn create(
     serde_json::to_vec(&created).unwrap().len()
 }
 
-/// With so many large objects of which nobody allows anything, and so many small ones beside them.
+/// So many large objects that no grant allows, and so many small ones beside them.
 fn the_small_ones_end_as_ever(large: usize, small: usize) {
     let names: Vec<String> = (0..small).map(|n| format!("small-{n}")).collect();
     let scenario = names.iter().fold(Scenario::default(), |scenario, name| {

@@ -1,5 +1,5 @@
 //! With two field managers, what the last applier says of a list is what holds: a namespace that Git has dropped from a grant is
-//! not granted any more, whoever else applied it before. The lists are read from the CRDs, so that none can be forgotten.
+//! no longer granted, even if another manager applied it before. The lists are read from the CRDs, so that none can be forgotten.
 
 use std::fs;
 
@@ -191,7 +191,7 @@ fn objects_of_the_older_schema_have_lists_of_the_last_applier_too() {
         for manager in ["git", "somebody"] {
             apply(manager, &named(kind, field, &long)).unwrap();
         }
-        // Why the lists are no sets: what Git dropped stays, because somebody else owns it too.
+        // Why the lists are not sets: an entry that Git dropped stays, because another manager owns it too.
         apply("git", &named(kind, field, &short)).unwrap();
         let stored = read(&control_plane, kind, field);
         let length = |list: &Value| list.as_array().map(Vec::len);

@@ -1,4 +1,4 @@
-//! Statuses that somebody edited, or that an older release wrote.
+//! Statuses that a user edited, or that an older release wrote.
 
 use std::time::Duration;
 

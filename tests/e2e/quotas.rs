@@ -1,4 +1,4 @@
-//! Used-up quotas: the server says how long to wait; GETs and POSTs have shares of their own.
+//! Exhausted quotas: the server says how long to wait; GETs and POSTs have shares of their own.
 
 use std::time::Duration;
 

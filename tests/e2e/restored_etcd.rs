@@ -27,7 +27,7 @@ fn wait(control_plane: &ControlPlane, name: &str, condition: &str) {
 }
 
 /// Before, an object of which a newer version was known was stuck until the next start of the controller, and one that had
-/// ended was never looked at again.
+/// ended was never observed again.
 #[test]
 fn objects_go_on_from_what_is_stored_then() {
     let control_plane = ControlPlane::start(Options::default()).unwrap();

@@ -100,7 +100,7 @@ fn without_a_token_it_works_but_is_not_ready_and_says_why() {
     );
     assert!(
         world.calls("op").is_empty(),
-        "nothing is asked with an identity that nobody meant"
+        "no request is made with a wrong identity"
     );
 }
 
@@ -147,14 +147,14 @@ fn a_missing_permission_is_named_with_what_to_apply() {
 #[test]
 fn an_api_server_that_cannot_be_reached_is_waited_for_with_a_message() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = format!("https://{}", free.local_addr().unwrap());
+    let unused = format!("https://{}", free.local_addr().unwrap());
     drop(free);
     let ours = std::fs::read_to_string(&cluster().controller_kubeconfig).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("kubeconfig");
     std::fs::write(
         &kubeconfig,
-        ours.replace(cluster().control_plane.server_url(), &nobody),
+        ours.replace(cluster().control_plane.server_url(), &unused),
     )
     .unwrap();
     let mut command = controller_process::command();
@@ -209,10 +209,10 @@ fn missing_and_outdated_crds_are_told_and_waited_for_and_an_older_object_waits()
         ControllerProcess::spawn(command_for(&control_plane, &kubeconfig, &emulator));
     controller.wait_until_serving();
     let log = controller.wait_for_log(|log| log.contains("the CRDs are missing"));
-    let (_, told) = log
+    let (_, command) = log
         .split_once("the CRDs are missing: kubectl ")
         .unwrap_or_else(|| panic!("{log}"));
-    let told: Vec<_> = told.split_whitespace().take(6).collect();
+    let command: Vec<_> = command.split_whitespace().take(6).collect();
 
     // An older CRD: without status.lastError, and with no grammar for names.
     let older = crd(|schema| {
@@ -242,7 +242,7 @@ fn missing_and_outdated_crds_are_told_and_waited_for_and_an_older_object_waits()
         .unwrap();
     let log = controller.wait_for_log(|log| log.contains("is older than this controller"));
     assert!(
-        log.contains("status.lastError") && log.contains(&format!("kubectl {}", told.join(" "))),
+        log.contains("status.lastError") && log.contains(&format!("kubectl {}", command.join(" "))),
         "{log}"
     );
     let (status, why) = controller.admin("/readyz");
@@ -261,11 +261,11 @@ fn missing_and_outdated_crds_are_told_and_waited_for_and_an_older_object_waits()
     let output = control_plane
         .kubectl_command()
         .current_dir(root())
-        .args(&told)
+        .args(&command)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "kubectl {told:?}: {said}");
+    assert!(output.status.success(), "kubectl {command:?}: {said}");
     controller.wait_until_ready();
     control_plane
         .run_kubectl(&[

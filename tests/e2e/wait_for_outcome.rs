@@ -233,7 +233,7 @@ fn what_was_stalled_before_an_edit_is_not_the_last_word() {
         }
     };
     wait(&["stuck"], 2);
-    // Nobody looks at this edit.
+    // No controller runs, so this edit is not observed.
     world
         .patch("stuck", &json!({"spec": {"deadlineSeconds": 99}}))
         .unwrap();
@@ -279,7 +279,7 @@ fn what_is_gone_or_forbidden_since_it_was_shown_is_not_asked_for_again() {
     }
 }
 
-/// However quickly a watch ends, nobody is asked more than once a second.
+/// However quickly a watch ends, there is at most one request a second.
 #[test]
 fn a_watch_that_ends_at_once_is_not_asked_for_without_pause() {
     let waiter = Waiter::scripted(UNDER_WAY);

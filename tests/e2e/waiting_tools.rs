@@ -131,7 +131,7 @@ fn each_instant_reads_as_designed() {
         }
     }
 
-    // A finished object whose generation moves on keeps nobody waiting.
+    // After an edit of a finished object tools do not wait again.
     for name in ["good", "bad"] {
         let before = objects[name].kstatus();
         world

@@ -174,9 +174,10 @@ fn describe_and_get_events_tell_the_end_and_the_stall_once() {
         );
         assert_eq!(words[3], "opcancel.github.io/controller", "{table}");
         let object = world.object(name);
-        let told = [object.message("Ready"), object.message("Stalled")];
+        let messages = [object.message("Ready"), object.message("Stalled")];
         assert!(
-            told.iter()
+            messages
+                .iter()
                 .any(|message| line.ends_with(message) && !message.is_empty()),
             "{table}"
         );

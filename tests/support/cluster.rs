@@ -134,7 +134,7 @@ impl Namespace {
                 "--namespace",
                 &self.name,
             ]);
-            let said = told(fed(command.args(arguments), input));
+            let said = output_of(fed(command.args(arguments), input));
             let too_early = said.as_ref().is_err_and(|why| why.contains("orbidden"));
             // The API server's authorizer learns of a new binding a moment after its creation.
             if !too_early || begun.elapsed() > Duration::from_secs(5) {
@@ -146,7 +146,7 @@ impl Namespace {
 
 /// Runs kubectl as the administrator, with `input`.
 pub fn kubectl_as_admin(arguments: &[&str], input: &str) -> Result<String, String> {
-    told(fed(
+    output_of(fed(
         cluster().control_plane.kubectl_command().args(arguments),
         input,
     ))
@@ -165,7 +165,7 @@ pub fn kubectl_of(program: &Path, arguments: &[&str], input: &str) -> Result<Str
     command
         .env("KUBECONFIG", cluster().control_plane.kubeconfig())
         .args(arguments);
-    told(fed(&mut command, input))
+    output_of(fed(&mut command, input))
 }
 
 /// Reads what kubectl printed as JSON.
@@ -185,7 +185,7 @@ fn fed(command: &mut Command, input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn told(output: Output) -> Result<String, String> {
+fn output_of(output: Output) -> Result<String, String> {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())

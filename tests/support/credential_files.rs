@@ -117,8 +117,8 @@ impl Observed {
         };
         change(&mut config);
         let results = Arc::<Mutex<Vec<_>>>::default();
-        let told = results.clone();
-        let observer = FetchObserver::new(move |result| told.lock().unwrap().push(result));
+        let observed = results.clone();
+        let observer = FetchObserver::new(move |result| observed.lock().unwrap().push(result));
         Ok(Self {
             identity: OperatorIdentity::new(config, observer)?,
             results,

@@ -24,9 +24,9 @@ pub enum Reply {
     Late(Duration, String),
     /// These bytes, and then nothing until the client goes away.
     Hang(String),
-    /// These bytes, and then zeros for as long as somebody takes them.
+    /// These bytes, and then zeros for as long as the client reads.
     Flood(String),
-    /// These bytes, and then a zero every 20 ms for as long as somebody takes them.
+    /// These bytes, and then a zero every 20 ms for as long as the client reads.
     Drip(String),
 }
 

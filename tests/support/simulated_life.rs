@@ -70,7 +70,7 @@ impl SimulatedLife {
                             let view = Box::new(self.view(&stored));
                             Some(Event::WriteAnswered(WriteAnswer::Written(view)))
                         }
-                        // Nobody else writes.
+                        // There is no other writer.
                         Effect::QueueWrite(_) => Some(Event::WriteTurn),
                         Effect::Reread => Some(Event::Reread(Some(Box::new(read())))),
                         Effect::DropToken

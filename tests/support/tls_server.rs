@@ -1,5 +1,6 @@
-//! A server for `localhost` with a certificate of its own making, that speaks HTTP/2 over TLS, or HTTP/1.1, and does exactly what a test says:
-//! when a connection is let in, what a request is answered and when, when a connection is told to go away. It tells what it saw.
+//! A server for `localhost` with a certificate of its own making, that speaks HTTP/2 over TLS, or HTTP/1.1, and does exactly
+//! what a test says: when a connection is accepted, what the answer to a request is and when it comes, and when a connection
+//! gets GOAWAY. It reports what it saw.
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use bytes::Bytes;
@@ -37,7 +38,7 @@ pub enum Seen {
     Request(usize, String, String),
     /// A PING that is no answer.
     Ping(usize),
-    /// The client closed a connection, or it was told to go away and went.
+    /// The client closed a connection, with or without GOAWAY.
     Ended(usize),
 }
 
@@ -58,7 +59,7 @@ pub struct Rules {
 }
 
 impl Default for Rules {
-    /// Everybody is let in, and gets an empty JSON object.
+    /// Accepts every connection, and answers with an empty JSON object.
     fn default() -> Self {
         Self {
             let_in: Box::new(|_| async {}.boxed()),
@@ -74,7 +75,7 @@ pub struct TlsServer {
     /// Its certificate, which is its own authority, in PEM.
     pub ca: String,
     seen: watch::Sender<Vec<Seen>>,
-    /// Connections up to this number are told to go away.
+    /// Connections up to this number get GOAWAY.
     gone: watch::Sender<usize>,
     task: JoinHandle<()>,
 }
@@ -208,11 +209,11 @@ async fn serve(
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(watched), service);
     tokio::pin!(connection);
-    let told = going.wait_for(|up_to| number <= *up_to);
-    tokio::pin!(told);
+    let goaway = going.wait_for(|up_to| number <= *up_to);
+    tokio::pin!(goaway);
     tokio::select! {
         _ = &mut connection => return,
-        told = &mut told => drop(told),
+        goaway = &mut goaway => drop(goaway),
     }
     connection.as_mut().graceful_shutdown();
     let _ = connection.await;

@@ -33,7 +33,7 @@ fn denied() -> CallError {
     }
 }
 
-/// Nobody looked at it yet; denied for four minutes; asked for what only a newer release knows.
+/// Not observed yet; denied for four minutes; with a spec that only a newer release knows.
 pub(super) fn much_later(instants: &mut Instants) {
     let namespace = Namespace::new("instants-simulated");
     let manifests = ["unseen", "denied", "new-service"].map(|name| manifest(name, &[]));
@@ -83,7 +83,7 @@ pub(super) fn much_later(instants: &mut Instants) {
         Stuck,
         SUSPEND,
     );
-    // Nobody has touched this one: no status was ever written.
+    // No controller has seen this one: no status was ever written.
     let unseen = object("unseen");
     assert_eq!(unseen.text("/status/observedGeneration"), "-1");
     instants.add("not yet seen", unseen, "-", Working, SUSPEND);

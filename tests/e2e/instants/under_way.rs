@@ -154,10 +154,10 @@ pub(super) fn before_the_end(instants: &mut Instants) {
         &["suspended", "resumed"],
         &reason("CancelRequested", "Suspended"),
     );
-    // The last one: a used-up quota holds the others' requests back too.
+    // The last one: an exhausted quota also holds the requests of the others back.
     world.cancel("throttled", &[]);
     world.wait(&["throttled"], &reason("Ready", "Throttled"));
-    // A finalizer of somebody else's is all that lets anyone see an object that is being deleted.
+    // Only a finalizer of another controller keeps a deleted object visible.
     world
         .patch(
             "deleted",
@@ -288,7 +288,7 @@ pub(super) fn before_the_end(instants: &mut Instants) {
         SUSPEND,
     );
 
-    // Edits that nobody has looked at: nothing stored speaks for the new generation.
+    // Edits that were not observed: nothing in the status is about the new generation.
     world.controller.take();
     for (name, patch) in [
         ("edited", json!({"spec": {"deadlineSeconds": 999}})),
