@@ -163,7 +163,7 @@ async fn answers_that_are_none_of_googles() {
         (
             "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"done\"".to_owned(),
             ErrorKind::Network,
-            "closed in mid-answer",
+            "closed before the answer was complete",
         ),
         (
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"do".to_owned(),

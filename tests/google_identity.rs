@@ -94,8 +94,8 @@ async fn an_identity_that_nobody_meant_gets_no_token() {
             Some("other@acme.iam.gserviceaccount.com"),
             "--expect-principal",
         ),
-        ("not an address", None, "no e-mail address"),
-        ("", None, "no e-mail address"),
+        ("not an address", None, "not an email address"),
+        ("", None, "not an email address"),
     ] {
         let server = metadata(email, |_| Reply::Close(token_json("token-1", 3600))).await;
         let identity = identity(&server, |c| {

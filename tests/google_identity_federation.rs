@@ -259,7 +259,7 @@ async fn only_the_expected_identity_is_taken() {
         (
             external_account("https://sts.example", &token),
             EMAIL,
-            "needs the field service_account_impersonation_url",
+            "add the field service_account_impersonation_url",
         ),
         (
             external_account("https://sts.example", &token),

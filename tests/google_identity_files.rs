@@ -101,7 +101,7 @@ async fn a_users_refresh_token_becomes_a_token_of_the_user() {
         c.expect_principal = Some(PERSON.to_owned())
     });
     let error = expecting.err().unwrap().to_string();
-    assert!(error.contains("does not say whom it speaks for"), "{error}");
+    assert!(error.contains("does not name its identity"), "{error}");
 }
 
 #[tokio::test]

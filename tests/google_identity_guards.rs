@@ -46,7 +46,7 @@ async fn a_redirect_is_not_followed_and_the_subject_token_not_posted_again() {
         let us =
             Observed::of_file(&files, &file, |c| c.min_pause = Duration::from_secs(60)).unwrap();
         let error = us.token().await.unwrap_err();
-        assert!(error.contains("a redirect: it is not followed"), "{error}");
+        assert!(error.contains("redirects are not followed"), "{error}");
         assert_eq!(sts.requests().len(), 1);
         assert!(
             sts.requests()[0].contains("subject_token=eyJ"),
@@ -62,7 +62,7 @@ async fn a_success_that_was_not_expected_is_not_quoted() {
     let server = RawHttp::start(|_, _| Reply::Close(answer("201 Created", body))).await;
     let files = files();
     let mut file = external_account(&server.url(), &files.subject_token());
-    for place in ["token exchange", "subject token's server"] {
+    for place in ["token exchange", "subject token server"] {
         let us = Observed::of_file(&files, &file, |_| ()).unwrap();
         let error = us.token().await.unwrap_err();
         assert!(
@@ -92,12 +92,12 @@ async fn neither_the_metadata_server_nor_iam_may_redirect() {
     let us = Observed::of_file(&files, &file, |_| ()).unwrap();
     let error = us.token().await.unwrap_err();
     assert!(
-        error.contains(EMAIL) && error.contains("it is not followed"),
+        error.contains(EMAIL) && error.contains("redirects are not followed"),
         "{error}"
     );
     let metadata = Observed::of_metadata_server(server.address, |_| ()).unwrap();
     let error = metadata.token().await.unwrap_err();
-    assert!(error.contains("it is not followed"), "{error}");
+    assert!(error.contains("redirects are not followed"), "{error}");
     assert_eq!(elsewhere.requests().len(), 0);
 }
 

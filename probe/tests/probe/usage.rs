@@ -81,7 +81,7 @@ async fn without_a_token_or_a_connection_it_ends_with_3() {
             for_project(|c| {
                 c.env("GCE_METADATA_HOST", &nobody);
             }),
-            "TOKEN: no token from the metadata server",
+            "TOKEN: cannot get a token from the metadata server",
         ),
         (
             "another identity",

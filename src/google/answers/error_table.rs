@@ -175,14 +175,14 @@ pub const TABLE: [Row; 22] = [
         "PERMISSION_DENIED",
         Some(7),
         means(Class::Denied, Reason::PermissionDenied),
-        "Grant a role in project {project} to the identity (verify; start from {role})",
+        "Grant a role in project {project} to the identity; try {role} first",
     ),
     both(
         ErrorKind::ResourceExhausted,
         "RESOURCE_EXHAUSTED",
         Some(8),
         means(Class::Quota, Reason::Throttled),
-        "A quota is used up; the controller tries again later",
+        "A quota is exhausted; the controller tries again later",
     ),
     about(
         ErrorKind::FailedPrecondition,
@@ -221,7 +221,7 @@ pub const TABLE: [Row; 22] = [
         "UNRECOGNISED",
         None,
         means(Class::Unreadable, Reason::Unrecognised),
-        "This is not an answer of a Google API; check the endpoint {endpoint} and what stands before it",
+        "This is not an answer of a Google API; check the endpoint {endpoint} and any proxy in front of it",
     ),
     both(
         ErrorKind::NotServed,

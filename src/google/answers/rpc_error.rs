@@ -126,7 +126,7 @@ fn read_json(answer: ErrorResponse<'_>, secrets: &[&str]) -> Result<CallError, N
     Ok(match outer.object("error") {
         Ok(Some(status)) => read_status(&status, answer.http_status, secrets),
         // Some gateway's own JSON.
-        _ => only_a_number(answer.http_status, "the JSON has no error of Google's"),
+        _ => only_a_number(answer.http_status, "the JSON contains no Google error"),
     })
 }
 

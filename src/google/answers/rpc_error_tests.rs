@@ -206,7 +206,7 @@ fn what_is_not_googles_json_says_nothing_of_the_operation() {
         ),
         (
             r#"{"error":"invalid_grant"}"#,
-            "HTTP 404: the JSON has no error of Google's",
+            "HTTP 404: the JSON contains no Google error",
         ),
         (r#"{"error":{"code":404,"message":"gone"}}"#, "gone"),
         (
@@ -215,10 +215,13 @@ fn what_is_not_googles_json_says_nothing_of_the_operation() {
         ),
         (
             r#"{"error":{"status":"NOT_FOUND","status":"OK"}}"#,
-            "HTTP 404: the JSON has no error of Google's",
+            "HTTP 404: the JSON contains no Google error",
         ),
         (r#"{"error":{"status":"NOT_FOUND""#, "ends too early"),
-        (r#"{"message":"no route"}"#, "the JSON has no error"),
+        (
+            r#"{"message":"no route"}"#,
+            "the JSON contains no Google error",
+        ),
     ] {
         let error = read(404, body);
         assert_eq!(error.kind, ErrorKind::NotServed, "{body}");

@@ -91,7 +91,7 @@ impl FromStr for EndpointOverride {
 
 fn parse(given: &str) -> Result<EndpointOverride, String> {
     let (key, url) = given.split_once('=').ok_or(
-        "there is no \"=\"; expected SERVICE[/LOCATION]=URL, such as dialogflow/us=https://dialogflow.us.rep.googleapis.com",
+        "\"=\" is missing; use SERVICE[/LOCATION]=URL, for example dialogflow/us=https://dialogflow.us.rep.googleapis.com",
     )?;
     let (name, locations) = match key.split_once('/') {
         Some((name, locations)) => (name, locations.split(AND).collect()),
@@ -105,7 +105,7 @@ fn parse(given: &str) -> Result<EndpointOverride, String> {
     })?;
     if locations.iter().any(|location| !is_location(location)) {
         return Err(
-            "LOCATION must be a location as operation names spell it, such as europe-west1, or several with + between them"
+            "LOCATION must be a location as in operation names, for example europe-west1; separate several locations with +"
                 .to_owned(),
         );
     }
@@ -128,7 +128,7 @@ fn check_template(url: &str) -> Result<String, String> {
     let host = after.map(|after| after.split_once(':').map_or(after, |(host, _)| host));
     if host.is_some_and(|host| !host.ends_with(GOOGLES)) {
         return Err(
-            "URL: {location} may stand for any location below googleapis.com only, where nobody else can get a name; for another host list the locations, such as dialogflow/us+europe-west1=https://{location}-dialogflow.private.example"
+            "URL: {location} without a list of locations is allowed only below googleapis.com; for another host, list the locations, for example dialogflow/us+europe-west1=https://{location}-dialogflow.private.example"
                 .to_owned(),
         );
     }
@@ -142,20 +142,20 @@ fn check_url(template: &str, location: &str) -> Result<String, String> {
     if filled.contains(['{', '}']) {
         return Err("URL: the only placeholder is {location}".to_owned());
     }
-    let url = Url::parse(&filled).map_err(|e| format!("URL is not a URL ({e})"))?;
+    let url = Url::parse(&filled).map_err(|e| format!("URL is invalid ({e})"))?;
     let host = url.host_str().unwrap_or_default();
     if !url.username().is_empty() || url.password().is_some() || filled.contains('@') {
-        return Err("URL must not hold a user name or password".to_owned());
+        return Err("URL must not contain a user name or password".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("URL must not hold \"?\" or \"#\"".to_owned());
+        return Err("URL must not contain \"?\" or \"#\"".to_owned());
     }
     match url.scheme() {
         "https" => {}
         "http" if is_loopback(host) => {}
         "http" => {
             return Err(format!(
-                "URL: http is for loopback hosts only (127.0.0.0/8, [::1], localhost), {host} is none; use https"
+                "URL: http is allowed only for loopback hosts (127.0.0.0/8, [::1], localhost), not for {host}; use https"
             ));
         }
         other => return Err(format!("URL must start with https://, not with {other}:")),
@@ -167,7 +167,7 @@ fn check_url(template: &str, location: &str) -> Result<String, String> {
     // Also refuses every other way to write a URL: what was given must be what is called.
     if filled != format!("{}://{host}{port}", url.scheme()) {
         return Err(
-            "URL must be https://HOST[:PORT] alone, with no path, in lower case, and without a scheme's own port"
+            "URL must be only https://HOST[:PORT], in lower case, without a path and without the default port"
                 .to_owned(),
         );
     }
@@ -176,7 +176,7 @@ fn check_url(template: &str, location: &str) -> Result<String, String> {
         let suffix = template.rsplit(PLACEHOLDER).next().unwrap_or_default();
         if !suffix.contains('.') || host.parse::<IpAddr>().is_ok() {
             return Err(
-                "URL: {location} must stand in the host's name and not in its last part".to_owned(),
+                "URL: {location} must be in the host name, but not in its last label".to_owned(),
             );
         }
     }
@@ -292,24 +292,24 @@ mod tests {
     #[test]
     fn wrong_values_say_what_is_wrong() {
         for (given, said) in [
-            ("dialogflow", "no \"=\""),
+            ("dialogflow", "\"=\" is missing"),
             ("speech=https://a.example", "SERVICE \"speech\" is unknown"),
             ("dialogflow/EU=https://a.example", "LOCATION must be"),
             ("dialogflow/=https://a.example", "LOCATION must be"),
-            ("dialogflow=", "not a URL"),
-            ("dialogflow=a.example", "not a URL"),
+            ("dialogflow=", "URL is invalid"),
+            ("dialogflow=a.example", "URL is invalid"),
             ("dialogflow=ftp://a.example", "must start with https://"),
-            ("dialogflow=http://a.example", "loopback hosts only"),
+            ("dialogflow=http://a.example", "only for loopback hosts"),
             (
                 "dialogflow=http://localhost.evil.example",
-                "loopback hosts only",
+                "only for loopback hosts",
             ),
-            ("dialogflow=http://10.0.0.1", "loopback hosts only"),
+            ("dialogflow=http://10.0.0.1", "only for loopback hosts"),
             ("dialogflow=https://u:secret@a.example", "user name"),
             ("dialogflow=https://@a.example", "user name"),
             ("dialogflow=https://a.example?x=1", "\"?\""),
             ("dialogflow=https://a.example#x", "\"#\""),
-            ("dialogflow=https://a.example/v2", "no path"),
+            ("dialogflow=https://a.example/v2", "without a path"),
             ("dialogflow=https://A.example", "lower case"),
             ("dialogflow=https:a.example", "https://HOST"),
             ("dialogflow=https://a.example\\b", "https://HOST"),
@@ -342,12 +342,12 @@ mod tests {
                 "dialogflow=https://{location}.example.googleapis.com.",
                 "list the locations",
             ),
-            ("dialogflow/us+eu=https://df.{location}", "last part"),
-            ("dialogflow=https://a.{location}", "last part"),
-            ("dialogflow=https://{location}", "last part"),
+            ("dialogflow/us+eu=https://df.{location}", "last label"),
+            ("dialogflow=https://a.{location}", "last label"),
+            ("dialogflow=https://{location}", "last label"),
             (
                 "dialogflow=http://127.0.0.{location}",
-                "loopback hosts only",
+                "only for loopback hosts",
             ),
         ] {
             let error = given.parse::<EndpointOverride>().unwrap_err().to_string();

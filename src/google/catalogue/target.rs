@@ -162,7 +162,7 @@ fn target(
         let length = location.map_or(0, str::len);
         return Err(ResolveError::UnknownName {
             wrong: format!(
-                "a location of {length} characters is longer than the names of the hosts of {} leave room for",
+                "a location of {length} characters is too long for a host name of {}",
                 service.name
             ),
         });
@@ -281,7 +281,7 @@ mod tests {
             (
                 "dialogflow",
                 None,
-                "unknown form of operation name: PROJECT must be",
+                "unknown form of operation name: PROJECT must consist",
             ),
         ] {
             let error = read(service, version, "projects/-/operations/o", &none).unwrap_err();

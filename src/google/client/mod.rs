@@ -105,7 +105,7 @@ impl Default for ClientConfig {
 
 /// `quota_project` cannot stand in a header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--quota-project: {0:?} is not a project's id or number")]
+#[error("--quota-project: {0:?} is not a project id or number")]
 pub struct InvalidQuotaProject(String);
 
 /// Makes the calls. Cheap to share behind an `Arc`; holds the connections of every endpoint that was called.
@@ -306,7 +306,7 @@ impl OperationsClient {
                 rpc_error::error(
                     ErrorKind::Token,
                     None,
-                    "the token is no header value".to_owned(),
+                    "the token cannot be sent in a header".to_owned(),
                 )
             })?;
             headers.insert(header::AUTHORIZATION, authorization);
@@ -335,7 +335,7 @@ impl OperationsClient {
         }
         self.endpoints()
             .connections(endpoint, overridden, tenant, &self.connector)
-            .map_err(|_| network("the endpoint is no URL"))
+            .map_err(|_| network("the endpoint is not a URL"))
     }
 
     fn timed_out(&self, host: &str) -> CallError {

@@ -110,7 +110,7 @@ impl OperationsClient {
         }
         if let UserProject::Named(project) = options.user_project {
             let project = HeaderValue::try_from(project).map_err(|_| {
-                let message = "the project is no header value".to_owned();
+                let message = "the project cannot be sent in a header".to_owned();
                 rpc_error::error(ErrorKind::Network, None, message)
             })?;
             headers.insert("x-goog-user-project", project);

@@ -6,9 +6,7 @@ use crate::google::{catalogue::Target, names::operation_name::OperationName};
 
 /// A URL could not be built: the endpoint is none, or its parser changed the path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no URL for the operation can be made from the endpoint {endpoint}; check --endpoint-override"
-)]
+#[error("cannot build a URL from the endpoint {endpoint}; check --endpoint-override")]
 pub struct UnusableEndpoint {
     endpoint: String,
 }

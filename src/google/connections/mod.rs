@@ -177,7 +177,7 @@ impl Connections {
                 ErrorKind::Network,
                 None,
                 format!(
-                    "{}: the connection is closed as soon as it is opened",
+                    "{}: the server closes each connection at once",
                     self.origin.host
                 ),
             )

@@ -86,7 +86,7 @@ pub(in crate::google) fn describe(error: reqwest::Error, secrets: &[&str]) -> St
     }
     if error.is_builder() {
         return format!(
-            "the HTTP client cannot be made ({})",
+            "cannot create the HTTP client ({})",
             innermost(error, secrets)
         );
     }
@@ -99,7 +99,7 @@ pub(in crate::google) fn describe(error: reqwest::Error, secrets: &[&str]) -> St
 }
 
 /// What people are told of a host without an address.
-pub(in crate::google) const NO_ADDRESS: &str = "the host's name was not found (DNS)";
+pub(in crate::google) const NO_ADDRESS: &str = "host name not found (DNS)";
 
 /// What caused it, if that is known.
 fn cause(error: &(dyn Error + 'static)) -> Option<String> {
@@ -142,7 +142,7 @@ pub(in crate::google) fn tls_failure(error: &rustls::Error) -> String {
     use rustls::{CertificateError, Error as Tls};
     match error {
         Tls::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "the server's certificate comes from an unknown authority (--ca-file, for endpoint overrides)".to_owned()
+            "the server's certificate is from an unknown authority (for endpoint overrides, use --ca-file)".to_owned()
         }
         Tls::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -164,8 +164,8 @@ fn io_failure(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         Io::ConnectionReset | Io::BrokenPipe | Io::ConnectionAborted => {
             Some("the connection was reset")
         }
-        Io::HostUnreachable | Io::NetworkUnreachable => Some("the network has no way to it"),
-        Io::UnexpectedEof => Some("the connection was closed in mid-answer"),
+        Io::HostUnreachable | Io::NetworkUnreachable => Some("host or network unreachable"),
+        Io::UnexpectedEof => Some("the connection was closed before the answer was complete"),
         _ => None,
     }
 }

@@ -119,7 +119,7 @@ impl Configured {
 
 /// Why the contents of `--ca-file` are no certificates.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--ca-file: {0}; expected certificates in PEM, each from -----BEGIN CERTIFICATE-----")]
+#[error("--ca-file: {0}; use PEM certificates, each starting with -----BEGIN CERTIFICATE-----")]
 pub struct InvalidCaFile(String);
 
 /// The certificates of a `--ca-file`, from its contents.
@@ -132,13 +132,13 @@ pub fn read_ca_file(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, InvalidC
         .collect::<Result<_, _>>()
         .map_err(|_| InvalidCaFile("a certificate cannot be read".to_owned()))?;
     if certificates.is_empty() {
-        return Err(InvalidCaFile("there is no certificate in it".to_owned()));
+        return Err(InvalidCaFile("it contains no certificate".to_owned()));
     }
     let mut roots = rustls::RootCertStore::empty();
     for der in &certificates {
         roots
             .add(der.clone())
-            .map_err(|_| InvalidCaFile("a certificate is not a valid one".to_owned()))?;
+            .map_err(|_| InvalidCaFile("a certificate is invalid".to_owned()))?;
     }
     Ok(certificates)
 }
@@ -178,7 +178,7 @@ mod tests {
             ("hello", "no certificate"),
             (
                 "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-                "not a valid one",
+                "is invalid",
             ),
             (
                 "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n",

@@ -38,6 +38,6 @@ pub(super) trait Credential: fmt::Debug + Send + Sync {
 
     /// The sentence for people: whom it asked, what went wrong, what to look at.
     fn explain(&self, why: &str) -> String {
-        format!("no token by {}: {why}", self.source())
+        format!("cannot get a token from {}: {why}", self.source())
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn load(
     if let Some(project) = &quota_project
         && !project.bytes().all(|b| b.is_ascii_graphic())
     {
-        return Err(fields.wrong("quota_project_id", "must be a project's id or number"));
+        return Err(fields.wrong("quota_project_id", "must be a project id or number"));
     }
     Ok(Loaded {
         credential: credential(&fields, request, true)?,
@@ -205,7 +205,7 @@ impl<'a> Fields<'a> {
         let url = token_url(&text).map_err(|what| self.wrong(field, what))?;
         GuardedHttp::new(url, request.limit).map_err(|why| {
             TokenError::new(format!(
-                "no TLS for the credential file {}: {why}",
+                "cannot set up TLS for the credential file {}: {why}",
                 self.file
             ))
         })

@@ -224,7 +224,7 @@ fn what_can_never_work_is_told_with_file_and_field_and_without_contents() {
     case(
         external(),
         &[("credential_source.url", json!("https://x/"))],
-        "\"credential_source.url\" must not stand beside",
+        "\"credential_source.url\" must not be set together with file",
     );
     case(
         external(),
@@ -331,7 +331,7 @@ fn what_can_never_work_is_told_with_file_and_field_and_without_contents() {
     case(
         impersonated(),
         &[("delegates", json!(["a/b/c"]))],
-        "\"delegates\" must hold",
+        "\"delegates\" must contain",
     );
     for (text, said) in [
         (SECRET, "not a JSON object"),

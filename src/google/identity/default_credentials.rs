@@ -120,8 +120,7 @@ pub(super) fn read_capped(path: &Path, max: u64) -> io::Result<String> {
         return Err(io::Error::other(format!("it is longer than {max} bytes")));
     }
     let text = without_mark(&bytes).map_err(io::Error::other)?;
-    let text = std::str::from_utf8(text)
-        .map_err(|_| io::Error::other("it is not text (UTF-8 is expected)"))?;
+    let text = std::str::from_utf8(text).map_err(|_| io::Error::other("it is not UTF-8 text"))?;
     Ok(text.to_owned())
 }
 
@@ -175,7 +174,10 @@ mod tests {
     fn what_is_no_small_text_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
-        for (bytes, said) in [(vec![b'x'; 11], "longer than 10"), (vec![0xff], "not text")] {
+        for (bytes, said) in [
+            (vec![b'x'; 11], "longer than 10"),
+            (vec![0xff], "not UTF-8 text"),
+        ] {
             fs::write(&path, bytes).unwrap();
             let error = read_capped(&path, 10).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");

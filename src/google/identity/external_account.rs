@@ -53,7 +53,7 @@ impl ExternalAccount {
         if workforce_project.is_some() && !is_workforce(&audience) {
             return Err(fields.wrong(
                 "workforce_pool_user_project",
-                "is only for workforce pools, and audience is none; leave it out",
+                "is only for workforce pools, and audience names another pool; remove it",
             ));
         }
         let source = fields

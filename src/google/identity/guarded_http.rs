@@ -137,7 +137,7 @@ impl GuardedHttp {
     pub async fn post_json(&self, token: &Token, body: &Value) -> Result<GuardedResponse, String> {
         let authorization = token
             .authorization()
-            .ok_or("the token is no header value")?;
+            .ok_or("the token cannot be sent in a header")?;
         let request = self
             .client
             .post(self.url.clone())
@@ -171,7 +171,7 @@ async fn exchange(request: RequestBuilder) -> Result<GuardedResponse, String> {
     let status = response.status();
     if status.is_redirection() {
         return Err(format!(
-            "HTTP {}, a redirect: it is not followed",
+            "HTTP {}: redirects are not followed",
             status.as_u16()
         ));
     }

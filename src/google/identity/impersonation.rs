@@ -79,7 +79,7 @@ impl Impersonation {
                 true => Ok(full),
                 false => Err(fields.wrong(
                     "delegates",
-                    "must hold e-mail addresses of service accounts",
+                    "must contain email addresses of service accounts",
                 )),
             }
         });

@@ -50,7 +50,7 @@ impl MetadataServer {
     ) -> Result<Self, TokenError> {
         let base = base(host.unwrap_or(DEFAULT_HOST)).ok_or_else(|| {
             TokenError::new(format!(
-                "{HOST_VARIABLE} must be HOST[:PORT] of a metadata server, such as 169.254.169.254"
+                "{HOST_VARIABLE} must be HOST[:PORT] of a metadata server, for example 169.254.169.254"
             ))
         })?;
         let scopes = form_value(&scopes.join(","));
@@ -70,7 +70,7 @@ impl MetadataServer {
 
     /// The e-mail address of the identity that tokens from here would have.
     async fn email(&self) -> Result<String, String> {
-        let failed = |why: String| format!("it did not say who we are: {why}");
+        let failed = |why: String| format!("it did not return the identity: {why}");
         let answer = self.email.get(headers()).await.map_err(failed)?;
         if answer.status != 200 {
             return Err(failed(token_answer::refusal(&answer, &[])));
@@ -79,7 +79,7 @@ impl MetadataServer {
         if is_account(email) {
             Ok(email.to_owned())
         } else {
-            Err(failed("its answer is no e-mail address".to_owned()))
+            Err(failed("its answer is not an email address".to_owned()))
         }
     }
 
@@ -101,7 +101,7 @@ impl Credential for MetadataServer {
             // Whoever it speaks for may have changed in between; then nobody knows whose token it is.
             let after = self.checked_email().await?;
             if after != email {
-                let why = format!("its identity changed from {email} to {after} meanwhile");
+                let why = format!("its identity changed from {email} to {after} during the fetch");
                 return Err(FetchFailed::Failed(why));
             }
             *self
@@ -123,7 +123,7 @@ impl Credential for MetadataServer {
 
     fn explain(&self, why: &str) -> String {
         format!(
-            "no token from {}: {why} (on GKE: does this node pool have Workload Identity, and is the pod's ServiceAccount bound to a Google identity? Elsewhere: set GOOGLE_APPLICATION_CREDENTIALS)",
+            "cannot get a token from {}: {why} (on GKE, check that the node pool has Workload Identity and that the pod's ServiceAccount is bound to a Google identity; elsewhere, set GOOGLE_APPLICATION_CREDENTIALS)",
             self.source()
         )
     }

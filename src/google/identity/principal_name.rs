@@ -59,10 +59,10 @@ pub(super) fn check_metadata(email: &str, expected: Option<&str>) -> Result<(), 
             "the metadata server's identity is {email}, but {expected} is expected (--expect-principal); no call is made"
         )),
         None if email.ends_with(NODE_ACCOUNT) => Err(format!(
-            "the metadata server gives out the node's own service account {email}, so Workload Identity is not at work here (hostNetwork, or a node pool without GKE_METADATA); no call is made with it"
+            "the metadata server returns the node's own service account {email}, because Workload Identity is not active here (hostNetwork, or a node pool without GKE_METADATA); no call is made with it"
         )),
         None if !is_identity_name(email) => Err(format!(
-            "the metadata server says that it speaks for {email}, which is no Google identity; no call is made (set --expect-principal if it is one)"
+            "the metadata server's identity is {email}, which is not a Google identity; no call is made (if it is one, set --expect-principal)"
         )),
         None => Ok(()),
     }
@@ -81,15 +81,15 @@ pub(super) fn check_file(
         (None, _) => Ok(()),
         (Some(expected), Some(principal)) if expected == principal => Ok(()),
         (Some(expected), Some(principal)) => Err(format!(
-            "{source} speaks for {principal}, but {expected} is expected (--expect-principal){}",
+            "the identity of {source} is {principal}, but {expected} is expected (--expect-principal){}",
             if principal.contains('@') {
                 ""
             } else {
-                "; to act as a service account it needs the field service_account_impersonation_url"
+                "; to act as a service account, add the field service_account_impersonation_url"
             }
         )),
         (Some(_), None) => Err(format!(
-            "{source} does not say whom it speaks for, so --expect-principal cannot be checked; use a file that names a service account (external_account with service_account_impersonation_url, impersonated_service_account or service_account), or leave out --expect-principal"
+            "{source} does not name its identity, so --expect-principal cannot be checked; use a file that names a service account (external_account with service_account_impersonation_url, impersonated_service_account or service_account), or remove --expect-principal"
         )),
     }
 }

@@ -58,13 +58,13 @@ impl ServiceAccount {
     pub fn new(fields: &Fields<'_>, request: TokenRequest<'_>) -> Result<Self, TokenError> {
         let email = fields.required("client_email")?;
         if !is_account(&email) {
-            return Err(fields.wrong("client_email", "must be an e-mail address"));
+            return Err(fields.wrong("client_email", "must be an email address"));
         }
         let pem = fields.secret("private_key")?;
         let key = rsa_key(pem.text()).ok_or_else(|| {
             fields.wrong(
                 "private_key",
-                "must be an RSA key of 2048 bits or more in PEM, from -----BEGIN PRIVATE KEY-----",
+                "must be an RSA key of at least 2048 bits in PEM, starting with -----BEGIN PRIVATE KEY-----",
             )
         })?;
         Ok(Self {

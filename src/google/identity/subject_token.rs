@@ -66,9 +66,12 @@ impl SubjectToken {
                 Source::Url(Box::new(http), headers(fields)?)
             }
             (Some(_), Some(_)) => {
-                return Err(fields.wrong("url", "must not stand beside file; keep one of them"));
+                return Err(fields.wrong(
+                    "url",
+                    "must not be set together with file; remove one of them",
+                ));
             }
-            (None, None) => return Err(fields.wrong("file", "is missing; expected file or url")),
+            (None, None) => return Err(fields.wrong("file", "is missing; set file or url")),
         };
         let json_field = match fields.object("format")? {
             None => None,
@@ -88,18 +91,18 @@ impl SubjectToken {
     pub async fn read(&self) -> Result<Secret, String> {
         let (text, place) = match &self.source {
             Source::File(path) => {
-                let place = format!("the subject token's file {}", path.display());
+                let place = format!("the subject token file {}", path.display());
                 let path = path.clone();
                 let max = u64::try_from(MAX_ANSWER).unwrap_or(u64::MAX);
                 let read = tokio::task::spawn_blocking(move || read_capped(&path, max)).await;
                 match read {
                     Ok(Ok(text)) => (text, place),
                     Ok(Err(error)) => return Err(format!("{place} cannot be read: {error}")),
-                    Err(_) => return Err(format!("{place}: the process is ending")),
+                    Err(_) => return Err(format!("{place}: the process is stopping")),
                 }
             }
             Source::Url(http, headers) => {
-                let place = format!("the subject token's server {}", http.host());
+                let place = format!("the subject token server {}", http.host());
                 let answer = http.get(headers.clone()).await;
                 let answer = answer.map_err(|why| format!("{place}: {why}"))?;
                 if answer.status != 200 {
@@ -119,8 +122,8 @@ impl SubjectToken {
             None => text.trim().to_owned(),
             Some(field) => Object::from_body(text.as_bytes())
                 .and_then(|object| object.string(field))
-                .map_err(|error| format!("not the JSON that was expected: {error}"))?
-                .ok_or_else(|| format!("there is no field {field:?} in its JSON"))?,
+                .map_err(|error| format!("unexpected JSON: {error}"))?
+                .ok_or_else(|| format!("its JSON has no field {field:?}"))?,
         };
         if token.is_empty() {
             return Err("it is empty".to_owned());

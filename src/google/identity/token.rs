@@ -24,7 +24,7 @@ impl Token {
             Ok(Self(Arc::from(secret)))
         } else {
             Err(TokenError::new(
-                "the token server gave an access token that is empty or no header value",
+                "the token server returned an access token that is empty or cannot be sent in a header",
             ))
         }
     }

@@ -64,7 +64,7 @@ pub(super) fn read_generated(
             Some(text) => {
                 let end: Timestamp = text
                     .parse()
-                    .map_err(|_| NotProtoJson::new("expireTime is no time"))?;
+                    .map_err(|_| NotProtoJson::new("expireTime is not a timestamp"))?;
                 let left = u64::try_from(end.duration_since(now).as_secs()).unwrap_or(0);
                 Some(Duration::from_secs(left).min(asked))
             }
@@ -83,16 +83,14 @@ fn fetched(
         return Err(refusal(answer, secrets));
     }
     // Nothing of a good answer is quoted: what cannot be read may still be a token.
-    let not_a_token = |why: String| format!("its answer is not the JSON of a token: {why}");
+    let not_a_token = |why: String| format!("its answer is not a token response: {why}");
     let object = Object::from_body(&answer.body).map_err(|error| not_a_token(error.to_string()))?;
     let (token, life) = read(&object).map_err(|error| not_a_token(error.to_string()))?;
-    let token = token.ok_or_else(|| not_a_token("there is none in it".to_owned()))?;
-    let life = life.ok_or_else(|| not_a_token("it does not say how long it is good".to_owned()))?;
+    let token = token.ok_or_else(|| not_a_token("it contains no token".to_owned()))?;
+    let life =
+        life.ok_or_else(|| not_a_token("it does not say how long the token is valid".to_owned()))?;
     if life.is_zero() {
-        return Err(
-            "the token that it gave has expired already (is this machine's clock right?)"
-                .to_owned(),
-        );
+        return Err("the token has already expired (check this machine's clock)".to_owned());
     }
     let token = Token::new(&token).map_err(|error| error.to_string())?;
     Ok(FetchedToken { token, life })
@@ -102,7 +100,7 @@ fn fetched(
 fn seconds(raw: &str) -> Result<Duration, NotProtoJson> {
     let digits = raw.trim_matches('"');
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(NotProtoJson::new("expires_in is no number of seconds"));
+        return Err(NotProtoJson::new("expires_in is not a number of seconds"));
     }
     Ok(Duration::from_secs(digits.parse().unwrap_or(u64::MAX)))
 }
@@ -115,7 +113,7 @@ pub(super) fn refusal(answer: &GuardedResponse, secrets: &[&str]) -> String {
     let said = match object.and_then(|object| said(&object)) {
         _ if status < 400 => String::new(),
         Some(said) => cut(&clean(&said, secrets), MAX_QUOTE),
-        None if answer.body.trim_ascii_start().starts_with(b"<") => "a page of HTML".to_owned(),
+        None if answer.body.trim_ascii_start().starts_with(b"<") => "an HTML page".to_owned(),
         None => quote(&answer.body, secrets, MAX_QUOTE),
     };
     if said.is_empty() {
@@ -173,23 +171,20 @@ mod tests {
             );
         }
         for (body, said) in [
-            (r#"{"access_token":"a","expires_in":0}"#, "expired already"),
+            (r#"{"access_token":"a","expires_in":0}"#, "already expired"),
             (r#"{"access_token":"a"}"#, "how long"),
             (
                 r#"{"access_token":"a","expires_in":1,"token_type":"mac"}"#,
                 "token_type is not Bearer",
             ),
-            (r#"{"expires_in":1}"#, "none in it"),
-            (
-                r#"{"access_token":"a b","expires_in":1}"#,
-                "no header value",
-            ),
+            (r#"{"expires_in":1}"#, "no token"),
+            (r#"{"access_token":"a b","expires_in":1}"#, "in a header"),
             (
                 r#"{"access_token":"a","access_token":"b","expires_in":1}"#,
                 "twice",
             ),
-            ("\"a\"", "not the JSON"),
-            ("", "not the JSON"),
+            ("\"a\"", "not a token response"),
+            ("", "not a token response"),
         ] {
             let error = read_oauth(&answer(200, body), &[]).unwrap_err();
             assert!(error.contains(said), "{body}: {error}");
@@ -232,7 +227,7 @@ mod tests {
                 r#"{"error":"invalid_request"}"#,
                 "HTTP 400: invalid_request",
             ),
-            (502, "<html>1//secret-refresh", "HTTP 502: a page of HTML"),
+            (502, "<html>1//secret-refresh", "HTTP 502: an HTML page"),
             (500, "", "HTTP 500"),
             (
                 201,

@@ -188,7 +188,7 @@ impl Inner {
         let task = tokio::spawn(self.clone().fetch());
         let fetching = async {
             task.await
-                .unwrap_or_else(|_| Err(TokenError::new("the process is ending")))
+                .unwrap_or_else(|_| Err(TokenError::new("the process is stopping")))
         }
         .boxed()
         .shared();
@@ -205,7 +205,7 @@ impl Inner {
         let fetched = match tokio::spawn(fetch).await {
             Ok(Ok(fetched)) => fetched,
             Ok(Err(_)) => Err(FetchFailed::Failed(format!("no answer within {limit:?}"))),
-            Err(_) => Err(FetchFailed::Failed("the fetch was broken off".to_owned())),
+            Err(_) => Err(FetchFailed::Failed("the fetch was interrupted".to_owned())),
         };
         let (result, outcome) = match fetched {
             Ok(fetched) => (Ok(fetched), FetchResult::Fetched),

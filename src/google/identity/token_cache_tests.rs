@@ -148,7 +148,7 @@ async fn a_refresh_that_fails_leaves_the_old_token_to_its_end() {
     }
     assert_eq!(fixture.fetches(), 2, "paced");
     fixture.clock.advance(Duration::from_secs(195));
-    assert_eq!(fixture.next().await, "no token by a test: no");
+    assert_eq!(fixture.next().await, "cannot get a token from a test: no");
     fixture.fail(false);
     fixture.clock.advance(Duration::from_secs(30));
     assert_eq!(fixture.next().await, "token-4", "never for ever");
@@ -174,7 +174,11 @@ async fn a_refused_token_is_better_than_none() {
     fixture.cache.refused(&Token::new("token-4").unwrap());
     fixture.fail(true);
     fixture.clock.advance(Duration::from_secs(3600));
-    assert_eq!(fixture.next().await, "no token by a test: no", "its end");
+    assert_eq!(
+        fixture.next().await,
+        "cannot get a token from a test: no",
+        "its end"
+    );
 }
 
 #[tokio::test]
@@ -194,10 +198,10 @@ async fn pauses_double_up_to_the_longest() {
     fixture.fail(true);
     let mut fetches = 0;
     for pause in [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000] {
-        assert_eq!(fixture.next().await, "no token by a test: no");
+        assert_eq!(fixture.next().await, "cannot get a token from a test: no");
         fetches += 1;
         fixture.clock.advance(Duration::from_millis(pause - 1));
-        assert_eq!(fixture.next().await, "no token by a test: no");
+        assert_eq!(fixture.next().await, "cannot get a token from a test: no");
         assert_eq!(fixture.fetches(), fetches);
         fixture.clock.advance(Duration::from_millis(1));
     }
@@ -312,7 +316,7 @@ async fn a_short_life_is_used_for_half_of_it_at_least() {
 async fn a_fetch_that_panics_is_a_failure_like_any_other() {
     let fixture = fixture(Duration::from_secs(3600), true);
     let error = fixture.next().await;
-    assert!(error.contains("broken off"), "{error}");
+    assert!(error.contains("interrupted"), "{error}");
     fixture.clock.advance(Duration::from_millis(500));
     assert_eq!(fixture.next().await, "token-2");
     assert_eq!(fixture.observed.load(Ordering::SeqCst), 2);

@@ -128,7 +128,7 @@ fn check(name: &str) -> Result<(), String> {
     for (collection, id) in collections {
         if LOCATION_COLLECTIONS.contains(collection) && !is_location(id) {
             return Err(format!(
-                "LOCATION must be lower-case letters and digits with single hyphens between them, at most {MAX_LOCATION} characters"
+                "LOCATION must consist of lower-case letters and digits with single hyphens between them, and have at most {MAX_LOCATION} characters"
             ));
         }
     }
@@ -155,7 +155,7 @@ fn check(name: &str) -> Result<(), String> {
     if has_form {
         Ok(())
     } else {
-        Err("the name is not COLLECTION/ID pairs that end with operations/OPERATION, in letters, digits and . _ ~ -"
+        Err("the name must consist of COLLECTION/ID pairs and end with operations/OPERATION; ids contain letters, digits and . _ ~ -"
             .to_owned())
     }
 }
@@ -172,7 +172,7 @@ fn check_project(segments: &[&str]) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!(
-            "PROJECT must be lower-case letters, digits and hyphens that start with a letter or digit, at most {MAX_PROJECT} characters; only a domain and one colon may stand before them"
+            "PROJECT must consist of lower-case letters, digits and hyphens, start with a letter or digit, and have at most {MAX_PROJECT} characters; only a domain and a colon may precede it"
         ))
     }
 }

@@ -108,8 +108,8 @@ fn lengths_end_where_they_say() {
     assert_eq!(longest.len(), MAX_NAME);
     for (name, says) in [
         (name(63, 52, 255, 255), None),
-        (name(64, 52, 255, 255), Some("PROJECT must be")),
-        (name(63, 53, 255, 255), Some("LOCATION must be")),
+        (name(64, 52, 255, 255), Some("PROJECT must consist")),
+        (name(63, 53, 255, 255), Some("LOCATION must consist")),
         (name(63, 52, 256, 255), Some("longer than 255")),
         (name(63, 52, 255, 256), Some("longer than 255")),
         (longest.clone(), None),

@@ -128,7 +128,7 @@ fn a_failure_says_what_to_give_to_whom() {
     let mut denied = error(ErrorKind::PermissionDenied);
     assert_eq!(
         failure_text(denied.clone()),
-        "get: PERMISSION_DENIED: Grant a role in project acme-prod to the identity (verify; start from roles/dialogflow.admin). as told"
+        "get: PERMISSION_DENIED: Grant a role in project acme-prod to the identity; try roles/dialogflow.admin first. as told"
     );
     denied.metadata = [("permission".into(), "dialogflow.operations.get".into())].into();
     assert_eq!(
