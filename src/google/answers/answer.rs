@@ -7,8 +7,6 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::error_table;
-
 /// What `GET /{version}/{name}` told.
 pub type GetAnswer = Result<Operation, CallError>;
 
@@ -145,15 +143,4 @@ impl ErrorKind {
         Self::Timeout,
         Self::Token,
     ];
-
-    /// Whether the API itself spoke about the operation: the caller was let in. Everything else may pass, or hides it.
-    pub fn is_about_operation(self) -> bool {
-        error_table::row(self).is_about_operation
-    }
-
-    /// The name for `status.lastError.status`: google.rpc's own, or ours in the same style
-    /// (`UNRECOGNISED`, `NOT_SERVED`, `METHOD_NOT_FOUND`, `NETWORK`, `TIMEOUT`, `TOKEN`).
-    pub fn name(self) -> &'static str {
-        error_table::row(self).name
-    }
 }

@@ -317,6 +317,18 @@ pub fn row(kind: ErrorKind) -> &'static Row {
 
 static UNKNOWN_ROW: Row = retry(ErrorKind::Unknown, "UNKNOWN", Some(2));
 
+impl ErrorKind {
+    /// Whether the API itself spoke about the operation: it let the caller in. Any other error may pass, or hides the operation.
+    pub fn is_about_operation(self) -> bool {
+        row(self).is_about_operation
+    }
+
+    /// The name in `status.lastError.status`, metrics and logs; see [`Row::name`].
+    pub fn name(self) -> &'static str {
+        row(self).name
+    }
+}
+
 /// What an error of this kind means as the answer to a call. An error of `Token` means what it means for a GET.
 pub fn meaning(kind: ErrorKind, call: Call) -> Meaning {
     let row = row(kind);

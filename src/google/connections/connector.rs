@@ -38,7 +38,11 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
-use super::{hosts_without_address::HostsWithoutAddress, network_error, tls::Trust};
+use super::{
+    hosts_without_address::{HostsWithoutAddress, NoAddress},
+    network_error,
+    tls::Trust,
+};
 use crate::google::answers::answer::CallError;
 
 /// What a server may send of one answer before it is read, in bytes. An operation of 64 MiB over a line of 100 ms takes half a minute.
@@ -290,33 +294,6 @@ where
     service.call(uri.clone()).await.map_err(Into::into)
 }
 
-/// DNS gave no address for a host.
-#[derive(Debug, thiserror::Error)]
-#[error("no address: {why}")]
-pub(in crate::google) struct NoAddress {
-    is_definite: bool,
-    why: io::Error,
-}
-
-impl NoAddress {
-    fn new(why: io::Error) -> Self {
-        // The system's resolver tells what it means in its text alone: first glibc's, then musl's.
-        let passing = ["Temporary failure", "Try again", "System error"];
-        let text = why.to_string();
-        Self {
-            is_definite: why.raw_os_error().is_none()
-                && text.contains("address information")
-                && !passing.iter().any(|passing| text.contains(passing)),
-            why,
-        }
-    }
-
-    /// Whether there is none, as opposed to: it could not be found out.
-    const fn is_definite(&self) -> bool {
-        self.is_definite
-    }
-}
-
 /// Looks up the addresses of a host.
 #[derive(Clone, Debug)]
 pub(in crate::google) enum Resolver {
@@ -367,24 +344,5 @@ mod tests {
     fn answers_that_wait_leave_room_for_others() {
         let waiting = u32::try_from(crate::google::client::MOST_LARGE).unwrap();
         assert!(waiting * STREAM_WINDOW + 2 * 1024 * 1024 <= CONNECTION_WINDOW);
-    }
-
-    #[test]
-    fn what_the_resolver_says() {
-        let other = |text: &str| NoAddress::new(io::Error::other(text.to_owned())).is_definite;
-        for (text, is_definite) in [
-            ("Name or service not known", true),
-            ("No address associated with hostname", true),
-            ("Name does not resolve", true),
-            ("Name has no usable address", true),
-            ("Temporary failure in name resolution", false),
-            ("Try again", false),
-            ("System error", false),
-        ] {
-            let text = format!("failed to lookup address information: {text}");
-            assert_eq!(other(&text), is_definite, "{text}");
-        }
-        assert!(!other("anything else"));
-        assert!(!NoAddress::new(io::Error::from_raw_os_error(24)).is_definite);
     }
 }

@@ -1,6 +1,6 @@
 //! The hosts that DNS did not know a moment ago: whoever makes up locations has each of them looked up once a while.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, io, time::Duration};
 use tokio::time::Instant;
 
 /// How long a host is remembered. Somebody may just be adding its name.
@@ -34,6 +34,33 @@ impl HostsWithoutAddress {
     }
 }
 
+/// DNS returned no address for a host.
+#[derive(Debug, thiserror::Error)]
+#[error("no address: {why}")]
+pub(in crate::google) struct NoAddress {
+    is_definite: bool,
+    why: io::Error,
+}
+
+impl NoAddress {
+    pub fn new(why: io::Error) -> Self {
+        // The system's resolver says only in its text what it means: first glibc's texts, then musl's.
+        let passing = ["Temporary failure", "Try again", "System error"];
+        let text = why.to_string();
+        Self {
+            is_definite: why.raw_os_error().is_none()
+                && text.contains("address information")
+                && !passing.iter().any(|passing| text.contains(passing)),
+            why,
+        }
+    }
+
+    /// Whether the host has no address; false if the resolver could not find out.
+    pub const fn is_definite(&self) -> bool {
+        self.is_definite
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +88,24 @@ mod tests {
             1,
             "those that are remembered no longer go first"
         );
+    }
+
+    #[test]
+    fn what_the_resolver_says() {
+        let other = |text: &str| NoAddress::new(io::Error::other(text.to_owned())).is_definite;
+        for (text, is_definite) in [
+            ("Name or service not known", true),
+            ("No address associated with hostname", true),
+            ("Name does not resolve", true),
+            ("Name has no usable address", true),
+            ("Temporary failure in name resolution", false),
+            ("Try again", false),
+            ("System error", false),
+        ] {
+            let text = format!("failed to lookup address information: {text}");
+            assert_eq!(other(&text), is_definite, "{text}");
+        }
+        assert!(!other("anything else"));
+        assert!(!NoAddress::new(io::Error::from_raw_os_error(24)).is_definite);
     }
 }

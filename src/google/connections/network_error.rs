@@ -3,7 +3,7 @@
 
 use std::{error::Error, io};
 
-use super::connector::NoAddress;
+use super::hosts_without_address::NoAddress;
 use crate::google::{
     answers::{
         answer::{CallError, ErrorKind},

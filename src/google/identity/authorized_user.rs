@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 
 use super::{
     credential::{Credential, FetchFailed},
-    credential_file::{Fields, TokenRequest},
+    credential_fields::{Fields, TokenRequest},
     guarded_http::{GuardedHttp, form_value},
     secret::Secret,
     service_account::OAUTH_SERVER,

@@ -1,5 +1,6 @@
 use super::*;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const KEY: &str = include_str!("../../../tests/support/throwaway_rsa_key.pem");
 const EMAIL: &str = "opcancel@acme.iam.gserviceaccount.com";

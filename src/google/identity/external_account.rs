@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 
 use super::{
     credential::{Credential, FetchFailed},
-    credential_file::{Fields, TokenRequest},
+    credential_fields::{Fields, TokenRequest},
     impersonation::{IAM_SCOPE, Impersonation, Lifetime},
     principal_name::{is_workforce, pool_of_audience},
     sts::TokenExchange,

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     credential::{Credential, FetchFailed},
-    credential_file::{self, Fields, TokenRequest},
+    credential_fields::{Fields, TokenRequest},
     guarded_http::GuardedHttp,
     principal_name::is_account,
     token_answer::{FetchedToken, read_generated},
@@ -138,27 +138,23 @@ fn account(url: &str) -> Option<String> {
 #[derive(Debug)]
 pub(super) struct ImpersonatedServiceAccount {
     file: String,
-    caller: Arc<dyn Credential>,
+    source: Arc<dyn Credential>,
     impersonation: Impersonation,
 }
 
 impl ImpersonatedServiceAccount {
-    /// Reads the fields of the file.
+    /// Reads the fields of the file. `source` is the credential of `source_credentials`.
     ///
     /// # Errors
     /// If it can never work.
-    pub fn new(fields: &Fields<'_>, request: TokenRequest<'_>) -> Result<Self, TokenError> {
-        let source = fields
-            .object("source_credentials")?
-            .ok_or_else(|| fields.wrong("source_credentials", "is missing"))?;
-        let scopes = [IAM_SCOPE.to_owned()];
-        let for_caller = TokenRequest {
-            scopes: &scopes,
-            limit: request.limit,
-        };
+    pub fn new(
+        fields: &Fields<'_>,
+        source: Arc<dyn Credential>,
+        request: TokenRequest<'_>,
+    ) -> Result<Self, TokenError> {
         Ok(Self {
             file: fields.file().to_owned(),
-            caller: credential_file::credential(&source, for_caller, false)?,
+            source,
             impersonation: Impersonation::new(fields, Lifetime::default(), request)?,
         })
     }
@@ -167,8 +163,8 @@ impl ImpersonatedServiceAccount {
 impl Credential for ImpersonatedServiceAccount {
     fn fetch(&self) -> BoxFuture<'_, Result<FetchedToken, FetchFailed>> {
         Box::pin(async {
-            let caller = self.caller.fetch().await?;
-            Ok(self.impersonation.token(&caller.token).await?)
+            let source = self.source.fetch().await?;
+            Ok(self.impersonation.token(&source.token).await?)
         })
     }
 

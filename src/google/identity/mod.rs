@@ -7,6 +7,7 @@
 
 mod authorized_user;
 mod credential;
+mod credential_fields;
 mod credential_file;
 mod default_credentials;
 mod external_account;
@@ -26,7 +27,8 @@ use futures::future::BoxFuture;
 use std::{sync::Arc, time::Duration};
 
 use self::{
-    credential_file::{Loaded, TokenRequest},
+    credential_fields::TokenRequest,
+    credential_file::Loaded,
     default_credentials::FoundCredentials,
     metadata_server::MetadataServer,
     token::{FetchObserver, Token, TokenError, TokenSource},

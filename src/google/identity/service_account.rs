@@ -16,7 +16,7 @@ use std::{
 
 use super::{
     credential::{Credential, FetchFailed},
-    credential_file::{Fields, TokenRequest},
+    credential_fields::{Fields, TokenRequest},
     guarded_http::GuardedHttp,
     principal_name::is_account,
     token_answer::{FetchedToken, read_oauth},

@@ -6,7 +6,7 @@ use reqwest::Url;
 use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use super::{
-    credential_file::Fields,
+    credential_fields::Fields,
     default_credentials::read_capped,
     guarded_http::{GuardedHttp, MAX_ANSWER},
     secret::Secret,
