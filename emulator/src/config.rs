@@ -1,4 +1,4 @@
-//! Where an emulator listens and what it plays; binding the addresses.
+//! The configuration of an emulator: its scenario and its addresses. Also binds the addresses.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -13,10 +13,10 @@ use crate::{
     transport::tls::{Tls, TlsError, usual_hosts},
 };
 
-/// How to start an emulator. The default listens on free loopback ports and knows no operations.
+/// How to start an emulator. The default listens on free loopback ports and has no operations.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What it plays.
+    /// The scenario.
     pub scenario: Scenario,
     /// Where the Operations API listens; port 0 picks a free one.
     pub listen: SocketAddr,
@@ -26,13 +26,13 @@ pub struct Config {
     pub credentials_listen: SocketAddr,
     /// Where the admin API listens.
     pub admin_listen: SocketAddr,
-    /// Whether the Operations API and the token services speak TLS, with HTTP/2 and HTTP/1.1.
+    /// Whether the Operations API and the token services use TLS, with HTTP/2 and HTTP/1.1.
     pub tls: bool,
-    /// Further hosts that the certificates are for; localhost, loopback and `*.googleapis.com` always are.
+    /// More hosts for the certificates, in addition to localhost, loopback and `*.googleapis.com`.
     pub tls_hosts: Vec<String>,
-    /// Allows addresses that other machines reach. The admin API has no authentication of its own.
+    /// Allows addresses that other machines can reach. The admin API has no authentication.
     pub allow_non_loopback: bool,
-    /// Further names under which the admin API and the web page are asked, besides localhost and addresses.
+    /// More host names of the admin API and the web page, in addition to localhost and addresses.
     pub admin_hosts: Vec<String>,
 }
 
@@ -66,26 +66,26 @@ impl From<Scenario> for Config {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Addresses {
-    /// Base URL of the Operations API, without a slash at its end.
+    /// Base URL of the Operations API, without a trailing slash.
     pub url: String,
     /// `host:port` of the metadata server, for `GCE_METADATA_HOST`.
     pub metadata_address: String,
-    /// Base URL of STS, IAM Credentials and the OAuth server, without a slash at its end.
+    /// Base URL of STS, IAM Credentials and the OAuth server, without a trailing slash.
     pub credentials_url: String,
-    /// Base URL of the admin API, without a slash at its end.
+    /// Base URL of the admin API, without a trailing slash.
     pub admin_url: String,
 }
 
 /// Why an emulator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The scenario is wrong.
+    /// The scenario is invalid.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
-    /// No certificates.
+    /// The certificates cannot be created.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
-    /// An address that other machines reach, without leave.
+    /// Other machines can reach an address, and this is not allowed.
     #[error(
         "{what} would listen on {address}, which other machines can reach; use a loopback address, or allow others"
     )]
@@ -95,7 +95,7 @@ pub enum StartError {
         /// Its address.
         address: SocketAddr,
     },
-    /// An address that cannot be listened on.
+    /// A server cannot listen on its address.
     #[error("{what} cannot listen on {address}: {source}")]
     Listen {
         /// Which server.
@@ -107,7 +107,7 @@ pub enum StartError {
     },
 }
 
-/// Binds one address; returns the address that was chosen with the listener.
+/// Binds one address; returns the listener and the address, with the port that the system chose.
 pub(crate) async fn listen(
     what: &'static str,
     address: SocketAddr,
@@ -126,7 +126,7 @@ pub(crate) async fn listen(
     Ok((listener, bound))
 }
 
-/// The certificates, if TLS is wanted.
+/// The certificates, if TLS is on.
 pub(crate) fn certificates(config: &Config) -> Result<Option<Arc<Tls>>, TlsError> {
     if !config.tls {
         return Ok(None);

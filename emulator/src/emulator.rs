@@ -1,4 +1,4 @@
-//! A running emulator: its servers, and the door to it from the same process.
+//! A running emulator: its servers, and its methods for tests in the same process.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
     transport::{self, Connections, tls::Tls},
 };
 
-/// A running emulator. Dropping it stops it; [`Emulator::shutdown`] also waits for that.
+/// A running emulator. Dropping it stops it; [`Emulator::shutdown`] also waits until it has stopped.
 #[derive(Debug)]
 pub struct Emulator {
     shared: Shared,
@@ -35,7 +35,7 @@ impl Emulator {
     /// Checks the scenario, binds the addresses and starts serving; the operations are created now.
     ///
     /// # Errors
-    /// [`StartError`]; nothing is left listening then.
+    /// [`StartError`]; then nothing is listening.
     pub async fn start(config: impl Into<Config>) -> Result<Self, StartError> {
         let config = config.into();
         config.scenario.check()?;
@@ -138,12 +138,12 @@ impl Emulator {
         })
     }
 
-    /// The certificate of the emulator's authority, PEM, if it speaks TLS.
+    /// The certificate of the emulator's authority (PEM), if it serves TLS.
     pub fn authority_pem(&self) -> Option<&str> {
         self.tls.as_deref().map(Tls::authority_pem)
     }
 
-    /// Base URL of the Operations API, without a slash at its end.
+    /// Base URL of the Operations API, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.addresses.url
     }
@@ -154,12 +154,12 @@ impl Emulator {
     }
 
     /// Base URL of STS (`/v1/token`), IAM Credentials (`/v1/projects/-/serviceAccounts/...`) and the OAuth server
-    /// (`/token`), without a slash at its end.
+    /// (`/token`), without a trailing slash.
     pub fn credentials_url(&self) -> &str {
         &self.addresses.credentials_url
     }
 
-    /// Base URL of the admin API, without a slash at its end.
+    /// Base URL of the admin API, without a trailing slash.
     pub fn admin_url(&self) -> &str {
         &self.addresses.admin_url
     }
@@ -205,7 +205,7 @@ impl Emulator {
             .with(<[RequestRecord]>::to_vec)
     }
 
-    /// Forgets the requests recorded so far.
+    /// Deletes all recorded requests.
     pub fn clear_requests(&self) {
         self.shared.clear_requests();
     }
@@ -215,16 +215,16 @@ impl Emulator {
         self.shared.tokens.issued()
     }
 
-    /// Takes none of the tokens known by now any more (401 from here on); tokens issued later are taken.
+    /// Revokes all tokens known so far: they get 401 from now on. Tokens issued later are accepted.
     pub fn revoke_tokens(&self) {
         self.shared.tokens.revoke_all();
     }
 
-    /// Waits until `met` says yes to the requests to the Operations API (asked now and after each arrival and answer),
-    /// and returns them.
+    /// Waits until `met` returns true for the requests to the Operations API, and returns them. It is called now and after
+    /// each arrival and answer.
     ///
     /// # Errors
-    /// [`TimedOut`], with the requests seen by then.
+    /// [`TimedOut`], with the requests so far.
     pub async fn wait_for(
         &self,
         met: impl FnMut(&[RequestRecord]) -> bool,
@@ -239,10 +239,10 @@ impl Emulator {
         }
     }
 
-    /// Waits until the metadata server has given out so many tokens.
+    /// Waits until the metadata server has issued this many tokens.
     ///
     /// # Errors
-    /// [`TimedOut`], with the requests to the metadata server seen by then.
+    /// [`TimedOut`], with the requests to the metadata server so far.
     pub async fn wait_for_tokens(&self, count: usize, timeout: Duration) -> Result<(), TimedOut> {
         let met = |_: &[RequestRecord]| self.tokens_issued().len() >= count;
         let waited = self.shared.metadata_requests.wait_until(met);
@@ -254,7 +254,7 @@ impl Emulator {
             })
     }
 
-    /// Stops listening, lets answers under way finish for half a second, and returns when all connections are closed.
+    /// Stops listening, gives pending answers half a second to finish, and returns when all connections are closed.
     pub async fn shutdown(self) {
         self.shared.stop.cancel();
         self.servers.wait().await;

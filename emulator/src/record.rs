@@ -1,5 +1,5 @@
-//! What was asked: every request in the order of its arrival, with what it carried and how it was answered.
-//! Tokens stand in here by their id only.
+//! The record of all requests in the order of their arrival, with their contents and answers. Tokens are recorded by their ID
+//! only.
 
 mod authorization;
 mod pending;
@@ -33,26 +33,26 @@ use crate::protocol::call::{self, Call, Route};
 pub struct RequestRecord {
     /// Its number since the start, from 0, over all surfaces.
     pub sequence: u64,
-    /// Which server was asked.
+    /// The server that got the request.
     pub surface: Surface,
-    /// When it had arrived, by the wall clock.
+    /// Time of arrival, by the wall clock.
     pub received: Timestamp,
-    /// The same, as time since the emulator's start, by the monotonic clock.
+    /// Time of arrival since the emulator's start, by the monotonic clock.
     #[serde(serialize_with = "crate::duration_text::serialize")]
     pub since_start: Duration,
     /// The HTTP method.
     pub method: String,
-    /// The path as it stood in the request line, without the query.
+    /// The path of the request line, without the query.
     pub path: String,
-    /// The query as it was sent, but for secrets.
+    /// The query, without secrets.
     pub query: Option<String>,
     /// `HTTP/1.1` or `HTTP/2.0`
     pub http_version: String,
-    /// Whom it was for: `:authority` of HTTP/2, `Host` of HTTP/1.1.
+    /// The requested host: `:authority` of HTTP/2, `Host` of HTTP/1.1.
     pub host: Option<String>,
-    /// All headers, but for secrets; `authorization` with the token's id in place of the token.
+    /// All headers, without secrets; `authorization` has the token's ID instead of the token.
     pub headers: RedactedHeaders,
-    /// The body, if it is a form or a JSON object, but for secrets; else its length.
+    /// The body, without secrets, if it is a form or a JSON object; otherwise its length.
     pub body: Option<String>,
     /// The API version in the path, if it is a call of the Operations API.
     pub version: Option<String>,
@@ -60,9 +60,9 @@ pub struct RequestRecord {
     pub operation: Option<String>,
     /// The parent, if it is a list.
     pub parent: Option<String>,
-    /// Which call it is.
+    /// The call, if it is one of the Operations API.
     pub call: Option<Call>,
-    /// What it had for authorization.
+    /// Its authorization.
     pub authorization: Authorization,
     /// `User-Agent`
     pub user_agent: Option<String>,
@@ -72,11 +72,11 @@ pub struct RequestRecord {
     pub user_project: Option<String>,
     /// `Content-Length`
     pub content_length: Option<String>,
-    /// How it was answered.
+    /// Its answer.
     pub answer: Answer,
 }
 
-/// Which of the emulator's servers was asked.
+/// The servers of an emulator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Surface {
@@ -88,21 +88,21 @@ pub enum Surface {
     Credentials,
 }
 
-/// How a request was answered.
+/// The answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Answer {
-    /// Not yet.
+    /// None yet.
     Pending,
-    /// With this HTTP status.
+    /// This HTTP status.
     Status(u16),
     /// The connection was closed without an answer.
     Closed,
-    /// The caller went away before the answer, or the emulator stopped.
+    /// The client disconnected before the answer, or the emulator stopped.
     Abandoned,
 }
 
-/// What the records of all surfaces share, so that their entries can be put in one order.
+/// The clock and counter that the records of all surfaces share, so that their entries have one order.
 #[derive(Debug)]
 pub struct Timeline {
     started: Instant,
@@ -146,7 +146,7 @@ impl Record {
         }
     }
 
-    /// Adds a request that has just arrived; what is returned waits for its answer.
+    /// Adds a request that has just arrived. The returned value notes its answer.
     pub fn arrived(
         &self,
         request: &Request<Bytes>,
@@ -182,7 +182,7 @@ impl Record {
             answer: Answer::Pending,
         };
         let mut requests = self.lock();
-        // Drawn under the lock, so that the numbers in one record rise.
+        // Taken under the lock, so that the numbers in one record increase.
         record.sequence = self.timeline.next.fetch_add(1, Ordering::SeqCst);
         let pending = Pending::new(self, &record);
         requests.push_back(record);
@@ -194,7 +194,7 @@ impl Record {
         pending
     }
 
-    /// Notes how a request was answered; without effect if it is no longer kept.
+    /// Notes the answer to a request; no effect if the record has dropped it.
     fn answered(&self, sequence: u64, answer: Answer) {
         let mut requests = self.lock();
         let found = requests.binary_search_by_key(&sequence, |request| request.sequence);
@@ -210,18 +210,18 @@ impl Record {
         read(self.lock().make_contiguous())
     }
 
-    /// Forgets all requests; their numbers are not given again.
+    /// Deletes all requests; their numbers are not reused.
     pub fn clear(&self) {
         self.lock().clear();
         self.changed.send_replace(());
     }
 
-    /// Tells when a request has arrived or was answered.
+    /// Signals each arrival and each answer.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// Waits until `met` says yes to the requests, asked now and after every change.
+    /// Waits until `met` returns true for the requests. It is called now and after every change.
     pub async fn wait_until(&self, mut met: impl FnMut(&[RequestRecord]) -> bool) {
         let mut changes = self.changed.subscribe();
         while !self.with(&mut met) {
@@ -233,7 +233,7 @@ impl Record {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<RequestRecord>> {
-        // A panic in a test's predicate must not blind the other tests: the list itself is never half written.
+        // A panic in a test's predicate must not break the other tests: the list itself is never half written.
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

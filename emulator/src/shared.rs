@@ -1,5 +1,5 @@
-//! What the servers of one emulator share, and the changes that come from outside: checked here, whichever door they
-//! came through.
+//! The state that the servers of one emulator share, and its changes from tests and from the admin API. The checks of these
+//! changes are here, for both.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,7 +25,7 @@ use crate::{
 /// Why a change from outside was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// The script, fault or name is wrong.
+    /// The script, fault or name is invalid.
     #[error("{}", .0.details())]
     Wrong(#[from] ScenarioError),
     /// No operation of this name has been created.
@@ -42,7 +42,7 @@ pub enum ChangeError {
 }
 
 impl ChangeError {
-    /// How the admin API and the web page answer it.
+    /// The HTTP status in answers of the admin API and of the web page.
     pub(crate) fn http_status(&self) -> StatusCode {
         match self {
             Self::Wrong(_) => StatusCode::BAD_REQUEST,
@@ -52,7 +52,7 @@ impl ChangeError {
     }
 }
 
-/// What all servers of one emulator share.
+/// The state that all servers of one emulator share.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
     pub(crate) store: Arc<Store>,
@@ -63,7 +63,7 @@ pub(crate) struct Shared {
     pub(crate) credentials_requests: Arc<Record>,
     pub(crate) connections: Arc<ConnectionFaults>,
     pub(crate) rules: Arc<LiveRules>,
-    /// The certificate of the authority, PEM, if there is TLS.
+    /// The certificate of the authority (PEM), if TLS is on.
     pub(crate) authority: Option<String>,
     pub(crate) stop: CancellationToken,
 }

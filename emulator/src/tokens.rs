@@ -1,5 +1,5 @@
-//! Bearer tokens: issued by the metadata server or the token services, or configured. Each issued one is unique, and known by an id that may
-//! be shown; the token itself appears in no record and no log.
+//! Bearer tokens, issued by the metadata server or the token services, or configured. Each has an ID, which may be shown; the token
+//! itself appears in no record and no log.
 
 pub(crate) mod iam_credentials;
 pub(crate) mod metadata_server;
@@ -25,15 +25,15 @@ use crate::{
     scenario::{AcceptedToken, Identity},
 };
 
-/// A token that was issued here.
+/// A token that the emulator has issued.
 #[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IssuedToken {
     /// `token-1`, `token-2`, ...
     pub id: String,
-    /// Whom it speaks for.
+    /// Its principal.
     pub principal: String,
-    /// The scopes that were asked for, or the account's own.
+    /// The requested scopes, or those of the account.
     pub scopes: Vec<String>,
     #[serde(skip)]
     secret: String,
@@ -55,25 +55,25 @@ impl fmt::Debug for IssuedToken {
     }
 }
 
-/// What an `Authorization` header is worth.
+/// The result of the check of an `Authorization` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenCheck {
     /// No header.
     Absent,
-    /// Not a bearer token, or not one of ours.
+    /// Not a bearer token, or an unknown one.
     Unknown,
-    /// Ours, but expired or revoked.
+    /// A known token that has expired or was revoked.
     Expired {
         /// The token's id.
         id: String,
     },
-    /// Taken.
+    /// Accepted.
     Valid {
         /// The token's id.
         id: String,
-        /// Whose it is.
+        /// Its principal.
         principal: String,
-        /// What it may be used for; none for a configured one, which may be used for all.
+        /// Its scopes. A configured token has none and may be used for everything.
         scopes: Vec<String>,
     },
 }
@@ -111,7 +111,7 @@ struct TokenEntry {
 }
 
 impl Tokens {
-    /// Knows the configured tokens; they never expire.
+    /// Starts with the configured tokens, which never expire.
     pub fn new(configured: &[AcceptedToken]) -> Self {
         let entries = configured.iter().enumerate().map(|(index, accepted)| {
             let (id, principal) = (
@@ -143,7 +143,7 @@ impl Tokens {
         self.issue_to(&identity.email, scopes, accepted_for)
     }
 
-    /// Issues a token for any principal. It is taken for `accepted_for`.
+    /// Issues a token for any principal. It is accepted for `accepted_for`.
     pub fn issue_to(
         &self,
         principal: &str,
@@ -153,7 +153,7 @@ impl Tokens {
         let mut inner = self.lock();
         let number = inner.issued.len() + 1;
         let (id, principal) = (format!("token-{number}"), principal.to_owned());
-        // Unguessable enough that a token of another run is not taken by chance; nothing real hangs on it.
+        // Random enough that a token of another run is not accepted by chance. It protects nothing real.
         let secret = format!(
             "ya29.emulated-{number}-{:016x}",
             RandomState::new().hash_one(number)
@@ -181,7 +181,7 @@ impl Tokens {
         self.lock().issued.clone()
     }
 
-    /// Takes none of the tokens known so far any more; later ones are taken.
+    /// Revokes all tokens known so far; later ones are accepted.
     pub fn revoke_all(&self) {
         self.lock()
             .entries
@@ -189,7 +189,7 @@ impl Tokens {
             .for_each(|entry| entry.revoked = true);
     }
 
-    /// What this `Authorization` header is worth now.
+    /// Checks an `Authorization` header.
     pub fn check(&self, authorization: Option<&[u8]>) -> TokenCheck {
         let Some(header) = authorization else {
             return TokenCheck::Absent;

@@ -1,5 +1,5 @@
-//! HTTP/1.1 and, over TLS, HTTP/2 on a listener: reads whole requests, lets a handler decide, carries out the reply. With
-//! its parts ([`tls`], `connection`, `body`) the only place that knows of connections.
+//! HTTP/1.1 and, over TLS, HTTP/2 on a listener: reads whole requests, passes them to a handler, and executes its reply. Only
+//! this module and its parts ([`tls`], `connection`, `body`) handle connections.
 
 pub(crate) mod content;
 pub(crate) mod reply;
@@ -33,16 +33,16 @@ use crate::{
     transport::reply::{Abort, Reply},
 };
 
-/// Longest body of a request that is read; cancels are empty.
+/// Longest body of a request, in bytes; cancels are empty.
 const BODY_LIMIT: usize = 64 * 1024;
 
-/// How long answers under way may take once the emulator is told to stop.
+/// How long pending answers may take after the emulator begins to stop.
 const STOP_GRACE: Duration = Duration::from_millis(500);
 
-/// What answers requests, whatever carried them.
+/// Answers requests, independent of the transport.
 pub trait Handler: Clone + Send + Sync + 'static {
-    /// Decides what a request gets, and records both. What the transport refuses by itself comes with its refusal, and without
-    /// its body: it is only recorded.
+    /// Answers a request, and records both. If the transport itself refuses a request, `refused` is the refusal and the body
+    /// is empty; the handler then only records it.
     fn handle(
         &self,
         request: Request<Bytes>,
@@ -50,12 +50,12 @@ pub trait Handler: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Reply> + Send;
 }
 
-/// How the connections of a listener are.
+/// TLS and faults of the connections of a listener.
 #[derive(Clone, Debug, Default)]
 pub struct Connections {
     /// Certificates; without any, connections are plain.
     pub tls: Option<Arc<Tls>>,
-    /// What is wrong with some of them.
+    /// Faults of some connections.
     pub faults: Arc<ConnectionFaults>,
 }
 
@@ -76,7 +76,7 @@ pub async fn serve<H: Handler>(
     .await;
 }
 
-/// Has each connection served in a task of its own until `stop`; returns when all of them are closed.
+/// Serves each connection in its own task until `stop`; returns when all of them are closed.
 pub(crate) async fn accept<F: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
     stop: CancellationToken,
@@ -90,13 +90,13 @@ pub(crate) async fn accept<F: Future<Output = ()> + Send + 'static>(
         };
         match accepted {
             Ok((stream, _)) => {
-                // Answers are small; without this they wait for the peer's delayed ACK.
+                // Answers are small; without this option they wait for the peer's delayed ACK.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "cannot set TCP_NODELAY");
                 }
                 tasks.spawn(serve(stream));
             }
-            // Out of file descriptors, or a connection that was gone at once: the listener itself lives on.
+            // No file descriptors left, or the peer has already closed the connection; the listener still works.
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -108,7 +108,7 @@ pub(crate) async fn accept<F: Future<Output = ()> + Send + 'static>(
     tasks.wait().await;
 }
 
-/// Serves a connection until its end or `stop`, after which what is under way has [`STOP_GRACE`]; none: it was cut off.
+/// Serves a connection until its end or `stop`, after which pending answers have [`STOP_GRACE`]; `None` if that was not enough.
 pub(crate) async fn until_stopped<C: GracefulConnection>(
     connection: C,
     stop: CancellationToken,
@@ -140,7 +140,7 @@ async fn serve_connection<H: Handler>(
             connection::reset_when_dropped(&stream);
             return;
         }
-        // Taken by the system, and never looked at: not even a handshake is answered.
+        // Accepted by the system, then ignored: there is not even a handshake.
         Some(ConnectionAnswer::BlackHole) => return stop.cancelled().await,
     };
     let stream = match tls {
@@ -177,12 +177,12 @@ async fn serve_stream<H: Handler>(stream: Stream, handler: H, stop: Cancellation
         service_fn(move |request| respond(handler.clone(), Arc::clone(&commands), request));
     let served = server.serve_connection(TokioIo::new(connection), service);
     if let Some(Err(error)) = until_stopped(served, stop).await {
-        // Closing without an answer and truncated bodies end here too: they are what the scenario asked for.
+        // This includes connections that the scenario closes without an answer or in the middle of a body.
         tracing::debug!(%error, "connection ended");
     }
 }
 
-/// Carried to hyper to make it close the connection, or reset the stream.
+/// The error that makes hyper close the connection or reset the stream.
 #[derive(Debug, thiserror::Error)]
 #[error("closed by the scenario")]
 struct Closed;
@@ -221,7 +221,7 @@ async fn respond<H: Handler>(
     }
 }
 
-/// Carries out an abort, as far as it is not the error that hyper gets.
+/// Executes an abort, except for the error that is returned for hyper.
 async fn aborted(abort: Abort, version: Version, commands: &CommandSlot) -> Failure {
     match abort {
         Abort::RefuseStream if version == Version::HTTP_2 => {
@@ -233,7 +233,7 @@ async fn aborted(abort: Abort, version: Version, commands: &CommandSlot) -> Fail
         Abort::Reset => commands.send(Command::Reset),
         Abort::BlackHole => {
             commands.send(Command::BlackHole);
-            // The connection stays until its other end, or the emulator, gives up.
+            // The connection stays open until the client or the emulator closes it.
             std::future::pending::<()>().await;
         }
         Abort::Close | Abort::RefuseStream | Abort::GoAway { .. } => {}

@@ -180,9 +180,9 @@ mod tests {
             ("a b", 400, 400),
         ] {
             for method in ["GET", "PUT"] {
-                let told = |guard| status(guard, method, &[("host", host)]);
+                let answer = |guard| status(guard, method, &[("host", host)]);
                 assert_eq!(
-                    (told(&local), told(&open)),
+                    (answer(&local), answer(&open)),
                     (by_local, by_open),
                     "{method} {host}"
                 );

@@ -1,4 +1,4 @@
-//! What a test changes while the emulator runs; the admin API does the same for other processes.
+//! Changes while the emulator runs; the admin API offers the same to other processes.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ impl Emulator {
     /// Creates an operation now, in place of one of the same name. A name that ends in `*` makes a template.
     ///
     /// # Errors
-    /// [`ChangeError::Wrong`] for a name or a script that makes no sense.
+    /// [`ChangeError::Wrong`] for an invalid name or script.
     pub fn set_operation(&self, name: &str, script: Script) -> Result<(), ChangeError> {
         self.shared.set_operation(name, script)
     }
@@ -29,15 +29,15 @@ impl Emulator {
     /// Ends a running operation now.
     ///
     /// # Errors
-    /// [`ChangeError`] if there is none, if it does not run, or if the result makes no sense.
+    /// [`ChangeError`] if there is no such operation, if it is not running, or if the result is invalid.
     pub fn finish_operation(&self, name: &str, result: EndResult) -> Result<(), ChangeError> {
         self.shared.finish_operation(name, result)
     }
 
-    /// Takes an operation away: NOT_FOUND from now on, also where a template would make a new one.
+    /// Removes an operation for good: NOT_FOUND from now on, even if a template matches its name.
     ///
     /// # Errors
-    /// [`ChangeError`] if there is none, or if it is absent already.
+    /// [`ChangeError`] if there is no such operation, or if it is already absent.
     pub fn vanish_operation(&self, name: &str) -> Result<(), ChangeError> {
         self.shared.vanish_operation(name)
     }
@@ -52,44 +52,44 @@ impl Emulator {
         self.shared.store.views()
     }
 
-    /// Replaces the faults of the whole endpoint and counts their requests from 1 again; none ends them.
+    /// Replaces the faults of the whole endpoint and counts requests from 1 again; an empty list removes them.
     ///
     /// # Errors
-    /// [`ChangeError::Wrong`] for a fault that makes no sense.
+    /// [`ChangeError::Wrong`] for an invalid fault.
     pub fn set_faults(&self, faults: Vec<Fault>) -> Result<(), ChangeError> {
         self.shared.set_faults(faults)
     }
 
-    /// Replaces the permissions of the scenario; none: everybody may do everything.
+    /// Replaces the permissions of the scenario. With `None`, everybody may make all calls.
     ///
     /// # Errors
-    /// [`ChangeError::Wrong`] for a permission that makes no sense.
+    /// [`ChangeError::Wrong`] for an invalid permission.
     pub fn set_permissions(&self, permissions: Option<Vec<Permission>>) -> Result<(), ChangeError> {
         self.shared.set_permissions(permissions)
     }
 
-    /// Replaces the consumer projects of the scenario; what they used of their quota is forgotten.
+    /// Replaces the consumer projects of the scenario, and resets their quotas.
     ///
     /// # Errors
-    /// [`ChangeError::Wrong`] for a project that makes no sense.
+    /// [`ChangeError::Wrong`] for an invalid project.
     pub fn set_consumers(&self, consumers: BTreeMap<String, Consumer>) -> Result<(), ChangeError> {
         self.shared.set_consumers(consumers)
     }
 
-    /// Says from now on whether tokens of federated principals are taken.
+    /// Sets whether tokens of federated principals are accepted.
     pub fn set_federated_tokens(&self, federated_tokens: FederatedTokens) {
         self.shared.set_federated_tokens(federated_tokens);
     }
 
-    /// Says how long answers take from now on, where an operation's script does not.
+    /// Sets the delay of answers, except for operations whose script has its own.
     pub fn set_latency(&self, latency: Latency) {
         self.shared.set_latency(latency);
     }
 
-    /// Replaces what is wrong with connections to the Operations API, and counts them from 1 again; none ends it.
+    /// Replaces the faults of connections to the Operations API, and counts connections from 1 again; an empty list removes them.
     ///
     /// # Errors
-    /// [`ChangeError::Wrong`] for a rule that makes no sense.
+    /// [`ChangeError::Wrong`] for an invalid rule.
     pub fn set_connection_faults(&self, faults: Vec<ConnectionFault>) -> Result<(), ChangeError> {
         self.shared.set_connection_faults(faults)
     }

@@ -1,4 +1,4 @@
-//! Consumer projects: whose quota a request uses, whether the API is enabled there, and who may name it.
+//! The checks of consumer projects: which quota a request uses, whether the API is enabled there, and who may name the project.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,7 +17,7 @@ use crate::{
 
 const SERVICE: &str = "dialogflow.googleapis.com";
 
-/// The consumer projects of an emulator, with what they used in the minute under way.
+/// The consumer projects of an emulator, with their usage in the current minute.
 #[derive(Debug)]
 pub struct Consumers {
     projects: BTreeMap<String, Consumer>,
@@ -63,7 +63,7 @@ impl Consumers {
                     _ => return Some(user_project_denied(name)),
                 }
             }
-            // A principal with no project of its own is charged to nobody.
+            // Requests of a principal without a project count against none.
             None => self
                 .projects
                 .iter()

@@ -1,5 +1,5 @@
-//! The contract of google.longrunning.Operation, over lives that nobody thought of: whatever an admin and clients do in
-//! whatever order, what a GET shows never contradicts what was seen before.
+//! The contract of google.longrunning.Operation, over random sequences of calls: whatever an admin and clients do in whatever
+//! order, the answer to a GET never contradicts an earlier one.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::{
 
 const NAME: &str = "projects/p/operations/o";
 
-/// What somebody does.
+/// A call of a client or of an admin.
 #[derive(Clone, Debug)]
 enum Step {
     Wait(Duration),
@@ -107,7 +107,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What was seen of one operation, by those who look from outside.
+/// The answers about one operation so far.
 #[derive(Default)]
 struct Witness {
     seen: Option<Value>,
@@ -126,7 +126,7 @@ impl Witness {
         }
     }
 
-    /// Looks once more; complains about what the contract forbids.
+    /// Adds an answer; fails if the contract forbids it.
     fn observe(&mut self, answer: Option<Value>) -> Result<(), TestCaseError> {
         let Some(json) = answer else {
             self.gone = self.seen.is_some();

@@ -1,4 +1,4 @@
-//! Which host serves which location, and under which names projects go.
+//! The checks of hosts and locations, and the names of projects.
 
 use crate::scenario::endpoint::Endpoint;
 
@@ -11,7 +11,7 @@ pub fn location(name: &str) -> &str {
     }
 }
 
-/// The sentence for a request to the wrong host; `None` if the host serves the location or is none of those known.
+/// The message for a request to the wrong host; `None` if the host serves the location or is unknown.
 pub fn wrong_host(endpoints: &[Endpoint], host: Option<&str>, name: &str) -> Option<String> {
     let host = host?;
     let without_port = host.rsplit_once(':').map_or(host, |(host, _)| host);

@@ -1,4 +1,4 @@
-//! `ListOperations`: its parameters, and the tokens that lead from page to page.
+//! `ListOperations`: its parameters and its page tokens.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{hmac, rand::SystemRandom};
@@ -9,10 +9,10 @@ use crate::{
     scenario::lists::Lists,
 };
 
-/// Why a list is refused: the code and the sentence.
+/// Why a list is refused: the code and the message.
 pub type ListRefusal = (RpcCode, String);
 
-/// What a list asks for.
+/// The parameters of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListRequest {
     /// Only those with this `done`.
@@ -21,12 +21,12 @@ pub struct ListRequest {
     pub page_size: usize,
     /// Only those whose name comes after this one.
     pub after: Option<String>,
-    /// Whether some locations may be missing.
+    /// Whether some locations may be unreachable.
     pub partial: bool,
     scope: String,
 }
 
-/// What a token says; the key that signs it is one emulator's.
+/// The contents of a page token. Each emulator signs them with its own key.
 #[derive(Serialize, Deserialize)]
 struct Token {
     scope: String,
@@ -41,17 +41,17 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Lists that behave so.
+    /// Lists with this behaviour.
     pub fn new(lists: Lists) -> Self {
-        // Without randomness no token is ever taken, which is what a caller may expect of one.
+        // Without randomness there is no key, and every page token is refused.
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok();
         Self { lists, key }
     }
 
-    /// What this list asks for.
+    /// Reads the parameters of a list.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT for what cannot be read and for a token of another list, UNIMPLEMENTED for `returnPartialSuccess`.
+    /// INVALID_ARGUMENT for invalid parameters and for a token of another list, UNIMPLEMENTED for `returnPartialSuccess`.
     pub fn read(&self, parent: &str, query: &Query) -> Result<ListRequest, ListRefusal> {
         let invalid = |message: String| (RpcCode::InvalidArgument, message);
         let of_type = |field: &str, kind: &str, value: &str| {
@@ -116,7 +116,7 @@ impl Listing {
         }
     }
 
-    /// The token for what comes after this name.
+    /// The token of the page after this name.
     pub fn token(&self, request: &ListRequest, after: &str) -> String {
         let token = Token {
             scope: request.scope.clone(),

@@ -1,7 +1,7 @@
-//! The life of one operation. Pure: the operation's age comes in as an argument, and nothing here waits, draws or logs.
+//! The life of one operation. Pure: the age of the operation is an argument, and nothing here waits, logs or uses randomness.
 //!
-//! Always true: an operation that was done stays done with the same result, and ends CANCELLED only after a cancel was
-//! accepted (or if its script says that somebody else cancelled it).
+//! Invariants: a finished operation stays finished with the same result. It ends CANCELLED only after an accepted cancel (or if
+//! its script says that another client cancelled it).
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// One operation: its script, what was done to it, and how often it was asked.
+/// One operation: its script, the changes so far, and the number of requests.
 #[derive(Clone, Debug)]
 pub struct Operation {
     script: Script,
@@ -25,29 +25,29 @@ pub struct Operation {
     cancels: u64,
 }
 
-/// Where an operation stands at one moment.
+/// The phase of an operation at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Phase {
-    /// NOT_FOUND: not there yet, not there any more, or never.
+    /// NOT_FOUND: it does not exist yet, no longer exists, or never exists.
     Absent,
     /// Not done; no cancel is taking effect.
     Running,
     /// Not done; an accepted cancel will end it.
     Cancelling,
-    /// Done, by an accepted cancel, with CANCELLED.
+    /// Done with CANCELLED, after an accepted cancel.
     Cancelled,
-    /// Done otherwise.
+    /// Done with any other result.
     Ended(EndResult),
 }
 
-/// What a cancel came to.
+/// The result of a cancel request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelVerdict {
     /// The answer is `{}`.
     Ok,
-    /// FAILED_PRECONDITION: this one is never cancelled.
+    /// FAILED_PRECONDITION: the operation cannot be cancelled.
     NotCancellable,
-    /// FAILED_PRECONDITION: cancel was already asked for.
+    /// FAILED_PRECONDITION: a cancel was already accepted.
     AlreadyRequested,
     /// FAILED_PRECONDITION: the operation is done.
     AlreadyDone,
@@ -74,7 +74,7 @@ impl Operation {
         &self.script
     }
 
-    /// The number of GETs and of cancels that reached it, refused ones included.
+    /// The number of GETs and of cancels, including refused ones.
     pub fn asked(&self) -> (u64, u64) {
         (self.gets, self.cancels)
     }
@@ -95,7 +95,7 @@ impl Operation {
         *counter
     }
 
-    /// The fault of the script that meets the `nth` request of this method.
+    /// The fault of the script that applies to the `nth` request of this method.
     pub fn fault(&self, call: Call, nth: u64, principal: Option<&str>) -> Option<Fault> {
         self.script
             .faults
@@ -104,13 +104,13 @@ impl Operation {
             .cloned()
     }
 
-    /// Where it stands at this age. An age below one seen before counts as that one: time does not go back.
+    /// The phase at this age. A smaller age than in an earlier call counts as that one: time does not go back.
     pub fn phase(&mut self, age: Duration) -> Phase {
         self.latest = self.latest.max(age);
         self.phase_at(self.latest)
     }
 
-    /// Takes a cancel at this age.
+    /// Handles a cancel request at this age.
     pub fn cancel(&mut self, age: Duration) -> CancelVerdict {
         let behaviour = &self.script.cancel;
         let (repeated, when_done) = (behaviour.repeated, behaviour.when_done);
@@ -136,7 +136,7 @@ impl Operation {
         }
     }
 
-    /// Ends it now with this result, as an admin asks for. `false` if it was not running: a result never changes.
+    /// Ends it now with this result, for an admin. Returns `false` if it was not running: a result never changes.
     pub fn finish(&mut self, age: Duration, result: EndResult) -> bool {
         let running = matches!(self.phase(age), Phase::Running | Phase::Cancelling);
         if running {
@@ -145,7 +145,7 @@ impl Operation {
         running
     }
 
-    /// Takes it away for good, as an admin asks for: absent from now on. `false` if it was absent already.
+    /// Removes it for good, for an admin. Returns `false` if it was already absent.
     pub fn vanish(&mut self, age: Duration) -> bool {
         let there = self.phase(age) != Phase::Absent;
         self.gone |= there;
@@ -170,7 +170,7 @@ impl Operation {
         }
     }
 
-    /// The end, if it has come by this age: the earliest of the scripted one, the cancel's effect and an admin's.
+    /// The end, if it has happened by this age: the earliest of the script's, the cancel's and an admin's.
     fn end(&self, age: Duration) -> Option<(Duration, Phase)> {
         let by_itself = self
             .script

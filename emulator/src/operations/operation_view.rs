@@ -1,4 +1,4 @@
-//! One operation as the admin API shows it.
+//! One operation in the admin API.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,10 +13,10 @@ use crate::{
     scenario::script::EndResult,
 };
 
-/// Longest text of a result, in characters; what was set in a scenario may be much longer.
+/// Longest text of a result, in characters. The texts of a scenario may be much longer.
 const LONGEST_RESULT: usize = 300;
 
-/// One operation as the admin API shows it.
+/// One operation in the admin API.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationView {
@@ -28,15 +28,15 @@ pub struct OperationView {
     pub phase: &'static str,
     /// The state in its metadata, if it has metadata.
     pub state: Option<String>,
-    /// How it ended, if it did: `completed: TYPE`, or the error's code and message; cut where it is long.
+    /// The result, if the operation has ended: `completed: TYPE`, or the code and message of the error; long ones are shortened.
     pub result: Option<String>,
-    /// How many GETs reached it, refused ones included.
+    /// The number of GETs, including refused ones.
     pub gets: u64,
-    /// How many cancels reached it, refused ones included.
+    /// The number of cancels, including refused ones.
     pub cancels: u64,
     /// Whether a cancel was accepted.
     pub cancel_accepted: bool,
-    /// When the last GET or cancel reached it.
+    /// The time of the last GET or cancel.
     pub last_asked: Option<Timestamp>,
 }
 
@@ -67,7 +67,7 @@ impl OperationView {
     }
 }
 
-/// The word for a phase.
+/// The name of a phase.
 pub(crate) fn phase_name(phase: &Phase) -> &'static str {
     match phase {
         Phase::Absent => "absent",

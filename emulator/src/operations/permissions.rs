@@ -1,4 +1,4 @@
-//! Who may call what. Refused before anything tells whether the operation exists (AIP-211).
+//! The check of permissions. It comes before any answer that would reveal whether the operation exists (AIP-211).
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! What the Operations API looks at before it looks at an operation: the consumer project, the permission, the host; and
-//! under which names it knows things.
+//! The checks of the Operations API before it looks for an operation: consumer project, permission, host. Also the translation
+//! between requested, stored and returned names.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -31,15 +31,15 @@ use crate::{
 pub struct Rules {
     /// How lists behave.
     pub listing: Listing,
-    /// What a name gets whose operation is elsewhere.
+    /// The answer to a name whose operation is at another location.
     pub wrong_location: WrongLocation,
-    /// Time that every answer takes.
+    /// Delay of every answer.
     pub latency: Latency,
-    /// The projects that requests are charged to, with what they have used.
+    /// The projects that requests count against, with their usage.
     pub consumers: Arc<Consumers>,
-    /// Who may call what; none: everybody everything.
+    /// Who may make which calls; `None`: everybody may make all.
     pub permissions: Option<Vec<Permission>>,
-    /// Whether tokens of federated principals are taken.
+    /// Whether tokens of federated principals are accepted.
     pub federated_tokens: FederatedTokens,
     endpoints: Vec<Endpoint>,
     project_names: ProjectNames,
@@ -48,7 +48,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Those of a scenario.
+    /// The rules of a scenario.
     pub fn new(scenario: &Scenario) -> Self {
         Self {
             listing: Listing::new(scenario.lists.clone()),
@@ -64,12 +64,12 @@ impl Rules {
         }
     }
 
-    /// Whether the API takes tokens of this principal at all.
+    /// Whether the API accepts tokens of this principal.
     pub fn accepts_tokens_of(&self, principal: &str) -> bool {
         self.federated_tokens == FederatedTokens::Taken || !principal.starts_with("principal://")
     }
 
-    /// The refusal of a request, in the order in which Google's layers come: consumer project, permission, host. It counts
+    /// The refusal of a request, in the order of Google's layers: consumer project, permission, host. The request counts
     /// against a quota.
     pub fn refusal(
         &self,
@@ -87,7 +87,7 @@ impl Rules {
             .or_else(|| self.forbidden(request, route, principal))
     }
 
-    /// The part of it that counts nothing: permission and host.
+    /// The refusal for permission or host, which counts against no quota.
     pub fn forbidden(
         &self,
         request: &Request<Bytes>,
@@ -109,12 +109,12 @@ impl Rules {
         Some(Reply::error(RpcCode::InvalidArgument, &message, &[]))
     }
 
-    /// The name under which an operation or parent is kept.
+    /// The name under which an operation or parent is stored.
     pub fn stored_name(&self, name: &str) -> String {
         self.renamed(name, &self.project_number, &self.project_id)
     }
 
-    /// The name under which answers show it.
+    /// The name of an operation or parent in answers.
     pub fn name_in_answers(&self, name: &str) -> String {
         self.renamed(name, &self.project_id, &self.project_number)
     }
@@ -128,22 +128,22 @@ impl Rules {
     }
 }
 
-/// The rules that hold now; an admin may change them while requests are under way, which go on with those that they met.
+/// The current rules. An admin may change them; pending requests continue with the rules of their arrival.
 #[derive(Debug)]
 pub struct LiveRules(RwLock<Arc<Rules>>);
 
 impl LiveRules {
-    /// These, for now.
+    /// Starts with these rules.
     pub fn new(rules: Rules) -> Self {
         Self(RwLock::new(Arc::new(rules)))
     }
 
-    /// Those that hold at this moment.
+    /// The current rules.
     pub fn now(&self) -> Arc<Rules> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes them, in one step.
+    /// Changes the rules in one step.
     pub fn change(&self, change: impl FnOnce(&mut Rules)) {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         change(Arc::make_mut(&mut current));

@@ -1,4 +1,4 @@
-//! The Operations API: from a request to a reply, over whatever transport.
+//! The Operations API: from a request to a reply, independent of the transport.
 //!
 //! In this order: the route (HTML 404), the length of an empty POST (HTML 411), the token (401), the body and the query
 //! (400), the faults, the consumer project (403, 429), the permission (403), the host (400), the operation.
@@ -39,13 +39,13 @@ use crate::{
 pub struct OperationsService {
     /// The operations.
     pub store: Arc<Store>,
-    /// The tokens that it takes.
+    /// The tokens that it accepts.
     pub tokens: Arc<Tokens>,
     /// The service accounts whose keys may sign tokens themselves.
     pub accounts: Arc<[ServiceAccountKeys]>,
     /// Where requests are recorded.
     pub record: Arc<Record>,
-    /// What comes before the operation, and the time that answers take.
+    /// The checks before the operation, and the delay of answers.
     pub rules: Arc<LiveRules>,
 }
 
@@ -108,14 +108,14 @@ impl OperationsService {
             fault,
             latency: own,
         } = self.store.arrive(&name, route.call, principal);
-        // Half of the time before the effect, half after it: a caller that gives up meets both.
+        // Half of the delay before the effect, half after it: a client that gives up may hit either.
         let half = own.unwrap_or(rules.latency).of(route.call) / 2;
         pause(half).await;
         let refusal = || rules.refusal(request, &route, principal);
         let usual = || refusal().unwrap_or_else(|| self.usual(&rules, &route, &name, &query));
         let reply = match fault {
             Some(fault) => {
-                // Whatever the caller is told: what it may not do has no effect.
+                // Whatever the answer is: a call without permission has no effect.
                 if route.call != Call::List && rules.forbidden(request, &route, principal).is_none()
                 {
                     self.store.create_from_template(&name);
@@ -248,13 +248,13 @@ async fn delayed(duration: Duration, reply: Reply) -> Reply {
 }
 
 async fn pause(duration: Duration) {
-    // The timer rounds up to its next tick even for nothing.
+    // The timer rounds up to its next tick, even for zero.
     if !duration.is_zero() {
         tokio::time::sleep(duration).await;
     }
 }
 
-/// Google's front end refuses a POST that does not say how long it is. HTTP/2 frames its bodies, so nothing is missing.
+/// Google's front end refuses a POST without a length. HTTP/2 frames its bodies, so it needs none.
 fn length_refusal(request: &Request<Bytes>) -> Option<Reply> {
     let headers = request.headers();
     let says = headers.contains_key(header::CONTENT_LENGTH)
@@ -268,7 +268,7 @@ fn length_refusal(request: &Request<Bytes>) -> Option<Reply> {
     })
 }
 
-/// Google's answer to a token that is not taken; ErrorInfo's reason says why.
+/// Google's answer to a rejected token; the reason of ErrorInfo says why.
 fn unauthenticated(token: &TokenCheck, route: &Route) -> Reply {
     let (message, reason) = match token {
         TokenCheck::Absent => (
@@ -298,7 +298,7 @@ fn unauthenticated(token: &TokenCheck, route: &Route) -> Reply {
         .with_header(header::WWW_AUTHENTICATE, challenge)
 }
 
-/// A body must be nothing or a JSON object: CancelOperationRequest has no field but the name, which the path carries.
+/// A body must be empty or a JSON object: CancelOperationRequest has only the name, which is in the path.
 fn body_refusal(request: &Request<Bytes>) -> Option<Reply> {
     let body = request.body();
     if body.iter().all(u8::is_ascii_whitespace) || request.method() != Method::POST {

@@ -1,4 +1,4 @@
-//! All operations by name, with the clock that their ages are read from.
+//! All operations by name, and the clock for their ages.
 
 mod entries;
 mod overview;
@@ -33,10 +33,10 @@ pub struct Store {
     changed: watch::Sender<()>,
 }
 
-/// What one request met, decided at its arrival.
+/// The fault and latency of one request, decided at its arrival.
 #[derive(Clone, Debug)]
 pub struct Arrival {
-    /// The fault that answers it, if one does.
+    /// The fault that answers it, if any.
     pub fault: Option<Fault>,
     /// The operation's own latency, if it has one.
     pub latency: Option<crate::scenario::latency::Latency>,
@@ -51,8 +51,8 @@ impl Store {
         }
     }
 
-    /// Counts a request and says what it meets. It makes no operation of a template yet: that is for a caller who may ask,
-    /// with [`Store::create_from_template`], [`Store::get`] or [`Store::cancel`].
+    /// Counts a request, and returns its fault and latency. It creates no operation from a template: only a permitted request
+    /// does, with [`Store::create_from_template`], [`Store::get`] or [`Store::cancel`].
     pub fn arrive(&self, name: &str, call: Call, principal: &str) -> Arrival {
         let mut inner = self.lock();
         let nth_of_all = inner.count(call);
@@ -61,7 +61,7 @@ impl Store {
             .iter()
             .find(|fault| fault.meets(call, nth_of_all, Some(principal)))
             .cloned();
-        // A list has a parent, and no operation of its own.
+        // A list has a parent and no operation.
         let entry = if call == Call::List {
             None
         } else {
@@ -82,12 +82,12 @@ impl Store {
         }
     }
 
-    /// Makes the operation of this name, if there is none yet and a template for it.
+    /// Creates the operation of this name, if it does not exist yet and there is a template for it.
     pub fn create_from_template(&self, name: &str) {
         self.lock().entry(name);
     }
 
-    /// The answer to a GET, with this name in it, and how many bytes more its response has; `None` for NOT_FOUND.
+    /// The answer to a GET, with this name, and the number of padding bytes in its response; `None` for NOT_FOUND.
     pub fn get(&self, name: &str, name_in_answer: &str) -> Option<(serde_json::Value, usize)> {
         let mut inner = self.lock();
         let entry = inner.entry(name)?;
@@ -100,8 +100,8 @@ impl Store {
         Some((json, padding))
     }
 
-    /// The operations right below a parent (`projects/P/locations/-`: in all locations), by name, as a list shows them: from
-    /// the first whose name is above `after`, with this `done`, at most `most` of them. Also the last name, if there are more.
+    /// One page of the operations directly below a parent (`projects/P/locations/-`: in all locations), ordered by name. Also
+    /// returns the last name of the page, if there are more.
     pub fn list(
         &self,
         parent: &str,
@@ -161,7 +161,7 @@ impl Store {
         })
     }
 
-    /// Takes a cancel.
+    /// Handles a cancel request.
     pub fn cancel(&self, name: &str) -> CancelVerdict {
         let mut inner = self.lock();
         let Some(entry) = inner.entry(name) else {
@@ -177,7 +177,7 @@ impl Store {
         self.changed.send_replace(());
     }
 
-    /// Ends a running operation with this result. `None`: there is none of this name; `Some(false)`: it does not run.
+    /// Ends a running operation with this result. `None`: there is no such operation; `Some(false)`: it is not running.
     pub fn finish(&self, name: &str, result: EndResult) -> Option<bool> {
         let mut inner = self.lock();
         let entry = inner.operations.get_mut(name)?;
@@ -188,8 +188,8 @@ impl Store {
         Some(finished)
     }
 
-    /// Takes an operation away for good: NOT_FOUND from now on, also where a template would make a new one. `None`: there is
-    /// none of this name; `Some(false)`: it is absent already.
+    /// Removes an operation for good: NOT_FOUND from now on, even if a template matches its name. `None`: there is no such
+    /// operation; `Some(false)`: it is already absent.
     pub fn vanish(&self, name: &str) -> Option<bool> {
         let mut inner = self.lock();
         let entry = inner.operations.get_mut(name)?;
@@ -200,7 +200,7 @@ impl Store {
         Some(vanished)
     }
 
-    /// Removes an operation or a template; whether there was one.
+    /// Removes an operation or a template; returns whether there was one.
     pub fn remove(&self, name: &str) -> bool {
         let removed = self.lock().remove(name);
         self.changed.send_replace(());
@@ -212,7 +212,7 @@ impl Store {
         self.lock().set_faults(faults);
     }
 
-    /// All operations that exist by now, by name.
+    /// All operations that exist, ordered by name.
     pub fn views(&self) -> Vec<OperationView> {
         let mut views: Vec<_> = self
             .lock()
@@ -224,7 +224,7 @@ impl Store {
         views
     }
 
-    /// Tells when an admin has changed operations. What clients and time change, it does not tell.
+    /// Signals each change by an admin, but not those by clients or by time.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }

@@ -1,4 +1,4 @@
-//! Which call a request is: the version, the operation's name and the method, read from the HTTP path.
+//! The calls of the Operations API: version, operation and method, read from the HTTP path.
 //!
 //! The bindings are those of google/cloud/dialogflow/*/dialogflow_*.yaml; nothing else of the API is served.
 
@@ -19,12 +19,12 @@ pub enum Call {
     List,
 }
 
-/// A request that one of the bindings takes.
+/// A request that matches one of the bindings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The API version in the path.
     pub version: String,
-    /// The operation's name, percent-decoded; of a list the parent's.
+    /// The operation's name, percent-decoded; for a list, the name of the parent.
     pub operation: String,
     /// The method.
     pub call: Call,
@@ -33,7 +33,7 @@ pub struct Route {
 /// The versions of Dialogflow's API.
 pub const VERSIONS: [&str; 4] = ["v2", "v2beta1", "v3", "v3beta1"];
 
-/// The binding that takes this request; `None` means Google's HTML 404.
+/// The binding that matches this request; `None` means Google's HTML 404.
 pub fn route(method: &Method, path: &str) -> Option<Route> {
     let (version, name) = path.strip_prefix('/')?.split_once('/')?;
     if !VERSIONS.contains(&version) {

@@ -11,12 +11,12 @@ use percent_encoding::percent_decode_str;
 pub(crate) struct Form(BTreeMap<String, String>);
 
 impl Form {
-    /// Reads a request's body; none if it is no form.
+    /// Reads the body of a request; `None` if it is not a form.
     pub(crate) fn read(request: &Request<Bytes>) -> Option<Self> {
         Self::of(request.headers(), request.body())
     }
 
-    /// The same of a request in parts.
+    /// The same for headers and body.
     pub(crate) fn of(headers: &HeaderMap, body: &[u8]) -> Option<Self> {
         let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
         if !kind.starts_with("application/x-www-form-urlencoded") {
@@ -36,7 +36,7 @@ impl Form {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    /// The scopes that are asked for.
+    /// The requested scopes.
     pub(crate) fn scopes(&self) -> Vec<String> {
         let scopes = self.get("scope").split_whitespace();
         scopes.map(str::to_owned).collect()

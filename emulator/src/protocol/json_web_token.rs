@@ -1,4 +1,4 @@
-//! JSON web tokens as identity providers sign them (RFC 7515, 7517, 7519), with RS256 or ES256: what Google's STS takes.
+//! JSON web tokens as identity providers sign them (RFC 7515, 7517, 7519), with RS256 or ES256, which Google's STS accepts.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ pub struct KeySet {
     pub keys: Vec<Key>,
 }
 
-/// One public key; which fields there are depends on `kty`. Others than these are ignored, as the RFC wants it.
+/// One public key; its fields depend on `kty`. Unknown fields are ignored, as the RFC requires.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Key {
@@ -34,7 +34,7 @@ pub struct Key {
     pub y: Option<String>,
 }
 
-/// A token that was taken apart. Nothing in it is believed yet.
+/// A parsed token. Nothing in it is verified yet.
 #[derive(Debug)]
 pub struct JsonWebToken<'a> {
     signed: &'a str,
@@ -44,10 +44,10 @@ pub struct JsonWebToken<'a> {
 }
 
 impl<'a> JsonWebToken<'a> {
-    /// Takes a token apart.
+    /// Parses a token.
     ///
     /// # Errors
-    /// If it is none.
+    /// If the text is not a JSON web token.
     pub fn parse(text: &'a str) -> Result<Self, &'static str> {
         let wrong = "The token is not a JSON web token.";
         let (signed, signature) = text.rsplit_once('.').ok_or(wrong)?;
@@ -78,10 +78,10 @@ impl<'a> JsonWebToken<'a> {
         }
     }
 
-    /// Checks that the token is good now: it says since when and until when.
+    /// Checks that the token is valid now, by its `iat`, `nbf` and `exp`.
     ///
     /// # Errors
-    /// With Google's kind of sentence.
+    /// A message in the style of Google's.
     pub fn check_times(&self, now: Timestamp) -> Result<(), &'static str> {
         let second = |name: &str| self.claims.get(name).and_then(Value::as_i64);
         let (Some(issued), Some(ends)) = (second("iat"), second("exp")) else {
@@ -101,7 +101,7 @@ impl<'a> JsonWebToken<'a> {
     /// Checks that one of the keys signed it.
     ///
     /// # Errors
-    /// With Google's kind of sentence.
+    /// A message in the style of Google's.
     pub fn check_signature(&self, keys: &KeySet) -> Result<(), &'static str> {
         let text = |name: &str| self.header.get(name).and_then(Value::as_str);
         let (algorithm, id) = (text("alg").unwrap_or_default(), text("kid"));

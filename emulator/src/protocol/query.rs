@@ -1,4 +1,4 @@
-//! The query of a request: parameters of the call, Google's system parameters, and nothing else.
+//! The query of a request: the parameters of the call and Google's system parameters. All others are refused.
 
 use percent_encoding::percent_decode_str;
 
@@ -22,7 +22,7 @@ const SYSTEM: [&str; 14] = [
     "unique",
 ];
 
-/// Those of a list, by their JSON name and their name in the proto.
+/// The parameters of a list, by their JSON name and their name in the proto.
 const LIST: [(&str, &str); 4] = [
     ("filter", "filter"),
     ("pageSize", "page_size"),
@@ -38,7 +38,7 @@ impl Query {
     /// Reads a query and refuses parameters that the call does not have.
     ///
     /// # Errors
-    /// Google's sentence about the first that it does not know.
+    /// Google's message about the first unknown parameter.
     pub fn read(call: Call, query: Option<&str>) -> Result<Self, String> {
         let mut known = Vec::new();
         for pair in query

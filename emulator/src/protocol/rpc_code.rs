@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A google.rpc code that is an error. `OK` (0) is none and cannot be spelt here.
+/// A google.rpc code of an error, so not `OK` (0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RpcCode {
     /// 1, HTTP 499
@@ -39,7 +39,7 @@ pub enum RpcCode {
     DataLoss,
     /// 16, HTTP 401
     Unauthenticated,
-    /// A number above 16, which no release of google.rpc knows; HTTP 500
+    /// A number above 16, which google.rpc does not define; HTTP 500
     Other(i32),
 }
 
@@ -78,7 +78,7 @@ impl RpcCode {
         TABLE.iter().find(|row| row.2 == name).map(|row| row.0)
     }
 
-    /// The google.rpc number, as it stands in `Operation.error.code`.
+    /// The google.rpc number, as in `Operation.error.code`.
     pub fn number(self) -> i32 {
         match self {
             Self::Other(number) => number,
@@ -86,7 +86,7 @@ impl RpcCode {
         }
     }
 
-    /// The name, as it stands in `error.status` of a JSON error; `CODE_<number>` for a number without one.
+    /// The name, as in `error.status` of a JSON error; `CODE_<number>` for a number without one.
     pub fn name(self) -> String {
         match self {
             Self::Other(number) => format!("CODE_{number}"),
@@ -94,7 +94,7 @@ impl RpcCode {
         }
     }
 
-    /// The HTTP status of an answer with this code, as it stands in `error.code` of a JSON error.
+    /// The HTTP status of an answer with this code, as in `error.code` of a JSON error.
     pub fn http_status(self) -> u16 {
         self.row().map_or(500, |row| row.3)
     }

@@ -1,8 +1,8 @@
-//! What a request had for authorization, without the secret.
+//! The authorization of a request, without the secret.
 
 use serde::Serialize;
 
-/// What a request had for authorization.
+/// The authorization of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Authorization {
@@ -10,6 +10,6 @@ pub enum Authorization {
     Absent,
     /// Not a bearer token, or one that was neither issued here nor configured.
     Unknown,
-    /// A known token, by its id; whether it was still taken, the answer tells.
+    /// A known token, by its ID. It may have expired; the answer shows whether it was accepted.
     Token(String),
 }

@@ -1,10 +1,11 @@
-//! A request that waits for its answer, with all that its log line says: the record may have let go of it by then.
+//! A request that waits for its answer, with the contents of its log line: the record may have dropped it by then.
 
 use std::time::Instant;
 
 use super::{Answer, Authorization, Record, RequestRecord};
 
-/// Notes and logs how a request was answered: as `Abandoned` unless it is told, for a caller that goes away drops the handler.
+/// Notes and logs the answer to a request. Without an answer it notes `Abandoned`: when a client disconnects, the handler is
+/// dropped.
 #[derive(Debug)]
 pub struct Pending<'a> {
     record: &'a Record,
@@ -14,7 +15,7 @@ pub struct Pending<'a> {
     line: Option<Line>,
 }
 
-/// What the log says of a request besides.
+/// The other contents of the log line.
 #[derive(Debug)]
 struct Line {
     method: String,
@@ -40,7 +41,7 @@ impl<'a> Pending<'a> {
         }
     }
 
-    /// It was answered with this HTTP status, or the connection is closed without an answer.
+    /// Notes this HTTP status as the answer, or that the connection is closed without one.
     pub fn answered(mut self, status: Option<u16>) {
         self.answer = status.map_or(Answer::Closed, Answer::Status);
     }
@@ -49,7 +50,7 @@ impl<'a> Pending<'a> {
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         self.record.answered(self.sequence, self.answer);
-        // Not under the record's lock: a slow reader of the log must not slow the answers.
+        // Not under the record's lock: a slow reader of the log must not delay answers.
         let Some(line) = &self.line else { return };
         let (status, what) = match self.answer {
             Answer::Status(status) => (Some(status), "request".to_owned()),

@@ -1,4 +1,4 @@
-//! What a record shows of a request: everything but secrets, which tokens, keys and assertions are.
+//! Removes secrets from recorded requests: tokens, keys and assertions.
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, header};
@@ -7,19 +7,19 @@ use serde_json::Value;
 
 use crate::record::authorization::Authorization;
 
-/// Stands in the place of a secret.
+/// Replaces a secret.
 pub const HIDDEN: &str = "(hidden)";
 
-/// A longer body is shown by its length only.
+/// Only the length of a longer body is recorded.
 const LONGEST_BODY: usize = 4096;
 
-/// The headers of a request by their names in lower case, as HTTP/2 has them, in the order of the alphabet; several of one
-/// name are joined by commas. One piece of text, because a million requests may be kept.
+/// The headers of a request, by their names in lower case, as in HTTP/2, and in alphabetical order. Headers with the same name
+/// are joined by commas. It is a single text, since the record may hold a million requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RedactedHeaders(Box<str>);
 
 impl RedactedHeaders {
-    /// The headers of a request with this authorization, which is shown by the token's id.
+    /// The headers of a request with this authorization, which is recorded by the token's ID.
     pub(crate) fn of(headers: &HeaderMap, authorization: &Authorization) -> Self {
         let mut lines: Vec<String> = headers
             .keys()
@@ -64,7 +64,7 @@ impl Serialize for RedactedHeaders {
     }
 }
 
-/// A query or a form as it was sent, with the values of secret fields hidden.
+/// A query or a form, with the values of secret fields hidden.
 pub(crate) fn pairs(text: &str) -> String {
     let shown = text.split('&').map(|pair| match pair.split_once('=') {
         Some((name, _)) if is_secret(name) => format!("{name}={HIDDEN}"),
@@ -73,7 +73,7 @@ pub(crate) fn pairs(text: &str) -> String {
     shown.collect::<Vec<_>>().join("&")
 }
 
-/// The body: a form or a JSON object with its secret fields hidden, anything else by its length; none if it is empty.
+/// A form or a JSON object with its secret fields hidden; the length of any other body; `None` for an empty one.
 pub(crate) fn body(request: &Request<Bytes>) -> Option<String> {
     let body = request.body();
     if body.is_empty() {
@@ -115,7 +115,7 @@ fn credentials(sent: &str, authorization: &Authorization) -> String {
     }
 }
 
-/// Whether what goes by this name may be a secret. Rather too many than too few: whose name is not known may not be shown.
+/// Whether a field with this name may be a secret. It is better to hide too much than too little.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let harmless = [

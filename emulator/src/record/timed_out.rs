@@ -1,15 +1,15 @@
-//! What a wait in a test ends with that was not met.
+//! The error of a wait whose condition was not met in time.
 
 use std::{fmt, time::Duration};
 
 use crate::record::RequestRecord;
 
-/// The time ran out before the requests were as expected.
+/// The requests did not become as expected in time.
 #[derive(Debug, thiserror::Error)]
 pub struct TimedOut {
-    /// How long was waited.
+    /// The time limit.
     pub waited: Duration,
-    /// The requests seen by then.
+    /// The requests at the end.
     pub requests: Vec<RequestRecord>,
 }
 

@@ -1,4 +1,4 @@
-//! The JSON schema of scenario files. The types say what there is; here stands what they spell by hand.
+//! The JSON schema of scenario files. It is derived from the types; the types with their own text form have their schema here.
 
 use std::borrow::Cow;
 
@@ -10,8 +10,8 @@ use crate::{
     scenario::{Scenario, latency::Latency},
 };
 
-/// The schema (draft 2020-12) of what [`Scenario::parse`] reads. It leaves out rules between fields, which only the emulator
-/// knows.
+/// The schema (draft 2020-12) of what [`Scenario::parse`] reads. It lacks the rules between fields, which only the emulator
+/// checks.
 pub fn scenario_schema() -> Schema {
     SchemaSettings::draft2020_12()
         .into_generator()

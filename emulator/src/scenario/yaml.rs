@@ -18,7 +18,7 @@ pub(crate) fn parse_yaml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T
     read.map_err(|error| ScenarioError::Shape(readable(&path, &error.to_string())))
 }
 
-/// The reader's words with the path of the field, and what they mean where they speak of the reader itself.
+/// The reader's message with the path of the field, and with its jargon replaced.
 fn readable(path: &str, error: &str) -> String {
     let mut text = error.to_owned();
     for (theirs, ours) in [
@@ -32,7 +32,7 @@ fn readable(path: &str, error: &str) -> String {
     ] {
         text = text.replace(theirs, ours);
     }
-    // Where there is no field yet, or not for the first time.
+    // The path is empty at the top level, and ends in `?` or `.` for an unknown field.
     match path.trim_end_matches('?').trim_end_matches('.') {
         "" => text,
         path => format!("{path}: {text}"),

@@ -15,7 +15,7 @@ use crate::{
     transport::reply::Reply,
 };
 
-/// Scopes of which a caller's token needs one.
+/// A caller's token needs one of these scopes.
 const SCOPES: [&str; 2] = [
     "https://www.googleapis.com/auth/cloud-platform",
     "https://www.googleapis.com/auth/iam",
@@ -35,7 +35,7 @@ const WITH_LOCATIONS: [&[&str]; 3] = [
     &["locations", "global", "workforcePools", "*"],
 ];
 
-/// The longest life, for organizations that allow it.
+/// Longest lifetime of a token, for organizations that allow it.
 const LONGEST: u64 = 43_200;
 
 /// In ProtoJSON `null` is the same as an absent field; google-auth sends it for no delegates.
@@ -47,15 +47,14 @@ struct Body {
     delegates: Option<Vec<String>>,
 }
 
-/// The service account that a path names.
+/// The service account in a path.
 pub(crate) fn account(path: &str) -> Option<&str> {
     path.strip_prefix("/v1/projects/-/serviceAccounts/")?
         .strip_suffix(":generateAccessToken")
         .filter(|account| !account.contains('/'))
 }
 
-/// Whether a path asks for the locations to which a principal is bound: `GET /v1/NAME/allowedLocations`, which google-auth asks
-/// in the background.
+/// Whether a path is `/v1/NAME/allowedLocations`, which google-auth requests in the background.
 pub(crate) fn asks_for_locations(path: &str) -> bool {
     let name = path.strip_prefix("/v1/");
     let Some(name) = name.and_then(|path| path.strip_suffix("/allowedLocations")) else {
@@ -72,7 +71,7 @@ pub(crate) fn asks_for_locations(path: &str) -> bool {
     })
 }
 
-/// Nobody here is bound to a location. `locations`, which is empty, is left out, as ProtoJSON has it.
+/// No principal here is restricted to a location. ProtoJSON leaves out the empty `locations`.
 pub(crate) fn allowed_locations(services: &CredentialServices, request: &Request<Bytes>) -> Reply {
     let authorization = request.headers().get(header::AUTHORIZATION);
     match services
@@ -89,7 +88,7 @@ fn unauthenticated() -> Reply {
     Reply::error(RpcCode::Unauthenticated, message, &[])
 }
 
-/// Generates a token of the service account for whoever asks.
+/// Issues a token of the service account to the caller.
 pub(crate) fn generate(
     services: &CredentialServices,
     account: &str,

@@ -1,4 +1,4 @@
-//! GKE's metadata server, as far as credentials libraries ask it.
+//! GKE's metadata server, as far as credential libraries use it.
 //!
 //! Paths and headers: Google's documentation of the Compute Engine metadata server; the answers as
 //! Google's libraries read them.
@@ -22,7 +22,7 @@ use crate::{
 };
 
 const FLAVOR: HeaderName = HeaderName::from_static("metadata-flavor");
-/// The directories, with what a list of each shows; a service account's own are beside them.
+/// The directories with their contents; the directory of a service account is separate.
 const DIRECTORIES: [(&str, &str); 5] = [
     ("", "instance/\nproject/\nuniverse/\n"),
     ("instance/", "attributes/\nservice-accounts/\n"),
@@ -36,7 +36,7 @@ const GOOGLE: HeaderValue = HeaderValue::from_static("Google");
 /// The metadata server of one emulator.
 #[derive(Debug)]
 pub struct MetadataServer {
-    /// Whom it speaks for.
+    /// The identity that it issues tokens for.
     pub identity: Identity,
     /// Where it registers the tokens that it issues.
     pub tokens: Arc<Tokens>,
@@ -60,7 +60,7 @@ impl Handler for Arc<MetadataServer> {
 }
 
 impl MetadataServer {
-    /// A server that has not been asked yet.
+    /// A server without any request so far.
     pub fn new(identity: Identity, tokens: Arc<Tokens>, record: Arc<Record>) -> Self {
         Self {
             identity,
@@ -81,7 +81,7 @@ impl MetadataServer {
         if path == "/" {
             return Reply::text(200, "computeMetadata/\n");
         }
-        // Keeps browsers and proxies from being tricked into asking: Google's server refuses both.
+        // Protects against requests through browsers and proxies; Google's server refuses both.
         if request.headers().get(FLAVOR) != Some(&GOOGLE) {
             return Reply::html(403, "The header Metadata-Flavor: Google is missing.");
         }
@@ -172,7 +172,7 @@ impl MetadataServer {
     }
 }
 
-/// The same with a slash at its end: a directory's path has one.
+/// The path with a trailing slash, as directories have it.
 fn redirect(request: &Request<Bytes>) -> Reply {
     let (path, host) = (
         request.uri().path(),
@@ -187,7 +187,7 @@ fn redirect(request: &Request<Bytes>) -> Reply {
     }
 }
 
-/// The query parameters that mean something here.
+/// The query parameters that have a meaning here.
 #[derive(Debug, Default)]
 struct Query {
     recursive: bool,

@@ -10,7 +10,7 @@ use crate::{
     transport::reply::Reply,
 };
 
-/// Gives a token for what the form says. `own_url` is what an assertion must be meant for.
+/// Issues a token for the grant in the form. `own_url` is the required audience of an assertion.
 pub(crate) fn grant(services: &CredentialServices, form: &Form, own_url: &str) -> Reply {
     let granted = match form.get("grant_type") {
         "refresh_token" => user(services, form),
@@ -29,7 +29,7 @@ pub(crate) fn grant(services: &CredentialServices, form: &Form, own_url: &str) -
     )
 }
 
-/// Whom a token is for, and its scopes.
+/// The principal of a token, and its scopes.
 type Granted = Result<(String, Vec<String>), &'static str>;
 
 fn user(services: &CredentialServices, form: &Form) -> Granted {

@@ -1,4 +1,4 @@
-//! OAuth's errors, with which STS answers too.
+//! OAuth's errors, which STS uses too.
 
 use serde_json::json;
 

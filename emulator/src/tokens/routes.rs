@@ -1,4 +1,4 @@
-//! Which token service a request is for.
+//! The routes of the token services.
 
 use std::sync::Arc;
 

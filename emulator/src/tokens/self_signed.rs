@@ -1,5 +1,5 @@
-//! Tokens that a service account's key signed itself, which Google's APIs take like those that they issued (AIP-4111). Google's
-//! clients for one API make them from a key file without asking anybody.
+//! Self-signed tokens of service accounts, which Google's APIs accept like access tokens (AIP-4111). Google's client libraries
+//! create them from a key file without any request.
 
 use http::HeaderValue;
 use jiff::Timestamp;
@@ -9,19 +9,19 @@ use crate::{
     tokens::TokenCheck,
 };
 
-/// The service whose tokens they must be; the only one here.
+/// The required audience: the only service here.
 const SERVICE: &str = "https://dialogflow.googleapis.com/";
 
-/// Scopes that such a token may have in place of an audience.
+/// Scopes that such a token may have instead of an audience.
 const SCOPES: [&str; 2] = [
     "https://www.googleapis.com/auth/cloud-platform",
     "https://www.googleapis.com/auth/dialogflow",
 ];
 
-/// How records show such a token.
+/// The ID of such a token in records.
 const ID: &str = "self-signed";
 
-/// What such a token is worth; none if it is none.
+/// Checks such a token; `None` if it is not one.
 pub(crate) fn check(
     accounts: &[ServiceAccountKeys],
     authorization: Option<&HeaderValue>,
@@ -32,7 +32,7 @@ pub(crate) fn check(
     let email = token.claim("iss")?;
     let account = accounts.iter().find(|account| account.email == email)?;
     token.check_signature(&account.jwks).ok()?;
-    // One of the two says what it is for.
+    // It must have one of the two.
     let scopes = token.claim("scope").unwrap_or_default();
     let scopes: Vec<_> = scopes.split_whitespace().map(str::to_owned).collect();
     let meant = match scopes.is_empty() {

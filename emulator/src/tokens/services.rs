@@ -1,5 +1,5 @@
-//! The services that give out tokens in exchange for proofs of identity, behind one address: STS, IAM Credentials and the
-//! OAuth server. Neither proofs nor tokens appear in the record or in a log.
+//! The services that issue tokens in exchange for credentials, behind one address: STS, IAM Credentials and the OAuth server.
+//! Neither credentials nor tokens appear in the record or in a log.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use crate::{record::Record, scenario::credentials::Credentials, tokens::Tokens};
 /// The token services of one emulator.
 #[derive(Debug)]
 pub struct CredentialServices {
-    /// Whom they believe.
+    /// The credentials that they accept.
     pub credentials: Credentials,
-    /// The number of the project that clusters' own pools belong to.
+    /// The number of the project of the clusters' workload identity pools.
     pub project_number: String,
-    /// `http` or `https`: how they are reached, for the audience of assertions.
+    /// `http` or `https`: the scheme of their URL, for the audience of assertions.
     pub scheme: &'static str,
     /// Where they register the tokens that they issue.
     pub tokens: Arc<Tokens>,

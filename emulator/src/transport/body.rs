@@ -1,5 +1,5 @@
-//! The body of an answer on its way: made piece by piece, so that a huge one needs no memory, at a pace if it has one, and
-//! breaking off if it is shorter than its head said.
+//! The body of an answer while it is sent: generated piece by piece, so that a huge one needs no memory; paced or truncated, if
+//! the scenario says so.
 
 use std::{
     pin::Pin,
@@ -66,7 +66,7 @@ impl Body for ResponseBody {
             return Poll::Ready(None);
         }
         if !self.yielded {
-            // hyper writes out what it has before it asks again; an error at once would swallow it.
+            // hyper writes its buffer before it polls again; an immediate error would discard the buffer.
             self.yielded = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -80,7 +80,7 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         if self.is_truncated() {
-            // The head carries the length; a hint would have to keep it.
+            // The head has the claimed length, which a hint would contradict.
             SizeHint::default()
         } else {
             SizeHint::with_exact(self.content.length() - self.sent)

@@ -21,17 +21,17 @@ pub(super) enum Stream {
 
 /// What the connection does in place of its next write.
 pub(super) enum Command {
-    /// Closed with a TCP reset.
+    /// Closes with a TCP reset.
     Reset,
-    /// Reads nothing and writes nothing any more, and stays open.
+    /// Stays open, but reads and writes nothing any more.
     BlackHole,
     /// Sends these last bytes and closes.
     Last(Vec<u8>),
 }
 
 impl Command {
-    /// A GOAWAY frame of HTTP/2 (RFC 9113, 6.8) and the end. Without `unprocessed` its last stream is the highest that there
-    /// can be, so that the caller must think that its request was looked at.
+    /// Sends a GOAWAY frame of HTTP/2 (RFC 9113, 6.8) and closes. Without `unprocessed`, its last stream is the highest possible
+    /// one, so the client must assume that its request was processed.
     pub(super) fn go_away(code: u32, unprocessed: bool) -> Self {
         let last: u32 = if unprocessed { 0 } else { 0x7fff_ffff };
         // Length 8, type 7, no flags, stream 0.
@@ -79,8 +79,8 @@ impl Connection {
         Self { stream, commands }
     }
 
-    /// Carries out the command, as far as it is carried out by writing. hyper writes whole frames, so that the last bytes come
-    /// at a frame's end; a peer that reads so slowly that it has got half a frame gets nonsense.
+    /// Executes the part of the command that concerns writing. hyper writes whole frames, so the last bytes follow a complete
+    /// frame; only a peer that reads very slowly may have got half a frame before them.
     fn execute(&mut self, cx: &mut Context<'_>) -> Poll<WriteOutcome> {
         let mut command = self.commands.lock();
         match command.as_mut() {
@@ -95,7 +95,7 @@ impl Connection {
                         _ => return Poll::Ready(WriteOutcome::Fail),
                     }
                 }
-                // Its success changes nothing: this was the end.
+                // The result does not matter: the connection ends here.
                 let _ = ready!(stream.pinned().poll_flush(cx));
                 let _ = ready!(stream.pinned().poll_shutdown(cx));
                 Poll::Ready(WriteOutcome::Fail)
@@ -131,7 +131,7 @@ impl Stream {
 trait ReadWrite: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> ReadWrite for T {}
 
-/// Makes the system send a reset in place of an orderly end when the socket is dropped.
+/// Makes the system send a reset instead of an orderly close when the socket is dropped.
 pub(super) fn reset_when_dropped(socket: &TcpStream) {
     if let Err(error) = socket.set_zero_linger() {
         tracing::debug!(%error, "cannot set SO_LINGER; the connection closes without a reset");

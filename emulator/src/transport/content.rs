@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-/// Most bytes that are handed to the connection at once.
+/// Most bytes that the connection gets at once.
 const PIECE: usize = 64 * 1024;
 
-/// A body: some bytes, repeated up to a length, perhaps between others, perhaps slowly, perhaps less than its head claims.
+/// A body: a pattern that is repeated up to a length, between a prefix and a suffix. It may be paced, and shorter than its head
+/// claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     pattern: Bytes,
-    /// So many bytes of the pattern.
+    /// The length of the repeated pattern, in bytes.
     filling: u64,
-    /// What stands before and after them.
+    /// The prefix and the suffix.
     around: Option<Box<(Bytes, Bytes)>>,
     length: u64,
     claimed: u64,
@@ -34,7 +35,7 @@ impl Content {
         }
     }
 
-    /// The one, so many times the letter x, and the other.
+    /// A prefix, this many letters x, and a suffix.
     #[must_use]
     pub fn filled(begin: Bytes, filling: u64, end: Bytes) -> Self {
         let x = Self::new(Bytes::from_static(b"x")).repeated(filling);
@@ -47,7 +48,7 @@ impl Content {
         }
     }
 
-    /// The same bytes, repeated (and cut) until there are this many; nothing repeats as spaces.
+    /// The same bytes, repeated and cut to this length; an empty body repeats as spaces.
     #[must_use]
     pub fn repeated(self, length: u64) -> Self {
         let mut pattern = self.pattern;
@@ -55,7 +56,7 @@ impl Content {
             pattern = Bytes::from_static(b" ");
         }
         if (pattern.len() as u64) < length && pattern.len() < PIECE {
-            // Whole repetitions, so that a piece may start anywhere in it.
+            // A whole number of repetitions, so that a piece may start anywhere in it.
             pattern = pattern.repeat(PIECE / pattern.len()).into();
         }
         Self {
@@ -67,7 +68,7 @@ impl Content {
         }
     }
 
-    /// The same, but its head claims this many bytes, if that is more: it then breaks off.
+    /// The same, but its head claims this many bytes, if that is more: the body is then truncated.
     #[must_use]
     pub fn claiming(self, length: u64) -> Self {
         Self {
@@ -76,7 +77,7 @@ impl Content {
         }
     }
 
-    /// The same, but it breaks off after this many bytes.
+    /// The same, but truncated after this many bytes.
     #[must_use]
     pub fn truncated(self, length: u64) -> Self {
         Self {
@@ -85,7 +86,7 @@ impl Content {
         }
     }
 
-    /// The same, but only so many bytes at a time, with this pause in between.
+    /// The same, but only this many bytes at a time, with a pause in between.
     #[must_use]
     pub fn paced(self, bytes: usize, pause: Duration) -> Self {
         Self {
@@ -99,7 +100,7 @@ impl Content {
         self.length
     }
 
-    /// How many bytes the head claims: [`Content::length`], or more if the body breaks off.
+    /// How many bytes the head claims: [`Content::length`], or more if the body is truncated.
     pub fn claimed_length(&self) -> u64 {
         self.claimed
     }
@@ -109,7 +110,7 @@ impl Content {
         self.pace.map(|(_, pause)| pause)
     }
 
-    /// The next bytes after these many; empty at the end.
+    /// The next bytes after this offset; empty at the end.
     pub fn piece(&self, sent: u64) -> Bytes {
         let left = self.length.saturating_sub(sent);
         let (before, after) = self.around.as_deref().cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What a request gets, as data: independent of the transport that carries it.
+//! The reply to a request, as data, independent of the transport.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -15,26 +15,26 @@ use crate::{
 pub enum Reply {
     /// Sends this answer.
     Answer(Box<Response<Content>>),
-    /// Answers nothing.
+    /// Sends no answer.
     Abort(Abort),
 }
 
-/// How a request is left without an answer.
+/// Ways to leave a request without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abort {
     /// Closes the connection (HTTP/2: resets the stream).
     Close,
     /// Resets the connection, with all streams on it.
     Reset,
-    /// From here on nothing is read from the connection or written to it, and it stays open.
+    /// Keeps the connection open, but reads and writes nothing any more.
     BlackHole,
     /// Resets the stream with REFUSED_STREAM; closes an HTTP/1.1 connection.
     RefuseStream,
-    /// Sends GOAWAY and closes the connection; an HTTP/1.1 connection is closed only.
+    /// Sends GOAWAY and closes the connection; only closes an HTTP/1.1 connection.
     GoAway {
         /// The reason, an error code of HTTP/2; 0 is NO_ERROR.
         code: u32,
-        /// Whether the frame says that the request was not looked at, so that it may be sent again.
+        /// Whether the frame says that the request was not processed, so that it may be sent again.
         unprocessed: bool,
     },
 }
@@ -55,8 +55,8 @@ impl Reply {
         Self::json_bytes(status, bytes.into())
     }
 
-    /// An operation that is done, with so many objects in one another in its response; written, not built, for no stack
-    /// carries a value that is as deep as this may be.
+    /// A finished operation with this many nested objects in its response. It is written as text: a value as deep as this would
+    /// overflow the stack.
     pub fn deep(name: &str, depth: usize) -> Self {
         let name = Value::from(name);
         let (open, close) = ("{\"a\":".repeat(depth), "}".repeat(depth));
@@ -66,7 +66,7 @@ impl Reply {
         Self::json_bytes(200, text.into())
     }
 
-    /// An operation, with so many bytes more as a text `padding` in its response, if it has one; they need no memory.
+    /// An operation with this many bytes in a text `padding` of its response, if it has a response. The padding needs no memory.
     pub fn operation(operation: &Value, padding: usize) -> Self {
         let (Some(fields), true) = (operation.as_object(), padding > 0) else {
             return Self::json(200, operation);
@@ -116,7 +116,7 @@ impl Reply {
         Self::Answer(Box::new(response))
     }
 
-    /// An HTML error page, as Google's front end makes it for what no API has taken.
+    /// An HTML error page, like those of Google's front end for requests that no API handles.
     pub fn html(status: u16, sentence: &str) -> Self {
         let reason = StatusCode::from_u16(status)
             .ok()
@@ -156,7 +156,7 @@ impl Reply {
         }
     }
 
-    /// A raw answer as the scenario spells it; what HTTP cannot carry was refused when the scenario was read.
+    /// A raw answer of the scenario, whose check has already refused what HTTP cannot represent.
     pub fn raw(raw: &RawAnswer) -> Self {
         let mut response = with_status(raw.status, raw.body.clone().into()).map(|body| {
             let body = match raw.body_bytes {

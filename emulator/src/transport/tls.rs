@@ -1,5 +1,5 @@
-//! The emulator's own certificate authority, and the certificates of its servers: good ones, and those that a client
-//! must not take.
+//! The emulator's own certificate authority, and the certificates of its servers: valid ones, and those that a client must
+//! reject.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
@@ -18,10 +18,10 @@ use crate::scenario::connection_fault::Certificate;
 /// Why there are no certificates.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A name that no certificate can carry, or no randomness for a key.
+    /// A name is not valid in a certificate, or the system has no randomness for a key.
     #[error("cannot create a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
-    /// TLS refuses a certificate that was made here.
+    /// rustls rejects one of these certificates.
     #[error("rustls rejects the certificate: {0}")]
     Tls(#[from] rustls::Error),
 }
@@ -49,7 +49,7 @@ impl Tls {
     /// [`TlsError`]
     pub fn new(hosts: &[String]) -> Result<Self, TlsError> {
         let authority = authority("the authority of operations-emulator")?;
-        let stranger = authority_of_nobody()?;
+        let stranger = unknown_authority()?;
         let expired = |params: &mut CertificateParams| {
             params.not_before = rcgen::date_time_ymd(2019, 1, 1);
             params.not_after = rcgen::date_time_ymd(2020, 1, 1);
@@ -64,12 +64,12 @@ impl Tls {
         })
     }
 
-    /// The authority's certificate, PEM: what clients have to trust.
+    /// The authority's certificate (PEM), which clients must trust.
     pub fn authority_pem(&self) -> &str {
         &self.authority
     }
 
-    /// What a connection gets that is shown this certificate: HTTP/2 or HTTP/1.1, as the client likes.
+    /// The configuration of a connection with this certificate. The client chooses HTTP/2 or HTTP/1.1.
     pub(super) fn config(&self, shown: Certificate) -> Arc<ServerConfig> {
         Arc::clone(match shown {
             Certificate::Good => &self.good,
@@ -80,7 +80,7 @@ impl Tls {
     }
 }
 
-/// The hosts that every emulator's certificate is for: loopback, where it listens, and Google's.
+/// The hosts of every emulator's certificate: loopback, its own address, and Google's.
 pub(crate) fn usual_hosts(listens_on: IpAddr) -> Vec<String> {
     let mut hosts = ["localhost", "127.0.0.1", "::1", "*.googleapis.com"]
         .map(str::to_owned)
@@ -94,7 +94,7 @@ pub(crate) fn usual_hosts(listens_on: IpAddr) -> Vec<String> {
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority_of_nobody() -> Result<Authority, rcgen::Error> {
+fn unknown_authority() -> Result<Authority, rcgen::Error> {
     authority("an authority that nobody knows")
 }
 
@@ -118,7 +118,7 @@ fn server(
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let mut params = CertificateParams::new(hosts)?;
     params.distinguished_name = rcgen::DistinguishedName::new();
-    // Another name than the authority's: OpenSSL takes a certificate whose issuer has its own name for self-signed.
+    // Not the authority's name: for OpenSSL, a certificate with the name of its issuer is self-signed.
     params
         .distinguished_name
         .push(DnType::CommonName, "operations-emulator");

@@ -1,4 +1,4 @@
-//! What there is by name: operations, templates for more of them, and what was asked for before it could be made.
+//! The operations by name, the templates, and the counts of requests for operations that do not exist yet.
 
 use std::{collections::HashMap, time::Instant};
 
@@ -16,9 +16,10 @@ use crate::{
 /// All operations, templates and faults of the endpoint.
 #[derive(Debug)]
 pub(super) struct Entries {
-    /// The operations that there are.
+    /// The operations that exist.
     pub(super) operations: HashMap<String, Entry>,
-    /// Those that a template would make, which only callers that may not have asked for yet: their faults are counted.
+    /// Operations that a template would create, and that only callers without permission have requested so far. Their faults
+    /// are counted.
     expected: HashMap<String, Entry>,
     templates: Vec<(String, Script)>,
     unknown: UnknownOperations,
@@ -33,14 +34,14 @@ pub(super) struct Entries {
 #[derive(Debug)]
 pub(super) struct Entry {
     created: Instant,
-    /// When it was asked for last.
+    /// The time of the last request.
     pub(super) last_asked: Option<Timestamp>,
     /// The operation itself.
     pub(super) operation: Operation,
 }
 
 impl Entries {
-    /// Those of a scenario, all created now.
+    /// The operations of a scenario, all created now.
     pub(super) fn new(scenario: &Scenario) -> Self {
         let mut entries = Self {
             operations: HashMap::new(),
@@ -64,7 +65,7 @@ impl Entries {
         if let Some(prefix) = name.strip_suffix('*') {
             self.templates.retain(|(template, _)| template != prefix);
             self.templates.push((prefix.to_owned(), script));
-            // The longest prefix says most about a name.
+            // The longest prefix is the most specific.
             self.templates
                 .sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         } else {
@@ -72,7 +73,7 @@ impl Entries {
         }
     }
 
-    /// Removes an operation or a template; whether there was one.
+    /// Removes an operation or a template; returns whether there was one.
     pub(super) fn remove(&mut self, name: &str) -> bool {
         self.forget_expected(name);
         let before = self.templates.len();
@@ -82,7 +83,7 @@ impl Entries {
         self.operations.remove(name).is_some() || self.templates.len() < before
     }
 
-    /// What is made from now on is made of the templates that there are now.
+    /// Operations that are created from now on use the current templates.
     fn forget_expected(&mut self, name: &str) {
         match name.strip_suffix('*') {
             Some(prefix) => self.expected.retain(|name, _| !name.starts_with(prefix)),
@@ -107,7 +108,7 @@ impl Entries {
         *counter
     }
 
-    /// What a request counts for: the operation of this name, or the one that a template would make.
+    /// The entry that counts a request: the operation of this name, or the one that a template would create.
     pub(super) fn asked(&mut self, name: &str) -> Option<&mut Entry> {
         if self.operations.contains_key(name) {
             return self.operations.get_mut(name);
@@ -119,7 +120,7 @@ impl Entries {
         self.expected.get_mut(name)
     }
 
-    /// The operation of this name, made from a template now if there is none yet.
+    /// The operation of this name, created from a template if it does not exist yet.
     pub(super) fn entry(&mut self, name: &str) -> Option<&mut Entry> {
         if !self.operations.contains_key(name) {
             let made = match self.expected.remove(name) {
@@ -155,17 +156,17 @@ impl Entry {
         }
     }
 
-    /// How old the operation is.
+    /// The age of the operation.
     pub(super) fn age(&self) -> std::time::Duration {
         self.created.elapsed()
     }
 
-    /// Where it stands now.
+    /// The current phase.
     pub(super) fn phase(&mut self) -> Phase {
         self.operation.phase(self.age())
     }
 
-    /// What is shown of it.
+    /// The operation as the admin API shows it.
     pub(super) fn view(&mut self, name: &str) -> OperationView {
         let phase = self.phase();
         OperationView::new(name, &self.operation, &phase, self.last_asked)

@@ -1,4 +1,4 @@
-//! A page of the operations, chosen by name and phase: what a person can look at when there are thousands.
+//! One page of the operations, selected by name and phase, for the web page.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use super::Store;
 use crate::operations::operation_view::{OperationView, phase_name};
 
-/// What somebody wants to see.
+/// The selection and the page.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Selection {
     /// Only names that contain this; empty for all.
     pub search: String,
-    /// Only those in this phase, by its word; empty for all.
+    /// Only operations in this phase; empty for all.
     pub phase: String,
-    /// In which order.
+    /// The order.
     pub order: Order,
-    /// Which page, from 1; beyond the last one it is the last one.
+    /// The page, from 1. A greater number than the last page's means the last page.
     pub page: usize,
 }
 
@@ -28,7 +28,7 @@ pub enum Order {
     /// By name.
     #[default]
     Name,
-    /// Those that were asked for last come first.
+    /// By the last request, newest first.
     Asked,
 }
 
@@ -37,18 +37,18 @@ pub enum Order {
 pub struct Overview {
     /// The operations of this page.
     pub rows: Vec<OperationView>,
-    /// Which page it is, from 1.
+    /// The number of this page, from 1.
     pub page: usize,
     /// How many pages the selection has; at least one.
     pub pages: usize,
     /// How many operations the selection has.
     pub selected: usize,
-    /// How many operations there are in each phase that one is in.
+    /// The number of operations in each phase; phases without any are left out.
     pub phases: BTreeMap<&'static str, usize>,
 }
 
 impl Store {
-    /// One page of what is selected, this many a page.
+    /// One page of the selected operations, with this page size.
     pub fn overview(&self, selection: &Selection, page_size: usize) -> Overview {
         let mut inner = self.lock();
         let mut phases = BTreeMap::new();
