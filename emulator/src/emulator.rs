@@ -1,7 +1,8 @@
 //! A running emulator: its servers, and its methods for tests in the same process.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod changes;
@@ -16,7 +17,7 @@ use crate::{
     },
     protocol::call::Call,
     record::{Record, RequestRecord, Surface, Timeline, timed_out::TimedOut},
-    scenario::connection_fault::ConnectionFaults,
+    scenario::{Scenario, connection_fault::ConnectionFaults},
     shared::Shared,
     tokens::{IssuedToken, Tokens, metadata_server::MetadataServer, services::CredentialServices},
     transport::{self, Connections, tls::Tls},
@@ -39,97 +40,12 @@ impl Emulator {
     pub async fn start(config: impl Into<Config>) -> Result<Self, StartError> {
         let config = config.into();
         config.scenario.check()?;
-        let allowed = config.allow_non_loopback;
-        let operations = listen("the Operations API", config.listen, allowed).await?;
-        let metadata = listen("the metadata server", config.metadata_listen, allowed).await?;
-        let credentials = listen("the token services", config.credentials_listen, allowed).await?;
-        let admin = listen("the admin API", config.admin_listen, allowed).await?;
+        let listeners = Listeners::bind(&config).await?;
         let tls = certificates(&config)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let addresses = Addresses {
-            url: format!("{scheme}://{}", operations.1),
-            metadata_address: metadata.1.to_string(),
-            credentials_url: format!("{scheme}://{}", credentials.1),
-            admin_url: format!("http://{}", admin.1),
-        };
-
-        let scenario = config.scenario;
-        let limit = scenario.record_limit.unwrap_or(1_000_000);
-        let timeline = Timeline::start();
-        let shared = Shared {
-            store: Arc::new(Store::new(&scenario)),
-            tokens: Arc::new(Tokens::new(&scenario.tokens)),
-            requests: Arc::new(Record::new(
-                Surface::Operations,
-                Arc::clone(&timeline),
-                limit,
-            )),
-            metadata_requests: Arc::new(Record::new(
-                Surface::Metadata,
-                Arc::clone(&timeline),
-                limit,
-            )),
-            credentials_requests: Arc::new(Record::new(
-                Surface::Credentials,
-                Arc::clone(&timeline),
-                limit,
-            )),
-            connections: Arc::new(ConnectionFaults::new(scenario.connections.clone())),
-            rules: Arc::new(LiveRules::new(Rules::new(&scenario))),
-            timeline,
-            authority: tls.as_deref().map(|tls| tls.authority_pem().to_owned()),
-            stop: CancellationToken::new(),
-        };
-        let service = OperationsService {
-            store: Arc::clone(&shared.store),
-            tokens: Arc::clone(&shared.tokens),
-            accounts: scenario.credentials.service_accounts.clone().into(),
-            record: Arc::clone(&shared.requests),
-            rules: Arc::clone(&shared.rules),
-        };
-        let credential_services = CredentialServices {
-            credentials: scenario.credentials,
-            project_number: scenario.identity.project_number.clone(),
-            scheme,
-            tokens: Arc::clone(&shared.tokens),
-            record: Arc::clone(&shared.credentials_requests),
-        };
-        let metadata_server = MetadataServer::new(
-            scenario.identity,
-            Arc::clone(&shared.tokens),
-            Arc::clone(&shared.metadata_requests),
-        );
-
-        let servers = TaskTracker::new();
-        let faulty = Connections {
-            tls: tls.clone(),
-            faults: Arc::clone(&shared.connections),
-        };
-        let sound = Connections {
-            tls: tls.clone(),
-            ..Connections::default()
-        };
-        servers.spawn(transport::serve(
-            operations.0,
-            faulty,
-            service,
-            shared.stop.clone(),
-        ));
-        servers.spawn(transport::serve(
-            metadata.0,
-            Connections::default(),
-            Arc::new(metadata_server),
-            shared.stop.clone(),
-        ));
-        servers.spawn(transport::serve(
-            credentials.0,
-            sound,
-            Arc::new(credential_services),
-            shared.stop.clone(),
-        ));
-        let guard = AdminGuard::new(admin.1, allowed, config.admin_hosts);
-        servers.spawn(admin::serve(admin.0, guard, shared.clone()));
-        servers.close();
+        let addresses = listeners.addresses(scheme);
+        let shared = shared(&config.scenario, tls.as_deref());
+        let servers = serve(config, listeners, scheme, tls.clone(), &shared);
         Ok(Self {
             shared,
             addresses,
@@ -265,4 +181,118 @@ impl Drop for Emulator {
     fn drop(&mut self) {
         self.shared.stop.cancel();
     }
+}
+
+/// A listener and its address.
+type Bound = (TcpListener, SocketAddr);
+
+/// The listeners of all servers.
+struct Listeners {
+    operations: Bound,
+    metadata: Bound,
+    credentials: Bound,
+    admin: Bound,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self, StartError> {
+        let allowed = config.allow_non_loopback;
+        Ok(Self {
+            operations: listen("the Operations API", config.listen, allowed).await?,
+            metadata: listen("the metadata server", config.metadata_listen, allowed).await?,
+            credentials: listen("the token services", config.credentials_listen, allowed).await?,
+            admin: listen("the admin API", config.admin_listen, allowed).await?,
+        })
+    }
+
+    fn addresses(&self, scheme: &str) -> Addresses {
+        Addresses {
+            url: format!("{scheme}://{}", self.operations.1),
+            metadata_address: self.metadata.1.to_string(),
+            credentials_url: format!("{scheme}://{}", self.credentials.1),
+            admin_url: format!("http://{}", self.admin.1),
+        }
+    }
+}
+
+/// The state of a new emulator.
+fn shared(scenario: &Scenario, tls: Option<&Tls>) -> Shared {
+    let limit = scenario.record_limit.unwrap_or(1_000_000);
+    let timeline = Timeline::start();
+    let record = |surface| Arc::new(Record::new(surface, Arc::clone(&timeline), limit));
+    Shared {
+        store: Arc::new(Store::new(scenario)),
+        tokens: Arc::new(Tokens::new(&scenario.tokens)),
+        requests: record(Surface::Operations),
+        metadata_requests: record(Surface::Metadata),
+        credentials_requests: record(Surface::Credentials),
+        connections: Arc::new(ConnectionFaults::new(scenario.connections.clone())),
+        rules: Arc::new(LiveRules::new(Rules::new(scenario))),
+        timeline,
+        authority: tls.map(|tls| tls.authority_pem().to_owned()),
+        stop: CancellationToken::new(),
+    }
+}
+
+/// Starts all servers; they stop with `shared.stop`.
+fn serve(
+    config: Config,
+    listeners: Listeners,
+    scheme: &'static str,
+    tls: Option<Arc<Tls>>,
+    shared: &Shared,
+) -> TaskTracker {
+    let scenario = config.scenario;
+    let operations = OperationsService {
+        store: Arc::clone(&shared.store),
+        tokens: Arc::clone(&shared.tokens),
+        accounts: scenario.credentials.service_accounts.clone().into(),
+        record: Arc::clone(&shared.requests),
+        rules: Arc::clone(&shared.rules),
+    };
+    let credentials = CredentialServices {
+        credentials: scenario.credentials,
+        project_number: scenario.identity.project_number.clone(),
+        scheme,
+        tokens: Arc::clone(&shared.tokens),
+        record: Arc::clone(&shared.credentials_requests),
+    };
+    let metadata = MetadataServer::new(
+        scenario.identity,
+        Arc::clone(&shared.tokens),
+        Arc::clone(&shared.metadata_requests),
+    );
+    let faulty = Connections {
+        tls: tls.clone(),
+        faults: Arc::clone(&shared.connections),
+    };
+    let sound = Connections {
+        tls,
+        ..Connections::default()
+    };
+    let stop = || shared.stop.clone();
+    let (listener, address) = listeners.admin;
+    let guard = AdminGuard::new(address, config.allow_non_loopback, config.admin_hosts);
+    let servers = TaskTracker::new();
+    servers.spawn(transport::serve(
+        listeners.operations.0,
+        faulty,
+        operations,
+        stop(),
+    ));
+    servers.spawn(transport::serve(
+        listeners.metadata.0,
+        Connections::default(),
+        Arc::new(metadata),
+        stop(),
+    ));
+    servers.spawn(transport::serve(
+        listeners.credentials.0,
+        sound,
+        Arc::new(credentials),
+        stop(),
+    ));
+    servers.spawn(admin::serve(listener, guard, shared.clone()));
+    servers.close();
+    servers
 }

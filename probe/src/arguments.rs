@@ -134,54 +134,51 @@ impl Arguments {
     /// # Errors
     /// If two flags contradict each other; the message names them.
     pub fn check(mut self) -> Result<Self, String> {
+        self.check_versions()?;
+        self.check_operation("--finished", self.finished.as_ref())?;
+        self.check_operation("--cancel", self.cancel.as_ref())?;
+        let problem = if self.cancel.is_some() && self.cancel == self.finished {
+            "--finished and --cancel name the same operation; use --finished for an operation that is done, --cancel for one that is running"
+        } else if self.forbidden_project.as_deref() == Some(&self.project) {
+            "--forbidden-project is the same as --project; use a project in which the caller has no permissions"
+        } else if self.wait.is_zero() {
+            "--wait must be greater than zero; use for example 5m"
+        } else {
+            return Ok(self);
+        };
+        Err(problem.to_owned())
+    }
+
+    fn check_versions(&mut self) -> Result<(), String> {
         let service = self.service_row()?;
-        if self.api_version.is_empty() {
-            self.api_version = service
-                .versions
-                .iter()
-                .map(|version| version.name.to_owned())
-                .collect();
-        }
-        let unknown = self
-            .api_version
+        let known: Vec<&str> = service
+            .versions
             .iter()
-            .find(|given| !service.versions.iter().any(|known| known.name == **given));
-        if let Some(version) = unknown {
-            let known = service.versions.iter().map(|known| known.name);
-            return Err(format!(
+            .map(|version| version.name)
+            .collect();
+        if self.api_version.is_empty() {
+            self.api_version = known.iter().map(ToString::to_string).collect();
+        }
+        let mut given = self.api_version.iter();
+        match given.find(|given| !known.contains(&given.as_str())) {
+            None => Ok(()),
+            Some(version) => Err(format!(
                 "--api-version {version:?} is unknown; this release supports {} of {}",
-                known.collect::<Vec<_>>().join(", "),
+                known.join(", "),
                 service.name
-            ));
+            )),
         }
-        for (flag, name) in [("--finished", &self.finished), ("--cancel", &self.cancel)] {
-            // An operation of another project must not be cancelled by mistake.
-            if let Some(name) = name
-                .as_ref()
-                .filter(|name| name.project() != Some(self.project.as_str()))
-            {
-                return Err(format!(
-                    "{flag} {name} is not in --project {}; spell the project as in the name of the operation",
-                    self.project
-                ));
-            }
+    }
+
+    /// An operation of another project must not be cancelled by mistake.
+    fn check_operation(&self, flag: &str, name: Option<&OperationName>) -> Result<(), String> {
+        match name {
+            Some(name) if name.project() != Some(self.project.as_str()) => Err(format!(
+                "{flag} {name} is not in --project {}; spell the project as in the name of the operation",
+                self.project
+            )),
+            _ => Ok(()),
         }
-        if self.cancel.is_some() && self.cancel == self.finished {
-            return Err(
-                "--finished and --cancel name the same operation; use --finished for an operation that is done, --cancel for one that is running"
-                    .to_owned(),
-            );
-        }
-        if self.forbidden_project.as_deref() == Some(&self.project) {
-            return Err(
-                "--forbidden-project is the same as --project; use a project in which the caller has no permissions"
-                    .to_owned(),
-            );
-        }
-        if self.wait.is_zero() {
-            return Err("--wait must be greater than zero; use for example 5m".to_owned());
-        }
-        Ok(self)
     }
 
     /// The service's row in the catalogue.

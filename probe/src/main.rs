@@ -71,42 +71,52 @@ fn probe(arguments: Arguments) -> Result<u8, Failure> {
     let plan = Plan::new(&arguments, &overrides).map_err(cannot_run)?;
     tls::install_provider();
     if arguments.dry_run {
-        let payer = match &arguments.quota_project {
-            Some(project) => Ok(Some(project.clone())),
-            // Reads at most a file. A plan can also be made without credentials.
-            None => usual_identity(&arguments)
-                .map(|identity| identity.quota_project().map(str::to_owned))
-                .map_err(|(message, _)| message),
-        };
-        print(&render::plan(&plan, &arguments, payer))?;
+        print(&render::plan(&plan, &arguments, payer(&arguments)))?;
         return Ok(0);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| cannot_run(format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(async {
-        let mut client = client(&arguments)?;
-        // An interruption must not lose the answers about an operation that is already cancelled.
-        let stop = stop_on_signals().map_err(cannot_run)?;
-        let report = run(&arguments, &plan, &mut client, &stop, |row| {
-            if let Some(observed) = &row.observed {
-                eprintln!("{}: {}: {}", row.id, row.verdict.words(), observed.short());
-            }
-        });
-        let report = report.await.map_err(cannot_run)?;
-        let shown = if arguments.redacts() {
-            let redactor = Redactor::new(&arguments, &plan, &report, &overrides);
-            redactor.report(&report).map_err(cannot_run)?
-        } else {
-            report.clone()
-        };
-        print(&render::report(&shown, arguments.output))?;
-        if stop.is_cancelled() {
-            return Err(cannot_run("interrupted".to_owned()));
+    runtime.block_on(ask(&arguments, &plan, &overrides))
+}
+
+/// The quota project of the plan. Reads at most a credential file: a plan can also be made without credentials.
+fn payer(arguments: &Arguments) -> render::Payer {
+    if let Some(project) = &arguments.quota_project {
+        return Ok(Some(project.clone()));
+    }
+    usual_identity(arguments)
+        .map(|identity| identity.quota_project().map(str::to_owned))
+        .map_err(|(message, _)| message)
+}
+
+/// Sends the requests and prints the report.
+async fn ask(
+    arguments: &Arguments,
+    plan: &Plan,
+    overrides: &EndpointOverrides,
+) -> Result<u8, Failure> {
+    let mut client = client(arguments)?;
+    // An interruption must not lose the answers about an operation that is already cancelled.
+    let stop = stop_on_signals().map_err(cannot_run)?;
+    let report = run(arguments, plan, &mut client, &stop, |row| {
+        if let Some(observed) = &row.observed {
+            eprintln!("{}: {}: {}", row.id, row.verdict.words(), observed.short());
         }
-        Ok(report.exit_code())
-    })
+    });
+    let report = report.await.map_err(cannot_run)?;
+    let printed = if arguments.redacts() {
+        let redactor = Redactor::new(arguments, plan, &report, overrides);
+        redactor.report(&report).map_err(cannot_run)?
+    } else {
+        report.clone()
+    };
+    print(&render::report(&printed, arguments.output))?;
+    if stop.is_cancelled() {
+        return Err(cannot_run("interrupted".to_owned()));
+    }
+    Ok(report.exit_code())
 }
 
 fn client(arguments: &Arguments) -> Result<PacedClient, Failure> {

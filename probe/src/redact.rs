@@ -29,8 +29,10 @@ impl Redactor {
         report: &Report,
         overrides: &EndpointOverrides,
     ) -> Self {
-        let operation =
-            |name: &Option<OperationName>| name.as_ref().map(|name| name.last_segment().to_owned());
+        let operation = |name: &Option<OperationName>| {
+            let id = name.as_ref().map(OperationName::last_segment);
+            id.map(str::to_owned)
+        };
         let mut names = vec![
             (Some(arguments.project.clone()), "PROJECT"),
             (arguments.forbidden_project.clone(), "FORBIDDEN-PROJECT"),
@@ -41,32 +43,18 @@ impl Redactor {
             (Some(report.credentials.clone()), "CREDENTIALS"),
         ];
         // Only an override can lead to a host that is not Google's.
-        for endpoint in plan.overridden().chain(overrides.fixed_endpoints()) {
-            let place = endpoint
-                .split_once("://")
-                .map_or(endpoint, |(_, place)| place);
-            let host = match place.rsplit_once(':') {
-                Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-                _ => place,
-            };
-            names.extend([place, host].map(|name| (Some(name.to_owned()), "ENDPOINT")));
-        }
+        let endpoints = plan.overridden().chain(overrides.fixed_endpoints());
+        let hosts = endpoints.flat_map(hosts);
+        names.extend(hosts.map(|host| (Some(host.to_owned()), "ENDPOINT")));
         let observed = report.rows.iter().filter_map(|row| row.observed.as_ref());
-        for paying in observed.filter_map(|answer| answer.metadata.get("consumer")) {
-            names.push((Some(consumer(paying).to_owned()), "OTHER-PROJECT"));
-        }
-        let mut all: Vec<(String, &'static str)> = Vec::new();
-        for (name, placeholder) in names {
-            let Some(name) = name.filter(|name| !name.is_empty()) else {
-                continue;
-            };
-            if name.contains(':') {
-                all.push((name.replace(':', "%3A"), placeholder));
-            }
-            all.push((name, placeholder));
-        }
-        all.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        Self { names: all }
+        let consumers = observed.filter_map(|answer| answer.metadata.get("consumer"));
+        names.extend(consumers.map(|text| (Some(consumer(text).to_owned()), "OTHER-PROJECT")));
+        let given = names
+            .into_iter()
+            .filter_map(|(name, placeholder)| Some((name?, placeholder)));
+        let mut names: Vec<_> = given.flat_map(spellings).collect();
+        names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        Self { names }
     }
 
     /// The report with placeholders.
@@ -101,6 +89,29 @@ impl Redactor {
             });
         without_numbers(&without_projects(&without_principals(&named)))
     }
+}
+
+/// The host of an endpoint, with and without its port.
+fn hosts(endpoint: &str) -> [&str; 2] {
+    let place = endpoint
+        .split_once("://")
+        .map_or(endpoint, |(_, place)| place);
+    match place.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => [place, host],
+        _ => [place, place],
+    }
+}
+
+/// A name as it is, and as it is encoded in a path.
+fn spellings((name, placeholder): (String, &'static str)) -> Vec<(String, &'static str)> {
+    let mut spellings = Vec::new();
+    if name.contains(':') {
+        spellings.push((name.replace(':', "%3A"), placeholder));
+    }
+    if !name.is_empty() {
+        spellings.push((name, placeholder));
+    }
+    spellings
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 mod details;
 mod plan;
 
-pub use plan::plan;
+pub use plan::{Payer, plan};
 
 use super::{
     arguments::Output,
