@@ -149,7 +149,7 @@ fn an_admin_address_that_is_taken_is_told() {
         &address,
     ]);
     assert!(
-        said.contains("--admin-address") && said.contains("choose another"),
+        said.contains("--admin-address") && said.contains("use another"),
         "{said}"
     );
 }
