@@ -207,7 +207,9 @@ fn not_granted_asks_for_no_token_and_makes_no_call_until_the_grant_is_there() {
             world.calls("op").len(),
             world.emulator.metadata_requests().len()
         ),
-        (0, tokens)
+        (0, tokens),
+        "{:#?}",
+        world.emulator.metadata_requests()
     );
     assert_eq!(world.status_writes("op").len(), 1);
 
