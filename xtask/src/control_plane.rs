@@ -12,13 +12,13 @@
 //! programs (see [`Binaries`]). Nothing is left running when the process ends, however it ends.
 
 pub mod audit;
-mod beside;
 mod binaries;
 pub(crate) mod certificates;
 pub(crate) mod client;
 mod daemons;
 pub(crate) mod go_build;
 pub(crate) mod kubeconfig;
+mod processes;
 mod start;
 mod supervisor;
 

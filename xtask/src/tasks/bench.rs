@@ -3,12 +3,12 @@
 
 mod answers;
 mod backlog;
-mod bare;
+mod baseline;
+mod environment;
 mod figures;
 mod load;
 mod neighbours;
 mod phases;
-mod stage;
 mod start;
 mod throughput;
 
@@ -21,8 +21,8 @@ use clap::{Args, Subcommand};
 
 use super::cargo::{self, Programs};
 use super::interrupt::Interrupt;
+use environment::Environment;
 use figures::Machine;
-use stage::Stage;
 
 /// The longest that anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -91,18 +91,18 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     }
     let interrupt = Interrupt::watch()?;
     let machine = Machine::before();
-    let mut stage = Stage::set(&programs, interrupt)?;
+    let mut environment = Environment::start(&programs, interrupt)?;
     let measured = match arguments.what {
-        What::Start { objects, rate } => start::measure(&mut stage, objects, rate),
-        What::Throughput { objects } => throughput::measure(&mut stage, objects),
-        What::Backlog { pending, objects } => backlog::measure(&mut stage, pending, objects),
-        What::Answers { large, objects } => answers::measure(&mut stage, large, objects),
-        What::Neighbours { objects } => neighbours::measure(&mut stage, objects),
+        What::Start { objects, rate } => start::measure(&mut environment, objects, rate),
+        What::Throughput { objects } => throughput::measure(&mut environment, objects),
+        What::Backlog { pending, objects } => backlog::measure(&mut environment, pending, objects),
+        What::Answers { large, objects } => answers::measure(&mut environment, large, objects),
+        What::Neighbours { objects } => neighbours::measure(&mut environment, objects),
     };
     if measured.is_err() {
-        eprintln!("{}", stage.controller_log());
+        eprintln!("{}", environment.controller_log());
     }
     machine.print();
     measured?;
-    stage.end()
+    environment.stop()
 }

@@ -61,8 +61,8 @@ impl Emulator {
             format!("--addresses-file={}", announced.display()),
         ];
         arguments.extend_from_slice(more);
-        control_plane.run_beside(EMULATOR, programs.path(EMULATOR)?, &arguments, variables)?;
-        control_plane.wait_beside(EMULATOR, READY_LIMIT, || announced.exists())?;
+        control_plane.run_process(EMULATOR, programs.path(EMULATOR)?, &arguments, variables)?;
+        control_plane.wait_for_process(EMULATOR, READY_LIMIT, || announced.exists())?;
         Ok(serde_json::from_str(&fs::read_to_string(&announced)?)?)
     }
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::bare::IN_FLIGHT;
+use super::baseline::IN_FLIGHT;
+use super::environment::{Environment, LARGE};
 use super::figures;
 use super::load;
 use super::phases::{self, Created, Lives};
-use super::stage::{LARGE, Stage};
 
 /// New cancels a second.
 const RATE: u32 = 20;
@@ -23,28 +23,28 @@ const RATE: u32 = 20;
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Measures and prints.
-pub(super) fn measure(stage: &mut Stage, large: usize, objects: usize) -> Result<()> {
-    stage.start_controller()?;
-    phases::paced(stage, "fast-warm", 40, RATE)?;
-    let alone = phases::paced(stage, "fast-alone", objects, RATE)?;
+pub(super) fn measure(environment: &mut Environment, large: usize, objects: usize) -> Result<()> {
+    environment.start_controller()?;
+    phases::paced(environment, "fast-warm", 40, RATE)?;
+    let alone = phases::paced(environment, "fast-alone", objects, RATE)?;
 
-    let mark = stage.mark()?;
-    let ended = stage.metrics()?.ended();
-    let (_, small) = beside(stage, "never", large, "fast-ordinary", objects)?;
-    stage.wait(LIMIT, |metrics| metrics.ended() >= ended + objects as f64)?;
-    let ordinary = Lives::read(stage, &mark, small, &BTreeMap::new())?;
-    let idle = stage.metrics()?;
+    let mark = environment.mark()?;
+    let ended = environment.metrics()?.ended();
+    let (_, small) = with_others(environment, "never", large, "fast-ordinary", objects)?;
+    environment.wait(LIMIT, |metrics| metrics.ended() >= ended + objects as f64)?;
+    let ordinary = Lives::read(environment, &mark, small, &BTreeMap::new())?;
+    let idle = environment.metrics()?;
 
-    let mark = stage.mark()?;
+    let mark = environment.mark()?;
     let begun = figures::now();
-    let (large_ones, small) = beside(stage, "large", large, "fast-coming", objects)?;
-    stage.wait(LIMIT, |metrics| {
+    let (large_ones, small) = with_others(environment, "large", large, "fast-coming", objects)?;
+    environment.wait(LIMIT, |metrics| {
         metrics.ended() >= idle.ended() + objects as f64
     })?;
-    let coming = Lives::read(stage, &mark, small, &BTreeMap::new())?;
-    let before = stage.metrics()?.ended();
-    let reading = phases::paced(stage, "fast-reading", objects, RATE)?;
-    let over = stage.metrics()?.ended() - before - objects as f64;
+    let coming = Lives::read(environment, &mark, small, &BTreeMap::new())?;
+    let before = environment.metrics()?.ended();
+    let reading = phases::paced(environment, "fast-reading", objects, RATE)?;
+    let over = environment.metrics()?.ended() - before - objects as f64;
     ensure!(
         over < large as f64 / 2.0,
         "half of the large answers were read before the measurement ended: give more of them"
@@ -52,11 +52,11 @@ pub(super) fn measure(stage: &mut Stage, large: usize, objects: usize) -> Result
     // The kernel's own high-water mark misses nothing; what is asked for now and then does.
     let highest = Cell::new(0.0_f64);
     let all = idle.ended() + (large + 2 * objects) as f64;
-    stage.wait(LIMIT, |metrics| {
+    environment.wait(LIMIT, |metrics| {
         highest.set(highest.get().max(metrics.resident()));
         metrics.ended() >= all
     })?;
-    let last = Lives::read(stage, &mark, large_ones, &BTreeMap::new())?
+    let last = Lives::read(environment, &mark, large_ones, &BTreeMap::new())?
         .last_end()
         .context("a large answer without an outcome")?;
 
@@ -100,16 +100,16 @@ pub(super) fn measure(stage: &mut Stage, large: usize, objects: usize) -> Result
 }
 
 /// Creates so many objects at once, and at the same time new ones at a pace.
-fn beside(
-    stage: &Stage,
+fn with_others(
+    environment: &Environment,
     at_once: &str,
     count: usize,
     paced: &str,
     objects: usize,
 ) -> Result<(Vec<Created>, Vec<Created>)> {
     let names = |prefix: &str, count: usize| (0..count).map(|n| format!("{prefix}-{n}")).collect();
-    let each = |name| phases::create(stage.load.clone(), name);
-    stage.runtime.block_on(async {
+    let each = |name| phases::create(environment.load.clone(), name);
+    environment.runtime.block_on(async {
         let at_once = load::at_once(names(at_once, count), IN_FLIGHT, each);
         let paced = load::paced(names(paced, objects), RATE, each);
         let (at_once, paced) = tokio::join!(at_once, paced);

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::bare::IN_FLIGHT;
+use super::baseline::IN_FLIGHT;
+use super::environment::Environment;
 use super::figures;
 use super::load;
 use super::phases;
-use super::stage::Stage;
 
 /// New cancels a second.
 const RATE: u32 = 20;
@@ -19,31 +19,31 @@ fn limit(pending: usize) -> Duration {
 }
 
 /// Measures and prints.
-pub(super) fn measure(stage: &mut Stage, pending: usize, objects: usize) -> Result<()> {
-    stage.start_controller()?;
-    phases::paced(stage, "fast-warm", 40, RATE)?;
-    let without = phases::paced(stage, "fast-without", objects, RATE)?;
-    let idle = stage.metrics()?;
+pub(super) fn measure(environment: &mut Environment, pending: usize, objects: usize) -> Result<()> {
+    environment.start_controller()?;
+    phases::paced(environment, "fast-warm", 40, RATE)?;
+    let without = phases::paced(environment, "fast-without", objects, RATE)?;
+    let idle = environment.metrics()?;
 
     let begun = Instant::now();
     let names = (0..pending).map(|n| format!("never-{n}")).collect();
-    let each = |name| phases::create(stage.load.clone(), name);
-    stage
+    let each = |name| phases::create(environment.load.clone(), name);
+    environment
         .runtime
         .block_on(load::at_once(names, IN_FLIGHT, each))?;
     let created = begun.elapsed();
     // All were cancelled, and nothing but polls is left.
-    let polling = |metrics: &super::stage::Metrics| {
+    let polling = |metrics: &super::environment::Metrics| {
         metrics.sum("opcancel_pending{state=\"Polling\"}") >= pending as f64
             && metrics.sum("opcancel_queue_depth{") == 0.0
     };
-    let full = stage.wait(limit(pending), polling)?;
+    let full = environment.wait(limit(pending), polling)?;
     let filled = begun.elapsed();
 
-    let (used, second) = (stage.processor()?, Instant::now());
-    let with = phases::paced(stage, "fast-with", objects, RATE)?;
-    let last = stage.metrics()?;
-    let busy = stage.processor()?.since(&used).controller / second.elapsed().as_secs_f64();
+    let (used, second) = (environment.processor()?, Instant::now());
+    let with = phases::paced(environment, "fast-with", objects, RATE)?;
+    let last = environment.metrics()?;
+    let busy = environment.processor()?.since(&used).controller / second.elapsed().as_secs_f64();
 
     println!(
         "\n{pending} operations that never end: created in {:.0} s, all cancelled and polled after {:.0} s",

@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use tokio::{task::JoinHandle, time::sleep};
 
-use super::bare::{Bare, IN_FLIGHT};
+use super::baseline::{Baseline, IN_FLIGHT};
+use super::environment::Environment;
 use super::figures::{self, Spread};
 use super::load::{self, NEIGHBOUR};
 use super::phases;
-use super::stage::Stage;
 
 /// New cancels of the quiet tenant a second.
 const RATE: u32 = 20;
@@ -115,7 +115,7 @@ struct Measured {
 }
 
 /// Measures and prints.
-pub(super) fn measure(stage: &mut Stage, objects: usize) -> Result<()> {
+pub(super) fn measure(environment: &mut Environment, objects: usize) -> Result<()> {
     let hides_names = can_hide_names();
     if !hides_names {
         println!(
@@ -123,26 +123,35 @@ pub(super) fn measure(stage: &mut Stage, objects: usize) -> Result<()> {
              name may be asked for outside of this machine."
         );
     }
-    let bare = stage.runtime.block_on(Bare::create(&stage.load, PATCHED))?;
-    stage.start_controller_without_names(hides_names)?;
-    phases::paced(stage, "fast-warm", 40, RATE)?;
-    stage.runtime.block_on(bare.patches(PATCHED, RATE))?;
+    let baseline = environment
+        .runtime
+        .block_on(Baseline::create(&environment.load, PATCHED))?;
+    environment.start_controller_without_names(hides_names)?;
+    phases::paced(environment, "fast-warm", 40, RATE)?;
+    environment
+        .runtime
+        .block_on(baseline.patches(PATCHED, RATE))?;
     let mut rows = Vec::new();
     for (number, neighbour) in NEIGHBOURS.iter().enumerate() {
         if neighbour.is == Kind::InventedLocations && !hides_names {
             continue;
         }
-        allow(stage, neighbour.is != Kind::LargeObjects)?;
-        let alone = both(stage, &bare, &format!("fast-alone-{number}"), objects)?;
-        let before = stage.metrics()?.resident();
-        let mark = stage.mark()?;
-        let beside = beside(stage, &bare, neighbour, number, objects)?;
-        let memory = stage.metrics()?.resident();
-        let calls = stage.calls(&mark)?.len();
+        allow(environment, neighbour.is != Kind::LargeObjects)?;
+        let alone = both(
+            environment,
+            &baseline,
+            &format!("fast-alone-{number}"),
+            objects,
+        )?;
+        let before = environment.metrics()?.resident();
+        let mark = environment.mark()?;
+        let with_neighbour = with_neighbour(environment, &baseline, neighbour, number, objects)?;
+        let memory = environment.metrics()?.resident();
+        let calls = environment.calls(&mark)?.len();
         eprintln!("{}: {calls} calls arrived meanwhile", neighbour.what);
-        rows.push((neighbour.what, alone, beside, memory - before));
-        allow(stage, false)?;
-        stage.remove_neighbours(LIMIT)?;
+        rows.push((neighbour.what, alone, with_neighbour, memory - before));
+        allow(environment, false)?;
+        environment.remove_neighbours(LIMIT)?;
     }
     print(&rows);
     Ok(())
@@ -158,52 +167,60 @@ fn print(rows: &[(&str, Measured, Measured, f64)]) {
         "memory, MiB",
     ]);
     let both = |spread: &Spread| format!("{:.1} / {:.1}", spread.p50(), spread.p99());
-    for (what, alone, beside, memory) in rows {
+    for (what, alone, with_neighbour, memory) in rows {
         println!(
             "| {what} | {} | {} | {} | {} | {memory:+.1} |",
             both(&alone.lives.to_cancel()),
-            both(&beside.lives.to_cancel()),
+            both(&with_neighbour.lives.to_cancel()),
             both(&alone.patches),
-            both(&beside.patches),
+            both(&with_neighbour.patches),
         );
     }
     figures::head(&["beside / alone", "measured", "goal", ""]);
-    for (what, alone, beside, _) in rows {
-        let (cancel, cancel_beside) = (alone.lives.to_cancel(), beside.lives.to_cancel());
-        let (patch, patch_beside) = (&alone.patches, &beside.patches);
+    for (what, alone, with_neighbour, _) in rows {
+        let (cancel, cancel_with_neighbour) =
+            (alone.lives.to_cancel(), with_neighbour.lives.to_cancel());
+        let (patch, patch_with_neighbour) = (&alone.patches, &with_neighbour.patches);
         for (name, ratio, of_patches) in [
             (
                 "p50",
-                cancel_beside.p50() / cancel.p50(),
-                patch_beside.p50() / patch.p50(),
+                cancel_with_neighbour.p50() / cancel.p50(),
+                patch_with_neighbour.p50() / patch.p50(),
             ),
             (
                 "p99",
-                cancel_beside.p99() / cancel.p99(),
-                patch_beside.p99() / patch.p99(),
+                cancel_with_neighbour.p99() / cancel.p99(),
+                patch_with_neighbour.p99() / patch.p99(),
             ),
         ] {
             let what = format!("{name}, {what} (a status patch: {of_patches:.2} x)");
             figures::judged(&what, ratio, " x", false, GOAL);
         }
     }
-    for (what, _, beside, _) in rows {
-        beside.lives.print(what);
+    for (what, _, with_neighbour, _) in rows {
+        with_neighbour.lives.print(what);
     }
 }
 
 /// The quiet tenant's new cancels, and another client's patches right after.
-fn both(stage: &Stage, bare: &Bare, prefix: &str, objects: usize) -> Result<Measured> {
+fn both(
+    environment: &Environment,
+    baseline: &Baseline,
+    prefix: &str,
+    objects: usize,
+) -> Result<Measured> {
     Ok(Measured {
-        lives: phases::paced(stage, prefix, objects, RATE)?,
-        patches: stage.runtime.block_on(bare.patches(objects, RATE))?,
+        lives: phases::paced(environment, prefix, objects, RATE)?,
+        patches: environment
+            .runtime
+            .block_on(baseline.patches(objects, RATE))?,
     })
 }
 
 /// The same while the neighbour is there.
-fn beside(
-    stage: &Stage,
-    bare: &Bare,
+fn with_neighbour(
+    environment: &Environment,
+    baseline: &Baseline,
     neighbour: &Neighbour,
     number: usize,
     objects: usize,
@@ -213,7 +230,7 @@ fn beside(
         let bodies = (0..neighbour.objects)
             .map(|n| object(neighbour, n))
             .collect();
-        let load = stage.load.clone();
+        let load = environment.load.clone();
         async move {
             let each = |body: Value| {
                 let load = load.clone();
@@ -222,40 +239,40 @@ fn beside(
             load::at_once(bodies, IN_FLIGHT, each).await.map(drop)
         }
     };
-    let ended = stage.metrics()?.ended();
-    stage.runtime.block_on(create())?;
-    stage.wait_for_neighbours(neighbour.objects, ended, LIMIT)?;
+    let ended = environment.metrics()?.ended();
+    environment.runtime.block_on(create())?;
+    environment.wait_for_neighbours(neighbour.objects, ended, LIMIT)?;
     // Many that come at once cost the API server time whatever they are.
     std::thread::sleep(SETTLED);
     match neighbour.is {
         Kind::LargeObjects => {
-            let load = stage.load.clone();
+            let load = environment.load.clone();
             let name = format!("{}-0", neighbour.prefix);
-            let changing = stage.runtime.spawn(async move {
+            let changing = environment.runtime.spawn(async move {
                 for n in 0_u64.. {
                     load.annotate(NEIGHBOUR, &name, n).await?;
                     sleep(TOUCH).await;
                 }
                 anyhow::Ok(())
             });
-            let measured = both(stage, bare, &prefix, objects);
-            stage.runtime.block_on(end(changing))?;
+            let measured = both(environment, baseline, &prefix, objects);
+            environment.runtime.block_on(end(changing))?;
             measured
         }
         Kind::GrantOnAndOff => {
-            let load = stage.load.clone();
-            let changing = stage.runtime.spawn(async move {
+            let load = environment.load.clone();
+            let changing = environment.runtime.spawn(async move {
                 for allowed in [false, true].into_iter().cycle() {
                     load.allow_neighbour(allowed).await?;
                     sleep(CHANGE).await;
                 }
                 anyhow::Ok(())
             });
-            let measured = both(stage, bare, &prefix, objects);
-            stage.runtime.block_on(end(changing))?;
+            let measured = both(environment, baseline, &prefix, objects);
+            environment.runtime.block_on(end(changing))?;
             measured
         }
-        Kind::BadAnswers | Kind::InventedLocations => both(stage, bare, &prefix, objects),
+        Kind::BadAnswers | Kind::InventedLocations => both(environment, baseline, &prefix, objects),
     }
     .with_context(|| neighbour.what)
 }
@@ -284,8 +301,10 @@ async fn end(mut task: JoinHandle<Result<()>>) -> Result<()> {
     Ok(())
 }
 
-fn allow(stage: &Stage, allowed: bool) -> Result<()> {
-    stage.runtime.block_on(stage.load.allow_neighbour(allowed))
+fn allow(environment: &Environment, allowed: bool) -> Result<()> {
+    environment
+        .runtime
+        .block_on(environment.load.allow_neighbour(allowed))
 }
 
 /// One of the neighbour's objects.

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 use xtask::control_plane::audit::Request;
 
+use super::environment::{Environment, Mark};
 use super::figures::{self, Micros, Spread};
 use super::load::{self, Load, operation};
-use super::stage::{Mark, Stage};
 
 /// When an object's creation was acknowledged.
 pub(super) type Created = (String, Micros);
@@ -40,7 +40,7 @@ pub(super) struct Lives(BTreeMap<String, Life>);
 impl Lives {
     /// Puts together what is known of these objects since the mark.
     pub(super) fn read(
-        stage: &Stage,
+        environment: &Environment,
         mark: &Mark,
         created: Vec<Created>,
         seen: &BTreeMap<String, Micros>,
@@ -57,7 +57,7 @@ impl Lives {
             };
             lives.insert(name, life);
         }
-        for call in stage.calls(mark)? {
+        for call in environment.calls(mark)? {
             let text = |field| call.get(field).and_then(Value::as_str);
             let name = text("operation").and_then(|name| by_operation.get(name));
             let Some(life) = name.and_then(|name| lives.get_mut(name)) else {
@@ -71,7 +71,7 @@ impl Lives {
             };
             first.get_or_insert(at);
         }
-        for request in stage.audit(mark)? {
+        for request in environment.audit(mark)? {
             if let Some(life) = lives.get_mut(&request.name) {
                 note(life, &request);
             }
@@ -149,23 +149,28 @@ fn note(life: &mut Life, request: &Request) {
 }
 
 /// Creates objects at this pace, waits until all have ended, and tells what happened to them.
-pub(super) fn paced(stage: &Stage, prefix: &str, count: usize, per_second: u32) -> Result<Lives> {
-    let mark = stage.mark()?;
-    let ended = stage.metrics()?.ended();
+pub(super) fn paced(
+    environment: &Environment,
+    prefix: &str,
+    count: usize,
+    per_second: u32,
+) -> Result<Lives> {
+    let mark = environment.mark()?;
+    let ended = environment.metrics()?.ended();
     let names = (0..count).map(|n| format!("{prefix}-{n}")).collect();
-    let (created, seen) = stage.runtime.block_on(async {
-        let witness = stage.load.witness().await?;
-        let each = |name| create(stage.load.clone(), name);
+    let (created, seen) = environment.runtime.block_on(async {
+        let witness = environment.load.witness().await?;
+        let each = |name| create(environment.load.clone(), name);
         let created = load::paced(names, per_second, each).await?;
         anyhow::Ok((created, witness.end()))
     })?;
-    stage.wait(super::PATIENCE, |metrics| {
+    environment.wait(super::PATIENCE, |metrics| {
         metrics.ended() - ended >= count as f64
     })?;
     // Others may have ended meanwhile, which the metrics count too.
     let until = Instant::now() + super::PATIENCE;
     loop {
-        let lives = Lives::read(stage, &mark, created.clone(), &seen)?;
+        let lives = Lives::read(environment, &mark, created.clone(), &seen)?;
         let cancels = lives.to_cancel().count();
         if cancels == count {
             return Ok(lives);

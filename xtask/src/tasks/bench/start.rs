@@ -2,26 +2,34 @@
 
 use anyhow::Result;
 
-use super::bare::Bare;
+use super::baseline::Baseline;
+use super::environment::Environment;
 use super::figures::{self, Spread};
 use super::phases::{self, Lives};
-use super::stage::Stage;
 
 /// Objects before the first row, so that connections are open and caches warm.
 const WARM_UP: usize = 40;
 
 /// Measures and prints.
-pub(super) fn measure(stage: &mut Stage, objects: usize, rate: u32) -> Result<()> {
-    let bare = stage.runtime.block_on(Bare::create(&stage.load, objects))?;
-    stage.start_controller()?;
-    phases::paced(stage, "fast-warm", WARM_UP, rate)?;
-    stage.runtime.block_on(bare.patches(WARM_UP, rate))?;
-    let before = stage.runtime.block_on(bare.patches(objects, rate))?;
-    let fast = phases::paced(stage, "fast-row", objects, rate)?;
-    let slow = phases::paced(stage, "slow-row", objects, rate)?;
+pub(super) fn measure(environment: &mut Environment, objects: usize, rate: u32) -> Result<()> {
+    let baseline = environment
+        .runtime
+        .block_on(Baseline::create(&environment.load, objects))?;
+    environment.start_controller()?;
+    phases::paced(environment, "fast-warm", WARM_UP, rate)?;
+    environment
+        .runtime
+        .block_on(baseline.patches(WARM_UP, rate))?;
+    let before = environment
+        .runtime
+        .block_on(baseline.patches(objects, rate))?;
+    let fast = phases::paced(environment, "fast-row", objects, rate)?;
+    let slow = phases::paced(environment, "slow-row", objects, rate)?;
     // Timers are late by up to 2 ms; what counts is what Google would have taken.
-    let latency = stage.latency("slow-row-0")?;
-    let after = stage.runtime.block_on(bare.patches(objects, rate))?;
+    let latency = environment.latency("slow-row-0")?;
+    let after = environment
+        .runtime
+        .block_on(baseline.patches(objects, rate))?;
 
     println!("\n{objects} objects in each row, {rate} a second");
     figures::head(&["", "p50 ms", "p99 ms"]);

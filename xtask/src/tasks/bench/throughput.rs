@@ -4,49 +4,51 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
-use super::bare::{Bare, IN_FLIGHT, Verb};
+use super::baseline::{Baseline, IN_FLIGHT, Verb};
+use super::environment::{Environment, Processor};
 use super::figures::{self, seconds};
 use super::load;
 use super::phases::{self, Lives};
-use super::stage::{Processor, Stage};
 
 /// Measures and prints.
-pub(super) fn measure(stage: &mut Stage, objects: usize) -> Result<()> {
-    let bare = stage
+pub(super) fn measure(environment: &mut Environment, objects: usize) -> Result<()> {
+    let baseline = environment
         .runtime
-        .block_on(Bare::create(&stage.load, IN_FLIGHT))?;
-    stage.start_controller()?;
-    phases::paced(stage, "fast-warm", 40, 20)?;
+        .block_on(Baseline::create(&environment.load, IN_FLIGHT))?;
+    environment.start_controller()?;
+    phases::paced(environment, "fast-warm", 40, 20)?;
     let writes = objects.max(IN_FLIGHT);
-    let rate = |stage: &Stage, verb, count| stage.runtime.block_on(bare.rate(verb, count));
+    let rate = |environment: &Environment, verb, count| {
+        environment.runtime.block_on(baseline.rate(verb, count))
+    };
     // Once for nothing: the first writes are slower.
-    rate(stage, Verb::Put, writes / 4)?;
-    let begun = stage.processor()?;
-    let before = rate(stage, Verb::Put, writes)?;
-    let a_put = stage.processor()?.since(&begun);
-    let patches = rate(stage, Verb::Patch, writes)?;
+    rate(environment, Verb::Put, writes / 4)?;
+    let begun = environment.processor()?;
+    let before = rate(environment, Verb::Put, writes)?;
+    let a_put = environment.processor()?.since(&begun);
+    let patches = rate(environment, Verb::Patch, writes)?;
 
-    let idle = stage.metrics()?;
-    let unused = stage.processor()?;
-    let mark = stage.mark()?;
+    let idle = environment.metrics()?;
+    let unused = environment.processor()?;
+    let mark = environment.mark()?;
     let names = (0..objects).map(|n| format!("fast-{n}")).collect();
     let begun = figures::now();
-    let each = |name| phases::create(stage.load.clone(), name);
-    let created = stage
+    let each = |name| phases::create(environment.load.clone(), name);
+    let created = environment
         .runtime
         .block_on(load::at_once(names, IN_FLIGHT, each))?;
     let all_created = figures::now();
-    let used = stage.processor()?;
-    stage.wait(super::PATIENCE, |metrics| {
+    let used = environment.processor()?;
+    environment.wait(super::PATIENCE, |metrics| {
         metrics.ended() - idle.ended() >= objects as f64
     })?;
-    let last_used = stage.processor()?;
+    let last_used = environment.processor()?;
     let (all, rest) = (last_used.since(&unused), last_used.since(&used));
-    let lives = Lives::read(stage, &mark, created, &BTreeMap::new())?;
+    let lives = Lives::read(environment, &mark, created, &BTreeMap::new())?;
     let last = lives
         .last_end()
         .context("an outcome is not in the audit log")?;
-    let after = rate(stage, Verb::Put, writes)?;
+    let after = rate(environment, Verb::Put, writes)?;
 
     let whole = objects as f64 / seconds(last - begun);
     let written = lives.writes_after(all_created) as f64 / 2.0;

@@ -74,7 +74,7 @@ impl Environment {
     /// Fails, with the end of its log, if a process has ended.
     pub(super) fn check(&self) -> Result<()> {
         self.control_plane.check()?;
-        self.control_plane.check_beside(EMULATOR)?;
+        self.control_plane.check_process(EMULATOR)?;
         self.node.check()
     }
 

@@ -25,17 +25,17 @@ pub(super) enum Verb {
 }
 
 /// Objects to write to.
-pub(super) struct Bare {
+pub(super) struct Baseline {
     load: Load,
     names: Vec<String>,
     /// Rises with each write, so that each changes something.
     attempts: Arc<AtomicI64>,
 }
 
-impl Bare {
+impl Baseline {
     /// Creates them. To be called before the controller runs.
     pub(super) async fn create(load: &Load, count: usize) -> Result<Self> {
-        let names: Vec<_> = (0..count).map(|n| format!("bare-{n}")).collect();
+        let names: Vec<_> = (0..count).map(|n| format!("baseline-{n}")).collect();
         let create = |name: String| {
             let load = load.clone();
             async move {

@@ -25,12 +25,12 @@ fn a_program_beside_it() {
     let sleeper = script("/usr/bin/env; echo ready; exec /bin/sleep 600");
     let variables = [("GREETING", OsStr::new("it's me"))];
     control_plane
-        .run_beside("sleeper", shell, &sleeper, &variables)
+        .run_process("sleeper", shell, &sleeper, &variables)
         .unwrap();
     let log = control_plane.log_file("sleeper");
     let said = || fs::read_to_string(&log).unwrap_or_default();
     control_plane
-        .wait_beside("sleeper", LIMIT, || said().contains("ready"))
+        .wait_for_process("sleeper", LIMIT, || said().contains("ready"))
         .unwrap();
     assert!(said().contains("GREETING=it's me\n"), "{}", said());
     assert!(
@@ -38,13 +38,13 @@ fn a_program_beside_it() {
         "the user's own variables: {}",
         said()
     );
-    control_plane.check_beside("sleeper").unwrap();
+    control_plane.check_process("sleeper").unwrap();
 
     control_plane
-        .run_beside("brief", shell, &script("echo last words; exit 3"), &[])
+        .run_process("brief", shell, &script("echo last words; exit 3"), &[])
         .unwrap();
     let error = control_plane
-        .wait_beside("brief", LIMIT, || false)
+        .wait_for_process("brief", LIMIT, || false)
         .unwrap_err()
         .to_string();
     assert!(error.contains("brief ended with exit code 3"), "{error}");

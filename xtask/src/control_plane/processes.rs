@@ -1,5 +1,5 @@
-//! Programs that run beside a control plane, under its supervisor: they end before it does, also
-//! when the process that started it is killed.
+//! Other processes under the supervisor of a control plane: they end before it does, even when
+//! the process that started it is killed.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,9 +16,9 @@ impl ControlPlane {
     /// folder, its output in [`Self::log_file`]. The last one that was started is the first to end.
     ///
     /// # Errors
-    /// When another process runs the control plane. That the program cannot be run is what
-    /// [`Self::wait_beside`] tells.
-    pub fn run_beside(
+    /// When another process runs the control plane. If the program cannot be run,
+    /// [`Self::wait_for_process`] fails.
+    pub fn run_process(
         &self,
         name: &str,
         program: &Path,
@@ -36,11 +36,11 @@ impl ControlPlane {
         supervisor.run(name, Path::new("env"), &words)
     }
 
-    /// Asks `ready` every 50 ms until it says yes.
+    /// Calls `ready` every 50 ms until it returns true.
     ///
     /// # Errors
     /// When the program `name` ends before, or `limit` passes; the message has the end of its log.
-    pub fn wait_beside(
+    pub fn wait_for_process(
         &self,
         name: &str,
         limit: Duration,
@@ -54,7 +54,7 @@ impl ControlPlane {
     ///
     /// # Errors
     /// When it has.
-    pub fn check_beside(&self, name: &str) -> Result<()> {
+    pub fn check_process(&self, name: &str) -> Result<()> {
         self.supervisor()?.check(name)
     }
 
@@ -91,7 +91,7 @@ impl ControlPlane {
         Ok(self.supervisor()?.log_end(name))
     }
 
-    /// What starts and ends programs beside the control plane, for another thread.
+    /// A handle that starts and ends processes, for another thread.
     ///
     /// # Errors
     /// When another process runs the control plane.
@@ -104,5 +104,5 @@ impl ControlPlane {
     }
 }
 
-/// Why a program cannot run beside a control plane that was only attached to.
+/// Why a process cannot run under a control plane that was only attached to.
 const NOT_OURS: &str = "another process runs the control plane";

@@ -28,7 +28,7 @@ pub(super) const LARGE: usize = 50 * 1024 * 1024;
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
 /// What runs; dropping it ends it.
-pub(super) struct Stage {
+pub(super) struct Environment {
     pub(super) runtime: Runtime,
     pub(super) load: Load,
     control_plane: ControlPlane,
@@ -38,9 +38,9 @@ pub(super) struct Stage {
     interrupt: Interrupt,
 }
 
-impl Stage {
+impl Environment {
     /// Starts all but the controller.
-    pub(super) fn set(programs: &Programs, interrupt: Interrupt) -> Result<Self> {
+    pub(super) fn start(programs: &Programs, interrupt: Interrupt) -> Result<Self> {
         let control_plane = interrupt.or(ControlPlane::start(Options::default()))?;
         prepare(&control_plane)?;
         let scenario = control_plane.folder().join("bench-scenario.json");
@@ -125,11 +125,11 @@ impl Stage {
         words.extend(arguments);
         let program = PathBuf::from(words.remove(0));
         self.control_plane
-            .run_beside(CONTROLLER, &program, &words, &variables)?;
+            .run_process(CONTROLLER, &program, &words, &variables)?;
         let log = self.control_plane.log_file(CONTROLLER);
         let mut admin = None;
         self.control_plane
-            .wait_beside(CONTROLLER, READY_LIMIT, || {
+            .wait_for_process(CONTROLLER, READY_LIMIT, || {
                 admin = admin.or_else(|| served_at(&fs::read_to_string(&log).ok()?));
                 admin.is_some_and(|admin| loopback_http::get(admin, "/readyz").is_ok())
             })?;
@@ -171,8 +171,8 @@ impl Stage {
             }
             self.interrupt.check()?;
             self.control_plane.check()?;
-            self.control_plane.check_beside(EMULATOR)?;
-            self.control_plane.check_beside(CONTROLLER)?;
+            self.control_plane.check_process(EMULATOR)?;
+            self.control_plane.check_process(CONTROLLER)?;
             if Instant::now() > until {
                 bail!("still not done after {limit:?}");
             }
@@ -256,7 +256,7 @@ impl Stage {
     }
 
     /// Ends all of it.
-    pub(super) fn end(self) -> Result<()> {
+    pub(super) fn stop(self) -> Result<()> {
         self.control_plane.stop()
     }
 }
@@ -281,7 +281,7 @@ impl Processor {
     }
 }
 
-/// See [`Stage::mark`].
+/// See [`Environment::mark`].
 pub(super) struct Mark {
     audit: u64,
     record: u64,
