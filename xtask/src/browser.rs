@@ -29,7 +29,7 @@ pub struct Browser {
 /// The browser of this machine; installs one if there is none.
 ///
 /// # Errors
-/// If there is none and none can be had; the message says what to do.
+/// If there is no browser and none can be installed; the message says what to do.
 pub fn get() -> Result<Browser> {
     if let Some(found) = found()? {
         return Ok(found);

@@ -56,7 +56,7 @@ pub struct Options {
 pub struct ControlPlane {
     folder: PathBuf,
     facts: Facts,
-    /// `None` if somebody else runs it.
+    /// `None` if another process runs it.
     supervisor: Option<Supervisor>,
 }
 
@@ -101,7 +101,7 @@ impl ControlPlane {
     /// Uses a control plane that another process runs, by its folder ([`Self::folder`]).
     ///
     /// # Errors
-    /// When there is none, or it does not answer.
+    /// When there is no control plane, or it does not answer.
     pub fn attach(folder: &Path) -> Result<Self> {
         let path = folder.join(FACTS);
         let read = || -> Result<Facts> { Ok(serde_json::from_str(&fs::read_to_string(&path)?)?) };

@@ -17,7 +17,7 @@ pub fn can_install() -> bool {
     said("id", "-u").is_some_and(|id| id.trim() == "0") && said("apt-get", "--version").is_some()
 }
 
-/// Installs them. It waits for whoever else installs something; `way_out` is what a person can do instead.
+/// Installs packages. It waits for other installations to finish; `way_out` is what a person can do instead.
 ///
 /// # Errors
 /// If apt-get cannot be run, or fails.

@@ -112,7 +112,7 @@ pub fn rust_cargo(folder: &Path, command: &str) -> Result<Command> {
     let mut cargo = Command::new("cargo");
     cargo
         .args([command, "--locked"])
-        // In the folder, so that its own settings count and not those of whoever runs this.
+        // In the folder, so that its settings apply and not those of the user.
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", rust_target()?);
     Ok(cargo)

@@ -24,7 +24,7 @@ const FOLDER: &str = "promtool-";
 /// The path of promtool; downloads it if there is none.
 ///
 /// # Errors
-/// If there is none and Debian's package cannot be had; the message says what to do.
+/// If there is no promtool and Debian's package cannot be installed; the message says what to do.
 pub fn get() -> Result<PathBuf> {
     if let Some(named) = env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
         let named = PathBuf::from(named);
@@ -178,7 +178,7 @@ mod tests {
         let folder = unpack(&older, &cache).unwrap();
         assert_eq!(folder, cache.join("promtool-2.42.0+ds-5+deb12u9"));
         assert_eq!(unpacked(&cache), Some(folder.join("usr/bin/promtool")));
-        // One that does not run here is none.
+        // One that does not run here does not count.
         let broken = package(place.path(), "2.53.0", "#!/bin/sh\nexit 1\n");
         unpack(&broken, &cache).unwrap();
         assert_eq!(unpacked(&cache), Some(folder.join("usr/bin/promtool")));

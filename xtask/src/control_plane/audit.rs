@@ -2,7 +2,7 @@
 //!
 //! The log has every request but the control plane's own and most of discovery, and the bodies of
 //! writes to `opcancel.github.io` (`audit-policy.yaml`). The API server writes the line before
-//! its answer ends: whoever has the answer finds the line.
+//! its answer ends: a client that has the answer finds the line.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};

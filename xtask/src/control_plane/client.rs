@@ -127,7 +127,7 @@ pub struct WatchEvent {
 
 impl ControlPlane {
     /// Watches the resource at `path`, such as `/api/v1/pods`, with the objects that are there first. `tell` hears each
-    /// change, and `None` when the watch has ended; if it says `false` nothing more is told.
+    /// change, and `None` when the watch has ended; if it returns `false`, nothing more is passed.
     ///
     /// Asked for as it is, because `kubectl get --watch` looks for the resource first, and misses the first second.
     ///
@@ -157,14 +157,14 @@ pub(crate) fn watch(
         ])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        // That it ended is told; when all ends, its own words are noise.
+        // The end is reported; during a shutdown, kubectl's own messages are noise.
         .stderr(Stdio::null())
         .spawn()
         .context("cannot run kubectl")?;
     let output = kubectl.stdout.take().context("kubectl has no output")?;
     std::thread::spawn(move || {
         let events = serde_json::Deserializer::from_reader(std::io::BufReader::new(output));
-        // What cannot be read ends the watch, and that is told.
+        // An unreadable event ends the watch, and the end is reported.
         let events = events.into_iter::<WatchEvent>().map_while(Result::ok);
         if events.map(Some).all(&mut tell) {
             tell(None);

@@ -27,7 +27,7 @@ pub(super) fn etcd() -> Vec<String> {
     words(&[
         "--data-dir=etcd",
         &format!("--listen-client-urls=unix://{ETCD_SOCKET}"),
-        // Nobody reads it, but some releases of etcd take no socket here.
+        // Not used, but some releases of etcd do not accept a socket here.
         "--advertise-client-urls=http://127.0.0.1:1",
         "--listen-peer-urls=unix://peer.sock",
         "--initial-advertise-peer-urls=unix://peer.sock",
@@ -61,7 +61,7 @@ pub(super) fn api_server(port: u16) -> Vec<String> {
         "--service-cluster-ip-range=10.0.0.0/24",
         "--audit-policy-file=audit-policy.yaml",
         &format!("--audit-log-path={AUDIT_LOG}"),
-        // A request is in the log before its answer has ended: whoever has the answer can count.
+        // A request is in the log before its answer ends, so a client that has the answer can count it.
         "--audit-log-mode=blocking",
         "--audit-log-maxsize=0",
         "--profiling=false",
@@ -77,7 +77,7 @@ pub(super) fn controller_manager() -> Vec<String> {
         "--leader-elect=false",
         // A quota that is older than the CRD of what it counts is only looked at again after this time.
         "--resource-quota-sync-period=5s",
-        // It serves nobody.
+        // It has no clients.
         "--secure-port=0",
     ])
 }

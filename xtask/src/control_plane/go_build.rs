@@ -83,7 +83,7 @@ pub(crate) struct Order<'a> {
     pub(crate) name: &'a str,
     /// The package that it is made from.
     pub(crate) package: &'a str,
-    /// What the linker is told.
+    /// The flags of the linker.
     pub(crate) linker_flags: &'a str,
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn go_build(
         .process_group(0)
         .spawn()
         .context("cannot start `sh`, which runs Go")?;
-    // Held, not waited for: its end is what tells the script that we are gone.
+    // Held open: its end tells the script that this process is gone.
     let _alive = child.stdin.take();
     let start = Instant::now();
     let (ended, end) = mpsc::channel();

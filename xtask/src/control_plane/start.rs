@@ -24,7 +24,7 @@ const READY_LIMIT: Duration = Duration::from_secs(120);
 /// How long etcd may take to say how it is, before it is asked again.
 const HEALTH_LIMIT: Duration = Duration::from_secs(10);
 
-/// How often the API server is started, if somebody else takes its port each time.
+/// How often to start the API server if another process takes its port each time.
 const PORT_TRIES: u32 = 5;
 
 /// As [`ControlPlane::start`].
@@ -55,7 +55,7 @@ pub(super) fn start(options: Options) -> Result<ControlPlane> {
     Ok(control_plane)
 }
 
-/// Makes the folder to work in, and tells what becomes of it.
+/// Creates the working folder, and returns whether it is temporary.
 fn make_folder(data_dir: Option<PathBuf>) -> Result<(PathBuf, Afterwards)> {
     let Some(folder) = data_dir else {
         let folder = tempfile::Builder::new().prefix("opcancel-").tempdir()?;
@@ -180,7 +180,7 @@ fn start_api_server(
             &credential,
         )?;
         supervisor.run(API_SERVER, &binaries.api_server, &daemons::api_server(port))?;
-        // Asking costs a process; before something listens there is nobody to ask.
+        // Each check starts a process, which is useless before something listens.
         let listens = || TcpStream::connect(("127.0.0.1", port)).is_ok();
         let ready = || {
             let mut command = client::command(&binaries.kubectl, &bootstrap);
@@ -203,12 +203,12 @@ fn start_api_server(
     }
 }
 
-/// The kubeconfig of a member of `system:masters`, which nobody gets but the harness.
+/// The kubeconfig of a member of `system:masters`, for the harness only.
 fn bootstrap_kubeconfig(folder: &Path) -> PathBuf {
     folder.join("bootstrap.kubeconfig")
 }
 
-/// A port of 127.0.0.1 that nobody uses at this moment.
+/// A port of 127.0.0.1 that is free now.
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port on 127.0.0.1")?;
     Ok(listener.local_addr()?.port())

@@ -1,8 +1,8 @@
-//! The shell process that owns the daemons, so that they end with us, whatever ends us.
+//! The shell process that owns the daemons, so that they stop with this process, however it ends.
 //!
-//! A process that is killed runs no destructor, and asking the kernel to pass the signal on
-//! needs unsafe code. But the kernel closes a killed process's pipes: the supervisor reads one
-//! and takes the end of it as the order to stop everything, in the right order.
+//! A killed process runs no destructor, and asking the kernel to pass the signal on needs unsafe
+//! code. But the kernel closes the pipes of a killed process: the supervisor reads such a pipe, and
+//! at its end stops everything, in the right order.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -20,23 +20,23 @@ const SCRIPT: &str = include_str!("supervisor.sh");
 /// How many lines of a daemon's log an error quotes: a panic's first line too, above its stack.
 const QUOTED_LINES: usize = 40;
 
-/// What becomes of the control plane's folder at the end.
+/// What happens to the control plane's folder at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Afterwards {
-    /// It is removed: it was made for this control plane.
+    /// It is removed, since it was created for this control plane.
     Remove,
-    /// It stays: somebody wants the logs.
+    /// It stays, for its logs.
     Keep,
 }
 
-/// How a wait for a daemon went.
+/// The result of a wait for a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitOutcome {
-    /// It is ready.
+    /// The daemon is ready.
     Ready,
-    /// It has ended.
+    /// The daemon has ended.
     Ended,
-    /// It was not ready within this time.
+    /// The daemon was not ready within this time.
     TimedOut(Duration),
 }
 
@@ -66,7 +66,7 @@ impl SupervisorHandle {
         }
         line.push('\n');
         fs::write(self.folder.join(format!("{name}.run")), line)?;
-        // The exit code of an earlier try must not be taken for this one's.
+        // The exit code of an earlier try must not count for this one.
         let _absent = fs::remove_file(self.folder.join(format!("{name}.exit")));
         self.send(name)
     }
@@ -106,8 +106,8 @@ impl Supervisor {
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
-            // A group of its own: Ctrl-C in the terminal ends us, and then it ends the daemons
-            // in their order, instead of all of them dying at once.
+            // In its own process group: Ctrl-C in the terminal ends this process, and then the supervisor
+            // stops the daemons in order, instead of all of them ending at once.
             .process_group(0)
             .spawn()
             .context("cannot start `sh`, which supervises the control plane")?;
@@ -145,7 +145,7 @@ impl Supervisor {
         }
     }
 
-    /// Asks `ready` every 50 ms until it says yes, the daemon ends, or `limit` passes.
+    /// Calls `ready` every 50 ms until it returns true, the daemon ends, or `limit` passes.
     pub(super) fn wait(
         &self,
         name: &str,
@@ -167,7 +167,7 @@ impl Supervisor {
         }
     }
 
-    /// Fails, with the end of its log, if the daemon did not get ready.
+    /// Fails, with the end of its log, if the daemon did not become ready.
     pub(super) fn require(&self, name: &str, waited: WaitOutcome) -> Result<()> {
         match waited {
             WaitOutcome::Ready => Ok(()),
@@ -202,7 +202,7 @@ impl Supervisor {
         }
         let kept = match self.afterwards {
             Afterwards::Keep => path,
-            // The folder is about to go; the log must still be there to be read.
+            // The folder is about to be removed; the log must stay readable.
             Afterwards::Remove => keep_copy(name, &log).unwrap_or(path),
         };
         text.push_str(&format!("all of it: {}", kept.display()));
@@ -213,7 +213,7 @@ impl Supervisor {
     pub(super) fn stop(&mut self) -> Result<()> {
         let pipe = self.handle.pipe.lock();
         let pipe = pipe.unwrap_or_else(PoisonError::into_inner).take();
-        // The end of the pipe is the order.
+        // Closing the pipe is the command to stop.
         if pipe.map(drop).is_some() {
             self.child
                 .wait()
@@ -225,12 +225,12 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        // If waiting fails the supervisor still has its order.
+        // Even if the wait fails, the supervisor has the command to stop.
         let _gone = self.stop();
     }
 }
 
-/// Copies a log to a file of its own that stays; `None` if that cannot be.
+/// Copies a log to a permanent file; `None` if that fails.
 fn keep_copy(name: &str, log: &str) -> Option<PathBuf> {
     let prefix = format!("opcancel-{name}-");
     let mut file = tempfile::Builder::new()

@@ -23,7 +23,7 @@ const TICK: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 
-/// What the node is told.
+/// The options of the node.
 #[derive(Debug)]
 pub(super) enum Message {
     /// A Pod is there, or has changed.
@@ -76,7 +76,7 @@ impl Kubelet {
         }
     }
 
-    /// Works until it is told to stop; then ends its processes.
+    /// Works until `stop`; then ends its processes.
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
         loop {
             match messages.recv_timeout(TICK) {

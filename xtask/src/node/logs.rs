@@ -140,7 +140,7 @@ impl LogServer {
 impl Drop for LogServer {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Whoever follows a log is cut off.
+            // Clients that follow a log are disconnected.
             runtime.shutdown_background();
         }
     }
@@ -237,7 +237,7 @@ impl axum::serve::Listener for TlsListener {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
-            // Whoever does not speak TLS is not answered.
+            // A client without TLS gets no answer.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, address);
             }

@@ -23,7 +23,7 @@ pub(super) struct Ended {
     pub(super) at: Timestamp,
 }
 
-/// A Pod's container, as the status tells it.
+/// A container of a Pod, as in its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ContainerReport {
     pub(super) state: State,

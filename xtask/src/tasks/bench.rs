@@ -24,14 +24,14 @@ use super::interrupt::Interrupt;
 use environment::Environment;
 use figures::Machine;
 
-/// The longest that anything is waited for.
+/// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Measure the controller on a real API server, next to that server alone.
+/// Measure the controller on a real API server, compared with that server alone.
 ///
 /// Builds everything with the release profile, and starts it on loopback addresses. The load comes from a ServiceAccount,
-/// so API Priority and Fairness treats it as any other client. Nothing is asserted: the figures are printed beside their
-/// goals. On a machine that does something else too they say little; the load average is printed with them.
+/// so API Priority and Fairness treats it like any other client. Prints the figures next to their goals, and does not fail if
+/// a goal is missed. The figures are reliable only on an otherwise idle machine; the load average is printed too.
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -40,42 +40,42 @@ pub(crate) struct Arguments {
 
 #[derive(Clone, Copy, Subcommand)]
 enum What {
-    /// From an object's creation to its cancel request, next to one status write. About a minute
+    /// Time from the creation of an object to its cancel request, compared with one status write. About a minute
     Start {
-        /// How many objects in each of the rows
+        /// Number of objects in each row
         #[arg(long, default_value_t = 200)]
         objects: usize,
-        /// How many of them a second
+        /// Objects per second
         #[arg(long, default_value_t = 20)]
         rate: u32,
     },
-    /// Cancels that end in a second when all come at once, next to status writes alone. About a minute
+    /// Finished cancellations per second when all are created at once, compared with status writes alone. About a minute
     Throughput {
-        /// How many objects
+        /// Number of objects
         #[arg(long, default_value_t = 2000)]
         objects: usize,
     },
-    /// Memory with a backlog of operations that never end, and what it does to a new cancel. Several minutes
+    /// Memory with a backlog of operations that never end, and the effect on a new cancel. Several minutes
     Backlog {
-        /// How many operations never end
+        /// Number of operations that never end
         #[arg(long, default_value_t = 20_000)]
         pending: usize,
-        /// How many new objects are measured with the backlog, and as many without
+        /// Number of new objects to measure with the backlog, and the same number without
         #[arg(long, default_value_t = 200)]
         objects: usize,
     },
-    /// Large answers of finished operations, all at once: memory, and what they do to a new cancel. About a minute
+    /// Many large answers of finished operations at once: memory, and the effect on a new cancel. About a minute
     Answers {
-        /// How many large answers
+        /// Number of large answers
         #[arg(long, default_value_t = 64)]
         large: usize,
-        /// How many new objects are measured beside them, and as many without
+        /// Number of new objects to measure with them, and the same number without
         #[arg(long, default_value_t = 100)]
         objects: usize,
     },
-    /// What bad neighbours do to a quiet tenant's new cancel, next to the same tenant alone. About five minutes
+    /// The effect of bad neighbours on a new cancel of another tenant, compared with that tenant alone. About five minutes
     Neighbours {
-        /// How many new objects are measured beside each, and as many without
+        /// Number of new objects to measure with each neighbour, and the same number without
         #[arg(long, default_value_t = 200)]
         objects: usize,
     },

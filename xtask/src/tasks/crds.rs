@@ -1,4 +1,4 @@
-//! `cargo xtask crds`: writes `crds/` anew from the Rust types, and then what `deploy/` makes of it.
+//! `cargo xtask crds`: generates `crds/` from the Rust types, and then its copies in `deploy/`.
 
 use std::collections::BTreeMap;
 use std::fs;

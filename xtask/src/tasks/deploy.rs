@@ -1,4 +1,4 @@
-//! `cargo xtask deploy`: writes anew what in `deploy/` is made from something else.
+//! `cargo xtask deploy`: generates the files in `deploy/` that are made from others.
 
 use anyhow::Result;
 use clap::Args;

@@ -59,7 +59,7 @@ impl Interrupt {
         Ok(())
     }
 
-    /// What a step returned; its failure is only told if it was not the signal's.
+    /// The result of a step; a failure is reported only if the signal did not cause it.
     pub(crate) fn or<T>(&self, result: Result<T>) -> Result<T> {
         self.check()?;
         result

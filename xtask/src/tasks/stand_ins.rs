@@ -1,5 +1,5 @@
-//! What stands in for the rest of the world: the emulator for Google, and a node on which the
-//! controller's Deployment runs as it is, behind that emulator.
+//! Stand-ins: the emulator instead of Google, and a node that runs the controller's Deployment
+//! unchanged, with that emulator.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -91,7 +91,7 @@ pub(super) fn start_node(
         ),
         // As on GKE, the token comes from the metadata server.
         ("GCE_METADATA_HOST", emulator.metadata_address.clone()),
-        // Real operations may be invisible for minutes; here nobody wants to wait so long.
+        // Real operations may be invisible for minutes; this would take too long here.
         ("OPCANCEL_NOT_FOUND_AFTER", "10s".to_owned()),
         ("OPCANCEL_CLUSTER_NAME", "stand-in".to_owned()),
     ];

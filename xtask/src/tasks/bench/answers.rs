@@ -47,7 +47,7 @@ pub(super) fn measure(environment: &mut Environment, large: usize, objects: usiz
     let over = environment.metrics()?.ended() - before - objects as f64;
     ensure!(
         over < large as f64 / 2.0,
-        "half of the large answers were read before the measurement ended: give more of them"
+        "half of the large answers were read before the measurement ended; use more of them with --large"
     );
     // The kernel's own high-water mark misses nothing; what is asked for now and then does.
     let highest = Cell::new(0.0_f64);
@@ -58,7 +58,7 @@ pub(super) fn measure(environment: &mut Environment, large: usize, objects: usiz
     })?;
     let last = Lives::read(environment, &mark, large_ones, &BTreeMap::new())?
         .last_end()
-        .context("a large answer without an outcome")?;
+        .context("a large answer has no outcome")?;
 
     println!(
         "\n{large} answers of {} MiB: all ended {:.1} s after the first was created",
@@ -72,9 +72,9 @@ pub(super) fn measure(environment: &mut Environment, large: usize, objects: usiz
     );
     let rows = [
         ("alone", &alone),
-        ("beside ordinary ones that come at once", &ordinary),
-        ("beside large ones that come at once", &coming),
-        ("beside large ones while they are read", &reading),
+        ("with ordinary objects created at once", &ordinary),
+        ("with large ones created at once", &coming),
+        ("while large ones are read", &reading),
     ];
     figures::head(&["new cancel", "p50 ms", "p99 ms"]);
     for (what, lives) in rows {
@@ -82,12 +82,12 @@ pub(super) fn measure(environment: &mut Environment, large: usize, objects: usiz
     }
     figures::head(&["", "measured", "goal", ""]);
     let more = highest.get() - idle.resident();
-    figures::judged("more resident memory", more, " MiB", false, 130.0);
+    figures::judged("additional resident memory", more, " MiB", false, 130.0);
     let [alone, ordinary, coming, reading] = rows.map(|(_, lives)| lives.to_cancel().p99());
     for (what, ratio) in [
-        ("p99 while they are read, to alone", reading / alone),
+        ("p99 while they are read / alone", reading / alone),
         (
-            "p99 when they come, to when ordinary ones come",
+            "p99 when created with large ones / with ordinary ones",
             coming / ordinary,
         ),
     ] {

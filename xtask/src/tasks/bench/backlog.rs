@@ -67,7 +67,7 @@ pub(super) fn measure(environment: &mut Environment, pending: usize, objects: us
         none.p99(),
         all.p99()
     );
-    println!("| processor, share of one | | {busy:.2} |");
+    println!("| share of one processor | | {busy:.2} |");
     figures::head(&["", "measured", "goal", ""]);
     let memory = full.resident().max(last.resident());
     figures::judged(
@@ -78,7 +78,7 @@ pub(super) fn measure(environment: &mut Environment, pending: usize, objects: us
         32.0,
     );
     figures::judged(
-        "p99 of a new cancel, with / without",
+        "p99 of a new cancel, with / without backlog",
         all.p99() / none.p99(),
         " x",
         false,

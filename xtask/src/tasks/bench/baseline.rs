@@ -1,4 +1,4 @@
-//! What the API server does without the controller: status writes of the size of an intent, to objects that it does not
+//! The API server without the controller: status writes of the size of an intent, to objects that the controller does not
 //! watch because they have an outcome.
 
 use std::sync::Arc;
@@ -12,28 +12,28 @@ use serde_json::{Value, json};
 use super::figures::{Micros, Spread};
 use super::load::{self, Load, NAMESPACE};
 
-/// Status writes that the API server gets at once: as many as the controller allows itself.
+/// Concurrent status writes: as many as the controller sends.
 pub(super) const IN_FLIGHT: usize = 16;
 
 /// How a status is written.
 #[derive(Clone, Copy)]
 pub(super) enum Verb {
-    /// What the goals are counted in.
+    /// The unit of the goals.
     Put,
-    /// A merge patch: what the controller uses, so that what it does not know stays.
+    /// A merge patch, as the controller sends it to keep unknown fields.
     Patch,
 }
 
-/// Objects to write to.
+/// The objects of the writes.
 pub(super) struct Baseline {
     load: Load,
     names: Vec<String>,
-    /// Rises with each write, so that each changes something.
+    /// Increases with each write, so that each changes something.
     attempts: Arc<AtomicI64>,
 }
 
 impl Baseline {
-    /// Creates them. To be called before the controller runs.
+    /// Creates the objects. Call it before the controller runs.
     pub(super) async fn create(load: &Load, count: usize) -> Result<Self> {
         let names: Vec<_> = (0..count).map(|n| format!("baseline-{n}")).collect();
         let create = |name: String| {
@@ -51,7 +51,7 @@ impl Baseline {
         })
     }
 
-    /// How long a merge patch of `/status` takes, at this pace.
+    /// The time of a merge patch of `/status`, at this pace.
     pub(super) async fn patches(&self, count: usize, per_second: u32) -> Result<Spread> {
         let names = self.names.iter().cycle().take(count).cloned().collect();
         let patch = |name: String| {

@@ -1,5 +1,5 @@
-//! What runs during a benchmark: the control plane, the emulator in Google's place, and the controller as its
-//! ServiceAccount with the rights of `deploy/`, all as processes of their own.
+//! The processes of a benchmark: the control plane, the emulator instead of Google, and the controller as its ServiceAccount
+//! with the rights of `deploy/`.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -27,7 +27,7 @@ pub(super) const LARGE: usize = 50 * 1024 * 1024;
 /// How long the controller may take to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
-/// What runs; dropping it ends it.
+/// The running processes; dropping the value stops them.
 pub(super) struct Environment {
     pub(super) runtime: Runtime,
     pub(super) load: Load,
@@ -39,13 +39,13 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// Starts all but the controller.
+    /// Starts everything except the controller.
     pub(super) fn start(programs: &Programs, interrupt: Interrupt) -> Result<Self> {
         let control_plane = interrupt.or(ControlPlane::start(Options::default()))?;
         prepare(&control_plane)?;
         let scenario = control_plane.folder().join("bench-scenario.json");
         fs::write(&scenario, self::scenario().to_string())?;
-        // A log line for each request would be work that Google does elsewhere.
+        // Without log lines for requests: they would take processor time that Google spends elsewhere.
         let quiet = [("RUST_LOG", OsStr::new("warn"))];
         let emulator = Emulator::start_with(&control_plane, programs, &scenario, &[], &quiet)?;
         let token = control_plane.service_account_token(NAMESPACE, "load")?;
@@ -69,8 +69,8 @@ impl Environment {
         self.start_controller_with(endpoint, &[])
     }
 
-    /// The same, but other locations than the benchmark's own lead to Google's hosts. With `hides_names` none of them has an
-    /// address: no server for names can be asked.
+    /// The same, but other locations than the benchmark's own use Google's hosts. With `hides_names`, their names do not resolve,
+    /// since there is no name server.
     pub(super) fn start_controller_without_names(&mut self, hides_names: bool) -> Result<()> {
         let endpoint = format!(
             "--endpoint-override=dialogflow/global+europe-west1={}",
@@ -137,13 +137,13 @@ impl Environment {
         Ok(())
     }
 
-    /// How long the emulator's answers about operations of this name take, in milliseconds.
+    /// Latency of the emulator's answers about operations of this name, in milliseconds.
     pub(super) fn latency(&self, name: &str) -> Result<f64> {
         let answer = self.load.answer_of_google(&self.emulator.url, name);
         self.runtime.block_on(answer)
     }
 
-    /// What the controller's metrics say now.
+    /// The controller's current metrics.
     pub(super) fn metrics(&self) -> Result<Metrics> {
         let admin = self.admin.context("the controller does not run yet")?;
         Ok(Metrics(loopback_http::get(admin, "/metrics")?))
@@ -161,7 +161,7 @@ impl Environment {
         })
     }
 
-    /// Asks the metrics every quarter of a second until `met`; gives them back.
+    /// Reads the metrics every quarter of a second until `met`, and returns them.
     pub(super) fn wait(&self, limit: Duration, met: impl Fn(&Metrics) -> bool) -> Result<Metrics> {
         let until = Instant::now() + limit;
         loop {
@@ -180,7 +180,7 @@ impl Environment {
         }
     }
 
-    /// Waits until so many objects are known to the controller, or have ended since it had seen so many end.
+    /// Waits until the controller knows `count` objects, including those that have ended since `ended`.
     pub(super) fn wait_for_neighbours(
         &self,
         count: usize,

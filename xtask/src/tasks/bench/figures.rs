@@ -108,7 +108,7 @@ impl Machine {
         let monotonic = i64::try_from(instant.elapsed().as_micros()).unwrap_or(i64::MAX);
         let strayed = now() - wall - monotonic;
         println!(
-            "the wall clock strayed {:.2} ms from the monotonic one in {:.0} s",
+            "the wall clock drifted {:.2} ms from the monotonic clock in {:.0} s",
             strayed as f64 / 1000.0,
             instant.elapsed().as_secs_f64()
         );

@@ -161,9 +161,9 @@ fn print(rows: &[(&str, Measured, Measured, f64)]) {
     figures::head(&[
         "neighbour",
         "alone, p50 / p99 ms",
-        "beside it, p50 / p99 ms",
+        "with neighbour, p50 / p99 ms",
         "status patch alone",
-        "status patch beside it",
+        "status patch with neighbour",
         "memory, MiB",
     ]);
     let both = |spread: &Spread| format!("{:.1} / {:.1}", spread.p50(), spread.p99());
@@ -176,7 +176,7 @@ fn print(rows: &[(&str, Measured, Measured, f64)]) {
             both(&with_neighbour.patches),
         );
     }
-    figures::head(&["beside / alone", "measured", "goal", ""]);
+    figures::head(&["with neighbour / alone", "measured", "goal", ""]);
     for (what, alone, with_neighbour, _) in rows {
         let (cancel, cancel_with_neighbour) =
             (alone.lives.to_cancel(), with_neighbour.lives.to_cancel());

@@ -102,20 +102,21 @@ impl Lives {
         figures::head(&[title, "p50 ms", "p99 ms"]);
         if self.0.values().any(|life| life.seen.is_some()) {
             self.between(|life| Some(life.created), |life| life.seen)
-                .row("watch: created, until another watch shows it");
+                .row("watch: from creation to the event of another watch");
             self.between(|life| life.seen, |life| life.get)
                 .row("queue: until the GET arrives");
         } else {
             self.between(|life| Some(life.created), |life| life.get)
-                .row("watch and queue: created, until the GET arrives");
+                .row("watch and queue: from creation until the GET arrives");
         }
         self.between(|life| life.get, |life| life.intent_received)
             .row("GET: until the intent is at the API server");
         self.between(|life| life.intent_received, |life| life.intent_answered)
-            .row("intent: until the API server has answered it");
+            .row("intent: until the API server has answered");
         self.between(|life| life.intent_answered, |life| life.post)
             .row("POST: until it arrives");
-        self.to_cancel().row("all: created, until the POST arrives");
+        self.to_cancel()
+            .row("total: from creation until the POST arrives");
     }
 
     fn between(
@@ -148,7 +149,7 @@ fn note(life: &mut Life, request: &Request) {
     }
 }
 
-/// Creates objects at this pace, waits until all have ended, and tells what happened to them.
+/// Creates objects at this pace, waits until all have ended, and returns what happened to them.
 pub(super) fn paced(
     environment: &Environment,
     prefix: &str,

@@ -33,12 +33,12 @@ pub(super) fn measure(environment: &mut Environment, objects: usize, rate: u32) 
 
     println!("\n{objects} objects in each row, {rate} a second");
     figures::head(&["", "p50 ms", "p99 ms"]);
-    before.row("bare PATCH of a status, before");
-    after.row("bare PATCH of a status, after");
+    before.row("PATCH of a status by the API server alone, before");
+    after.row("PATCH of a status by the API server alone, after");
     fast.to_cancel()
-        .row("created, until the POST arrives: no latency");
+        .row("from creation to the POST at Google: no latency");
     slow.to_cancel()
-        .row("created, until the POST arrives: 100 ms");
+        .row("from creation to the POST at Google: 100 ms latency");
 
     figures::head(&["", "measured", "goal", ""]);
     judge("no latency", &fast, 0.0, &before, &after);

@@ -59,29 +59,33 @@ pub(super) fn measure(environment: &mut Environment, objects: usize) -> Result<(
         seconds(all_created - begun),
         seconds(last - begun)
     );
-    figures::head(&["", "a second"]);
-    println!("| bare PUTs of a status, {IN_FLIGHT} in flight, before | {before:.0} |");
-    println!("| bare PUTs of a status, {IN_FLIGHT} in flight, after | {after:.0} |");
-    println!("| bare merge patches, as the controller writes | {patches:.0} |");
-    println!("| cancels, from the first creation on | {whole:.0} |");
-    println!("| cancels, once all were created (two writes are one) | {later:.0} |");
+    figures::head(&["", "per second"]);
+    println!(
+        "| PUTs of a status by the API server alone, {IN_FLIGHT} in flight, before | {before:.0} |"
+    );
+    println!(
+        "| PUTs of a status by the API server alone, {IN_FLIGHT} in flight, after | {after:.0} |"
+    );
+    println!("| merge patches by the API server alone, as the controller writes | {patches:.0} |");
+    println!("| cancellations, from the first creation | {whole:.0} |");
+    println!("| cancellations, after the last creation (two writes each) | {later:.0} |");
     figures::head(&["", "measured", "goal", ""]);
     let cancels = |what: &str, ratio: f64| figures::judged(what, ratio, " x", true, 0.95);
     cancels(
-        "cancels / (PUTs / 2), once all were created",
+        "cancellations / (PUTs / 2), after the last creation",
         later / (puts / 2.0),
     );
     cancels(
-        "cancels / (PUTs / 3), from the first creation on: it is a write too",
+        "cancellations / (PUTs / 3), from the first creation, which is a write too",
         whole / (puts / 3.0),
     );
     println!(
-        "| cancels / (merge patches / 2), once all were created | {:.2} x | | |",
+        "| cancellations / (merge patches / 2), after the last creation | {:.2} x | | |",
         later / (patches / 2.0)
     );
     let cpu = all.controller * 1000.0 / objects as f64;
     figures::judged(
-        "the controller's processor time for a cancel",
+        "processor time of the controller for a cancellation",
         cpu,
         " ms",
         false,
@@ -103,8 +107,8 @@ fn shares(
 ) {
     figures::head(&[
         "processor time, ms",
-        "a bare PUT",
-        "a cancel, once all were created",
+        "a PUT",
+        "a cancellation, after the last creation",
     ]);
     let rows = [
         ("kube-apiserver", a_put.api_server, rest.api_server),

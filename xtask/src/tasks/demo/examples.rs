@@ -23,7 +23,7 @@ pub(super) struct Example {
     pub(super) file: String,
 }
 
-/// What tells one object from the others.
+/// The key of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Key {
     pub(super) namespace: String,
@@ -37,7 +37,7 @@ pub(super) struct Examples {
 }
 
 impl Examples {
-    /// Reads the manifests in `folder`; what is in folders below is none.
+    /// Reads the manifests in `folder`, but not in its subfolders.
     ///
     /// # Errors
     /// When one cannot be read, or a cancellation does not say how it ends.

@@ -19,7 +19,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// The state of an object that nobody has seen yet.
+    /// The state of an object without any event so far.
     pub(super) fn unseen() -> Self {
         Self::of(&Value::Null)
     }

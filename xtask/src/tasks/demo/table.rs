@@ -95,7 +95,7 @@ impl LiveTable {
     }
 }
 
-/// Prints a line. Whoever closed our output wants no more of it, but still the exit code.
+/// Prints a line. If the reader has closed the output, the run continues, for its exit code.
 fn say(line: &str) {
     let _closed = writeln!(io::stdout().lock(), "{line}");
 }

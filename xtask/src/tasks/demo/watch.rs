@@ -1,4 +1,4 @@
-//! What changes, as a watch of the API server tells any client.
+//! The changes, from a watch of the API server.
 
 use std::sync::mpsc::{self, Receiver};
 

@@ -81,7 +81,7 @@ pub(super) fn run_emulator(layout: &Layout, program: &str, version: &str) -> Res
     for (arguments, wanted) in [
         (&["--version"][..], format!("{program} {version}")),
         (&["schema"], "\"title\": \"Scenario\"".to_owned()),
-        // It ends when its standard input does, which is at once: after it has told its addresses.
+        // It ends with its standard input, so at once after it has printed its addresses.
         (
             &["--exit-with-parent", "--listen=127.0.0.1:0"],
             "\"adminUrl\"".to_owned(),
