@@ -1,4 +1,5 @@
-//! The rooms of `src/`: a room imports only rooms below it, and in most rooms no modules import each other in a circle.
+//! The rooms of `src/`, of the emulator and of the probe: a room imports only rooms below it, and in most rooms no modules import
+//! each other in a circle.
 //!
 //! It reads the text of the imports. Unit tests may import anything.
 
@@ -57,6 +58,21 @@ const GOOGLE_ROOMS: [&str; 10] = [
     "quota",
 ];
 
+/// The rooms of the emulator, the lowest first.
+const EMULATOR_ROOMS: [&str; 11] = [
+    "duration_text",
+    "protocol",
+    "scenario",
+    "record",
+    "transport",
+    "tokens",
+    "operations",
+    "config",
+    "shared",
+    "admin",
+    "emulator",
+];
+
 /// The rooms whose modules must not import each other in a circle.
 const WITHOUT_CIRCLES: [&str; 5] = ["api", "google", "lifecycle", "telemetry", "controller"];
 
@@ -67,9 +83,10 @@ type Module = Vec<String>;
 struct Imports(BTreeMap<Module, BTreeSet<Module>>);
 
 impl Imports {
-    fn read() -> Self {
+    /// Those of a folder with sources, relative to the root of the repository.
+    fn read(source: &str) -> Self {
         let mut files = BTreeMap::new();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
         collect(&source, &Module::new(), &mut files);
         let modules: BTreeSet<&Module> = files.keys().collect();
         let imports = files.iter().map(|(module, text)| {
@@ -239,7 +256,7 @@ fn wants_only_lower_rooms(imports: &Imports, parent: &[&str], rooms: &[&str]) {
 
 #[test]
 fn a_room_imports_only_rooms_below_it() {
-    let imports = Imports::read();
+    let imports = Imports::read("src");
     wants_only_lower_rooms(&imports, &[], &ROOMS);
     wants_only_lower_rooms(&imports, &["google"], &GOOGLE_ROOMS);
     wants_only_lower_rooms(&imports, &["controller"], &CONTROLLER_ROOMS);
@@ -250,20 +267,30 @@ fn a_room_imports_only_rooms_below_it() {
         all > 100 && googles > 40 && controllers > 40,
         "{all} {googles} {controllers}"
     );
+    let emulator = Imports::read("emulator/src");
+    wants_only_lower_rooms(&emulator, &[], &EMULATOR_ROOMS);
+    let all = emulator.between_children(&[]).count();
+    assert!(all > 100, "{all}");
 }
 
 #[test]
 fn no_modules_of_a_room_import_each_other_in_a_circle() {
-    let imports = Imports::read();
-    let modules = imports.0.keys().filter(|module| {
-        let room = module.first().map(String::as_str);
-        room.is_some_and(|room| WITHOUT_CIRCLES.contains(&room))
-    });
+    wants_no_circles("src", |room| WITHOUT_CIRCLES.contains(&room));
+    wants_no_circles("emulator/src", |_| true);
+    wants_no_circles("probe/src", |_| true);
+}
+
+fn wants_no_circles(source: &str, counts: impl Fn(&str) -> bool) {
+    let imports = Imports::read(source);
+    let modules = imports
+        .0
+        .keys()
+        .filter(|module| module.first().is_some_and(|room| counts(room)));
     let circles: Vec<_> = modules
         .filter(|module| imports.reached(module).contains(module))
         .map(|module| module.join("::"))
         .collect();
-    assert!(circles.is_empty(), "in circles: {circles:?}");
+    assert!(circles.is_empty(), "in circles in {source}: {circles:?}");
 }
 
 #[test]
