@@ -115,27 +115,11 @@ impl Step {
         }
     }
 
-    /// Does it. The control plane that all test binaries share is kept in `shared`.
+    /// Runs the step. The control plane that all test binaries share is kept in `shared`.
     fn run(self, shared: &mut Option<ControlPlane>, long: bool) -> Result<()> {
         match self {
-            Self::Fmt => {
-                cargo::run(&mut cargo::cargo(&["fmt", "--all", "--check"]))?;
-                let judge = cargo::root().join(OFFICIAL_CLIENTS).join("rust/Cargo.toml");
-                let mut fmt = cargo::cargo(&["fmt", "--check", "--manifest-path"]);
-                cargo::run(fmt.arg(judge))
-            }
-            Self::Clippy => {
-                cargo::run(&mut cargo::cargo(&[
-                    "clippy",
-                    "--workspace",
-                    "--all-targets",
-                    "--",
-                    "--deny=warnings",
-                ]))?;
-                let judge = cargo::root().join(OFFICIAL_CLIENTS).join("rust");
-                let mut clippy = official_clients::rust_cargo(&judge, "clippy")?;
-                cargo::run(clippy.args(["--quiet", "--", "--deny=warnings"]))
-            }
+            Self::Fmt => fmt(),
+            Self::Clippy => clippy(),
             Self::Doc => {
                 let mut doc = cargo::cargo(&["doc", "--no-deps", "--workspace"]);
                 cargo::run(doc.env("RUSTDOCFLAGS", "--deny=warnings"))
@@ -150,51 +134,9 @@ impl Step {
             Self::Monitoring => monitoring::check(),
             Self::ControlPlane => {
                 *shared = Some(ControlPlane::start(Options::default())?);
-                // The tests would build them too, but without a message.
-                for tool in go_tool::ALL {
-                    tool.get()?;
-                }
-                let judges = cargo::root().join(OFFICIAL_CLIENTS);
-                official_clients::rust(&judges.join("rust"))?;
-                official_clients::python(&judges.join("python"))?;
-                official_clients::node(&judges.join("node"))?;
-                Ok(())
+                build_tools()
             }
-            Self::Tests => {
-                let mut tests = cargo::cargo(&["test", "--workspace"]);
-                // The end-to-end tests mostly wait: one thread a core would leave the cores idle.
-                tests.env("RUST_TEST_THREADS", "8");
-                if let Some(control_plane) = shared.as_ref() {
-                    tests.env(SHARED_VARIABLE, control_plane.folder());
-                }
-                let mut result = cargo::run(&mut tests);
-                if long && result.is_ok() {
-                    let mut older =
-                        cargo::cargo(&["test", "--test=older_release", "--", "--ignored"]);
-                    if let Some(control_plane) = shared.as_ref() {
-                        older.env(SHARED_VARIABLE, control_plane.folder());
-                    }
-                    result = cargo::run(&mut older);
-                }
-                if let Some(control_plane) = shared.as_ref() {
-                    control_plane.check()?;
-                }
-                result?;
-                if long {
-                    let mut properties =
-                        cargo::cargo(&["test", "--lib", "lifecycle::tests::properties"]);
-                    cargo::run(properties.env("PROPTEST_CASES", MANY_CASES))?;
-                    // With a control plane of their own, which they fill.
-                    cargo::run(&mut cargo::cargo(&[
-                        "test",
-                        "--test=e2e",
-                        "large_objects",
-                        "--",
-                        "--ignored",
-                    ]))?;
-                }
-                Ok(())
-            }
+            Self::Tests => tests(shared.as_ref(), long),
             Self::Demo => {
                 // It has one of its own.
                 if let Some(control_plane) = shared.take() {
@@ -205,6 +147,69 @@ impl Step {
             Self::Image => image::run(image::Arguments::reuse()),
         }
     }
+}
+
+fn fmt() -> Result<()> {
+    cargo::run(&mut cargo::cargo(&["fmt", "--all", "--check"]))?;
+    let judge = cargo::root().join(OFFICIAL_CLIENTS).join("rust/Cargo.toml");
+    let mut fmt = cargo::cargo(&["fmt", "--check", "--manifest-path"]);
+    cargo::run(fmt.arg(judge))
+}
+
+fn clippy() -> Result<()> {
+    cargo::run(&mut cargo::cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny=warnings",
+    ]))?;
+    let judge = cargo::root().join(OFFICIAL_CLIENTS).join("rust");
+    let mut clippy = official_clients::rust_cargo(&judge, "clippy")?;
+    cargo::run(clippy.args(["--quiet", "--", "--deny=warnings"]))
+}
+
+/// The tests would build these tools too, but without a message.
+fn build_tools() -> Result<()> {
+    for tool in go_tool::ALL {
+        tool.get()?;
+    }
+    let judges = cargo::root().join(OFFICIAL_CLIENTS);
+    official_clients::rust(&judges.join("rust"))?;
+    official_clients::python(&judges.join("python"))?;
+    official_clients::node(&judges.join("node"))?;
+    Ok(())
+}
+
+/// All tests, on this control plane.
+fn tests(shared: Option<&ControlPlane>, long: bool) -> Result<()> {
+    let on_shared = |mut tests: Command| {
+        if let Some(control_plane) = shared {
+            tests.env(SHARED_VARIABLE, control_plane.folder());
+        }
+        cargo::run(&mut tests)
+    };
+    let mut all = cargo::cargo(&["test", "--workspace"]);
+    // The end-to-end tests mostly wait: one thread a core would leave the cores idle.
+    all.env("RUST_TEST_THREADS", "8");
+    let mut result = on_shared(all);
+    if long && result.is_ok() {
+        let older = ["test", "--test=older_release", "--", "--ignored"];
+        result = on_shared(cargo::cargo(&older));
+    }
+    if let Some(control_plane) = shared {
+        control_plane.check()?;
+    }
+    result?;
+    if long { long_tests() } else { Ok(()) }
+}
+
+fn long_tests() -> Result<()> {
+    let mut properties = cargo::cargo(&["test", "--lib", "lifecycle::tests::properties"]);
+    cargo::run(properties.env("PROPTEST_CASES", MANY_CASES))?;
+    // With a control plane of their own, which they fill.
+    let large = ["test", "--test=e2e", "large_objects", "--", "--ignored"];
+    cargo::run(&mut cargo::cargo(&large))
 }
 
 /// Prints what was done, and how long it took.
