@@ -1,15 +1,17 @@
 //! The rules for scenarios that types cannot express. Each check returns a list of problems, empty if there are none.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
 use crate::{
     protocol::{call::operation_name, rpc_code::RpcCode},
     scenario::{
-        Scenario, UnknownOperations,
+        AcceptedToken, Identity, Scenario, UnknownOperations,
         connection_fault::ConnectionFault,
         consumer::Consumer,
+        credentials::Credentials,
+        endpoint::Endpoint,
         error::ScenarioError,
         fault::{Fault, FaultCall},
         fault_answer::{DEEPEST, FaultAnswer, RawAnswer},
@@ -58,44 +60,10 @@ pub(crate) fn scenario(scenario: &Scenario) -> Vec<String> {
     if let UnknownOperations::Script(template) = &scenario.unknown_operations {
         problems.extend(self::script("unknownOperations.script", template));
     }
-    for (index, token) in scenario.tokens.iter().enumerate() {
-        if token.token.is_empty() || !token.token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            problems.push(format!(
-                "tokens[{index}].token: not a valid bearer token; use ASCII without spaces"
-            ));
-        }
-        if token.principal.is_empty() {
-            problems.push(format!(
-                "tokens[{index}].principal: must not be empty; use the name of the principal"
-            ));
-        }
-    }
-    if !scenario.identity.email.contains('@') {
-        let email = &scenario.identity.email;
-        problems.push(format!("identity.email: invalid e-mail address {email:?}; use for example name@project.iam.gserviceaccount.com"));
-    }
-    if scenario.identity.expires_in.subsec_nanos() != 0 {
-        problems.push("identity.expiresIn: must be whole seconds, for example 3599s".into());
-    }
-    problems.extend(status(
-        "identity.notReady.status",
-        scenario.identity.not_ready.status,
-    ));
-    for (index, provider) in scenario.credentials.providers.iter().enumerate() {
-        let name = &provider.audience;
-        if !name.starts_with("//iam.googleapis.com/") && !name.starts_with("identitynamespace:") {
-            problems.push(format!("credentials.providers[{index}].audience: invalid audience {name:?}; use //iam.googleapis.com/.../providers/PROVIDER or identitynamespace:POOL:PROVIDER"));
-        }
-    }
-    if scenario.credentials.expires_in.subsec_nanos() != 0 {
-        problems.push("credentials.expiresIn: must be whole seconds, for example 3599s".into());
-    }
-    for (index, endpoint) in scenario.endpoints.iter().enumerate() {
-        if endpoint.host.is_empty() || endpoint.host.contains(['/', ' ']) {
-            let host = &endpoint.host;
-            problems.push(format!("endpoints[{index}].host: invalid host {host:?}; use a name such as europe-west1-dialogflow.googleapis.com, or a name and a port"));
-        }
-    }
+    problems.extend(tokens(&scenario.tokens));
+    problems.extend(identity(&scenario.identity));
+    problems.extend(credentials(&scenario.credentials));
+    problems.extend(endpoints(&scenario.endpoints));
     if let Some(permissions) = &scenario.permissions {
         problems.extend(self::permissions(permissions));
     }
@@ -107,6 +75,68 @@ pub(crate) fn scenario(scenario: &Scenario) -> Vec<String> {
         problems.push("recordLimit: must be at least 1; omit it for the default".into());
     }
     problems
+}
+
+fn tokens(tokens: &[AcceptedToken]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (index, token) in tokens.iter().enumerate() {
+        if token.token.is_empty() || !token.token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            problems.push(format!(
+                "tokens[{index}].token: not a valid bearer token; use ASCII without spaces"
+            ));
+        }
+        if token.principal.is_empty() {
+            problems.push(format!(
+                "tokens[{index}].principal: must not be empty; use the name of the principal"
+            ));
+        }
+    }
+    problems
+}
+
+fn identity(identity: &Identity) -> Vec<String> {
+    let mut problems = Vec::new();
+    if !identity.email.contains('@') {
+        let email = &identity.email;
+        problems.push(format!("identity.email: invalid e-mail address {email:?}; use for example name@project.iam.gserviceaccount.com"));
+    }
+    problems.extend(whole_seconds("identity.expiresIn", identity.expires_in));
+    problems.extend(status(
+        "identity.notReady.status",
+        identity.not_ready.status,
+    ));
+    problems
+}
+
+fn credentials(credentials: &Credentials) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (index, provider) in credentials.providers.iter().enumerate() {
+        let name = &provider.audience;
+        if !name.starts_with("//iam.googleapis.com/") && !name.starts_with("identitynamespace:") {
+            problems.push(format!("credentials.providers[{index}].audience: invalid audience {name:?}; use //iam.googleapis.com/.../providers/PROVIDER or identitynamespace:POOL:PROVIDER"));
+        }
+    }
+    problems.extend(whole_seconds(
+        "credentials.expiresIn",
+        credentials.expires_in,
+    ));
+    problems
+}
+
+fn endpoints(endpoints: &[Endpoint]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (index, Endpoint { host, .. }) in endpoints.iter().enumerate() {
+        if host.is_empty() || host.contains(['/', ' ']) {
+            problems.push(format!("endpoints[{index}].host: invalid host {host:?}; use a name such as europe-west1-dialogflow.googleapis.com, or a name and a port"));
+        }
+    }
+    problems
+}
+
+/// `expires_in` of a token is a number of seconds.
+fn whole_seconds(field: &str, duration: Duration) -> Option<String> {
+    (duration.subsec_nanos() != 0)
+        .then(|| format!("{field}: must be whole seconds, for example 3599s"))
 }
 
 /// The problems of the permissions.

@@ -156,6 +156,12 @@ fn line(html: &mut String, selection: &Selection, row: &OperationView) {
         cancels = cell("number", "Cancels", Some(&row.cancels.to_string())),
         asked = cell("time", "Last request (UTC)", asked.as_deref()),
     );
+    actions(html, selection, row);
+    html.push_str("</td></tr>\n");
+}
+
+/// The buttons of an operation; they return to this selection.
+fn actions(html: &mut String, selection: &Selection, row: &OperationView) {
     let acts: &[(&str, &str)] = match row.phase {
         "absent" => &[],
         "running" | "cancelling" => &[
@@ -165,26 +171,27 @@ fn line(html: &mut String, selection: &Selection, row: &OperationView) {
         ],
         _ => &[("vanish", "Vanish")],
     };
-    if !acts.is_empty() {
+    if acts.is_empty() {
+        return;
+    }
+    let _ = write!(
+        html,
+        r#"<form class="acts" method="post" action="/change"><input type="hidden" name="name" value="{}">"#,
+        Value(&row.name)
+    );
+    for (key, value) in parameters(selection) {
         let _ = write!(
             html,
-            r#"<form class="acts" method="post" action="/change"><input type="hidden" name="name" value="{}">"#,
-            Value(&row.name)
+            r#"<input type="hidden" name="{key}" value="{}">"#,
+            Value(&value)
         );
-        for (key, value) in parameters(selection) {
-            let _ = write!(
-                html,
-                r#"<input type="hidden" name="{key}" value="{}">"#,
-                Value(&value)
-            );
-        }
-        for (act, word) in acts {
-            let _ = write!(
-                html,
-                r#"<button name="do" value="{act}" aria-label="{word} {name}" data-key="{act} {name}">{word}</button>"#
-            );
-        }
-        html.push_str("</form>");
     }
-    html.push_str("</td></tr>\n");
+    let name = Text(&row.name);
+    for (act, word) in acts {
+        let _ = write!(
+            html,
+            r#"<button name="do" value="{act}" aria-label="{word} {name}" data-key="{act} {name}">{word}</button>"#
+        );
+    }
+    html.push_str("</form>");
 }
