@@ -1,8 +1,7 @@
-//! `bench answers`: finished operations whose answers are large, all at once: memory, and what they do to a new cancel.
+//! `bench answers`: many finished operations with large answers at once: memory, and the effect on a new cancel.
 //!
-//! Objects that are created at once cost the API server time, whatever their operations' answers. So the new cancels are measured
-//! alone, beside as many ordinary objects that come at once, beside the large ones when they come at once, and beside the large
-//! ones while their answers are read.
+//! Many objects at once cost the API server time, whatever the answers about their operations. So the new cancels are measured
+//! alone, with ordinary objects created at once, with the large ones created at once, and while the large answers are read.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -49,7 +48,7 @@ pub(super) fn measure(environment: &mut Environment, large: usize, objects: usiz
         over < large as f64 / 2.0,
         "half of the large answers were read before the measurement ended; use more of them with --large"
     );
-    // The kernel's own high-water mark misses nothing; what is asked for now and then does.
+    // Samples may miss the peak; only the kernel's high-water mark would show it.
     let highest = Cell::new(0.0_f64);
     let all = idle.ended() + (large + 2 * objects) as f64;
     environment.wait(LIMIT, |metrics| {
