@@ -10,7 +10,7 @@ use crate::support::{
     cluster::{cluster, rights, root, runtime},
     controller_process::{self, ControllerProcess},
     object::Object,
-    world::World,
+    world::{World, operation},
 };
 
 /// What no message may have: the insides of the program.
@@ -70,6 +70,42 @@ fn without_a_connection_it_is_not_ready_and_says_which() {
         status == 503 && why.contains("connections: ") && why.contains(&closed.to_string()),
         "{status} {why}"
     );
+}
+
+/// A private cluster that reaches one regional endpoint, and no global host.
+#[test]
+fn a_regional_endpoint_override_alone_makes_it_ready() {
+    // No host of Google's can show a certificate of this authority, whatever network the test has.
+    let other_authority = tempfile::NamedTempFile::new().unwrap();
+    let made = rcgen::generate_simple_self_signed(["nowhere.example".to_owned()]).unwrap();
+    std::fs::write(other_authority.path(), made.cert.pem()).unwrap();
+    let scenario = Scenario::default().with_operation(operation("op"), Script::default());
+    let mut world = World::stopped("regional", scenario, &[], &[]);
+    world.grant();
+    let mut command = controller_process::command();
+    command
+        .arg("--kubeconfig")
+        .arg(&cluster().controller_kubeconfig)
+        .args([
+            "--watch-namespace",
+            &world.namespace.name,
+            "--admin-address=127.0.0.1:0",
+        ])
+        .arg(format!(
+            "--endpoint-override=dialogflow/europe-west1={}",
+            world.emulator.url()
+        ))
+        .env("SSL_CERT_FILE", other_authority.path())
+        .env("GCE_METADATA_HOST", world.emulator.metadata_address());
+    let mut controller = ControllerProcess::spawn(command);
+    controller.wait_until_ready();
+    assert_eq!(controller.admin("/readyz"), (200, "ok\n".to_owned()));
+    let log = controller
+        .wait_for_log(|log| log.contains("no connection to a host without an endpoint override"));
+    assert!(log.contains("https://dialogflow.googleapis.com"), "{log}");
+    world.controller = Some(controller);
+    world.cancel("op", &[]);
+    assert_eq!(world.finished("op").outcome(), "Cancelled");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::{join_all, join3};
+use futures::future::{join_all, join4};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -31,20 +31,28 @@ pub async fn run(calls: Arc<Calls>, health: Arc<Health>) {
     let [token, connections] = STEPS;
     first_token(calls.tokens.as_ref(), &health, ANSWER_EXPECTED).await;
     health.done(token);
+    let Endpoints { needed, perhaps } = Endpoints::new(&calls.overrides);
     // All at once, so that a dead endpoint does not delay the others.
-    let warm = endpoints(&calls.overrides)
-        .into_iter()
-        .map(async |(endpoint, overridden)| {
-            let mut tries = Tries::new(connections, &health);
-            while let Err(error) = calls.client.warm(&endpoint, overridden).await {
-                tries.failed(format!("{endpoint}: {}", error.message)).await;
-            }
-        });
+    let warm = needed.into_iter().map(async |(endpoint, overridden)| {
+        let mut tries = Tries::new(connections, &health);
+        while let Err(error) = calls.client.warm(&endpoint, overridden).await {
+            tries.failed(format!("{endpoint}: {}", error.message)).await;
+        }
+    });
     let opened = async {
         join_all(warm).await;
         health.done(connections);
     };
-    join3(opened, keep_fresh(&calls), calls.client.keep_warm()).await;
+    let tried = join_all(perhaps.into_iter().map(async |endpoint| {
+        if let Err(error) = calls.client.warm(&endpoint, false).await {
+            tracing::info!(
+                endpoint,
+                error = error.message,
+                "no connection to a host without an endpoint override"
+            );
+        }
+    }));
+    join4(opened, tried, keep_fresh(&calls), calls.client.keep_warm()).await;
 }
 
 /// Waits for a token. Reports a wait that is longer than `expected`, but never gives up: a token server may need half a minute.
@@ -102,19 +110,38 @@ impl<'a> Tries<'a> {
     }
 }
 
-/// The endpoints that are known before any object: fixed overrides, and each service's global host unless it is overridden.
-fn endpoints(overrides: &EndpointOverrides) -> Vec<(String, bool)> {
-    let mut endpoints: Vec<_> = overrides
-        .fixed_endpoints()
-        .map(|endpoint| (endpoint.to_owned(), true))
-        .collect();
-    let global = SERVICES
-        .iter()
-        .filter(|service| overrides.endpoint(service.name, None).is_none());
-    endpoints.extend(global.map(|service| (format!("https://{}", service.global_host), false)));
-    endpoints.sort();
-    endpoints.dedup();
-    endpoints
+/// The endpoints that are known before any object.
+#[derive(Debug, PartialEq)]
+struct Endpoints {
+    /// Fixed overrides, and the global host of each service without an override. The flag says whether it is an override.
+    needed: Vec<(String, bool)>,
+    /// The global hosts of services with overrides for other locations only. A private cluster may reach none of them, so they
+    /// are tried once, and the controller is ready without them.
+    perhaps: Vec<String>,
+}
+
+impl Endpoints {
+    fn new(overrides: &EndpointOverrides) -> Self {
+        let mut needed: Vec<_> = overrides
+            .fixed_endpoints()
+            .map(|endpoint| (endpoint.to_owned(), true))
+            .collect();
+        let mut perhaps = Vec::new();
+        for service in SERVICES {
+            if overrides.endpoint(service.name, None).is_some() {
+                continue;
+            }
+            let global = format!("https://{}", service.global_host);
+            if overrides.has_any(service.name) {
+                perhaps.push(global);
+            } else {
+                needed.push((global, false));
+            }
+        }
+        needed.sort();
+        needed.dedup();
+        Self { needed, perhaps }
+    }
 }
 
 #[cfg(test)]
@@ -167,40 +194,48 @@ mod tests {
     }
 
     #[test]
-    fn a_global_host_that_is_never_called_is_not_opened() {
+    fn a_global_host_is_needed_only_without_overrides() {
         const GLOBAL: &str = "https://dialogflow.googleapis.com";
         const PRIVATE: &str = "https://dialogflow.corp.example";
-        for (given, opened) in [
-            (vec![], vec![GLOBAL]),
+        for (given, needed, perhaps) in [
+            (vec![], vec![(GLOBAL, false)], vec![]),
             (
                 vec!["dialogflow=https://dialogflow.corp.example"],
-                vec![PRIVATE],
+                vec![(PRIVATE, true)],
+                vec![],
             ),
             (
                 vec!["dialogflow/global=https://dialogflow.corp.example"],
-                vec![PRIVATE],
+                vec![(PRIVATE, true)],
+                vec![],
             ),
             (
                 vec!["dialogflow/us=https://dialogflow.corp.example"],
-                vec![PRIVATE, GLOBAL],
+                vec![(PRIVATE, true)],
+                vec![GLOBAL],
             ),
             (
                 vec!["dialogflow/us+eu=https://{location}.corp.example"],
-                vec!["https://eu.corp.example", "https://us.corp.example", GLOBAL],
+                vec![
+                    ("https://eu.corp.example", true),
+                    ("https://us.corp.example", true),
+                ],
+                vec![GLOBAL],
             ),
             (
                 vec!["dialogflow=https://{location}-dialogflow.p.googleapis.com"],
+                vec![],
                 vec![],
             ),
         ] {
             let overrides =
                 EndpointOverrides::new(given.iter().map(|given| given.parse().unwrap()));
-            let mut opened: Vec<_> = opened.into_iter().map(str::to_owned).collect();
-            opened.sort();
-            let endpoints = endpoints(&overrides)
-                .into_iter()
-                .map(|(endpoint, _)| endpoint);
-            assert_eq!(endpoints.collect::<Vec<_>>(), opened, "{given:?}");
+            let owned = |(endpoint, overridden): (&str, bool)| (endpoint.to_owned(), overridden);
+            let expected = Endpoints {
+                needed: needed.into_iter().map(owned).collect(),
+                perhaps: perhaps.into_iter().map(str::to_owned).collect(),
+            };
+            assert_eq!(Endpoints::new(&overrides), expected, "{given:?}");
         }
     }
 }

@@ -65,6 +65,11 @@ impl EndpointOverrides {
             .map(|template| template.replace(PLACEHOLDER, location))
     }
 
+    /// Whether any of them is for this service, for whatever location.
+    pub fn has_any(&self, service: &str) -> bool {
+        self.templates.keys().any(|(named, _)| *named == service)
+    }
+
     /// The base URLs that are known before any object is: those without the placeholder.
     pub fn fixed_endpoints(&self) -> impl Iterator<Item = &str> {
         self.templates
