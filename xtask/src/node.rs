@@ -36,6 +36,8 @@ fn labels() -> BTreeMap<&'static str, &'static str> {
     BTreeMap::from([
         ("kubernetes.io/hostname", NODE_NAME),
         ("kubernetes.io/os", "linux"),
+        // The image's, whatever this machine's is: a process of this machine stands for the image.
+        ("kubernetes.io/arch", "amd64"),
         // What Pods that want GKE's workload identity select.
         ("iam.gke.io/gke-metadata-server-enabled", "true"),
     ])
