@@ -1,6 +1,6 @@
-//! What the operator reports about one cancellation.
+//! The status of an OperationCancellation.
 //!
-//! Every field is optional: an older controller's status, or one edited by hand, must still be readable.
+//! Every field is optional: a status from an older controller, or one edited by hand, must be readable.
 
 use std::collections::BTreeMap;
 
@@ -10,55 +10,55 @@ use serde::{Deserialize, Serialize};
 
 use super::{Condition, ConditionType};
 
-/// What really happened so far. Written by the controller only.
+/// What has happened so far. Only the controller writes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CancellationStatus {
-    /// The generation of the spec that this status speaks of: -1 before the first visit; absent once finished, because
-    /// an outcome belongs to no generation.
+    /// The generation of the spec that this status describes: -1 before the controller first sees the object; absent once finished,
+    /// because an outcome does not belong to a generation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How it ended: Cancelled, Completed, Failed, Ended, NotFound, Unsupported, Rejected or Unknown. Absent until finished,
-    /// never changed afterwards.
+    /// How it ended: Cancelled, Completed, Failed, Ended, NotFound, Unsupported, Rejected or Unknown. Absent until finished;
+    /// it never changes afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63), regex(pattern = r"^[A-Z][A-Za-z]*$"))]
     pub outcome: Option<String>,
-    /// What is really addressed.
+    /// The operation and the endpoint that the controller calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetStatus>,
-    /// Who really asks.
+    /// The identity that the controller uses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
-    /// When the object was first both granted and not suspended. The deadline counts from here.
+    /// When the object was first granted and not suspended. The deadline counts from this time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub start_time: Option<Time>,
-    /// The number of the cancel request that is about to be sent; raised before every request.
+    /// The number of the last cancel request that was sent or is about to be sent. It is increased before each request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub cancel_attempts: Option<i64>,
-    /// When the intent to send the first cancel request was recorded.
+    /// When the controller recorded its intent to send the first cancel request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub cancel_request_time: Option<Time>,
-    /// When the outcome was observed.
+    /// When the controller observed the outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub completion_time: Option<Time>,
-    /// The operation as it was last seen.
+    /// The operation as the controller last saw it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<ObservedOperation>,
-    /// The last failed call, from its first failure on; gone after a success of that call.
+    /// The last failed call. It is removed when that call succeeds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
-    /// Authorized, CancelRequested, Finished, Ready, Reconciling, Stalled.
+    /// Authorized, CancelRequested, Finished, Ready, Reconciling and Stalled.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 
 impl CancellationStatus {
-    /// Status and reason of a condition, if there is one.
+    /// Status and reason of a condition, if it exists.
     pub fn condition(&self, type_: ConditionType) -> Option<(&str, &str)> {
         let mut conditions = self.conditions.iter();
         let condition = conditions.find(|condition| condition.type_ == type_.name())?;
@@ -66,16 +66,15 @@ impl CancellationStatus {
     }
 }
 
-/// What is really addressed.
+/// The operation and the endpoint that the controller calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TargetStatus {
-    /// What stands before the operations' collection in the name, such as projects/acme-prod/locations/europe-west1; absent if
-    /// nothing does.
+    /// The parent in the operation's name, such as projects/acme-prod/locations/europe-west1; absent if the name has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub parent: Option<String>,
-    /// The project as the operation's name spells it: an id or a number; absent if the operation stands under none.
+    /// The project as in the operation's name: an id or a number; absent if the name has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub project: Option<String>,
@@ -83,38 +82,38 @@ pub struct TargetStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 52))]
     pub location: Option<String>,
-    /// What follows the operations' collection in the name.
+    /// The part of the name after the collection of operations.
     #[schemars(length(max = 1024))]
     pub operation: String,
-    /// The service of the catalogue.
+    /// The Google API.
     #[schemars(length(max = 63))]
     pub service: String,
     /// The API version in the path.
     #[schemars(length(max = 63))]
     pub version: String,
-    /// The endpoint that is asked: scheme and host.
+    /// The endpoint that the controller calls: scheme and host.
     #[schemars(length(max = 2048))]
     pub endpoint: String,
 }
 
-/// Who really asks.
+/// The identity that the controller uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Identity {
     /// Operator or ServiceAccount.
     #[schemars(length(max = 63))]
     pub kind: String,
-    /// The ServiceAccount's name; absent for the operator.
+    /// The name of the ServiceAccount; absent for the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub name: Option<String>,
-    /// Google's name for the identity, as far as known, such as a service account's email.
+    /// Google's name for the identity, such as the email of a service account; absent if it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub principal: Option<String>,
 }
 
-/// The operation as a GET last showed it.
+/// The operation in the last answer to a GET.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ObservedOperation {
@@ -124,11 +123,11 @@ pub struct ObservedOperation {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub metadata_type: Option<String>,
-    /// The state that the metadata names, such as CANCELLING. For people: the outcome is never judged by it.
+    /// The state in the metadata, such as CANCELLING. It is informational: the outcome does not depend on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub metadata_state: Option<String>,
-    /// The type of the operation's response; the response itself is not kept.
+    /// The type of the operation's response. The response itself is not stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub response_type: Option<String>,
@@ -155,7 +154,7 @@ pub struct ObservedError {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LastError {
-    /// Which call failed: Get, Cancel or Token.
+    /// The call that failed: Get, Cancel or Token.
     #[schemars(length(max = 63))]
     pub call: String,
     /// The HTTP status; absent if no answer came.
@@ -164,7 +163,7 @@ pub struct LastError {
     /// The google.rpc status, such as PERMISSION_DENIED; or NETWORK, TIMEOUT, UNRECOGNISED, TOKEN.
     #[schemars(length(max = 63))]
     pub status: String,
-    /// Google's own reason, such as SERVICE_DISABLED.
+    /// Google's reason, such as SERVICE_DISABLED.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
@@ -172,20 +171,20 @@ pub struct LastError {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub domain: Option<String>,
-    /// What that reason says of: permission, consumer, service, quota_metric, uid.
+    /// Details of that reason: permission, consumer, service, quota_metric, uid.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     pub metadata: BTreeMap<String, String>,
-    /// The server's message, or what cures the failure.
+    /// The server's message, or how to fix the failure.
     #[schemars(length(max = 1024))]
     pub message: String,
-    /// When the first of an unbroken row of these failures happened.
+    /// When the first of these consecutive failures happened.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub since: Option<Time>,
 }
 
-/// Which call a [`LastError`] speaks of.
+/// The call that a [`LastError`] is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Call {
     /// GET of the operation.
@@ -197,7 +196,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// The name as stored.
+    /// The stored name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Get => "Get",

@@ -6,30 +6,30 @@ use serde::{Deserialize, Serialize};
 
 /// One condition of an object.
 ///
-/// `type`, `status` and `reason` are strings, so that an older controller passes on what a newer one wrote.
+/// `type`, `status` and `reason` are strings, so that an older controller keeps what a newer one wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// What the condition is about: Authorized, CancelRequested, Finished, Ready, Reconciling or Stalled.
+    /// The type: Authorized, CancelRequested, Finished, Ready, Reconciling or Stalled.
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 316))]
     pub type_: String,
     /// True, False or Unknown.
     #[schemars(length(max = 7), regex(pattern = r"^(True|False|Unknown)$"))]
     pub status: String,
-    /// A name for programs; docs/reasons.md lists them all with what to do about each.
+    /// A name for programs. docs/reasons.md lists all reasons and what to do about each.
     #[schemars(
         length(min = 1, max = 1024),
         regex(pattern = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
     )]
     pub reason: String,
-    /// The same for people.
+    /// A message for people.
     #[schemars(length(max = 32768))]
     pub message: String,
     /// When `status` last changed.
     #[schemars(length(max = 64))]
     pub last_transition_time: Time,
-    /// The generation that the condition was set for. Left out once finished: an outcome belongs to no generation.
+    /// The generation that the condition describes; absent once finished, because an outcome does not belong to a generation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 }
@@ -37,17 +37,17 @@ pub struct Condition {
 /// The types of conditions that this controller writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ConditionType {
-    /// A grant allows this namespace this project, service and identity.
+    /// A grant allows the namespace, operation, service and identity.
     Authorized,
-    /// The API took the cancel.
+    /// The API accepted the cancel request.
     CancelRequested,
     /// An outcome is recorded, good or bad.
     Finished,
-    /// The verdict, once `Finished`: the outcome is an accepted one.
+    /// The object is `Finished`, and its outcome is an accepted one.
     Ready,
-    /// There is still work. Present and True, or absent (kstatus).
+    /// There is still work to do. True or absent (kstatus).
     Reconciling,
-    /// Finished without success, or a human must act. Present and True, or absent (kstatus).
+    /// It finished without success, or a person must act. True or absent (kstatus).
     Stalled,
 }
 

@@ -189,7 +189,7 @@ pub const GRANT_ENTRIES: [Entries; 4] = [
         list: "projects",
         must_match: concat!("^([*]|", project!(), ")$"),
         must_not_match: &[],
-        message: "expected the id or the number of a project as operation names spell it, such as acme-prod or \"123456789012\", without projects/; or exactly \"*\" for all; globs such as acme-* are not supported",
+        message: "expected the id or the number of a project as in operation names, such as acme-prod or \"123456789012\", without projects/; or exactly \"*\" for all; globs such as acme-* are not supported",
     },
     Entries {
         list: "parents",
@@ -200,13 +200,13 @@ pub const GRANT_ENTRIES: [Entries; 4] = [
             LONG_PROJECT,
             LONG_SEGMENT,
         ],
-        message: "expected what operations stand under: projects/PROJECT, organizations/NUMBER, folders/NUMBER, billingAccounts/ACCOUNT or projects/_/buckets/BUCKET, then whole pairs COLLECTION/ID, such as projects/acme-prod/locations/europe-west1; no operation, no glob, and no slash at either end",
+        message: "expected a parent of operations: projects/PROJECT, organizations/NUMBER, folders/NUMBER, billingAccounts/ACCOUNT or projects/_/buckets/BUCKET, then whole pairs COLLECTION/ID, such as projects/acme-prod/locations/europe-west1; no operation, no glob, and no slash at either end",
     },
     Entries {
         list: "operationNames",
         must_match: concat!("^([*]|(operations|transferOperations)(/", id!(), ")+)$"),
         must_not_match: &[BAD_LOCATION, LONG_SEGMENT],
-        message: "expected the whole name of an operation that stands under nothing, such as operations/build/x1, or exactly \"*\" for all of them; globs are not supported, and what stands under a project or another parent is granted by projects or parents",
+        message: "expected the full name of an operation without a parent, such as operations/build/x1, or exactly \"*\" for all of them; globs are not supported; for operations with a parent, use projects or parents",
     },
 ];
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AcceptedOutcome, CancellationStatus, name_rules};
 
-/// One day, in seconds.
+/// One day in seconds.
 pub const DEFAULT_DEADLINE_SECONDS: i64 = 86_400;
 
 fn default_accepted_outcomes() -> BTreeSet<AcceptedOutcome> {
@@ -18,9 +18,9 @@ const fn default_deadline_seconds() -> i64 {
     DEFAULT_DEADLINE_SECONDS
 }
 
-/// Which operation to stop, and what counts as success.
+/// The operation to stop, and the outcomes that count as success.
 ///
-/// Which operation, which API and who asks can not be changed: another cancellation is another object.
+/// The operation, the API and the identity cannot be changed: create another object for another cancellation.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[kube(
     group = "opcancel.github.io",
@@ -31,14 +31,14 @@ const fn default_deadline_seconds() -> i64 {
     status = "CancellationStatus",
     derive = "PartialEq",
     doc = "Stops one Google long-running operation and records how it ended. Cancelling is best effort on Google's side: \
-           status.outcome tells what really happened. Deleting this object stops the polling and undoes nothing.",
+           status.outcome records what actually happened. Deleting this object stops the polling and undoes nothing.",
     printcolumn(name = "Operation", type_ = "string", json_path = ".status.target.operation", description = "Last segment of the operation's name"),
     printcolumn(name = "Outcome", type_ = "string", json_path = ".status.outcome", description = "How it ended; empty until finished"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether it ended with an accepted outcome"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Project", type_ = "string", json_path = ".status.target.project", priority = 1, description = "The operation's project"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1, description = "Why Ready is as it is"),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1, description = "The same for people"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1, description = "The reason of the Ready condition"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1, description = "The message of the Ready condition"),
     selectable = ".spec.operationName",
     selectable = ".status.outcome",
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.outcome) || self.spec.acceptedOutcomes == oldSelf.spec.acceptedOutcomes").message("spec.acceptedOutcomes is immutable once status.outcome is recorded; to judge by other outcomes, create another OperationCancellation with another name").field_path(".spec.acceptedOutcomes"),
@@ -60,11 +60,11 @@ pub struct OperationCancellationSpec {
     #[x_kube(validation = name_rules::operation_name())]
     pub operation_name: String,
 
-    /// The Google API that runs the operation. Required, because a name does not tell it. Immutable.
+    /// The Google API that runs the operation. Required, because the name does not contain it. Immutable.
     #[schemars(length(max = 63))]
     pub service: String,
 
-    /// The API version to use in the path. Absent: the default of the service (dialogflow: v2). Immutable.
+    /// The API version in the path. Default: the service's default (dialogflow: v2). Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^v[0-9][a-z0-9]*$')").message("expected an API version as it stands in the path, such as v2 or v2beta1; leave the field out for the default of the service"))]
@@ -76,21 +76,20 @@ pub struct OperationCancellationSpec {
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')").message("expected the name of a Kubernetes ServiceAccount of the object's namespace; not the email of a Google service account, and no namespace before it"))]
     pub service_account_name: Option<String>,
 
-    /// The outcomes that count as success. The default says "it no longer runs". An operation of which the API says only
-    /// that it is over (outcome Ended) counts if both Cancelled and Completed are in the list. Immutable once an outcome is
-    /// recorded.
+    /// The outcomes that count as success. The default means that the operation no longer runs. If the API says only that the
+    /// operation is over (outcome Ended), this counts as success if both Cancelled and Completed are in the list. Immutable once an
+    /// outcome is recorded.
     #[serde(default = "default_accepted_outcomes")]
     #[schemars(length(min = 1, max = 4), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("self.all(one, self.exists_one(other, other == one))").message("name each outcome once"))]
     pub accepted_outcomes: BTreeSet<AcceptedOutcome>,
 
-    /// How long to keep trying, in seconds from status.startTime; then the outcome is Unknown. Does nothing once finished.
+    /// How long to keep trying, in seconds from status.startTime; then the outcome is Unknown. It has no effect once finished.
     #[serde(default = "default_deadline_seconds")]
     #[schemars(range(min = 10, max = 2_592_000))]
     pub deadline_seconds: i64,
 
-    /// Before the cancel is sent: look at the operation but do not cancel it, and report what would happen. Does nothing
-    /// once a cancel request was recorded.
+    /// Read the operation and report what would happen, but do not cancel it. It has no effect once a cancel request was recorded.
     #[serde(default)]
     pub suspend: bool,
 }

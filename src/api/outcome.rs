@@ -5,26 +5,26 @@ use std::{fmt, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How it ended. Recorded once in `status.outcome`, never changed afterwards.
+/// How a cancellation ended. It is recorded once in `status.outcome` and never changes.
 ///
-/// Stored as a string with a pattern and not as an enum: an older CRD must not refuse a newer outcome.
+/// It is stored as a string with a pattern, not as an enum: an older CRD must not refuse a newer outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Outcome {
     /// A GET said done with `error.code` 1 (CANCELLED): the server stopped the work.
     Cancelled,
-    /// A GET said done with a response, or with neither response nor error: the work was finished all the same.
+    /// A GET said done with a response, or with neither response nor error: the work completed anyway.
     Completed,
-    /// A GET said done with another error code, which stands in `status.operation.error`.
+    /// A GET said done with another error code; `status.operation.error` has it.
     Failed,
-    /// A GET said done, and the API does not say how: the work is over, cancelled or finished.
+    /// A GET said done, but the API does not say how: the work was cancelled or completed.
     Ended,
-    /// For long enough nothing but NOT_FOUND: there is no such operation, or not any more.
+    /// Google answered only NOT_FOUND for `--not-found-after`: the operation does not exist, or no longer exists.
     NotFound,
-    /// The API cannot cancel this operation (UNIMPLEMENTED) and it was still running when last seen.
+    /// The API cannot cancel this operation (UNIMPLEMENTED), and the operation was still running when last seen.
     Unsupported,
-    /// No request could be made of the spec, or the API calls the name invalid in GET and cancel alike.
+    /// The spec is invalid, or the API calls the name invalid in both GET and cancel.
     Rejected,
-    /// The deadline passed with no end seen: the operation may still run.
+    /// The deadline passed before the operation ended: it may still run.
     Unknown,
 }
 
@@ -70,9 +70,9 @@ impl FromStr for Outcome {
     }
 }
 
-/// An outcome that a user may call a success.
+/// An outcome that can count as success.
 ///
-/// `Unsupported`, `Rejected` and `Unknown` can never be one: with them nobody knows that the operation no longer runs.
+/// `Unsupported`, `Rejected` and `Unknown` cannot: the operation may still run.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -88,7 +88,7 @@ pub enum AcceptedOutcome {
 }
 
 impl AcceptedOutcome {
-    /// The default of `spec.acceptedOutcomes`: "it no longer runs".
+    /// The default of `spec.acceptedOutcomes`: the operation no longer runs.
     pub const DEFAULT: [Self; 3] = [Self::Cancelled, Self::Completed, Self::Failed];
 
     /// The outcome that this one accepts.

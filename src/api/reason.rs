@@ -1,49 +1,49 @@
-//! The reasons of conditions: static names that tools and runbooks may rely on.
+//! The reasons of conditions: stable names that tools and runbooks can rely on.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a condition has its status. The outcomes' own names serve as reasons on `Finished` besides these.
+/// Why a condition has its status. On `Finished`, the names of outcomes are reasons, too.
 ///
 /// `docs/reasons.md` lists the same names with what to do about each; a test compares the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
-    /// No CancellationGrant allows this namespace, project, service and identity. Ends when a grant appears.
+    /// No CancellationGrant allows the object's namespace, operation, service and identity. Ends when a grant allows it.
     NoGrant,
     /// The CancellationGrants could not be read for 20 minutes. Ends when they can be read again; no call is made until then.
     GrantsNotRead,
     /// A CancellationGrant allows it.
     Granted,
-    /// The operation is being asked about before the first cancel. Ends with an answer or after the observe budget.
+    /// The controller reads the operation before the first cancel request. Ends with an answer or after the observe budget.
     Observing,
-    /// The intent to cancel is recorded and the request is on its way, or nobody knows yet whether it arrived.
+    /// The intent to cancel is recorded and the request is being sent, or it is not known yet whether the request arrived.
     Sending,
-    /// The API took the cancel, and the operation is polled until it is done.
+    /// The API accepted the cancel request. The controller polls the operation until it is done.
     Polling,
-    /// The API took the cancel.
+    /// The API accepted the cancel request.
     Accepted,
-    /// The operation was done before a cancel was sent.
+    /// The operation was done before a cancel request was sent.
     AlreadyDone,
-    /// `spec.suspend` holds the cancel back.
+    /// `spec.suspend` holds the cancel request back.
     Suspended,
-    /// The API refuses to cancel the operation for now. Tried again later; the operation is polled meanwhile.
+    /// The API refuses to cancel the operation for now. The controller keeps polling and asks again later.
     Refused,
     /// The API cannot cancel this operation at all.
     Unsupported,
-    /// It ended before a cancel was sent.
+    /// The object finished before a cancel request was sent.
     NotSent,
-    /// The API does not know the operation. Asked again until `--not-found-after` has passed.
+    /// The API does not know the operation. The controller asks again until `--not-found-after` has passed.
     OperationNotFound,
-    /// The identity may not do this in Google's IAM, or the API is not enabled. Retried: bindings take minutes to arrive.
+    /// The identity lacks a permission in Google's IAM, or the API is not enabled. Retried: bindings take minutes to take effect.
     PermissionDenied,
-    /// Google does not accept the token, or no token could be had. Retried with a new one.
+    /// Google does not accept the token, or the controller cannot get one. Retried with a new token.
     Unauthenticated,
-    /// A quota is used up. Retried when Google says, else in the next minute.
+    /// A quota is exhausted. Retried when Google says, otherwise in the next minute.
     Throttled,
-    /// The endpoint cannot be reached, answers too late, or answers with a passing error. Retried.
+    /// The endpoint cannot be reached, answers too late, or answers with a temporary error. Retried.
     Unavailable,
     /// The endpoint does not serve this path: a wrong location, version or host. Retried; a first cancel waits for it.
     NotServed,
-    /// The endpoint answered something that is not Google's JSON. Retried.
+    /// The answer of the endpoint is not Google's JSON. Retried.
     Unrecognised,
     /// `spec.service` is not in this controller's catalogue, which may be older than the CRD.
     UnknownService,
@@ -57,9 +57,9 @@ pub enum Reason {
     OutcomeAccepted,
     /// Finished, and `spec.acceptedOutcomes` does not have the outcome.
     OutcomeNotAccepted,
-    /// Done with neither response nor error: counted as `Completed`.
+    /// The operation is done with neither response nor error. It counts as `Completed`.
     NoResult,
-    /// The deadline passed with no end seen: outcome `Unknown`.
+    /// The deadline passed before the operation ended: outcome `Unknown`.
     DeadlineExceeded,
 }
 

@@ -396,7 +396,7 @@ fn grants_that_would_not_mean_what_they_look_like_are_refused() {
             &[
                 "spec.projects",
                 "only with identities: [ServiceAccount]",
-                "name the projects",
+                "name each project",
             ],
         ),
         (
@@ -467,7 +467,7 @@ fn grants_that_would_not_mean_what_they_look_like_are_refused() {
                 "users/u",
                 "operations/o",
             ][..],
-            "expected what operations stand under: projects/PROJECT",
+            "expected a parent of operations: projects/PROJECT",
         ),
         (
             "operationNames",
@@ -483,7 +483,7 @@ fn grants_that_would_not_mean_what_they_look_like_are_refused() {
                 "organizations/1/operations/o",
                 "https://cloudbuild.googleapis.com/v1/operations/o",
             ],
-            "expected the whole name of an operation that stands under nothing",
+            "expected the full name of an operation without a parent",
         ),
     ] {
         for entry in entries {
