@@ -120,7 +120,7 @@ mod tests {
             };
             Some(LastAnswer::new(Ok(operation), about))
         };
-        let errors = ErrorKind::ALL.map(|kind| {
+        let errors = ErrorKind::ALL.iter().map(|&kind| {
             let error = error(kind, Some(400), String::new());
             Some(LastAnswer::new(Err(error), NameForm::Other))
         });

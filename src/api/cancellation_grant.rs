@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 /// The namespaces that may cancel operations, the operations, the services and the identities.
 ///
@@ -106,7 +107,18 @@ pub struct CancellationGrantSpec {
 
 /// The identity that a cancellation uses at Google.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    IntoStaticStr,
 )]
 pub enum IdentityKind {
     /// The operator's own identity.
@@ -117,10 +129,7 @@ pub enum IdentityKind {
 
 impl IdentityKind {
     /// The name as it stands in grants and in `status.identity.kind`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Operator => "Operator",
-            Self::ServiceAccount => "ServiceAccount",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }

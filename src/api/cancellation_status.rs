@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::{Condition, ConditionType};
 
@@ -185,7 +186,7 @@ pub struct LastError {
 }
 
 /// The call that a [`LastError`] is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 pub enum Call {
     /// GET of the operation.
     Get,
@@ -197,11 +198,7 @@ pub enum Call {
 
 impl Call {
     /// The stored name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Get => "Get",
-            Self::Cancel => "Cancel",
-            Self::Token => "Token",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }

@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 /// One condition of an object.
 ///
@@ -35,7 +36,7 @@ pub struct Condition {
 }
 
 /// The types of conditions that this controller writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, IntoStaticStr, VariantArray)]
 pub enum ConditionType {
     /// A grant allows the namespace, operation, service and identity.
     Authorized,
@@ -53,30 +54,16 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type, in the order in which they are written.
-    pub const ALL: [Self; 6] = [
-        Self::Authorized,
-        Self::CancelRequested,
-        Self::Finished,
-        Self::Ready,
-        Self::Reconciling,
-        Self::Stalled,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The name as it stands in the object.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Authorized => "Authorized",
-            Self::CancelRequested => "CancelRequested",
-            Self::Finished => "Finished",
-            Self::Ready => "Ready",
-            Self::Reconciling => "Reconciling",
-            Self::Stalled => "Stalled",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
 /// The status of a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr)]
 pub enum ConditionStatus {
     /// It holds.
     True,
@@ -88,11 +75,7 @@ pub enum ConditionStatus {
 
 impl ConditionStatus {
     /// The name as it stands in the object.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::True => "True",
-            Self::False => "False",
-            Self::Unknown => "Unknown",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }

@@ -4,11 +4,25 @@ use std::{fmt, str::FromStr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 /// How a cancellation ended. It is recorded once in `status.outcome` and never changes.
 ///
 /// It is stored as a string with a pattern, not as an enum: an older CRD must not refuse a newer outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    VariantArray,
+)]
 pub enum Outcome {
     /// A GET said done with `error.code` 1 (CANCELLED): the server stopped the work.
     Cancelled,
@@ -30,29 +44,11 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of the reference.
-    pub const ALL: [Self; 8] = [
-        Self::Cancelled,
-        Self::Completed,
-        Self::Failed,
-        Self::Ended,
-        Self::NotFound,
-        Self::Unsupported,
-        Self::Rejected,
-        Self::Unknown,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The name as stored in `status.outcome` and as reason of `Finished`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cancelled => "Cancelled",
-            Self::Completed => "Completed",
-            Self::Failed => "Failed",
-            Self::Ended => "Ended",
-            Self::NotFound => "NotFound",
-            Self::Unsupported => "Unsupported",
-            Self::Rejected => "Rejected",
-            Self::Unknown => "Unknown",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -66,7 +62,11 @@ impl FromStr for Outcome {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|o| o.name() == name).ok_or(())
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|o| o.name() == name)
+            .ok_or(())
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        for outcome in Outcome::ALL {
+        for &outcome in Outcome::ALL {
             assert_eq!(outcome.name().parse(), Ok(outcome));
         }
         assert_eq!("Exploded".parse::<Outcome>(), Err(()));

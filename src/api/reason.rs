@@ -1,11 +1,25 @@
 //! The reasons of conditions: stable names that tools and runbooks can rely on.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 /// Why a condition has its status. On `Finished`, the names of outcomes are reasons, too.
 ///
 /// `docs/reasons.md` lists the same names with what to do about each; a test compares the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    VariantArray,
+)]
 pub enum Reason {
     /// No CancellationGrant allows the object's namespace, operation, service and identity. Ends when a grant allows it.
     NoGrant,
@@ -65,67 +79,11 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the reference.
-    pub const ALL: [Self; 27] = [
-        Self::NoGrant,
-        Self::GrantsNotRead,
-        Self::Granted,
-        Self::Observing,
-        Self::Sending,
-        Self::Polling,
-        Self::Accepted,
-        Self::AlreadyDone,
-        Self::Suspended,
-        Self::Refused,
-        Self::Unsupported,
-        Self::NotSent,
-        Self::OperationNotFound,
-        Self::PermissionDenied,
-        Self::Unauthenticated,
-        Self::Throttled,
-        Self::Unavailable,
-        Self::NotServed,
-        Self::Unrecognised,
-        Self::UnknownService,
-        Self::UnknownVersion,
-        Self::UnknownName,
-        Self::IdentityNotSupported,
-        Self::OutcomeAccepted,
-        Self::OutcomeNotAccepted,
-        Self::NoResult,
-        Self::DeadlineExceeded,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The CamelCase name as it stands in conditions.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NoGrant => "NoGrant",
-            Self::GrantsNotRead => "GrantsNotRead",
-            Self::Granted => "Granted",
-            Self::Observing => "Observing",
-            Self::Sending => "Sending",
-            Self::Polling => "Polling",
-            Self::Accepted => "Accepted",
-            Self::AlreadyDone => "AlreadyDone",
-            Self::Suspended => "Suspended",
-            Self::Refused => "Refused",
-            Self::Unsupported => "Unsupported",
-            Self::NotSent => "NotSent",
-            Self::OperationNotFound => "OperationNotFound",
-            Self::PermissionDenied => "PermissionDenied",
-            Self::Unauthenticated => "Unauthenticated",
-            Self::Throttled => "Throttled",
-            Self::Unavailable => "Unavailable",
-            Self::NotServed => "NotServed",
-            Self::Unrecognised => "Unrecognised",
-            Self::UnknownService => "UnknownService",
-            Self::UnknownVersion => "UnknownVersion",
-            Self::UnknownName => "UnknownName",
-            Self::IdentityNotSupported => "IdentityNotSupported",
-            Self::OutcomeAccepted => "OutcomeAccepted",
-            Self::OutcomeNotAccepted => "OutcomeNotAccepted",
-            Self::NoResult => "NoResult",
-            Self::DeadlineExceeded => "DeadlineExceeded",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -151,7 +151,8 @@ impl Failure {
             .into_iter()
             .find(|call| call.name() == stored.call)?;
         let kind = ErrorKind::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|kind| kind.name() == stored.status)?;
         Some(Self {
             call,

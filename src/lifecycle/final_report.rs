@@ -136,7 +136,8 @@ mod tests {
         };
         let state = Cancellation::new(object(), now);
         let endings = Outcome::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .flat_map(|outcome| [false, true].map(|no_result| Ending { outcome, no_result }));
         for ending in endings {
             let (rows, notice) = finished(&state, ending, None);

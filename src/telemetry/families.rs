@@ -7,7 +7,7 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
-use super::series::{self, METHODS, STATES};
+use super::series::{self, METHODS};
 use crate::api::Outcome;
 
 /// Label names and values. They are static, so nothing from an object can become a label.
@@ -180,7 +180,7 @@ impl Families {
 
     /// Creates every series with known labels, so that the first event counts as an increase.
     pub fn begin_series(&self) {
-        for outcome in Outcome::ALL.map(Outcome::name) {
+        for outcome in Outcome::ALL.iter().map(|outcome| outcome.name()) {
             let _ = self.outcomes.get_or_create(&[("outcome", outcome)]);
             let _ = self.to_end.get_or_create(&[("outcome", outcome)]);
         }
@@ -196,7 +196,7 @@ impl Families {
             let _ = self.request_duration.get_or_create(&[("method", method)]);
             let _ = self.throttled_seconds.get_or_create(&[("method", method)]);
         }
-        for state in STATES {
+        for state in series::states() {
             let _ = self.pending.get_or_create(&[("state", state)]);
         }
         for state in series::GrantState::ALL {

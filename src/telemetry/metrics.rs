@@ -90,7 +90,7 @@ impl Metrics {
             .observe(age.as_secs_f64());
     }
 
-    /// Adds an unfinished object to a state, one of [`series::STATES`].
+    /// Adds an unfinished object to a state, one of [`series::states`].
     pub(super) fn add_pending(&self, state: &'static str) {
         self.families
             .pending
@@ -108,17 +108,13 @@ impl Metrics {
 
     /// Sets the number of grants by state.
     pub fn grants(&self, states: impl Iterator<Item = GrantState>) {
-        let mut counts = GrantState::ALL.map(|state| (state, 0i64));
-        for state in states {
-            for (_, count) in counts.iter_mut().filter(|(of, _)| *of == state) {
-                *count = count.saturating_add(1);
-            }
-        }
-        for (state, count) in counts {
+        let states: Vec<_> = states.collect();
+        for state in GrantState::ALL {
+            let count = states.iter().filter(|of| *of == state).count();
             self.families
                 .grants
                 .get_or_create(&[("state", state.name())])
-                .set(count);
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
@@ -215,7 +211,7 @@ impl Metrics {
     fn bring_up_to_date(&self) {
         let now = Timestamp::now();
         let oldest = lock(&self.oldest);
-        for phase in Phase::ALL {
+        for phase in Phase::ALL.iter().copied() {
             let age = oldest
                 .get(&phase)
                 .map_or(Duration::ZERO, |created| age(*created, now));

@@ -12,7 +12,7 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Counts an object in this state, one of [`super::series::STATES`].
+    /// Counts an object in this state, one of [`super::series::states`].
     pub fn new(metrics: Arc<Metrics>, state: &'static str) -> Self {
         metrics.add_pending(state);
         Self { metrics, state }

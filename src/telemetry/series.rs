@@ -1,6 +1,7 @@
 //! The possible label values and the histogram buckets. They bound the number of series.
 
 use prometheus_client::metrics::histogram::Histogram;
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::{
     api::Reason,
@@ -18,7 +19,7 @@ pub const LANES: [&str; 5] = ["cancel", "start", "poll", "urgent_write", "other_
 
 /// The results of a token fetch.
 pub fn token_results() -> impl Iterator<Item = &'static str> {
-    FetchResult::ALL.into_iter().map(FetchResult::name)
+    FetchResult::ALL.iter().map(|result| result.name())
 }
 
 /// The kinds of status writes.
@@ -33,33 +34,37 @@ pub const NEW: &str = "New";
 /// The status has a reason that this release does not know.
 pub const OTHER: &str = "Other";
 
-/// The states of an unfinished object: the reason of its `Ready` condition, `Suspended`, [`NEW`] or [`OTHER`].
-pub const STATES: [&str; 21] = [
-    NEW,
-    Reason::NoGrant.name(),
-    Reason::GrantsNotRead.name(),
-    Reason::Observing.name(),
-    Reason::Sending.name(),
-    Reason::Polling.name(),
-    Reason::Suspended.name(),
-    Reason::Refused.name(),
-    Reason::Unsupported.name(),
-    Reason::OperationNotFound.name(),
-    Reason::PermissionDenied.name(),
-    Reason::Unauthenticated.name(),
-    Reason::Throttled.name(),
-    Reason::Unavailable.name(),
-    Reason::NotServed.name(),
-    Reason::Unrecognised.name(),
-    Reason::UnknownService.name(),
-    Reason::UnknownVersion.name(),
-    Reason::UnknownName.name(),
-    Reason::IdentityNotSupported.name(),
-    OTHER,
+/// The reasons of an unfinished object's `Ready` condition, and `Suspended`.
+const UNFINISHED: [Reason; 19] = [
+    Reason::NoGrant,
+    Reason::GrantsNotRead,
+    Reason::Observing,
+    Reason::Sending,
+    Reason::Polling,
+    Reason::Suspended,
+    Reason::Refused,
+    Reason::Unsupported,
+    Reason::OperationNotFound,
+    Reason::PermissionDenied,
+    Reason::Unauthenticated,
+    Reason::Throttled,
+    Reason::Unavailable,
+    Reason::NotServed,
+    Reason::Unrecognised,
+    Reason::UnknownService,
+    Reason::UnknownVersion,
+    Reason::UnknownName,
+    Reason::IdentityNotSupported,
 ];
 
+/// The states of an unfinished object: one of [`UNFINISHED`], [`NEW`] or [`OTHER`].
+pub fn states() -> impl Iterator<Item = &'static str> {
+    let reasons = UNFINISHED.into_iter().map(Reason::name);
+    [NEW, OTHER].into_iter().chain(reasons)
+}
+
 /// Whether this release understands a CancellationGrant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 pub enum GrantState {
     /// It understands all of it.
     Valid,
@@ -73,26 +78,17 @@ pub enum GrantState {
 
 impl GrantState {
     /// All of them.
-    pub const ALL: [Self; 4] = [
-        Self::Valid,
-        Self::UnknownIdentity,
-        Self::UnknownField,
-        Self::Invalid,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The label value.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Valid => "Valid",
-            Self::UnknownIdentity => "UnknownIdentity",
-            Self::UnknownField => "UnknownField",
-            Self::Invalid => "Invalid",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
 /// What an unfinished object waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Phase {
     /// The API must accept its cancel request. [`Phase::Completion`] follows.
     Request,
@@ -104,22 +100,19 @@ pub enum Phase {
 
 impl Phase {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Request, Self::Completion, Self::OnHold];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The label value.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Completion => "completion",
-            Self::OnHold => "on_hold",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
 /// The statuses of a call. There is no `TOKEN`: without a token no call is made.
 pub fn statuses() -> impl Iterator<Item = &'static str> {
     let errors = ErrorKind::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|kind| *kind != ErrorKind::Token);
     std::iter::once("OK").chain(errors.map(ErrorKind::name))
 }
@@ -164,13 +157,13 @@ mod tests {
             Reason::NoResult,
             Reason::DeadlineExceeded,
         ];
-        for reason in Reason::ALL {
+        for &reason in Reason::ALL {
             assert_ne!(
-                STATES.contains(&reason.name()),
+                UNFINISHED.contains(&reason),
                 elsewhere.contains(&reason),
                 "{reason:?}"
             );
         }
-        assert_eq!(STATES.len(), Reason::ALL.len() - elsewhere.len() + 2);
+        assert_eq!(states().count(), Reason::ALL.len() - elsewhere.len() + 2);
     }
 }

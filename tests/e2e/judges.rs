@@ -171,8 +171,8 @@ fn every_tool_understands_every_instant() {
     let outcomes: BTreeSet<_> = outcomes.collect();
     // No service of the catalogue leaves open yet how an operation ended.
     for outcome in Outcome::ALL
-        .into_iter()
-        .filter(|outcome| *outcome != Outcome::Ended)
+        .iter()
+        .filter(|outcome| **outcome != Outcome::Ended)
     {
         assert!(
             outcomes.contains(outcome.name()),

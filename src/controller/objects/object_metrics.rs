@@ -10,7 +10,7 @@ use crate::{
     telemetry::{
         metrics::{self, Metrics},
         pending::Pending,
-        series::{NEW, OTHER, Phase, STATES},
+        series::{self, NEW, OTHER, Phase},
     },
 };
 
@@ -76,8 +76,7 @@ fn state(object: &ObjectView) -> &'static str {
         // A suspended object that was observed has no `Ready`.
         None if is_suspended(object) => Reason::Suspended.name(),
         None => NEW,
-        Some(reason) => STATES
-            .into_iter()
+        Some(reason) => series::states()
             .find(|state| *state == reason)
             .unwrap_or(OTHER),
     }

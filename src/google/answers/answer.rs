@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use strum::VariantArray;
 
 /// What `GET /{version}/{name}` told.
 pub type GetAnswer = Result<Operation, CallError>;
@@ -67,7 +68,9 @@ pub struct CallError {
 }
 
 /// The google.rpc codes, and what is not one of Google's answers. Names and numbers: google/rpc/code.proto.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
+)]
 pub enum ErrorKind {
     /// 1
     Cancelled,
@@ -119,28 +122,5 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 22] = [
-        Self::Cancelled,
-        Self::Unknown,
-        Self::InvalidArgument,
-        Self::DeadlineExceeded,
-        Self::NotFound,
-        Self::AlreadyExists,
-        Self::PermissionDenied,
-        Self::ResourceExhausted,
-        Self::FailedPrecondition,
-        Self::Aborted,
-        Self::OutOfRange,
-        Self::Unimplemented,
-        Self::Internal,
-        Self::Unavailable,
-        Self::DataLoss,
-        Self::Unauthenticated,
-        Self::Unrecognised,
-        Self::NotServed,
-        Self::MethodNotFound,
-        Self::Network,
-        Self::Timeout,
-        Self::Token,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 }

@@ -412,7 +412,7 @@ mod tests {
     #[test]
     fn every_kind_has_its_row() {
         assert_eq!(TABLE.len(), ErrorKind::ALL.len());
-        for (kind, row) in ErrorKind::ALL.into_iter().zip(&TABLE) {
+        for (kind, row) in ErrorKind::ALL.iter().copied().zip(&TABLE) {
             assert_eq!(kind, row.kind);
             assert_eq!(super::row(kind).kind, kind);
             assert_eq!(kind.name(), row.name);

@@ -3,6 +3,7 @@
 use futures::future::BoxFuture;
 use http::HeaderValue;
 use std::{fmt, sync::Arc};
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::google::answers::{
     answer::{CallError, ErrorKind},
@@ -71,7 +72,8 @@ impl From<TokenError> for CallError {
 }
 
 /// How a fetch of a token ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum FetchResult {
     /// With a token.
     Fetched,
@@ -83,15 +85,11 @@ pub enum FetchResult {
 
 impl FetchResult {
     /// All of them, so that a counter can show each from the start.
-    pub const ALL: [Self; 3] = [Self::Fetched, Self::Failed, Self::RefusedIdentity];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// A short name, for the label of a metric.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Fetched => "fetched",
-            Self::Failed => "failed",
-            Self::RefusedIdentity => "refused_identity",
-        }
+        self.into()
     }
 }
 

@@ -133,7 +133,7 @@ fn check(sim: &mut Simulation, expected: &Expected, what: &str) {
 
 #[test]
 fn every_answer_to_get() {
-    for kind in ErrorKind::ALL {
+    for &kind in ErrorKind::ALL {
         let mut sim = Simulation::new(move |_, _| Err(error(kind)), |_| Ok(()));
         check(&mut sim, &to_get(kind), &format!("{kind:?} to GET"));
     }
@@ -141,7 +141,7 @@ fn every_answer_to_get() {
 
 #[test]
 fn every_answer_to_cancel() {
-    for kind in ErrorKind::ALL {
+    for &kind in ErrorKind::ALL {
         let mut sim = Simulation::new(|_, _| running(), move |_| Err(error(kind)));
         check(&mut sim, &to_cancel(kind), &format!("{kind:?} to cancel"));
     }

@@ -26,7 +26,7 @@ fn running_until(
 
 #[test]
 fn no_answer_to_cancel_says_how_it_ended() {
-    for kind in ErrorKind::ALL {
+    for &kind in ErrorKind::ALL {
         let mut sim = running_until(2, move |_| Err(kind));
         sim.run_for(Duration::from_millis(60));
         if kind != ErrorKind::Unimplemented {
