@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::Settings;
 use crate::{backoff::doubling, google::quota};
 
-/// First and longest delay after a transient error.
-const TRANSIENT_FIRST: Duration = Duration::from_millis(500);
-const TRANSIENT_LONGEST: Duration = Duration::from_secs(60);
+/// First and longest delay after a temporary error.
+const TEMPORARY_FIRST: Duration = Duration::from_millis(500);
+const TEMPORARY_LONGEST: Duration = Duration::from_secs(60);
 /// Full jitter may give no delay at all; a server in trouble gets at least this one.
-const TRANSIENT_SHORTEST: Duration = Duration::from_millis(50);
+const TEMPORARY_SHORTEST: Duration = Duration::from_millis(50);
 
 /// IAM bindings take minutes to arrive, and every try is a line in an audit log.
 const DENIED_FIRST: Duration = Duration::from_secs(30);
@@ -26,11 +26,11 @@ pub fn poll_pace(age: Duration, settings: &Settings, jitter: f64) -> Duration {
     around(age.mul_f64(0.3).clamp(settings.min_poll, longest), jitter)
 }
 
-/// The delay after the `failures`-th transient error in a row: full jitter, 0.5 s doubling to 60 s.
-pub fn after_transient_error(failures: u32, jitter: f64) -> Duration {
-    doubling(TRANSIENT_FIRST, TRANSIENT_LONGEST, failures)
+/// The delay after the `failures`-th temporary error in a row: full jitter, 0.5 s doubling to 60 s.
+pub fn after_temporary_error(failures: u32, jitter: f64) -> Duration {
+    doubling(TEMPORARY_FIRST, TEMPORARY_LONGEST, failures)
         .mul_f64(jitter.clamp(0.0, 1.0))
-        .max(TRANSIENT_SHORTEST)
+        .max(TEMPORARY_SHORTEST)
 }
 
 /// The delay after the `failures`-th denial in a row: 30 s doubling to 5 min, with 10 % jitter.
@@ -74,8 +74,8 @@ pub fn after_cancel_not_served(answers: u32) -> Option<Duration> {
 /// The delay after the first cancel request whose method the endpoint does not know; the second one is enough.
 pub const AFTER_METHOD_NOT_FOUND: Duration = Duration::from_secs(10);
 
-/// So many unreadable answers to cancel count as transient errors; each further one counts as a refusal.
-pub const UNREADABLE_AS_TRANSIENT: u32 = 4;
+/// So many unreadable answers to cancel count as temporary errors; each further one counts as a refusal.
+pub const UNREADABLE_AS_TEMPORARY: u32 = 4;
 
 /// The delay after the `conflicts`-th conflict in a row: none for the first two, then 0.1 s doubling to 10 s.
 pub fn after_conflict(conflicts: u32) -> Duration {
@@ -88,7 +88,7 @@ pub fn after_conflict(conflicts: u32) -> Duration {
 /// The delay after the `failures`-th status write in a row that the API server refused.
 pub fn after_failed_write(failures: u32, jitter: f64) -> Duration {
     around(
-        doubling(CONFLICT_FIRST, TRANSIENT_LONGEST, failures),
+        doubling(CONFLICT_FIRST, TEMPORARY_LONGEST, failures),
         jitter,
     )
 }
@@ -166,11 +166,11 @@ mod tests {
     }
 
     #[test]
-    fn transient_errors_double_to_a_minute() {
-        assert_eq!(after_transient_error(1, 1.0), Duration::from_millis(500));
-        assert_eq!(after_transient_error(4, 1.0), s(4));
-        assert_eq!(after_transient_error(u32::MAX, 1.0), s(60));
-        assert_eq!(after_transient_error(9, 0.0), TRANSIENT_SHORTEST);
+    fn temporary_errors_double_to_a_minute() {
+        assert_eq!(after_temporary_error(1, 1.0), Duration::from_millis(500));
+        assert_eq!(after_temporary_error(4, 1.0), s(4));
+        assert_eq!(after_temporary_error(u32::MAX, 1.0), s(60));
+        assert_eq!(after_temporary_error(9, 0.0), TEMPORARY_SHORTEST);
     }
 
     #[test]

@@ -109,16 +109,16 @@ fn failed(state: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
             }
         },
         Class::NoToken => {
-            let delay = transient_delay(state, context);
+            let delay = temporary_error_delay(state, context);
             again(state, context, delay);
         }
         Class::Retry | Class::Unreadable => {
             let is_refusal =
-                class == Class::Unreadable && in_a_row > backoff::UNREADABLE_AS_TRANSIENT;
+                class == Class::Unreadable && in_a_row > backoff::UNREADABLE_AS_TEMPORARY;
             let delay = if is_refusal {
-                backoff::after_refusal(in_a_row - backoff::UNREADABLE_AS_TRANSIENT)
+                backoff::after_refusal(in_a_row - backoff::UNREADABLE_AS_TEMPORARY)
             } else {
-                transient_delay(state, context)
+                temporary_error_delay(state, context)
             };
             retry_after_get(state, delay.max(asked_to_wait(retry_after)), context);
         }
@@ -146,10 +146,10 @@ fn cannot(state: &mut Cancellation, now: Now) {
     get_now(state, now);
 }
 
-/// The delay after one more transient error.
-fn transient_delay(state: &mut Cancellation, context: &Context<'_>) -> Duration {
-    state.post.failures.transient = state.post.failures.transient.saturating_add(1);
-    backoff::after_transient_error(state.post.failures.transient, context.jitter)
+/// The delay after one more temporary error.
+fn temporary_error_delay(state: &mut Cancellation, context: &Context<'_>) -> Duration {
+    state.post.failures.temporary = state.post.failures.temporary.saturating_add(1);
+    backoff::after_temporary_error(state.post.failures.temporary, context.jitter)
 }
 
 /// A GET at once, unless GETs were denied: then their delay counts.

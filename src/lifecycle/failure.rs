@@ -30,8 +30,8 @@ pub struct Failure {
 pub struct Failures {
     /// The last one.
     pub last: Option<Failure>,
-    /// Transient errors in a row, which the next delay grows with.
-    pub transient: u32,
+    /// Temporary errors in a row, which the next delay grows with.
+    pub temporary: u32,
     /// How often the last kind of error came in a row in this process.
     pub in_a_row: u32,
     /// How often the endpoint did not serve the path, whatever else failed in between.

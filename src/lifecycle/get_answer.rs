@@ -115,7 +115,7 @@ fn failed(
         Class::Gone => state.get.not_found_since.or(Some(now.mono)),
         _ => None,
     };
-    state.get.failures.transient = state.get.failures.transient.saturating_add(1);
+    state.get.failures.temporary = state.get.failures.temporary.saturating_add(1);
     let retry_after = error.retry_after;
     let denied = state
         .get
@@ -127,16 +127,16 @@ fn failed(
         effects.push(Effect::DropToken);
     }
     if matches!(class, Class::Gone | Class::Impossible) {
-        state.get.failures.transient = 0;
+        state.get.failures.temporary = 0;
     }
     let failures = &state.get.failures;
     let delay = denied.unwrap_or_else(|| match class {
         Class::Gone | Class::Impossible => pace(state, context),
-        Class::Quota => held_for(context.quota.gets_held_until, failures.transient, context),
+        Class::Quota => held_for(context.quota.gets_held_until, failures.temporary, context),
         Class::NotServed | Class::NotOffered => {
             backoff::after_get_not_served(failures.not_served, context.jitter)
         }
-        _ => backoff::after_transient_error(failures.transient, context.jitter)
+        _ => backoff::after_temporary_error(failures.temporary, context.jitter)
             .max(asked_to_wait(retry_after)),
     });
     state.get.next_at = now.mono.saturating_add(delay);
@@ -208,14 +208,14 @@ pub fn asked_to_wait(retry_after: Option<Duration>) -> Duration {
         .min(backoff::LONGEST_RETRY_AFTER)
 }
 
-/// How long an exhausted quota holds a call back: at least as long as any transient error, so that a server that asks for no
+/// How long an exhausted quota holds a call back: at least as long as any temporary error, so that a server that asks for no
 /// wait is not tried every second.
 pub fn held_for(until: Option<Duration>, failures: u32, context: &Context<'_>) -> Duration {
     let now = context.now.mono;
     until
         .map(|until| until.saturating_sub(now))
         .unwrap_or_default()
-        .max(backoff::after_transient_error(failures, context.jitter))
+        .max(backoff::after_temporary_error(failures, context.jitter))
 }
 
 /// The delay to the next GET while nothing fails.

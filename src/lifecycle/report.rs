@@ -259,9 +259,19 @@ fn authorized(rule: &Rule, reason: Reason) -> Row {
     use ConditionType::Authorized;
     match rule {
         Rule::NotGranted => row(Authorized, False, Reason::NoGrant, NOT_GRANTED),
-        Rule::GrantUnknown => row(Authorized, Unknown, Reason::GrantsNotRead, "Not known"),
+        Rule::GrantUnknown => row(
+            Authorized,
+            Unknown,
+            Reason::GrantsNotRead,
+            "The CancellationGrants could not be read",
+        ),
         Rule::Stall(Reason::UnknownService | Reason::UnknownVersion | Reason::UnknownName, _) => {
-            row(Authorized, Unknown, reason, "Not checked")
+            row(
+                Authorized,
+                Unknown,
+                reason,
+                "Not checked: the operation is not known",
+            )
         }
         _ => row(Authorized, True, Reason::Granted, GRANTED),
     }

@@ -105,7 +105,7 @@ fn perhaps_arrived_then_refused_stays_open_and_is_asked_again() {
     assert!(sim.posts.len() > 2);
 }
 
-/// Refused, then a transient error, then refused: no request was accepted, and the status does not say that one was.
+/// Refused, then a temporary error, then refused: no request was accepted, and the status does not say that one was.
 #[test]
 fn a_refusal_never_becomes_an_acceptance() {
     for passing in [
