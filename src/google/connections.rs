@@ -6,8 +6,6 @@ pub(super) mod endpoint_pool;
 mod hosts_without_address;
 pub(super) mod network_error;
 mod renewal;
-#[cfg(test)]
-mod tests;
 pub mod tls;
 
 use futures::{
@@ -392,3 +390,7 @@ impl UsedConnection {
             .clone()
     }
 }
+
+#[cfg(test)]
+#[path = "connections_tests.rs"]
+mod tests;

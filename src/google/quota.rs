@@ -8,8 +8,6 @@
 //! same, so polls also keep to a rate that leaves room for cancels (`quota/poll_rate.rs`).
 
 mod poll_rate;
-#[cfg(test)]
-mod tests;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -290,3 +288,7 @@ fn to_next_minute(wall: SystemTime, jitter: f64) -> Duration {
     };
     Duration::from_secs(60).saturating_sub(into_minute) + MAX_JITTER.mul_f64(jitter)
 }
+
+#[cfg(test)]
+#[path = "quota_tests.rs"]
+mod tests;

@@ -5,8 +5,6 @@
 pub mod id;
 pub mod object_metrics;
 pub mod object_view;
-#[cfg(test)]
-mod tests;
 pub mod timers;
 mod uid;
 
@@ -392,3 +390,7 @@ impl Objects {
 pub fn grant_of(grants: &Grants, object: &ObjectView) -> Grant {
     GrantKey::of(object).map_or(Grant::NotGranted, |key| key.grant(grants))
 }
+
+#[cfg(test)]
+#[path = "objects_tests.rs"]
+mod tests;

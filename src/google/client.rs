@@ -8,8 +8,6 @@ mod observation;
 mod operation_answer;
 pub mod request_reason;
 mod request_url;
-#[cfg(test)]
-mod tests;
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -427,3 +425,7 @@ fn host(endpoint: &str) -> &str {
         .split_once("://")
         .map_or(endpoint, |(_, host)| host)
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;
