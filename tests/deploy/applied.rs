@@ -7,7 +7,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use xtask::control_plane::{ControlPlane, Options};
+use xtask::{
+    control_plane::{ControlPlane, Options},
+    deploy_files::PLACEHOLDER_IMAGE,
+};
 
 use crate::{
     rendered::{KUSTOMIZATIONS, Rendered},
@@ -158,7 +161,7 @@ fn an_older_installation_is_upgraded_by_applying_the_newer_one() {
             }
             "Deployment" => {
                 let container = &mut object["spec"]["template"]["spec"]["containers"][0];
-                container["image"] = json!("opcancel-controller:0.0.9");
+                container["image"] = json!(format!("{PLACEHOLDER_IMAGE}:0.0.9"));
                 container["args"] = json!(["--log-format=text"]);
             }
             "ClusterRole" if object["metadata"]["name"] == "opcancel-controller" => {

@@ -111,7 +111,7 @@ fn lint_finds_nothing() {
         "lint",
         "--strict",
         "deploy/chart",
-        "--set=image.repository=opcancel-controller",
+        "--set=image.repository=your-registry.invalid/opcancel-controller",
     ];
     for (_, arguments) in PAIRS {
         let said = helm(&[&lint, arguments].concat()).unwrap();

@@ -69,7 +69,7 @@ fn effects() -> Vec<Effect> {
     );
     vec![
         effect("image.repository", "--set=image.repository=r/o", DEPLOYMENT, container("image"), json!("r/o:0.1.0")),
-        effect("image.tag", "--set=image.tag=next", DEPLOYMENT, container("image"), json!("opcancel-controller:next")),
+        effect("image.tag", "--set=image.tag=next", DEPLOYMENT, container("image"), json!("your-registry.invalid/opcancel-controller:next")),
         effect(
             "image.digest",
             "--set=image.digest=sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a",

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use clap::CommandFactory;
 use opcancel::arguments::Arguments;
 use serde_json::{Value, json};
-use xtask::deploy_files;
+use xtask::deploy_files::{self, PLACEHOLDER_IMAGE};
 
 use crate::{
     rendered::{KUSTOMIZATIONS, Rendered, kubectl},
@@ -96,7 +96,7 @@ fn everything_carries_this_release() {
         let rendered = Rendered::kustomization(folder);
         assert_eq!(
             rendered.container()["image"],
-            format!("opcancel-controller:{VERSION}")
+            format!("{PLACEHOLDER_IMAGE}:{VERSION}")
         );
         for object in &rendered.objects {
             assert_eq!(

@@ -207,7 +207,7 @@ pub fn helm_template(arguments: &[&str]) -> Result<String, String> {
         "deploy/chart",
         "--namespace=opcancel-system",
         "--include-crds",
-        "--set=image.repository=opcancel-controller",
+        "--set=image.repository=your-registry.invalid/opcancel-controller",
     ];
     helm(&[&install, arguments].concat())
 }

@@ -11,6 +11,10 @@ use serde_json::{Map, Value, json};
 
 use crate::chart_values;
 
+/// The image in `deploy/base`, without its tag. Names below `.invalid` never resolve (RFC 2606), so no registry can serve it by
+/// accident.
+pub const PLACEHOLDER_IMAGE: &str = "your-registry.invalid/opcancel-controller";
+
 /// The role whose rules the namespaced overlay gives namespace by namespace.
 const CONTROLLER_ROLE: &str = "opcancel-controller";
 
@@ -84,7 +88,9 @@ pub fn copies(root: &Path) -> Result<BTreeMap<String, String>> {
 /// When kubectl cannot be run or refuses the base.
 pub fn install(root: &Path, kubectl: &Path) -> Result<String> {
     let rendered = kustomize(kubectl, &root.join("deploy/base"))?;
-    Ok(format!("{}{rendered}", header("deploy/base")))
+    let image =
+        "# Replace your-registry.invalid with your registry: the project publishes no image.\n";
+    Ok(format!("{}{image}{rendered}", header("deploy/base")))
 }
 
 /// What `kubectl kustomize FOLDER` prints.
