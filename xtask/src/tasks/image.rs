@@ -20,6 +20,7 @@ use clap::Args;
 use xtask::user_cache;
 
 use super::cargo;
+use bill_of_materials::Package;
 use binary::PROGRAM;
 use buildah::{Buildah, Recipe};
 use layout::Layout;
@@ -44,6 +45,13 @@ impl Arguments {
 
 /// The folders of the two builds. Names of different length: a path that slips in moves everything behind it.
 const BUILDS: [&str; 2] = ["one", "the-other"];
+
+/// The package with the controller.
+const CONTROLLER: Package = Package {
+    name: "opcancel",
+    folder: "",
+    program: PROGRAM,
+};
 
 /// What one build made.
 struct Built {
@@ -90,10 +98,12 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let version = version();
     let others = [place.as_path()];
     inspection::check(&one.layout, version, &sources.revision)?;
-    inspection::check_paths(&one.folder.join("context").join(PROGRAM), &others)?;
+    let program = binary::in_context(&one.folder.join("context"), PROGRAM)?;
+    inspection::check_paths(&program, &others)?;
     let files = trial::run(&one.layout, version)?;
     compare(one, other)?;
     inspection::check_size(one.layout.bytes, files)?;
+    try_other_architecture(&place, &sources, &buildah)?;
     let output = write(one, &inputs)?;
     emulator::build(&one.folder, &folders, &sources, &buildah, &output)?;
 
@@ -139,7 +149,11 @@ fn build(folder: &Path, all: &[PathBuf], sources: &Sources, buildah: &Buildah) -
     let program = binary::build(folder, all)?;
 
     let context = empty(&folder.join("context"))?;
-    put(&context.join(PROGRAM), &fs::read(program)?, 0o555)?;
+    put(
+        &binary::in_context(&context, PROGRAM)?,
+        &fs::read(program)?,
+        0o555,
+    )?;
     put(
         &context.join("ca-certificates.crt"),
         roots::bundle().as_bytes(),
@@ -149,6 +163,7 @@ fn build(folder: &Path, all: &[PathBuf], sources: &Sources, buildah: &Buildah) -
     let recipe = Recipe {
         containerfile: "Containerfile",
         context: &context,
+        architecture: binary::architecture()?,
         name: &format!("{PROGRAM}:{}", version()),
         version: version(),
         revision: &sources.revision,
@@ -161,24 +176,59 @@ fn build(folder: &Path, all: &[PathBuf], sources: &Sources, buildah: &Buildah) -
         folder: folder.to_owned(),
         layout: Layout::read(&layout)?,
         archive,
-        bill: bill_of_materials::write(&folder.join(binary::SOURCE_FOLDER), &sources.epoch)?,
+        bill: bill_of_materials::write(
+            &folder.join(binary::SOURCE_FOLDER),
+            &sources.epoch,
+            &CONTROLLER,
+        )?,
     })
+}
+
+/// Checks that the `Containerfile` takes the program of the architecture that is asked for. The program of the other architecture
+/// is not built here, so a file with some text replaces it.
+fn try_other_architecture(place: &Path, sources: &Sources, buildah: &Buildah) -> Result<()> {
+    let architecture = match binary::architecture()? {
+        "amd64" => "arm64",
+        _ => "amd64",
+    };
+    let folder = empty(&place.join("other-architecture"))?;
+    let context = folder.join("context");
+    put(&context.join(architecture).join(PROGRAM), b"text", 0o555)?;
+    put(&context.join("ca-certificates.crt"), b"", 0o444)?;
+    let recipe = Recipe {
+        containerfile: "Containerfile",
+        context: &context,
+        architecture,
+        name: &format!("{PROGRAM}:{}", version()),
+        version: version(),
+        revision: &sources.revision,
+        epoch: &sources.epoch,
+    };
+    let layout = folder.join("layout");
+    buildah.build(&recipe, &layout)?;
+    let layout = Layout::read(&layout)?;
+    ensure!(
+        layout.config.architecture == architecture,
+        "the image for {architecture} says that it is for {}",
+        layout.config.architecture
+    );
+    inspection::check(&layout, version(), &sources.revision)
 }
 
 /// Fails if the two builds differ, and names the first thing that does.
 fn compare(one: &Built, other: &Built) -> Result<()> {
-    let same = |name: &str| -> Result<bool> {
-        let read = |built: &Built| fs::read(built.folder.join("context").join(name));
+    let same = |file: &Path| -> Result<bool> {
+        let read = |built: &Built| fs::read(built.folder.join("context").join(file));
         Ok(read(one)? == read(other)?)
     };
     ensure!(
-        same(PROGRAM)?,
+        same(&binary::in_context(Path::new(""), PROGRAM)?)?,
         "the two programs differ: {} and {}, both in `context/`",
         one.folder.display(),
         other.folder.display()
     );
     ensure!(
-        same("ca-certificates.crt")?,
+        same(Path::new("ca-certificates.crt"))?,
         "the certificate authorities differ"
     );
     ensure!(
@@ -195,9 +245,14 @@ fn compare(one: &Built, other: &Built) -> Result<()> {
     Ok(())
 }
 
+/// Where the results are written.
+fn output_folder() -> PathBuf {
+    cargo::root().join("target/image")
+}
+
 /// Puts the results into `target/image/`.
 fn write(built: &Built, inputs: &str) -> Result<PathBuf> {
-    let output = empty(&cargo::root().join("target").join("image"))?;
+    let output = empty(&output_folder())?;
     let file = |ending: &str| output.join(format!("{PROGRAM}-{}.{ending}", version()));
     fs::copy(&built.archive, file("oci.tar"))?;
     fs::write(file("cdx.json"), &built.bill)?;
@@ -205,8 +260,12 @@ fn write(built: &Built, inputs: &str) -> Result<PathBuf> {
     fs::write(file("inputs"), inputs)?;
     // What `Containerfile` copies, for other builders.
     let context = empty(&output.join("context"))?;
-    for name in [PROGRAM, "ca-certificates.crt"] {
-        fs::copy(built.folder.join("context").join(name), context.join(name))?;
+    for file in [
+        binary::in_context(Path::new(""), PROGRAM)?,
+        PathBuf::from("ca-certificates.crt"),
+    ] {
+        let from = built.folder.join("context").join(&file);
+        copy(&from, &context.join(&file))?;
     }
     Ok(output)
 }
@@ -225,7 +284,22 @@ fn empty(folder: &Path) -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
+/// Copies a file into a folder that need not exist yet.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    make_parent(to)?;
+    fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
+    Ok(())
+}
+
+fn make_parent(file: &Path) -> Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    Ok(())
+}
+
 fn put(file: &Path, contents: &[u8], mode: u32) -> Result<()> {
+    make_parent(file)?;
     fs::write(file, contents)?;
     Ok(fs::set_permissions(file, Permissions::from_mode(mode))?)
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::binary::{PROGRAM, c_library, only_with, said, target};
+use super::binary::{c_library, only_with, said, target};
 use crate::tasks::cargo;
 use crate::tasks::cargo_tool::CargoTool;
 
@@ -18,6 +18,15 @@ const CARGO_CYCLONEDX: CargoTool = CargoTool {
     version: "0.5.9",
     asked: &["cyclonedx", "--version"],
 };
+
+/// The package that a bill is of.
+pub(super) struct Package {
+    pub(super) name: &'static str,
+    /// Its folder in the sources.
+    pub(super) folder: &'static str,
+    /// Its program that is in the image.
+    pub(super) program: &'static str,
+}
 
 /// The crates of a bill, as `NAME VERSION`.
 struct Crates {
@@ -29,7 +38,7 @@ struct Crates {
 
 /// The bill of the program that is built from the sources in `source`. It holds neither a path of this machine nor
 /// another time than `epoch`, so that it is the same each time.
-pub(super) fn write(source: &Path, epoch: &str) -> Result<String> {
+pub(super) fn write(source: &Path, epoch: &str, package: &Package) -> Result<String> {
     let program = CARGO_CYCLONEDX.get()?;
     let target = target()?;
     let mut tool = std::process::Command::new(program);
@@ -53,28 +62,28 @@ pub(super) fn write(source: &Path, epoch: &str) -> Result<String> {
     .env("SOURCE_DATE_EPOCH", epoch)
     .current_dir(source);
     said(&mut tool)?;
-    let file = source.join("bom.json");
+    let file = source.join(package.folder).join("bom.json");
     let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
     let text = text.replace(&source.display().to_string(), "/opcancel");
     let mut bill =
         serde_json::from_str(&text).context("the output of cargo-cyclonedx is not JSON")?;
     let crates = Crates {
-        linked: tree(source, &target, "normal,no-proc-macro")?,
-        all: tree(source, &target, "normal")?,
+        linked: tree(source, &target, package, "normal,no-proc-macro")?,
+        all: tree(source, &target, package, "normal")?,
     };
     reconcile(&mut bill, &crates)?;
-    leave_out_other_programs(&mut bill)?;
+    leave_out_other_programs(&mut bill, package.program)?;
     add_c_library(&mut bill, &c_library()?)?;
     Ok(format!("{bill:#}\n"))
 }
 
 /// What cargo builds of a kind for the program alone.
-fn tree(source: &Path, target: &str, edges: &str) -> Result<BTreeSet<String>> {
+fn tree(source: &Path, target: &str, package: &Package, edges: &str) -> Result<BTreeSet<String>> {
     let mut tree = cargo::cargo(&[
         "tree",
         "--locked",
         "--package",
-        "opcancel",
+        package.name,
         "--prefix",
         "none",
     ]);
@@ -91,9 +100,8 @@ fn tree(source: &Path, target: &str, edges: &str) -> Result<BTreeSet<String>> {
         ))
     });
     // The program's own package is what the bill is of.
-    Ok(crates
-        .filter(|name| !name.starts_with("opcancel "))
-        .collect())
+    let own = format!("{} ", package.name);
+    Ok(crates.filter(|name| !name.starts_with(&own)).collect())
 }
 
 /// Leaves out of the bill what the program is not built with, and marks as `excluded` what only ran in the compiler.
@@ -142,16 +150,16 @@ fn reconcile(bill: &mut Value, crates: &Crates) -> Result<()> {
 ///
 /// # Errors
 /// If the image's own is not in the bill.
-fn leave_out_other_programs(bill: &mut Value) -> Result<()> {
+fn leave_out_other_programs(bill: &mut Value, program: &str) -> Result<()> {
     let package = bill
         .pointer_mut("/metadata/component")
         .context("the bill of materials names no component")?;
     let targets = array(package, "components")?;
     let is = |target: &Value, field: &str, text: &str| reference(target, field) == text;
-    targets.retain(|target| !is(target, "type", "application") || is(target, "name", PROGRAM));
+    targets.retain(|target| !is(target, "type", "application") || is(target, "name", program));
     ensure!(
-        targets.iter().any(|target| is(target, "name", PROGRAM)),
-        "cargo-cyclonedx left out {PROGRAM}"
+        targets.iter().any(|target| is(target, "name", program)),
+        "cargo-cyclonedx left out {program}"
     );
     Ok(())
 }
@@ -210,6 +218,7 @@ fn reference(value: &Value, field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tasks::image::binary::PROGRAM;
 
     fn bill() -> Value {
         json!({
@@ -265,9 +274,10 @@ mod tests {
         let bill_of =
             |targets: &[Value]| json!({"metadata": {"component": {"components": targets}}});
         let mut bill = bill_of(&[library.clone(), programs[0].clone(), programs[1].clone()]);
-        leave_out_other_programs(&mut bill).unwrap();
+        leave_out_other_programs(&mut bill, PROGRAM).unwrap();
         assert_eq!(bill, bill_of(&[library.clone(), programs[0].clone()]));
-        let error = leave_out_other_programs(&mut bill_of(&[library, programs[1].clone()]));
+        let error =
+            leave_out_other_programs(&mut bill_of(&[library, programs[1].clone()]), PROGRAM);
         assert!(error.unwrap_err().to_string().contains(PROGRAM));
     }
 

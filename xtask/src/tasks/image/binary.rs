@@ -27,6 +27,20 @@ pub(super) fn target() -> Result<String> {
     Ok(format!("{}-unknown-linux-gnu", env::consts::ARCH))
 }
 
+/// This machine's architecture, as container engines call it.
+pub(super) fn architecture() -> Result<&'static str> {
+    match env::consts::ARCH {
+        "x86_64" => Ok("amd64"),
+        "aarch64" => Ok("arm64"),
+        other => bail!("the image is built for amd64 and arm64, not for {other}"),
+    }
+}
+
+/// Where a build context has a program of this machine's architecture.
+pub(super) fn in_context(context: &Path, program: &str) -> Result<PathBuf> {
+    Ok(context.join(architecture()?).join(program))
+}
+
 /// What decides about the bytes beside the sources: with the same of these, everybody builds the same digest.
 pub(super) fn inputs(buildah: &Path) -> Result<String> {
     let rustc = said(Command::new("rustc").arg("-vV").current_dir(cargo::root()))?;

@@ -19,6 +19,8 @@ pub(super) struct Recipe<'a> {
     pub(super) containerfile: &'a str,
     /// The folder with the files that it copies.
     pub(super) context: &'a Path,
+    /// Of the programs in it, `amd64` or `arm64`.
+    pub(super) architecture: &'a str,
     /// `NAME:VERSION`, without a registry.
     pub(super) name: &'a str,
     pub(super) version: &'a str,
@@ -81,6 +83,7 @@ impl Buildah {
         let Recipe {
             containerfile,
             context,
+            architecture,
             name,
             version,
             revision,
@@ -97,6 +100,8 @@ impl Buildah {
                 "oci",
             ])
             .args(["--layers=false", "--no-cache", "--pull-never"])
+            // What `TARGETARCH` in the Containerfile stands for.
+            .args(["--platform", &format!("linux/{architecture}")])
             // The time of the image and of each file in it; and no label that names this buildah.
             .args(["--timestamp", epoch, "--identity-label=false"])
             .args(["--build-arg", &format!("VERSION={version}")])

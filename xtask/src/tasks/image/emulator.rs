@@ -5,13 +5,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
+use super::bill_of_materials::{self, Package};
 use super::buildah::{self, Buildah, Recipe};
 use super::layout::Layout;
 use super::sources::Sources;
-use super::{binary, empty, inspection, megabytes, put, trial, version};
+use super::{binary, copy, empty, inspection, megabytes, put, trial, version};
 
 /// The program, and the package that it comes from.
 const PROGRAM: &str = "operations-emulator";
+
+/// What its bill of materials is of.
+const EMULATOR: Package = Package {
+    name: PROGRAM,
+    folder: "emulator",
+    program: PROGRAM,
+};
 
 /// Builds and tries the image in `folder`, one of the controller's builds, and writes it to `output`.
 pub(super) fn build(
@@ -23,21 +31,29 @@ pub(super) fn build(
 ) -> Result<()> {
     let program = binary::build_program(folder, builds, PROGRAM, PROGRAM)?;
     let context = empty(&folder.join("emulator-context"))?;
-    put(&context.join(PROGRAM), &fs::read(program)?, 0o555)?;
+    let in_context = binary::in_context(&context, PROGRAM)?;
+    put(&in_context, &fs::read(program)?, 0o555)?;
     let layout = empty(&folder.join("emulator-layout"))?;
     let recipe = Recipe {
         containerfile: "emulator/Containerfile",
         context: &context,
+        architecture: binary::architecture()?,
         name: &format!("{PROGRAM}:{}", version()),
         version: version(),
         revision: &sources.revision,
         epoch: &sources.epoch,
     };
     buildah.build(&recipe, &layout)?;
-    let archive = output.join(format!("{PROGRAM}-{}.oci.tar", version()));
-    buildah::archive(&layout, &archive, &sources.epoch)?;
+    let file = |ending: &str| output.join(format!("{PROGRAM}-{}.{ending}", version()));
+    buildah::archive(&layout, &file("oci.tar"), &sources.epoch)?;
 
     let image = Layout::read(&layout)?;
+    fs::write(file("digest"), format!("{}\n", image.digest))?;
+    let source = folder.join(binary::SOURCE_FOLDER);
+    fs::write(
+        file("cdx.json"),
+        bill_of_materials::write(&source, &sources.epoch, &EMULATOR)?,
+    )?;
     let config = &image.config.config;
     ensure!(
         config.user == inspection::USER && config.entrypoint == [format!("/{PROGRAM}")],
@@ -52,7 +68,7 @@ pub(super) fn build(
     );
     let files = trial::run_emulator(&image, PROGRAM, version())?;
     let kept = empty(&output.join("emulator-context"))?;
-    fs::copy(context.join(PROGRAM), kept.join(PROGRAM))?;
+    copy(&in_context, &binary::in_context(&kept, PROGRAM)?)?;
     println!(
         "{PROGRAM} {} {:.1} MB, unpacked {:.1} MB",
         image.digest,

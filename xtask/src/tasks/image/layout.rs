@@ -43,6 +43,8 @@ struct Descriptor {
 pub(super) struct ImageConfig {
     pub(super) config: RunConfig,
     pub(super) os: String,
+    /// `amd64` or `arm64`.
+    pub(super) architecture: String,
 }
 
 /// How it is run.
