@@ -26,6 +26,7 @@ enum Task {
     Demo(tasks::demo::Arguments),
     Deploy(tasks::deploy::Arguments),
     Image(tasks::image::Arguments),
+    Release(tasks::release::Arguments),
     Test(tasks::test::Arguments),
 }
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => tasks::demo::run(arguments),
         Task::Deploy(arguments) => tasks::deploy::run(arguments),
         Task::Image(arguments) => tasks::image::run(arguments),
+        Task::Release(arguments) => tasks::release::run(arguments),
         Task::Test(arguments) => tasks::test::run(arguments),
     };
     match result {

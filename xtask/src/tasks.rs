@@ -10,5 +10,6 @@ pub(crate) mod deploy;
 pub(crate) mod image;
 mod image_environment;
 mod interrupt;
+pub(crate) mod release;
 mod stand_ins;
 pub(crate) mod test;

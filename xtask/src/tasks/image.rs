@@ -22,9 +22,10 @@ use xtask::user_cache;
 use super::cargo;
 use bill_of_materials::Package;
 use binary::PROGRAM;
+pub(crate) use binary::said;
 use buildah::{Buildah, Recipe};
-use layout::Layout;
-use sources::Sources;
+pub(crate) use layout::Layout;
+pub(crate) use sources::Sources;
 
 /// Build the container image twice, compare the results, run the image, and write it and its bill of materials to target/image/.
 ///
@@ -40,6 +41,11 @@ impl Arguments {
     /// What `cargo xtask test` does.
     pub(crate) fn reuse() -> Self {
         Self { reuse: true }
+    }
+
+    /// What a release needs.
+    pub(crate) fn from_scratch() -> Self {
+        Self { reuse: false }
     }
 }
 
@@ -246,7 +252,7 @@ fn compare(one: &Built, other: &Built) -> Result<()> {
 }
 
 /// Where the results are written.
-fn output_folder() -> PathBuf {
+pub(crate) fn output_folder() -> PathBuf {
     cargo::root().join("target/image")
 }
 

@@ -11,12 +11,12 @@ use clap::{Args, ValueEnum};
 use xtask::control_plane::{ControlPlane, Options, SHARED_VARIABLE};
 use xtask::{go_tool, official_clients};
 
-use super::{cargo, demo, image};
+use super::{cargo, demo, image, release};
 
 /// Google's clients, which judge the emulator; that of Rust is a workspace of its own.
 const OFFICIAL_CLIENTS: &str = "tests/official_clients";
 
-/// Run all checks: formatting, lints, docs, dependencies, alerting rules, tests, demo, image.
+/// Run all checks: formatting, lints, docs, dependencies, alerting rules, tests, demo, image and release files.
 ///
 /// Stops at the first failure. The first run takes about half an hour on 2 cores, since it builds or installs the control
 /// plane, Helm, Google's official clients and other tools, once for each user.
@@ -144,7 +144,11 @@ impl Step {
                 }
                 demo::run(demo::Arguments::once())
             }
-            Self::Image => image::run(image::Arguments::reuse()),
+            Self::Image => {
+                image::run(image::Arguments::reuse())?;
+                let scratch = tempfile::tempdir()?;
+                release::run(release::Arguments::check(scratch.path())?)
+            }
         }
     }
 }

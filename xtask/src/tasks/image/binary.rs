@@ -196,7 +196,7 @@ fn first_line(command: &mut Command) -> Result<String> {
 }
 
 /// What a command says on standard output.
-pub(super) fn said(command: &mut Command) -> Result<String> {
+pub(crate) fn said(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command
         .stdin(Stdio::null())

@@ -11,11 +11,11 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::binary::said;
 
 /// An image on disk.
-pub(super) struct Layout {
+pub(crate) struct Layout {
     folder: PathBuf,
     /// Of the manifest, `sha256:...`: what `image@digest` names.
-    pub(super) digest: String,
-    pub(super) config: ImageConfig,
+    pub(crate) digest: String,
+    pub(crate) config: ImageConfig,
     layers: Vec<Descriptor>,
     /// Of manifest, configuration and compressed layers: what a node downloads.
     pub(super) bytes: u64,
@@ -40,17 +40,17 @@ struct Descriptor {
 
 /// What an image says about itself.
 #[derive(Deserialize)]
-pub(super) struct ImageConfig {
-    pub(super) config: RunConfig,
+pub(crate) struct ImageConfig {
+    pub(crate) config: RunConfig,
     pub(super) os: String,
     /// `amd64` or `arm64`.
-    pub(super) architecture: String,
+    pub(crate) architecture: String,
 }
 
 /// How it is run.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct RunConfig {
+pub(crate) struct RunConfig {
     #[serde(default)]
     pub(super) user: String,
     #[serde(default)]
@@ -60,12 +60,12 @@ pub(super) struct RunConfig {
     #[serde(default)]
     pub(super) env: Vec<String>,
     #[serde(default)]
-    pub(super) labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 impl Layout {
     /// Reads the one image in `folder`.
-    pub(super) fn read(folder: &Path) -> Result<Self> {
+    pub(crate) fn read(folder: &Path) -> Result<Self> {
         let index: Index = json(&folder.join("index.json"))?;
         let [image] = index.manifests.as_slice() else {
             bail!(

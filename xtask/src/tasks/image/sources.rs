@@ -11,18 +11,18 @@ use anyhow::{Context, Result, bail};
 use crate::tasks::cargo;
 
 /// The state of the repository that an image is made of.
-pub(super) struct Sources {
+pub(crate) struct Sources {
     /// The commit, with `-dirty` if files differ from it.
-    pub(super) revision: String,
+    pub(crate) revision: String,
     /// When it was committed, in seconds since 1970: the time of everything in the image (`SOURCE_DATE_EPOCH`).
-    pub(super) epoch: String,
+    pub(crate) epoch: String,
     /// Relative to the root.
     files: BTreeSet<PathBuf>,
 }
 
 impl Sources {
     /// Asks git.
-    pub(super) fn of_the_repository() -> Result<Self> {
+    pub(crate) fn of_the_repository() -> Result<Self> {
         let commit = git(&["log", "-1", "--format=%H %ct"])?;
         let (hash, epoch) = commit
             .trim()
