@@ -3,7 +3,6 @@
 mod cargo_deny;
 mod monitoring;
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -43,6 +42,7 @@ enum Step {
     Clippy,
     Doc,
     Deny,
+    Advisories,
     Monitoring,
     ControlPlane,
     Tests,
@@ -50,11 +50,26 @@ enum Step {
     Image,
 }
 
+/// A step that has ended.
+struct Done {
+    step: Step,
+    took: Duration,
+    /// Why this machine could not check it.
+    not_checked: Option<String>,
+}
+
+impl Done {
+    fn note(&self) -> String {
+        let reason = self.not_checked.as_ref();
+        reason.map_or_else(String::new, |reason| format!("  skipped: {reason}"))
+    }
+}
+
 /// Runs the task.
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let start = Instant::now();
     let mut shared = None;
-    let mut done: Vec<(Step, Duration)> = Vec::new();
+    let mut done: Vec<Done> = Vec::new();
     for step in Step::value_variants() {
         if arguments.skip.contains(step) {
             eprintln!("\n=== {}: skipped", step.title());
@@ -63,12 +78,22 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         eprintln!("\n=== {}", step.title());
         let begin = Instant::now();
         let result = step.run(&mut shared, arguments.long);
-        done.push((*step, begin.elapsed()));
-        if let Err(error) = result {
-            summary(&done, start.elapsed(), false);
-            bail!("{}: {error:#}\n{}", step.title(), step.advice());
+        let took = begin.elapsed();
+        let mut one = Done {
+            step: *step,
+            took,
+            not_checked: None,
+        };
+        match result {
+            Err(error) => {
+                done.push(one);
+                summary(&done, start.elapsed(), false);
+                bail!("{}: {error:#}\n{}", step.title(), step.advice());
+            }
+            Ok(not_checked) => one.not_checked = not_checked,
         }
-        eprintln!("=== {}: ok, {}", step.title(), seconds(begin.elapsed()));
+        eprintln!("=== {}: ok, {}{}", step.title(), seconds(took), one.note());
+        done.push(one);
     }
     summary(&done, start.elapsed(), true);
     Ok(())
@@ -81,6 +106,7 @@ impl Step {
             Self::Clippy => "cargo clippy",
             Self::Doc => "cargo doc",
             Self::Deny => "cargo deny",
+            Self::Advisories => "advisories",
             Self::Monitoring => "monitoring",
             Self::ControlPlane => "control plane",
             Self::Tests => "cargo test",
@@ -100,6 +126,9 @@ impl Step {
             Self::Deny => {
                 "deny.toml lists the licences, crates and sources that are allowed, with the reasons."
             }
+            Self::Advisories => {
+                "Run cargo update for the crate, or add the advisory to deny.toml with the reason why it does not apply."
+            }
             Self::Monitoring => {
                 "promtool reports which rule in deploy/monitoring/ is invalid, or fires when it should not."
             }
@@ -115,22 +144,26 @@ impl Step {
         }
     }
 
-    /// Runs the step. The control plane that all test binaries share is kept in `shared`.
-    fn run(self, shared: &mut Option<ControlPlane>, long: bool) -> Result<()> {
+    /// Runs the step. The control plane that all test binaries share is kept in `shared`. Returns the reason if this machine
+    /// cannot check it.
+    fn run(self, shared: &mut Option<ControlPlane>, long: bool) -> Result<Option<String>> {
+        if self == Self::Advisories {
+            return cargo_deny::advisories();
+        }
+        self.check(shared, long).map(|()| None)
+    }
+
+    /// The same for a step that every machine can check.
+    fn check(self, shared: &mut Option<ControlPlane>, long: bool) -> Result<()> {
         match self {
+            Self::Advisories => Ok(()),
             Self::Fmt => fmt(),
             Self::Clippy => clippy(),
             Self::Doc => {
                 let mut doc = cargo::cargo(&["doc", "--no-deps", "--workspace"]);
                 cargo::run(doc.env("RUSTDOCFLAGS", "--deny=warnings"))
             }
-            Self::Deny => {
-                let mut check = Command::new(cargo_deny::get()?);
-                check
-                    .args(["check", "--hide-inclusion-graph"])
-                    .args(["bans", "licenses", "sources"]);
-                cargo::run(check.current_dir(cargo::root()))
-            }
+            Self::Deny => cargo_deny::rules(),
             Self::Monitoring => monitoring::check(),
             Self::ControlPlane => {
                 *shared = Some(ControlPlane::start(Options::default())?);
@@ -217,12 +250,17 @@ fn long_tests() -> Result<()> {
 }
 
 /// Prints what was done, and how long it took.
-fn summary(done: &[(Step, Duration)], whole: Duration, good: bool) {
+fn summary(done: &[Done], whole: Duration, good: bool) {
     eprintln!("\n=== summary");
-    for (index, (step, took)) in done.iter().enumerate() {
+    for (index, one) in done.iter().enumerate() {
         let failed = !good && index + 1 == done.len();
         let result = if failed { "FAILED" } else { "ok" };
-        eprintln!("{:<14} {result:<7} {:>8}", step.title(), seconds(*took));
+        eprintln!(
+            "{:<14} {result:<7} {:>8}{}",
+            one.step.title(),
+            seconds(one.took),
+            one.note()
+        );
     }
     let result = if good { "ok" } else { "FAILED" };
     eprintln!("{:<14} {result:<7} {:>8}", "everything", seconds(whole));
