@@ -3,6 +3,7 @@
 mod cargo_deny;
 mod monitoring;
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
