@@ -1,4 +1,4 @@
-//! The watches of cancellations and grants, which continue whatever happens.
+//! The watches of cancellations and grants. They continue after every failure.
 
 pub mod cancellation_watch;
 pub mod grant_watch;

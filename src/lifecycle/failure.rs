@@ -34,7 +34,7 @@ pub struct Failures {
     pub temporary: u32,
     /// How often the last kind of error came in a row in this process.
     pub in_a_row: u32,
-    /// How often the endpoint did not serve the path, whatever else failed in between.
+    /// How often the endpoint did not serve the path. Other failures in between do not reset it.
     pub not_served: u32,
     /// Denials in a row.
     pub denials: u32,
@@ -91,7 +91,7 @@ impl Failures {
 }
 
 impl Failure {
-    /// A failure of `call` now. If the one before was the same, the series goes on.
+    /// A failure of `call` now. If the one before was the same, the series continues.
     pub fn next(before: Option<&Self>, call: Call, error: CallError, now: Since) -> Self {
         let call = if error.kind == ErrorKind::Token {
             Call::Token

@@ -87,7 +87,7 @@ fn finished(
     (rows, notice)
 }
 
-/// What became of the cancel request before the end.
+/// The state of the cancel request at the end.
 fn cancel_requested_at_the_end(state: &Cancellation, outcome: Outcome) -> (Sent, Row) {
     use CancelState::{Accepted, Again, Sending, Unsupported};
     let seen_done = matches!(

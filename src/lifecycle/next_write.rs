@@ -24,7 +24,7 @@ pub fn write_progress_if_due(
         return stalled_at;
     }
     if !status_write::is_due(state, &report) {
-        // What came of the last request is stored already: it failed as the one before.
+        // The result of the last request is stored already: it failed as the one before.
         state.post.unrecorded = false;
         return stalled_at;
     }

@@ -142,7 +142,7 @@ fn shown(target: &Target) -> crate::api::TargetStatus {
     }
 }
 
-/// What the status says while the object is under way: one reason and one message for all conditions.
+/// What the status of an unfinished object says: one reason and one message for all conditions.
 struct Progress {
     reason: Reason,
     message: String,
@@ -201,7 +201,7 @@ impl Progress {
     }
 }
 
-/// The conditions while it is under way; none if the spec cannot be read. Notes in the report whether and when it stalls.
+/// The conditions of an unfinished object; none if its spec cannot be read. Sets in the report whether and when it stalls.
 fn progress_conditions(
     state: &Cancellation,
     rule: &Rule,
@@ -304,7 +304,7 @@ fn left(patience: Duration, since: Since, context: &Context<'_>) -> Duration {
     patience.saturating_sub(since.passed(context.now))
 }
 
-/// What goes on, while nothing fails.
+/// The reason while nothing fails.
 const fn phase(state: &Cancellation, cancel: CancelState) -> Reason {
     match cancel {
         CancelState::NotSent if state.post.held => Reason::Throttled,

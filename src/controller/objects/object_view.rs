@@ -312,7 +312,7 @@ mod tests {
         }
     }
 
-    /// The CRD is upgraded first: whatever it lets through, this release must not judge.
+    /// The CRD is upgraded first, so this release must not reject what the CRD accepts.
     #[test]
     fn services_versions_and_names_of_a_newer_release_wait() {
         const NAME: &str = "projects/p/operations/o";

@@ -435,7 +435,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes and ends: never more than the workers, and nothing is lost or served twice.
+        /// In any order of calls and ends: never more calls than workers, and no call is lost or served twice.
         #[test]
         fn every_call_is_served_once(calls in proptest::collection::vec((0u8..4, 0u8..3), 0..200), workers in 1usize..9) {
             let mut queue = FairQueue::new(workers);
@@ -452,7 +452,7 @@ mod tests {
                     prop_assert!(under_way.len() <= workers);
                 }
                 prop_assert_eq!(queue.in_flight(), under_way.len());
-                // Nobody is put aside for whom a worker is free.
+                // No namespace is aside for which a worker is free.
                 for (namespace, endpoints) in &queue.waiting {
                     for (endpoint, _) in endpoints {
                         let busy = &queue.busy;

@@ -1,4 +1,4 @@
-//! All objects of one kind: one watch that continues whatever happens, and beside it a full list every ten minutes, because
+//! All objects of one kind: one watch that continues after every failure, and beside it a full list every ten minutes, because
 //! events may be lost without a sign.
 //!
 //! A list never stops the watch. Events since the list began count more than the list: an object in a page may be gone by then.
