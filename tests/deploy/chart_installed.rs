@@ -5,7 +5,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 use xtask::control_plane::ControlPlane;
 
-use crate::{applied::empty_cluster, rendered::helm, support::cluster::root};
+use crate::{
+    applied::{empty_cluster, kubectl},
+    rendered::helm,
+    support::cluster::root,
+};
 
 const CRD: &str = "operationcancellations.opcancel.github.io";
 const LAST_ERROR: &str =
@@ -143,4 +147,83 @@ fn crds_that_kubectl_applied_stay_as_they_are() {
     assert_eq!(before["metadata"]["uid"], after["metadata"]["uid"]);
     assert!(before["spec"] == after["spec"]);
     assert!(after.pointer("/metadata/labels").is_none());
+}
+
+/// docs/gitops.md#two-syncs-in-this-order: a grant is of a kind that the operator brings.
+#[test]
+fn a_grant_in_the_operators_own_release_is_not_taken_by_an_upgrade() {
+    let control_plane = empty_cluster();
+    let parent = tempfile::tempdir().unwrap();
+    let chart = parent.path().display().to_string();
+    let subchart = parent.path().join("charts/opcancel");
+    let templates = parent.path().join("templates");
+    std::fs::create_dir_all(&templates).unwrap();
+    let about = "apiVersion: v2\nname: platform\nversion: 1.0.0\n";
+    std::fs::write(parent.path().join("Chart.yaml"), about).unwrap();
+    helm_on(
+        &control_plane,
+        &["install", "platform", &chart, "--create-namespace"],
+    )
+    .unwrap();
+    copy(&root().join("deploy/chart"), &subchart);
+    let grant = std::fs::read_to_string(root().join("examples/01-grant.yaml")).unwrap();
+    std::fs::write(templates.join("grant.yaml"), &grant).unwrap();
+    let image = format!("--set=opcancel.{}", IMAGE.trim_start_matches("--set="));
+    let why = helm_on(&control_plane, &["upgrade", "platform", &chart, &image]).unwrap_err();
+    assert!(
+        why.contains("no matches for kind \"CancellationGrant\""),
+        "{why}"
+    );
+
+    // With kubectl the first run misses the grant, and the second one has it.
+    let mut all = grant;
+    for file in ["cancellationgrants", "operationcancellations"] {
+        all += "\n---\n";
+        all += &std::fs::read_to_string(root().join(format!("crds/{file}.yaml"))).unwrap();
+    }
+    let apply = ["apply", "--server-side"];
+    let why = kubectl(&control_plane, &apply, &all).unwrap_err();
+    assert!(
+        why.contains("no matches for kind \"CancellationGrant\""),
+        "{why}"
+    );
+    let established = [
+        "wait",
+        "--for=condition=Established",
+        "crd",
+        "--all",
+        "--timeout=30s",
+    ];
+    control_plane.run_kubectl(&established).unwrap();
+    kubectl(&control_plane, &apply, &all).unwrap();
+}
+
+#[test]
+fn a_first_installation_brings_the_crds_of_a_subchart_before_a_grant_beside_it() {
+    let control_plane = empty_cluster();
+    let parent = tempfile::tempdir().unwrap();
+    let chart = parent.path().display().to_string();
+    let templates = parent.path().join("templates");
+    std::fs::create_dir_all(&templates).unwrap();
+    let about = "apiVersion: v2\nname: platform\nversion: 1.0.0\n";
+    std::fs::write(parent.path().join("Chart.yaml"), about).unwrap();
+    copy(
+        &root().join("deploy/chart"),
+        &parent.path().join("charts/opcancel"),
+    );
+    std::fs::copy(
+        root().join("examples/01-grant.yaml"),
+        templates.join("grant.yaml"),
+    )
+    .unwrap();
+    let image = format!("--set=opcancel.{}", IMAGE.trim_start_matches("--set="));
+    helm_on(
+        &control_plane,
+        &["install", "platform", &chart, "--create-namespace", &image],
+    )
+    .unwrap();
+    get(&control_plane, &["cancellationgrant", "contact-center"]);
+    helm_on(&control_plane, &["uninstall", "platform"]).unwrap();
+    let left = get(&control_plane, &["cancellationgrants"]);
+    assert_eq!(left["items"], json!([]), "the grant goes with the release");
 }

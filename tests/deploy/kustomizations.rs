@@ -171,7 +171,7 @@ fn the_external_account_example_renders_with_its_own_values() {
             .any(|volume| volume.pointer(pointer) == Some(value))
     };
     assert!(has("/configMap/name", &map["metadata"]["name"]));
-    let audience = "https://iam.googleapis.com/projects/98765/locations/global/workloadIdentityPools/clusters/providers/blue";
+    let audience = "https://iam.googleapis.com/projects/98765/locations/global/workloadIdentityPools/opcancel-blue/providers/blue";
     assert!(has(
         "/projected/sources/0/serviceAccountToken/audience",
         &json!(audience)

@@ -13,6 +13,7 @@ mod support;
 
 mod admission;
 mod applied;
+mod argo_diff;
 mod chart;
 mod chart_installed;
 mod chart_values;

@@ -6,6 +6,7 @@ use operations_emulator::{
     Call::{Cancel, Get},
     Scenario, Script,
 };
+use serde_json::json;
 
 use crate::support::{
     cluster::{kubectl_as_admin, root},
@@ -164,6 +165,67 @@ fn a_cluster_rebuilt_from_git_sends_no_cancel_for_what_has_ended() {
     );
     assert_eq!(forgotten.condition("Ready"), "False/OutcomeNotAccepted");
     assert_eq!(accepted.condition("Ready"), "True/OutcomeAccepted");
+}
+
+/// How tools write a manifest: Flux, Helm 4 and Argo CD with ServerSideApply; Argo CD otherwise, and kubectl.
+const APPLIES: [&[&str]; 2] = [
+    &[
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--field-manager=gitops",
+        "--filename=-",
+    ],
+    &["apply", "--filename=-"],
+];
+
+#[test]
+fn a_hand_set_suspend_stays_unless_git_states_it() {
+    let world = World::without_grant("suspended-by-hand", []);
+    let suspend = |name: &str, suspend: bool| {
+        let patch = json!({"spec": {"suspend": suspend}});
+        world.patch(name, &patch).unwrap();
+    };
+    let is_suspended = |name: &str| world.object(name).0["spec"]["suspend"].clone();
+    for (way, apply) in APPLIES.into_iter().enumerate() {
+        let sync = |text: &str| world.namespace.kubectl(apply, text).unwrap();
+        let [silent, stated, taken_out] =
+            ["silent", "stated", "taken-out"].map(|name| format!("{name}-{way}"));
+        sync(&manifest(&silent, &[]));
+        suspend(&silent, true);
+        sync(&manifest(&silent, &[]));
+        sync(&manifest(&silent, &["deadlineSeconds: 99"]));
+        assert_eq!(is_suspended(&silent), true, "{apply:?}");
+
+        for in_git in [false, true] {
+            let manifest = manifest(&stated, &[&format!("suspend: {in_git}")]);
+            sync(&manifest);
+            suspend(&stated, !in_git);
+            sync(&manifest);
+            assert_eq!(is_suspended(&stated), in_git, "{apply:?}");
+        }
+
+        // Taking the line out of Git brings the default back.
+        sync(&manifest(&taken_out, &["suspend: true"]));
+        sync(&manifest(&taken_out, &[]));
+        assert_eq!(is_suspended(&taken_out), false, "{apply:?}");
+    }
+}
+
+/// As `kubectl apply --server-side` and Terraform apply.
+#[test]
+fn a_sync_without_force_reports_a_hand_set_suspend_as_a_conflict() {
+    let world = World::without_grant("suspend-conflict", []);
+    let in_git = manifest("op", &["suspend: false"]);
+    sync(&world, &in_git).unwrap();
+    world
+        .patch("op", &json!({"spec": {"suspend": true}}))
+        .unwrap();
+    let why = sync(&world, &in_git).unwrap_err();
+    assert!(
+        why.contains("conflict") && why.contains(".spec.suspend"),
+        "{why}"
+    );
 }
 
 #[test]
