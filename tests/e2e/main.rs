@@ -42,6 +42,7 @@ mod quotas;
 mod requests;
 mod resources;
 mod restart;
+mod restored_backup;
 mod restored_etcd;
 mod startup;
 mod suspension;
