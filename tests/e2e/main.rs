@@ -22,6 +22,7 @@ mod federation;
 mod flags;
 mod gitops;
 mod grants;
+mod helm;
 mod integrations;
 mod judges;
 
