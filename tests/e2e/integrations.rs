@@ -88,3 +88,96 @@ fn the_cancellations_inside_are_taken() {
         assert_eq!(json_of(&taken)["spec"]["suspend"], false);
     }
 }
+
+/// Edits as Terraform's `kubernetes_manifest` makes them: what it states is what comes back, or it reports an inconsistent result.
+#[test]
+fn terraforms_edits_change_what_they_state_and_nothing_else() {
+    let namespace = Namespace::new("terraform");
+    let apply = |fields: Value| {
+        let mut spec = json!({
+            "service": "dialogflow", "operationName": "projects/acme-prod/operations/op",
+        });
+        let stated = fields.as_object().unwrap().clone();
+        spec.as_object_mut().unwrap().extend(stated);
+        let object = json!({
+            "apiVersion": "opcancel.github.io/v1alpha1", "kind": "OperationCancellation",
+            "metadata": {"name": "op"}, "spec": spec,
+        });
+        let arguments = [
+            "apply",
+            "--server-side",
+            "--field-manager=Terraform",
+            "--output=json",
+            "--filename=-",
+        ];
+        let applied = namespace.kubectl(&arguments, &object.to_string())?;
+        Ok::<_, String>((spec, json_of(&applied)))
+    };
+    let default = json!(["Cancelled", "Completed", "Failed"]);
+    for (fields, outcomes) in [
+        (json!({}), default.clone()),
+        (
+            json!({"acceptedOutcomes": ["Cancelled"]}),
+            json!(["Cancelled"]),
+        ),
+        (
+            json!({"acceptedOutcomes": ["NotFound", "Cancelled"], "deadlineSeconds": 600}),
+            json!(["NotFound", "Cancelled"]),
+        ),
+        (
+            json!({"acceptedOutcomes": ["Failed"], "suspend": true}),
+            json!(["Failed"]),
+        ),
+        (json!({}), default),
+    ] {
+        let (stated, first) = apply(fields.clone()).unwrap();
+        for (field, value) in stated.as_object().unwrap() {
+            assert_eq!(first["spec"][field], *value, "{fields}");
+        }
+        assert_eq!(first["spec"]["acceptedOutcomes"], outcomes, "{fields}");
+        let (_, second) = apply(fields).unwrap();
+        let seen = |object: &Value| {
+            [
+                object["spec"].clone(),
+                object["metadata"]["generation"].clone(),
+            ]
+        };
+        assert_eq!(
+            seen(&first),
+            seen(&second),
+            "a second apply changes nothing"
+        );
+    }
+    let bare = apply(json!({})).unwrap().1;
+    assert_eq!(
+        [&bare["spec"]["suspend"], &bare["spec"]["deadlineSeconds"]],
+        [&json!(false), &json!(86400)],
+        "what is no longer stated has its default again"
+    );
+    let why = apply(json!({"version": "v2"})).unwrap_err();
+    assert!(why.contains("spec.version is immutable"), "{why}");
+}
+
+#[test]
+fn a_version_that_terraform_stated_cannot_be_removed() {
+    let namespace = Namespace::new("terraform-version");
+    let apply = |version: &str| {
+        let object = format!(
+            "apiVersion: opcancel.github.io/v1alpha1\nkind: OperationCancellation\nmetadata:\n  name: op\nspec:\n  service: dialogflow\n  operationName: projects/acme-prod/operations/op\n{version}"
+        );
+        let arguments = [
+            "apply",
+            "--server-side",
+            "--field-manager=Terraform",
+            "--filename=-",
+        ];
+        namespace.kubectl(&arguments, &object)
+    };
+    apply("  version: v2\n").unwrap();
+    let why = apply("").unwrap_err();
+    assert!(
+        why.contains("spec.version is immutable") && why.contains("another name"),
+        "{why}"
+    );
+    apply("  version: v2\n").unwrap();
+}
