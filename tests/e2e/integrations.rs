@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     cluster::{Namespace, json_of, root},
-    world::World,
+    world::{World, operation},
 };
 
 fn file(path: &str) -> String {
@@ -180,4 +180,26 @@ fn a_version_that_terraform_stated_cannot_be_removed() {
         "{why}"
     );
     apply("  version: v2\n").unwrap();
+}
+
+/// provider-kubernetes without server-side apply: a merge patch with the whole manifest.
+#[test]
+fn a_merge_patch_leaves_what_the_manifest_no_longer_states() {
+    let world = World::without_grant("merge-patch", []);
+    world.cancel(
+        "op",
+        &["version: v2", "acceptedOutcomes: [Cancelled, Failed]"],
+    );
+    let spec = |more: Value| {
+        let mut spec = json!({"service": "dialogflow", "operationName": operation("op")});
+        let more = more.as_object().unwrap().clone();
+        spec.as_object_mut().unwrap().extend(more);
+        world.patch("op", &json!({"spec": spec})).unwrap();
+        world.object("op").0["spec"].clone()
+    };
+    let shorter = spec(json!({"acceptedOutcomes": ["Cancelled"]}));
+    assert_eq!(shorter["acceptedOutcomes"], json!(["Cancelled"]));
+    let removed = spec(json!({}));
+    assert_eq!(removed, shorter);
+    assert_eq!(removed["version"], "v2");
 }
