@@ -163,3 +163,44 @@ fn a_service_account_of_any_cluster_becomes_a_google_identity() {
         }
     }
 }
+
+/// docs/identity.md#a-pool-for-each-cluster: the binding names the pool and the subject, and no provider.
+#[test]
+fn another_cluster_is_the_operator_in_the_same_pool_and_a_stranger_in_its_own() {
+    let of_another_cluster = |pool: &str| PROVIDER.replace("clusters/providers/one", pool);
+    let shared = of_another_cluster("clusters/providers/test");
+    let own = of_another_cluster("opcancel-test/providers/test");
+    for (provider, becomes_the_operator) in [(shared, true), (own, false)] {
+        let files = Files::new();
+        cluster();
+        let mut credentials = believing_the_cluster();
+        credentials.providers[0].audience = provider.clone();
+        let scenario = Scenario {
+            credentials,
+            ..Scenario::default()
+        };
+        let path = files.credentials();
+        let variables = [("GOOGLE_APPLICATION_CREDENTIALS", path.to_str().unwrap())];
+        let world = World::stopped("another-cluster", scenario, &[], &variables);
+        let mut credentials =
+            impersonating(world.emulator.credentials_url(), &files.subject_token());
+        credentials["audience"] = json!(provider);
+        files.write_credentials(&credentials);
+        files.write_subject_token(&projected_token(&format!("https:{provider}")));
+        let mut controller = ControllerProcess::spawn(world.controller_command());
+        if becomes_the_operator {
+            controller.wait_until_ready();
+        } else {
+            controller.wait_until_serving();
+            let log = controller.wait_for_log(|log| log.contains("not ready: token"));
+            assert!(log.contains("iam.serviceAccounts.getAccessToken"), "{log}");
+        }
+        let principals: Vec<_> = world.emulator.tokens_issued();
+        let principals: Vec<_> = principals
+            .iter()
+            .map(|token| token.principal.as_str())
+            .collect();
+        assert_eq!(principals.contains(&EMAIL), becomes_the_operator);
+        assert_eq!(principals.contains(&SUBJECT), becomes_the_operator);
+    }
+}
