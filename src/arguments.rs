@@ -56,7 +56,7 @@ pub struct Arguments {
     #[arg(long, value_name = "DURATION", env = "OPCANCEL_MAX_POLL", default_value = "60s", value_parser = within("500ms", "1h"), allow_hyphen_values = true)]
     pub max_poll: Duration,
 
-    /// Record the outcome NotFound if Google answers only NOT_FOUND for this long. A new operation can stay invisible for minutes (3s to 1d)
+    /// Record the outcome NotFound if Google answers only NOT_FOUND for this long; a new operation can be hidden for minutes (3s to 1d)
     #[arg(long, value_name = "DURATION", env = "OPCANCEL_NOT_FOUND_AFTER", default_value = "5m", value_parser = within("3s", "1d"), allow_hyphen_values = true)]
     pub not_found_after: Duration,
 

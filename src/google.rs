@@ -1,10 +1,8 @@
-//! What this program knows about Google: the names of operations, the services and their hosts, who we are there,
-//! the calls, what their answers mean, and how quotas slow us down.
+//! Google's side: names of operations, services and their hosts, identities, calls, the meaning of answers, and quotas.
 //!
-//! Guarantees: a token goes only to a host made from the [`catalogue`] and a validated location, or to an
-//! administrator's [`endpoint`] override; what proves an identity goes only to the servers that its credential file names;
-//! every text from outside went through [`clean`] before it leaves this module; nothing in here repeats a call by itself.
-//! Knows nothing of Kubernetes.
+//! Guarantees: a token is sent only to a host made from the [`catalogue`] and a valid location, or to an administrator's
+//! [`endpoint`] override; proofs of an identity are sent only to the servers that its credential file names; every text from outside
+//! is [`clean`]ed before it leaves this module; no call is repeated here. The module does not use Kubernetes.
 
 mod answers;
 mod byte_order_mark;

@@ -1,14 +1,14 @@
-//! The mark with which some editors and shells begin a text file, and the encodings that it tells of.
+//! The byte order mark that some editors and shells write at the start of a text file, and the encodings that it indicates.
 //!
 //! Sources: The Unicode Standard, section 23.8; RFC 8259, section 8.1 (a reader of JSON may ignore the mark).
 
 /// The mark in UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A text without its byte order mark, if it has one. Whether the rest is UTF-8 is not looked at.
+/// A text without its byte order mark, if it has one. It does not check that the rest is UTF-8.
 ///
 /// # Errors
-/// If it is UTF-16 or UTF-32, with what to do: with a mark, or without one if its first character is of ASCII.
+/// If it is UTF-16 or UTF-32: with a mark, or without one if its first character is ASCII. The error says what to do.
 pub(crate) fn without_mark(bytes: &[u8]) -> Result<&[u8], String> {
     let encoding = match bytes {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] | [_, 0, 0, 0, ..] | [0, 0, 0, _, ..] => {

@@ -5,24 +5,24 @@ use std::{collections::HashSet, ops::Range};
 /// Longest text kept, in bytes of UTF-8.
 pub const MAX_TEXT: usize = 1024;
 
-/// What of a text is looked at, in bytes of what can be seen. Cleaning costs time for each byte, and who sends the text sizes it; what
-/// is kept is an eighth of it.
+/// Maximum length of the examined text, in bytes of visible characters. Cleaning costs time for each byte, and the sender decides the
+/// length. An eighth of it is kept.
 const MAX_LOOKED_AT: usize = 8 * MAX_TEXT;
 
-/// What stands where a token stood.
+/// The replacement for a token.
 const REDACTED: &str = "[token removed]";
 
-/// A piece of a token of this many bytes is taken for the token: endpoints echo cut ones too, and spell them otherwise.
+/// A piece of a token with this many bytes counts as the token: endpoints may echo tokens shortened or in another spelling.
 const TOKEN_PIECE: usize = 16;
 
-/// A text made safe: white space of any kind becomes a space, other control, bidi and invisible characters vanish,
-/// every token in `secrets` is replaced, and what is left is cut to [`MAX_TEXT`] bytes on a character's boundary.
+/// Makes a text safe: white space of any kind becomes a space, other control, bidi and invisible characters are removed, every token in
+/// `secrets` is replaced, and the rest is cut to [`MAX_TEXT`] bytes at a character boundary.
 ///
-/// A piece of a secret is replaced with the whole word that it stands in: the word may be another token that only begins
-/// like ours, or ours in another spelling. Its end must not stay when the beginning that gave it away has gone.
+/// A piece of a secret is replaced together with its whole word: the word may be another token with the same beginning, or the token in
+/// another spelling. Its end must not remain after its recognisable beginning was removed.
 ///
-/// Characters go before tokens are looked for: a token broken up by them would else be put together again by it. Of a long text only
-/// the first 8 KiB are looked at.
+/// Invisible characters are removed before tokens are searched: otherwise their removal could restore a token. Only the first 8 KiB of a
+/// long text are examined.
 pub fn clean(text: &str, secrets: &[&str]) -> String {
     let visible = beginning(text.chars());
     let without = secrets
@@ -32,8 +32,8 @@ pub fn clean(text: &str, secrets: &[&str]) -> String {
     cut(without_likely_tokens(&without).trim(), MAX_TEXT)
 }
 
-/// What can be seen of the beginning of a text. Where it is cut off, the last word goes, which may be the beginning of a token; and
-/// what may be the beginning of one that has blanks.
+/// The visible characters of the beginning of a text. If it is cut, the last word is removed, because it may be the beginning of a
+/// token, and so is what may be the beginning of a token with blanks.
 fn beginning(characters: impl Iterator<Item = char>) -> String {
     let mut beginning = String::new();
     for c in characters.filter_map(visible) {
@@ -50,10 +50,10 @@ fn beginning(characters: impl Iterator<Item = char>) -> String {
     beginning
 }
 
-/// What may be quoted of a body that nobody could read, cleaned and cut to `max` bytes; empty if that is nothing.
+/// A quotation from an unreadable body, cleaned and cut to `max` bytes. It may be empty.
 ///
-/// Nothing of JSON, or of what was meant to be some, or holds escapes: there a token can be spelled in so many ways that
-/// it would not be found.
+/// Nothing is quoted from JSON, from text that begins like JSON, or from text with escapes: a token in it could have a spelling that is
+/// not recognised.
 pub fn quote(body: &[u8], secrets: &[&str], max: usize) -> String {
     let text = String::from_utf8_lossy(body);
     let begins_json = text
@@ -63,14 +63,14 @@ pub fn quote(body: &[u8], secrets: &[&str], max: usize) -> String {
     if begins_json || text.contains('\\') || is_json() {
         return String::new();
     }
-    // Cleaned as a whole first: a quote that ends within a token would hide it from the cleaning.
+    // Cleaned as a whole first: a quotation that ends within a token would hide it from the cleaning.
     cut(&clean(&text, secrets), max)
 }
 
 /// How Google's access tokens and JSON web tokens begin.
 const TOKENS_BEGIN: [&str; 2] = ["ya29.", "eyJ"];
 
-/// Replaces whatever looks like a token: an endpoint may echo one that is not held any more, or another one's.
+/// Replaces everything that looks like a token: an endpoint may echo an old token, or one of another client.
 fn without_likely_tokens(text: &str) -> String {
     TOKENS_BEGIN
         .iter()
@@ -87,7 +87,7 @@ fn without_likely(text: &str, begin: &str) -> String {
     cleaned
 }
 
-/// Whether a character may stand in a token, as it is, encoded for a form, or escaped in JSON.
+/// Whether a character can be part of a token: as it is, encoded for a form, or escaped in JSON.
 fn of_token(c: char) -> bool {
     c.is_ascii_alphanumeric()
         || matches!(
@@ -96,7 +96,7 @@ fn of_token(c: char) -> bool {
         )
 }
 
-/// Cuts to at most `max` bytes on a character's boundary, and shows by an ellipsis that it did.
+/// Cuts to at most `max` bytes at a character boundary, and marks the cut with an ellipsis.
 pub fn cut(text: &str, max: usize) -> String {
     if text.len() <= max {
         return text.to_owned();

@@ -1,7 +1,7 @@
 //! The two calls of `google.longrunning.Operations` that this program makes, over HTTP.
 //!
-//! Guarantees: one call is one request; redirects are not followed; nothing is read beyond a cap; every wait is bounded;
-//! every text in an answer is cleaned of the token that was sent. Caveat: a dropped call may still have arrived.
+//! Guarantees: one call is one request; redirects are not followed; answers are read up to a limit; every wait is bounded; the token that
+//! was sent is removed from every text of an answer. Caveat: a call that is dropped may still have arrived.
 
 mod exchange;
 mod observation;
@@ -49,38 +49,36 @@ pub(super) use operation_answer::MOST_LARGE;
 use operation_answer::{Expected, OperationReader, read_whole_operation};
 pub use operation_answer::{LARGE, MAX_OPERATION};
 
-/// Most that is read of an answer that shows no operation, in bytes.
+/// Maximum size of an answer that is not an operation, in bytes.
 pub const MAX_ANSWER: usize = 64 * 1024;
 
-/// How long the connections go unlooked at.
+/// Longest interval between two checks of the connections.
 const LONGEST_LOOK: Duration = Duration::from_secs(60);
 
 /// How calls are made.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
-    /// Limit for one call from its start to the last byte of the answer; of an answer that shows an operation, to the end of its
-    /// head. Google's published configuration of Get and Cancel has 10 s.
+    /// Time limit of a call from its start to the last byte of the answer, or to the end of its head if the answer is an operation.
+    /// Google's published configuration of Get and Cancel has 10 s.
     pub call_timeout: Duration,
     /// Longest wait for a further byte of an operation.
     pub idle_timeout: Duration,
-    /// Longest time for reading an operation, without the wait for its turn.
+    /// Longest time for reading an operation, without the wait before it.
     pub read_timeout: Duration,
-    /// Limit for opening a connection, as a part of the above.
+    /// Time limit for opening a connection, within `call_timeout`.
     pub connect_timeout: Duration,
-    /// While a request is under way, a connection on which nothing came for so long is asked by a PING whether it still stands.
+    /// While a request is in flight, a PING is sent on a connection that received nothing for this long.
     pub ping_after: Duration,
-    /// A connection that was idle for so long is opened anew by [`OperationsClient::keep_warm`]. Some NATs forget one after four
-    /// minutes.
+    /// [`OperationsClient::keep_warm`] replaces a connection that was idle for this long. Some NATs drop one after four minutes.
     pub idle_limit: Duration,
     /// `x-goog-user-project`: the project that pays for the calls and whose quota they use (`--quota-project`).
     pub quota_project: Option<String>,
-    /// Certificate authorities of `--ca-file`. They are trusted beside the system's, and only for endpoint overrides: a
-    /// private authority has no say about Google's own hosts.
+    /// Certificate authorities of `--ca-file`. They are trusted in addition to the system's, and only for endpoint overrides: a private
+    /// authority must not vouch for Google's own hosts.
     pub override_roots: Vec<CertificateDer<'static>>,
-    /// Whether `HTTPS_PROXY` and its kin are obeyed. Off unless asked for: a proxy sees who asks for what.
+    /// Whether proxies from the environment (`HTTPS_PROXY` and others) are used. Off by default: a proxy sees who calls what.
     pub proxy_from_environment: bool,
-    /// Whether TLS connections, too, speak HTTP/1.1 alone: what Google's front end makes of a POST without a length can only
-    /// be seen there.
+    /// Whether TLS connections use only HTTP/1.1. Only there can one see how Google's front end treats a POST without a length.
     pub http1_only: bool,
 }
 
@@ -101,12 +99,12 @@ impl Default for ClientConfig {
     }
 }
 
-/// `quota_project` cannot stand in a header.
+/// `quota_project` cannot be sent in a header.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("--quota-project: {0:?} is not a project id or number")]
 pub struct InvalidQuotaProject(String);
 
-/// Makes the calls. Cheap to share behind an `Arc`; holds the connections of every endpoint that was called.
+/// The client. It holds the connections to every endpoint that was called; share it in an `Arc`.
 #[derive(Debug)]
 pub struct OperationsClient {
     endpoints: Mutex<EndpointPool>,
@@ -122,7 +120,7 @@ impl OperationsClient {
     /// Opens no connection yet. [`super::connections::tls::install_provider`] must have been called before the first call.
     ///
     /// # Errors
-    /// If the quota project is no project.
+    /// If the quota project is invalid.
     pub fn new(config: ClientConfig) -> Result<Self, InvalidQuotaProject> {
         let quota_project = config.quota_project.map(|project| {
             let good = !project.is_empty() && project.bytes().all(|b| b.is_ascii_graphic());
@@ -147,8 +145,8 @@ impl OperationsClient {
         })
     }
 
-    /// `GET {endpoint}/{version}/{name}`. `now` is what a date in `Retry-After` is counted from. An answer above [`LARGE`] waits
-    /// until few others are read.
+    /// `GET {endpoint}/{version}/{name}`. A date in `Retry-After` is counted from `now`. An answer above [`LARGE`] is read only
+    /// when few others are.
     pub async fn get(
         &self,
         target: &Target,
@@ -160,8 +158,8 @@ impl OperationsClient {
             .await
     }
 
-    /// The same. `large` is notified once if the answer is above [`LARGE`]: from then on it takes its time, and whoever counts
-    /// the calls under way counts it no more.
+    /// The same. `large` is notified once if the answer is above [`LARGE`]: reading it takes long, so the caller should no longer count
+    /// it as a call in flight.
     pub async fn get_and_notify(
         &self,
         target: &Target,
@@ -194,8 +192,8 @@ impl OperationsClient {
         answer
     }
 
-    /// `POST {endpoint}/{version}/{name}:cancel`. `Ok` says that the API took the request, not that anything ended. After
-    /// any error but one that tells Google's own refusal the request may have arrived.
+    /// `POST {endpoint}/{version}/{name}:cancel`. `Ok` means that the API accepted the request, not that anything ended. After
+    /// any error except a refusal of Google's, the request may have arrived.
     pub async fn cancel(
         &self,
         target: &Target,
@@ -210,10 +208,10 @@ impl OperationsClient {
             .unwrap_or_else(|never: Withdrawn| Err(network(&never.to_string())))
     }
 
-    /// The same, unless `withdrawn` ends before the request leaves. What left is waited for.
+    /// The same, unless `withdrawn` ends before the request is sent. If it was sent, its answer is awaited.
     ///
     /// # Errors
-    /// If it was withdrawn: it is certain that nothing was sent.
+    /// If it was withdrawn: certainly nothing was sent.
     pub async fn cancel_unless(
         &self,
         target: &Target,
@@ -247,10 +245,10 @@ impl OperationsClient {
         Ok(answer)
     }
 
-    /// Opens the connections to an endpoint, and sends a request without a token to its root, whose answer does not matter.
+    /// Opens the connections to an endpoint, and sends a request without a token to its root. The answer does not matter.
     ///
     /// # Errors
-    /// If no answer came: the endpoint cannot be reached as things are.
+    /// If there is no answer: the endpoint cannot be reached.
     pub async fn warm(&self, endpoint: &str, overridden: bool) -> Result<(), CallError> {
         let connections = self.connections(endpoint, overridden, None)?;
         match timeout(self.call_timeout, connections.warm()).await {
@@ -259,8 +257,8 @@ impl OperationsClient {
         }
     }
 
-    /// Opens connections anew that went away or were idle for long: those of the endpoints that were warmed, and of the 16 others
-    /// that were called last, within the last hour. Never ends.
+    /// Reopens connections that were closed or idle for a long time: those of the endpoints that were warmed up, and of the 16 others
+    /// that were called last, within the last hour. It never ends.
     pub async fn keep_warm(&self) {
         let mut renewals = FuturesUnordered::new();
         loop {
@@ -342,7 +340,7 @@ impl OperationsClient {
     }
 }
 
-/// Notes that an endpoint is one of an API, if the answer says so.
+/// Records that the endpoint answered like an API, if the answer shows that.
 fn note_answer(connections: &Connections, error: Option<&CallError>) {
     let says_nothing = [
         ErrorKind::Unrecognised,
@@ -355,10 +353,10 @@ fn note_answer(connections: &Connections, error: Option<&CallError>) {
     }
 }
 
-/// What a whole answer means that shows an operation, or does not. Whose it is, the caller has to see.
+/// The result of a whole answer to a GET. It does not compare the operation's name.
 fn read_get(response: &FullResponse, now: SystemTime, secrets: &[&str]) -> GetAnswer {
     if response.status.is_success() && response.status != StatusCode::OK {
-        // A part of an operation (206), or something else that is none.
+        // A part of an operation (206), or something else.
         let wrong = NotProtoJson::new("only 200 shows an operation");
         return Err(broken(response, &wrong, secrets));
     }
@@ -372,7 +370,7 @@ fn read_cancel(response: &FullResponse, now: SystemTime, secrets: &[&str]) -> Ca
         .and_then(|body| read_cancel_accepted(body).map_err(|e| broken(response, &e, secrets)))
 }
 
-/// The body of a success, which is any 2xx; anything else is an error.
+/// The body of a 2xx answer; any other status is an error.
 fn ok_body<'a>(
     response: &'a FullResponse,
     now: SystemTime,
@@ -411,7 +409,7 @@ fn unusable(error: UnusableEndpoint) -> CallError {
     network(&error.to_string())
 }
 
-/// There was nothing to send the request on.
+/// An error before the request was sent.
 fn network(message: &str) -> CallError {
     CallError {
         not_sent: true,
@@ -419,7 +417,7 @@ fn network(message: &str) -> CallError {
     }
 }
 
-/// The endpoint as messages name it.
+/// The endpoint's name in messages.
 fn host(endpoint: &str) -> &str {
     endpoint
         .split_once("://")

@@ -1,4 +1,4 @@
-//! The connections to one endpoint, and which one the next request leaves on.
+//! The connections to one endpoint, and the choice of one for the next request.
 
 mod connection;
 pub(super) mod connector;
@@ -34,32 +34,31 @@ use crate::google::answers::{
     rpc_error,
 };
 
-/// HTTP/2 connections to one endpoint. More than one, so that neither a server's limit on streams nor one lost segment nor one
-/// connection that is stuck stops everything; few, because Google's front end likes it so.
+/// HTTP/2 connections to one endpoint. More than one, so that a limit on streams, a lost segment or a stuck connection does not stop
+/// everything; few, because Google's front ends prefer few.
 pub(in crate::google) const CONNECTIONS: usize = 2;
 
-/// While a connection is silent for longer, a GET leaves on another one.
+/// If a connection is silent for longer, a GET uses another one.
 const GET_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The same for a cancel: the GET that it waited for may be what is stuck there.
+/// The same for a cancel request: the GET that it waited for may be stuck there.
 const CANCEL_PATIENCE: Duration = Duration::from_millis(100);
 
-/// Where one connection is stuck, another one is trusted if something came on it within this time: what swallowed the one may have
-/// swallowed both.
+/// If one connection is stuck, another one is used only if it had an answer within this time: the same middlebox may have dropped both.
 const HEARD_LATELY: Duration = Duration::from_secs(60);
 
-/// A connection is not replaced for being stuck sooner than this after it was opened.
+/// A stuck connection is replaced only if it is older than this.
 const REPLACED_AFTER: Duration = Duration::from_secs(10);
 
-/// A request that a connection gave back unsent is tried on so many connections.
+/// Maximum number of attempts for a request that was not sent because its connection closed.
 const TRIES: usize = 3;
 
-/// What is sent.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::google) enum RequestKind {
-    /// Something that changes nothing.
+    /// A request that changes nothing.
     Get,
-    /// A cancel: it must not be stuck where a GET is.
+    /// A cancel request. It must not wait behind a stuck GET.
     Cancel,
 }
 
@@ -77,7 +76,7 @@ pub(in crate::google) struct Connections {
     last_call: Mutex<Instant>,
 }
 
-/// The place of one HTTP/2 connection.
+/// A slot for one HTTP/2 connection.
 #[derive(Debug, Default)]
 struct Slot {
     open: Option<Arc<Connection>>,
@@ -88,7 +87,7 @@ struct Slot {
 /// `None`: the endpoint speaks HTTP/1.1.
 type Opening = Shared<BoxFuture<'static, Result<Option<Arc<Connection>>, CallError>>>;
 
-/// What a request was sent on.
+/// The connection that a request was sent on.
 #[derive(Clone, Debug, Default)]
 pub(in crate::google) struct UsedConnection(Arc<Mutex<Option<Arc<Connection>>>>);
 
@@ -97,11 +96,11 @@ enum Ready {
     Http2(Arc<Connection>),
 }
 
-/// Which connection the next request leaves on.
+/// The connection for the next request.
 enum Choice {
-    /// An open one, and a place for which one is worth to be opened beside.
+    /// An open one, and a free slot in which to open another one in the background.
     Open(Arc<Connection>, Option<usize>),
-    /// One that has to be opened first, in this place.
+    /// One that must be opened first, in this slot.
     Place(usize),
 }
 
@@ -122,7 +121,7 @@ impl Connections {
         }
     }
 
-    /// Sends a request, and waits until its answer begins. `used` tells meanwhile on which connection it is.
+    /// Sends a request, and waits until its answer begins. `used` holds the connection that it was sent on.
     ///
     /// # Errors
     /// If there is no connection, or if it breaks.
@@ -182,8 +181,7 @@ impl Connections {
         })
     }
 
-    /// Notes how a call ended. After two time-outs in a row its connection is replaced. Calls that are still on the old one go on
-    /// there.
+    /// Records the end of a call. After two time-outs in a row its connection is replaced. Calls on the old one continue.
     pub fn note(&self, used: &UsedConnection, timed_out: bool) {
         if let Some(connection) = used.get()
             && connection.is_dead_after(timed_out)
@@ -193,12 +191,12 @@ impl Connections {
         }
     }
 
-    /// The endpoint has answered as an API does.
+    /// Records that the endpoint answered like an API.
     pub fn mark_answered(&self) {
         self.answered_once.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it ever did.
+    /// Whether the endpoint ever answered like an API.
     pub fn has_answered(&self) -> bool {
         self.answered_once.load(Ordering::Relaxed)
     }
@@ -270,7 +268,7 @@ impl Connections {
                 RequestKind::Cancel => *silence,
             });
         match (best, free) {
-            // An endpoint that somebody made up is not worth a second connection.
+            // An endpoint that never answered may be made up: no second connection.
             (Some((_, connection, _)), free) => {
                 Choice::Open(connection.clone(), free.filter(|_| self.has_answered()))
             }
@@ -279,7 +277,7 @@ impl Connections {
         }
     }
 
-    /// None of them can be relied on: an idle one is replaced, else the one that was opened first, unless that was just done.
+    /// All connections are stuck: replaces an idle one, else the oldest one, unless it was just opened.
     fn replace(&self, open: &[(usize, Arc<Connection>, Duration)], now: Instant) -> Choice {
         let oldest = open
             .iter()
@@ -297,11 +295,10 @@ impl Connections {
         }
     }
 
-    /// Opens the connection of a place. Whoever else asks meanwhile waits for the same one, and it is opened also if nobody waits any
-    /// more.
+    /// Opens the connection of a slot. Concurrent callers wait for the same one. It is opened even if all callers give up.
     fn open(self: &Arc<Self>, place: usize) -> Option<Opening> {
         let mut slot = self.slot(place)?;
-        // One that has ended and still stands here died.
+        // An opening that has ended and is still here has panicked.
         let opening = slot.opening.as_ref();
         if let Some(opening) = opening.filter(|opening| opening.peek().is_none()) {
             return Some(opening.clone());

@@ -1,9 +1,9 @@
-//! The operator's own identity, from wherever application-default credentials lead: a file of any kind that needs no
-//! other program, or the metadata server.
+//! The operator's own identity, from application-default credentials: a credential file that needs no other program, or the metadata
+//! server.
 //!
-//! Guarantees: what can never work ends the start, with the file and the field; an identity that nobody meant gets no
-//! token; tokens are kept, refreshed and fetched anew as `token_cache` says; every request is guarded as `guarded_http`
-//! says; no key and no token is ever shown. Each kind of credentials is a file of its own below.
+//! Guarantees: credentials that can never work end the start with an error that names the file and the field; an unexpected identity
+//! gets no token; `token_cache` caches and renews tokens; `guarded_http` limits every request; keys and tokens are never shown. Each
+//! kind of credentials has its own file.
 
 mod authorized_user;
 mod credential;
@@ -38,7 +38,7 @@ use super::catalogue::default_scopes;
 
 pub use self::default_credentials::Environment;
 
-/// Most requests of one fetch: who we are, the token, who we still are; or subject token, token exchange, impersonation.
+/// Maximum number of requests of one fetch: identity, token, identity again; or subject token, token exchange, impersonation.
 const REQUESTS: u32 = 3;
 
 /// How the operator's identity is found.
@@ -46,20 +46,19 @@ const REQUESTS: u32 = 3;
 pub struct IdentityConfig {
     /// Where to look for credentials.
     pub environment: Environment,
-    /// The one identity that is acceptable. Without it any but a node's default one is.
+    /// The only accepted identity. If it is `None`, every identity except a node's default one is accepted.
     pub expect_principal: Option<String>,
     /// Scopes of the tokens.
     pub scopes: Vec<String>,
-    /// Limit for one request to a token server. A fetch makes up to three of them, one after the other, and may take as long
-    /// as three. GKE's metadata server may need half a minute for a token; whoever gives up earlier and asks again makes it
-    /// start anew.
+    /// Time limit of one request to a token server. A fetch makes up to three requests in sequence. GKE's metadata server can need
+    /// half a minute for a token, and starts over if the client gives up and asks again.
     pub request_timeout: Duration,
-    /// Pause after a first failure; it doubles up to `max_pause`. A pod's metadata server needs some seconds to start.
+    /// Pause after the first failure. It doubles up to `max_pause`. The metadata server of a pod needs some seconds to start.
     pub min_pause: Duration,
-    /// Longest pause between fetches that fail.
+    /// Longest pause after a failure.
     pub max_pause: Duration,
-    /// Shortest time between two fetches because a token was refused. The metadata server has a memory of its own and may
-    /// well give the same token again.
+    /// Shortest time between two fetches because a token was refused. The metadata server has its own cache and may return the same
+    /// token again.
     pub refused_pause: Duration,
 }
 
@@ -85,13 +84,13 @@ pub struct OperatorIdentity {
 }
 
 impl OperatorIdentity {
-    /// Looks for the credentials, and asks nobody yet for a token. [`super::connections::tls::install_provider`] must have been called.
-    /// `observer` hears how each fetch ended.
+    /// Finds the credentials; fetches no token yet. [`super::connections::tls::install_provider`] must have been called. `observer` is
+    /// called after each fetch.
     ///
     /// # Errors
-    /// If what was found can never work: a file that is named and cannot be read, of an unknown kind, with wrong or
-    /// missing fields, or for another identity than the expected one. What may pass is no error here, but one of each
-    /// fetch: a subject token that is not there yet, a server that does not answer.
+    /// If the credentials can never work: the named file cannot be read, has an unknown kind or wrong fields, or is for another
+    /// identity than the expected one. Temporary failures are errors of a fetch instead: a subject token that does not exist yet, a
+    /// server that does not answer.
     pub fn new(config: IdentityConfig, observer: FetchObserver) -> Result<Self, TokenError> {
         let expected = config.expect_principal;
         let limit = config.request_timeout;
@@ -130,13 +129,12 @@ impl OperatorIdentity {
         })
     }
 
-    /// `quota_project_id` of the credential file: the project whose quota the calls use if nothing else says. Never sent
-    /// to a token server.
+    /// `quota_project_id` of the credential file: the default project for the quota of calls. It is never sent to a token server.
     pub fn quota_project(&self) -> Option<&str> {
         self.quota_project.as_deref()
     }
 
-    /// Whether tokens have the scopes of [`IdentityConfig::scopes`]; a person's have those that the person granted.
+    /// Whether tokens have the scopes of [`IdentityConfig::scopes`]. Tokens of a person have the scopes that the person granted.
     pub fn takes_scopes(&self) -> bool {
         self.tokens.credential().takes_scopes()
     }

@@ -1,11 +1,12 @@
-//! Quotas (docs/life-of-a-cancellation.md#quotas): after a RESOURCE_EXHAUSTED, what shares that quota waits. Pure: time and jitter are arguments.
+//! Quotas (docs/life-of-a-cancellation.md#quotas): after a RESOURCE_EXHAUSTED, all calls that use that quota wait. Pure: time and
+//! jitter are arguments.
 //!
-//! An error that names its quota (ErrorInfo `consumer` and `quota_metric`) holds back whoever met that quota. One that does not
-//! holds back the project in the operation's name; the whole principal only if a second project meets one within a minute.
-//! While a hold lasts, one call a minute goes through and tries.
+//! An error that names its quota (ErrorInfo `consumer` and `quota_metric`) holds back all callers that met that quota. An error without a
+//! name holds back the project in the operation's name, and the whole principal only if a second project gets one within a minute. During
+//! a hold, one call a minute is made to test the quota.
 //!
-//! GETs and POSTs are held apart: an answer to a GET never holds back a cancel. Some services count both in one quota all the
-//! same, so polls also keep to a rate that leaves room for cancels (`quota/poll_rate.rs`).
+//! GETs and POSTs have separate holds: an answer to a GET never holds back a cancel request. Some services count both in one quota, so
+//! polls also keep to a rate that leaves room for cancel requests (`quota/poll_rate.rs`).
 
 mod poll_rate;
 
@@ -17,50 +18,50 @@ use std::{
 use self::poll_rate::{CallsPerMinute, PollRate};
 use super::answers::answer::{CallError, ErrorKind};
 
-/// Shortest wait, also if a server says 0: calls that may begin at once would not be held.
+/// Shortest hold, even if a server says 0.
 pub const MIN_HOLD: Duration = Duration::from_secs(1);
-/// Longest wait, whatever a server says.
+/// Longest hold, even if a server asks for more.
 pub const MAX_HOLD: Duration = Duration::from_secs(300);
-/// Longest jitter after the full minute at which Google's quotas start anew.
+/// Longest jitter after the full minute at which Google resets its quotas.
 pub const MAX_JITTER: Duration = Duration::from_secs(10);
-/// While a hold lasts, one call goes through in this time.
+/// During a hold, one call is made in this time.
 const PROBE_EVERY: Duration = Duration::from_secs(60);
-/// A second project that meets a quota without a name within this time widens the hold to the principal.
+/// If a second project meets a quota without a name within this time, the hold covers the principal.
 const WIDENS_WITHIN: Duration = Duration::from_secs(60);
 
-/// Most quotas and callers that are remembered. Beyond it memory starts anew, at the price of a few more 429s.
+/// Maximum number of remembered quotas and callers. If it is reached, all are forgotten, at the cost of a few more 429s.
 const MAX_REMEMBERED: usize = 4096;
-/// Most quotas that one caller may have met. An endpoint that invents one for each answer must not fill the memory.
+/// Maximum number of quotas of a caller. An endpoint that invents one for each answer must not fill the memory.
 const MAX_MET: usize = 16;
 
-/// Which share of a quota a call uses.
+/// The share of a quota that a call uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Share {
     /// GET.
     Get,
-    /// POST, the cancels.
+    /// POST: cancel requests.
     Post,
 }
 
-/// Whose quota a call uses, as far as that is known before it is made.
+/// What decides the quota of a call, as far as it is known before the call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
     /// Base URL of the endpoint.
     pub endpoint: String,
-    /// Google's name for who asks, or what stands for it.
+    /// Google's name for the identity, or a substitute.
     pub principal: String,
-    /// The project in the operation's name, or its parent: with some identities it is the consumer.
+    /// The project in the operation's name, or its parent. For some identities it is the consumer.
     pub project: String,
 }
 
-/// What the quotas leave to one caller now. Times are monotonic, since the start of the process.
+/// What a caller may do now. Times are monotonic, since the start of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Allowance {
     /// No GET before this time.
     pub gets_held_until: Option<Duration>,
     /// No cancel request before this time.
     pub cancels_held_until: Option<Duration>,
-    /// When the next poll has its place, which may be now; none if polls need no place. First looks need none.
+    /// When the next poll may be made; `None` if polls are not limited. First reads are never limited.
     pub next_poll: Option<Duration>,
 }
 
@@ -80,14 +81,14 @@ struct Hold {
     next_probe: Duration,
 }
 
-/// All quotas that were met.
+/// All known holds and rates.
 #[derive(Debug, Default)]
 pub struct Quotas {
     holds: HashMap<(Share, Key), Hold>,
     rates: HashMap<Key, PollRate>,
-    /// The quotas that a caller met: only answers name them.
+    /// The quotas that each caller met; only answers name them.
     met: HashMap<Caller, BTreeSet<Quota>>,
-    /// The last project of a principal at an endpoint that met a quota without a name.
+    /// The last project that met a quota without a name, by endpoint and principal.
     unnamed: HashMap<(String, String), (String, Duration)>,
     taken: HashMap<Caller, CallsPerMinute>,
 }
@@ -122,7 +123,7 @@ impl Quotas {
         }
     }
 
-    /// A call is about to be made. While a hold lasts it is the one that tries.
+    /// Records that a call is about to be made. During a hold it is the one that tests the quota.
     pub fn begin(&mut self, share: Share, caller: &Caller, now: Duration) {
         if self.holds.is_empty() {
             return;
@@ -134,7 +135,7 @@ impl Quotas {
         }
     }
 
-    /// A poll of this caller has its place at [`Allowance::next_poll`], or now. The next one of the namespace comes later.
+    /// Reserves the poll at [`Allowance::next_poll`], or now. The next poll of the namespace comes later.
     pub fn reserve_poll(&mut self, caller: &Caller, namespace: &str, now: Duration) {
         if self.rates.is_empty() {
             return;
@@ -146,9 +147,9 @@ impl Quotas {
         }
     }
 
-    /// Notes what came of a call. Only RESOURCE_EXHAUSTED holds anybody back; gives back until when.
+    /// Records the result of a call. Returns the end of the hold if it was RESOURCE_EXHAUSTED.
     ///
-    /// `wall` tells where in its minute the clock stands; `jitter` is a random number from 0 to 1.
+    /// `wall` is the wall-clock time, for the next full minute; `jitter` is a random number from 0 to 1.
     pub fn record(
         &mut self,
         share: Share,
@@ -161,7 +162,7 @@ impl Quotas {
         let exhausted = error.filter(|error| error.kind == ErrorKind::ResourceExhausted);
         let Some(exhausted) = exhausted else {
             if error.is_some_and(|error| error.http_status.is_none()) {
-                // Nobody answered, so nobody counted it.
+                // Without an answer, the call did not count against a quota.
                 return None;
             }
             if self.taken.len() >= MAX_REMEMBERED {
@@ -195,7 +196,7 @@ impl Quotas {
         Some(held)
     }
 
-    /// The quotas that an error says are used up.
+    /// The quotas that an error reports as exhausted.
     fn exhausted(&mut self, caller: &Caller, error: &CallError, now: Duration) -> Vec<Quota> {
         let metadata = |key| error.metadata.get(key).cloned();
         if let (Some(consumer), Some(metric)) = (metadata("consumer"), metadata("quota_metric")) {
@@ -216,7 +217,7 @@ impl Quotas {
         quotas
     }
 
-    /// Polls that use this quota become slower.
+    /// Slows down the polls that use this quota.
     fn slow_down(&mut self, key: &Key, now: Duration) {
         let (endpoint, quota) = key;
         let taken = self.taken.iter().filter(|(caller, _)| {

@@ -1,36 +1,36 @@
-//! What a Google API answered to one call, reduced to what the life of a cancellation depends on.
+//! The answer of a Google API to one call, reduced to what a cancellation depends on.
 //!
-//! Pure data: the client makes it from HTTP, `lifecycle` decides with it. Every text in here was cut and cleaned
-//! (see [`crate::google::clean`]) before it got here, so it may be stored and shown as it is.
+//! Pure data: the client creates it from HTTP, and `lifecycle` decides with it. Every text in it was cut and cleaned (see
+//! [`crate::google::clean`]), so it can be stored and shown.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
-/// What `GET /{version}/{name}` told.
+/// The result of `GET /{version}/{name}`.
 pub type GetAnswer = Result<Operation, CallError>;
 
-/// What `POST /{version}/{name}:cancel` told. `Ok` means accepted, never that the operation ended.
+/// The result of `POST /{version}/{name}:cancel`. `Ok` means that the request was accepted, not that the operation ended.
 pub type CancelAnswer = Result<(), CallError>;
 
-/// A `google.longrunning.Operation` as one GET showed it. Its name is compared and not kept: it may carry the project's number
-/// where ours has the id.
+/// A `google.longrunning.Operation` in the answer to a GET. Its name is compared but not kept: it may contain the project's number
+/// instead of its id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Operation {
-    /// `done` as a JSON boolean; absent means false (ProtoJSON leaves defaults out).
+    /// `done`; absent means false (ProtoJSON omits defaults).
     pub done: bool,
     /// The last segment of `metadata.@type`.
     pub metadata_type: Option<String>,
-    /// `metadata.state` or `metadata.genericMetadata.state`, shown and never judged by.
+    /// `metadata.state` or `metadata.genericMetadata.state`. It is only shown; no decision depends on it.
     pub metadata_state: Option<String>,
-    /// The last segment of `response.@type`; the response itself is never kept.
+    /// The last segment of `response.@type`. The response itself is never kept.
     pub response_type: Option<String>,
-    /// Whether a `response` was there at all, with or without `@type`.
+    /// Whether there was a `response`, with or without `@type`.
     pub has_response: bool,
-    /// `error`, unless it is empty or has code 0: both mean "no error".
+    /// `error`. `None` if it is empty or has code 0.
     pub error: Option<OperationError>,
-    /// How long reading the answer took, if it was large (above 1 MiB): whoever asks again for as much waits in proportion.
+    /// How long it took to read the answer, if it was large (above 1 MiB). The next poll is delayed in proportion.
     pub reading_took: Option<Duration>,
 }
 
@@ -45,12 +45,12 @@ pub struct OperationError {
     pub message: String,
 }
 
-/// A call that brought no result. It says which call's error it is by where it stands, not by itself.
+/// The error of a call. It does not say which call it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallError {
-    /// What kind of failure it is; decides what happens next.
+    /// The kind of error; it decides what happens next.
     pub kind: ErrorKind,
-    /// The HTTP status, if an answer came at all.
+    /// The HTTP status, if there was an answer.
     pub http_status: Option<u16>,
     /// `reason` of ErrorInfo, such as `SERVICE_DISABLED`.
     pub reason: Option<String>,
@@ -58,16 +58,16 @@ pub struct CallError {
     pub domain: Option<String>,
     /// `metadata` of ErrorInfo, only the keys permission, consumer, service, quota_metric, uid.
     pub metadata: BTreeMap<String, String>,
-    /// The server's message, or ours for a failure without an answer.
+    /// The server's message, or ours if there was no answer.
     pub message: String,
-    /// The request never left: it failed before a connection stood. A cancel request did not arrive then.
+    /// The request was never sent: there was no connection. So a cancel request did not arrive.
     #[serde(default)]
     pub not_sent: bool,
-    /// How long the server asks to wait: the longer of `Retry-After` (seconds or a date) and RetryInfo.
+    /// The delay that the server asks for: the longer of `Retry-After` (seconds or a date) and RetryInfo.
     pub retry_after: Option<Duration>,
 }
 
-/// The google.rpc codes, and what is not one of Google's answers. Names and numbers: google/rpc/code.proto.
+/// The google.rpc codes (google/rpc/code.proto), and the failures without one.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, VariantArray,
 )]
@@ -104,19 +104,17 @@ pub enum ErrorKind {
     DataLoss,
     /// 16
     Unauthenticated,
-    /// An answer of the endpoint that nobody can read: HTML, a redirect, broken or oversized JSON.
-    /// It says nothing about the operation.
+    /// An unreadable answer: HTML, a redirect, invalid or too long JSON. It says nothing about the operation.
     Unrecognised,
-    /// A 404 that is not Google's word on the operation: HTML, or JSON without `status` and reason. The endpoint does not serve
-    /// the path.
+    /// A 404 that is not about the operation: HTML, or JSON without `status` and reason. The endpoint does not serve the path.
     NotServed,
-    /// NOT_FOUND with the message `Method not found.`: the endpoint does not know the method, whatever the operation.
+    /// NOT_FOUND with the message `Method not found.`: the endpoint does not have the method for any operation.
     MethodNotFound,
     /// No answer: connection refused or reset, DNS, TLS.
     Network,
     /// No answer within the call's time limit.
     Timeout,
-    /// No token could be had; the call was not made.
+    /// There was no token, so the call was not made.
     Token,
 }
 

@@ -1,7 +1,7 @@
-//! What every kind of error means: the one table that GET and cancel both read.
+//! The meaning of every kind of error, in one table for GET and cancel.
 //!
-//! A new kind of error is a row here and a variant of [`ErrorKind`]. What follows from a class (the delay, the next call, the
-//! outcome) is decided in `lifecycle`.
+//! A new kind of error is a row here and a variant of [`ErrorKind`]. `lifecycle` decides what follows from a class: the delay, the next
+//! call, the outcome.
 //!
 //! Sources: google/rpc/code.proto for names and numbers; AIP-193 for the meaning of errors; AIP-194 for what is retried; the
 //! discovery documents and client libraries of older APIs for the reasons of older APIs.
@@ -9,20 +9,20 @@
 use super::answer::ErrorKind;
 use crate::api::{Call, Reason};
 
-/// What an error asks for.
+/// How to react to an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// It may pass. The call is made again, with full jitter. A cancel request may have arrived.
+    /// It may be temporary. The call is retried with full jitter. A cancel request may have arrived.
     Retry,
-    /// The identity may not do this. A person has to change something, and changes take minutes to arrive: 30 s to 5 min.
+    /// The identity lacks a right. A person must grant it, and a grant takes minutes to work. Retried after 30 s to 5 min.
     Denied,
-    /// The token is not accepted. Another one is tried at once, then as [`Class::Denied`].
+    /// The token is not accepted. Retried at once with a new token, then as [`Class::Denied`].
     Unauthenticated,
-    /// No token could be had, so the call was not made. Retried like [`Class::Retry`]; a cancel request did not arrive.
+    /// There was no token, so the call was not made. Retried as [`Class::Retry`]. A cancel request did not arrive.
     NoToken,
-    /// A quota is used up. The calls that share it wait.
+    /// A quota is exhausted. All calls that use it wait.
     Quota,
-    /// The API does not cancel this operation now. The operation is polled, and asked to cancel again after 30 s, 5 min, 30 min.
+    /// The API refuses to cancel this operation now. The controller keeps polling and asks again after 30 s, 5 min and 30 min.
     Refused,
     /// The API does not know the operation. For a cancel the next GET decides.
     Gone,
@@ -30,16 +30,16 @@ pub enum Class {
     NotServed,
     /// The API does not offer this method for the operation.
     NotOffered,
-    /// The API never does this for the operation.
+    /// The API never supports this for the operation.
     Impossible,
     /// The API rejects the request as invalid. It is the end only if GET and cancel both say so.
     Invalid,
-    /// Nobody can read the answer. It says nothing about the operation. A cancel request may have arrived.
+    /// The answer is unreadable and says nothing about the operation. A cancel request may have arrived.
     Unreadable,
 }
 
 impl Class {
-    /// Whether a person has to act if it lasts: then the object is `Stalled` after a while.
+    /// Whether a person must act if the error persists. Then the object becomes `Stalled` after a while.
     pub const fn stalls(self) -> bool {
         matches!(
             self,
@@ -52,37 +52,37 @@ impl Class {
         )
     }
 
-    /// Whether a cancel request that failed in this way may have been carried out all the same.
+    /// Whether a cancel request that failed like this may still have been executed.
     pub const fn may_have_arrived(self) -> bool {
         matches!(self, Self::Retry | Self::Unreadable)
     }
 }
 
-/// What an error means for one of the two calls.
+/// The meaning of an error for GET or cancel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meaning {
-    /// What it asks for.
+    /// How to react.
     pub class: Class,
-    /// The reason that conditions name.
+    /// The reason in conditions.
     pub reason: Reason,
 }
 
 /// One kind of error.
 #[derive(Debug)]
 pub struct Row {
-    /// Which.
+    /// The kind.
     pub kind: ErrorKind,
     /// The name in `status.lastError.status`, metrics and logs: google.rpc's own, or ours in the same style.
     pub name: &'static str,
-    /// The google.rpc number; none for what is not one of its codes.
+    /// The google.rpc number; `None` if it is not one of its codes.
     pub code: Option<i32>,
-    /// Whether the API itself spoke about the operation: the caller was let in. Everything else may pass, or hides it.
+    /// Whether the API itself spoke about the operation: it let the caller in. Any other error may pass, or hides the operation.
     pub is_about_operation: bool,
     /// As an answer to GET.
     pub to_get: Meaning,
     /// As an answer to cancel.
     pub to_cancel: Meaning,
-    /// What people can do about it; empty if only to wait. See [`remedy`].
+    /// What a person can do; empty if waiting is all. See [`remedy`].
     pub remedy: &'static str,
 }
 
@@ -90,7 +90,7 @@ const fn means(class: Class, reason: Reason) -> Meaning {
     Meaning { class, reason }
 }
 
-/// May pass, for either call.
+/// A temporary error for both calls.
 const fn retry(kind: ErrorKind, name: &'static str, code: Option<i32>) -> Row {
     both(
         kind,
@@ -101,7 +101,7 @@ const fn retry(kind: ErrorKind, name: &'static str, code: Option<i32>) -> Row {
     )
 }
 
-/// The same for either call.
+/// The same meaning for both calls.
 const fn both(
     kind: ErrorKind,
     name: &'static str,
@@ -120,7 +120,7 @@ const fn both(
     }
 }
 
-/// The API speaks about the operation.
+/// An error of the API about the operation.
 const fn about(
     kind: ErrorKind,
     name: &'static str,
@@ -251,7 +251,7 @@ pub const TABLE: [Row; 22] = [
     ),
 ];
 
-/// What remedies an error whose ErrorInfo names one of these reasons, whatever its kind.
+/// Remedies by the reason in ErrorInfo, for any kind of error.
 ///
 /// `{consumer}`, `{permission}` and `{service}` of a remedy are the error's metadata or the object's; see [`remedy`].
 const REMEDIES: [(&str, &str); 3] = [
@@ -266,13 +266,13 @@ const REMEDIES: [(&str, &str); 3] = [
     ),
 ];
 
-/// What remedies a denial that names the permission.
+/// The remedy if the error names the missing permission.
 const LACKS_PERMISSION: &str =
     "Grant the permission {permission} in project {project} to the identity";
 
-/// What the reasons of older APIs mean (`error.errors[].reason`): their errors have no `status`.
+/// The kinds for the reasons of older APIs (`error.errors[].reason`), whose errors have no `status`.
 ///
-/// Reasons decide before the HTTP number: a used-up quota is often a 403.
+/// A reason takes precedence over the HTTP status: an exhausted quota is often a 403.
 const OLDER_REASONS: [(&str, ErrorKind); 30] = [
     ("accessNotConfigured", ErrorKind::PermissionDenied),
     ("accountDisabled", ErrorKind::PermissionDenied),
@@ -329,7 +329,7 @@ impl ErrorKind {
     }
 }
 
-/// What an error of this kind means as the answer to a call. An error of `Token` means what it means for a GET.
+/// The meaning of an error for a call. For `Token` it is the meaning for GET.
 pub fn meaning(kind: ErrorKind, call: Call) -> Meaning {
     let row = row(kind);
     match call {
@@ -344,14 +344,14 @@ pub fn of_code(code: i32) -> Option<ErrorKind> {
     rows.find(|row| row.code == Some(code)).map(|row| row.kind)
 }
 
-/// The kind with this google.rpc name. Names that are only ours are none.
+/// The kind with this google.rpc name. `None` for our own names.
 pub fn of_rpc_name(name: &str) -> Option<ErrorKind> {
     let mut rows = TABLE.iter();
     rows.find(|row| row.code.is_some() && row.name == name)
         .map(|row| row.kind)
 }
 
-/// The kind that a reason of an older API means, and the reason of ErrorInfo that stands for it.
+/// The kind for a reason of an older API.
 pub fn of_older_reason(reason: &str) -> Option<ErrorKind> {
     let mut reasons = OLDER_REASONS.iter();
     reasons
@@ -367,7 +367,7 @@ pub fn newer_reason(reason: &str) -> &str {
     }
 }
 
-/// What an HTTP status alone says, without any word of Google's. It sets pace and reason, never an outcome.
+/// The kind for an HTTP status without Google's JSON. It decides pace and reason, never an outcome.
 pub const fn of_http_status(status: u16) -> ErrorKind {
     match status {
         401 => ErrorKind::Unauthenticated,
@@ -381,10 +381,10 @@ pub const fn of_http_status(status: u16) -> ErrorKind {
     }
 }
 
-/// The text that says what people can do, with its placeholders: `{project}`, `{service}`, `{version}`, `{location}`,
-/// `{endpoint}`, `{role}`, `{consumer}`, `{permission}`. Empty if only to wait.
+/// What a person can do, with the placeholders `{project}`, `{service}`, `{version}`, `{location}`,
+/// `{endpoint}`, `{role}`, `{consumer}`, `{permission}`. Empty if waiting is all.
 ///
-/// The more exact source wins: ErrorInfo's reason, then a permission that it names, then the kind.
+/// The most specific source wins: the reason in ErrorInfo, then the permission that it names, then the kind.
 pub fn remedy(
     kind: ErrorKind,
     call: Call,

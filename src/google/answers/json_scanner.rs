@@ -1,10 +1,10 @@
-//! The grammar of JSON (RFC 8259), byte by byte: where in a number, in a string, in which objects and lists a text stands.
+//! The grammar of JSON (RFC 8259), byte by byte: the state of a number, of a string, and the open objects and lists.
 //!
 //! For a text of which nothing is to be kept. Nothing in here recurses, and nesting costs a bit for each level.
 
 use super::proto_json::NotProtoJson;
 
-/// Where in a number it stands.
+/// The state within a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NumberState {
     Minus,
@@ -18,7 +18,7 @@ pub(super) enum NumberState {
 }
 
 impl NumberState {
-    /// Where it stands after one more byte; none if the byte does not belong to it.
+    /// The state after one more byte; `None` if the byte is not part of the number.
     pub const fn next(self, byte: u8) -> Option<Self> {
         match (self, byte) {
             (Self::Minus, b'0') => Some(Self::Zero),
@@ -43,7 +43,7 @@ impl NumberState {
     }
 }
 
-/// Where in a string it stands.
+/// The state within a string.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum StringState {
     /// Between characters.
@@ -126,10 +126,10 @@ pub(super) fn plain_length(text: &[u8]) -> usize {
     whole + rest.iter().take_while(|byte| is_plain(**byte)).count()
 }
 
-/// Where a string stands after one more byte, other than the quotation mark that ends it.
+/// The state of a string after one more byte that is not the closing quotation mark.
 ///
 /// # Errors
-/// If the byte cannot stand there.
+/// If the byte is not allowed there.
 pub(super) fn next_string_state(text: StringState, byte: u8) -> Result<StringState, NotProtoJson> {
     let hex = || {
         char::from(byte)

@@ -62,7 +62,7 @@ pub(in crate::google) fn read_operation(
 }
 
 /// Whether an answer is about the operation that was asked for. The project may be another text: its number for its id. An API may
-/// also leave out what stands before the operation. But an operation always has a name (AIP-151).
+/// also leave out the part before the operation. But an operation always has a name (AIP-151).
 fn check_name(name: &str, own: &OperationName) -> Result<(), NotProtoJson> {
     if name.is_empty() {
         return Err(NotProtoJson::new("the operation has no name"));

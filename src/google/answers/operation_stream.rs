@@ -17,7 +17,7 @@ use super::{
 /// Longest text that is kept of one string, in bytes of JSON. What is shown is cut shorter.
 const MAX_STRING: usize = 4096;
 
-/// Longest key of an object whose keys are all kept, in bytes of JSON. Elsewhere a longer one is none of those that are looked for.
+/// Longest key of an object whose keys are all kept, in bytes of JSON. In other objects a longer key is skipped.
 const MAX_KEY: usize = 256;
 
 /// Longest copy, in bytes: an object may have any number of members.
@@ -148,7 +148,7 @@ impl OperationStream {
     pub fn push(&mut self, mut piece: &[u8]) -> Result<(), NotProtoJson> {
         while let Some((byte, rest)) = piece.split_first() {
             if self.skips_text() {
-                // Most of a large answer is one long string that nobody reads.
+                // Most of a large answer is one long string that is skipped.
                 let plain = plain_length(piece);
                 if plain > 0 {
                     piece = piece.get(plain..).unwrap_or_default();

@@ -165,7 +165,7 @@ pub fn objects_from_body(body: &[u8]) -> Result<Vec<Object<'_>>, NotProtoJson> {
     list_of_objects(utf8(body)?)
 }
 
-/// A `google.protobuf.Duration` such as `1.5s`. Absurdly long ones saturate; what is negative or no duration is none.
+/// A `google.protobuf.Duration` such as `1.5s`. Values that are too long saturate; `None` if it is negative or not a duration.
 pub fn duration(text: &str) -> Option<Duration> {
     let number = text.strip_suffix('s')?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));

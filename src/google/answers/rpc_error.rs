@@ -39,8 +39,8 @@ pub fn code_name(code: i32) -> String {
 
 /// The error of an answer with an HTTP status of 400 or above. Texts in the result are cleaned.
 ///
-/// A body that is no JSON gives what its HTTP status alone may say: a server in trouble, a path that is not served, else
-/// [`ErrorKind::Unrecognised`]. A status name that google.rpc does not know gives [`ErrorKind::Unknown`]. `now` is what an HTTP date in `Retry-After` is counted from.
+/// If the body is not JSON, the HTTP status decides: unavailable, a path that is not served, else [`ErrorKind::Unrecognised`]. A status
+/// name that google.rpc does not know becomes [`ErrorKind::Unknown`]. A date in `Retry-After` is counted from `now`.
 pub fn read_error(answer: ErrorResponse<'_>, now: SystemTime, secrets: &[&str]) -> CallError {
     let waits = answer
         .retry_after

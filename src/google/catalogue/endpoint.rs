@@ -1,8 +1,8 @@
 //! `--endpoint-override SERVICE[/LOCATION[+LOCATION...]]=URL`: other hosts for the calls, named by the administrator alone
 //! (a regional private endpoint, an emulator). No object can name one.
 //!
-//! Guarantee: a location that an object invents leads only to a host below googleapis.com. Anywhere else somebody could get
-//! a name and a certificate for it, and with them the operator's token: there the administrator lists the locations.
+//! Guarantee: a location from an object leads only to a host below googleapis.com. In any other domain an attacker could register the
+//! name, get a certificate for it and receive the operator's token, so there the administrator must list the locations.
 
 use reqwest::Url;
 use std::{collections::BTreeMap, net::IpAddr, str::FromStr};
@@ -15,10 +15,10 @@ const PLACEHOLDER: &str = "{location}";
 /// The location of a name that has none.
 const GLOBAL: &str = "global";
 
-/// Between the locations of one override; the flag's own values are separated by commas.
+/// The separator of locations in an override. Commas separate the overrides.
 const AND: char = '+';
 
-/// Below it every name is Google's.
+/// Every name below this domain is Google's.
 const GOOGLES: &str = ".googleapis.com";
 
 /// One `--endpoint-override`, checked.
@@ -29,7 +29,7 @@ pub struct EndpointOverride {
     templates: Vec<(Option<String>, String)>,
 }
 
-/// Why a text is no `--endpoint-override`; the message names the part that is wrong and what is right.
+/// An invalid `--endpoint-override`. The message names the wrong part and what is expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("endpoint override {given:?}: {wrong}")]
 pub struct InvalidEndpointOverride {
@@ -44,7 +44,7 @@ pub struct EndpointOverrides {
 }
 
 impl EndpointOverrides {
-    /// Collects the flag's values; of two for the same service and location the later one counts.
+    /// Collects the flag's values. If two have the same service and location, the later one wins.
     pub fn new(overrides: impl IntoIterator<Item = EndpointOverride>) -> Self {
         let templates = overrides
             .into_iter()
@@ -65,12 +65,12 @@ impl EndpointOverrides {
             .map(|template| template.replace(PLACEHOLDER, location))
     }
 
-    /// Whether any of them is for this service, for whatever location.
+    /// Whether there is an override for this service, for any location.
     pub fn has_any(&self, service: &str) -> bool {
         self.templates.keys().any(|(named, _)| *named == service)
     }
 
-    /// The base URLs that are known before any object is: those without the placeholder.
+    /// The base URLs without a placeholder, which are known before there is any object.
     pub fn fixed_endpoints(&self) -> impl Iterator<Item = &str> {
         self.templates
             .values()
@@ -84,7 +84,7 @@ impl FromStr for EndpointOverride {
 
     fn from_str(given: &str) -> Result<Self, Self::Err> {
         parse(given).map_err(|wrong| InvalidEndpointOverride {
-            // A URL with a password in it must not come back in a message.
+            // The URL may contain a password, so the message does not repeat it.
             given: given
                 .split_once('=')
                 .map_or(given, |(key, _)| key)
@@ -126,7 +126,7 @@ fn parse(given: &str) -> Result<EndpointOverride, String> {
     Ok(EndpointOverride { service, templates })
 }
 
-/// Checks a URL for every location that there may be.
+/// Checks a URL for all possible locations.
 fn check_template(url: &str) -> Result<String, String> {
     let template = check_url(url, GLOBAL)?;
     let after = template.rsplit_once(PLACEHOLDER).map(|(_, after)| after);
@@ -140,7 +140,7 @@ fn check_template(url: &str) -> Result<String, String> {
     Ok(template)
 }
 
-/// Checks the URL with this location in the placeholder's place, and gives the template back without a slash at its end.
+/// Checks the URL with this location in place of the placeholder. Returns the template without a slash at the end.
 fn check_url(template: &str, location: &str) -> Result<String, String> {
     let template = template.strip_suffix('/').unwrap_or(template);
     let filled = template.replace(PLACEHOLDER, location);
@@ -169,7 +169,7 @@ fn check_url(template: &str, location: &str) -> Result<String, String> {
         .port()
         .map(|port| format!(":{port}"))
         .unwrap_or_default();
-    // Also refuses every other way to write a URL: what was given must be what is called.
+    // Also refuses other spellings of a URL: the given text must be exactly what is called.
     if filled != format!("{}://{host}{port}", url.scheme()) {
         return Err(
             "URL must be only https://HOST[:PORT], in lower case, without a path and without the default port"
@@ -177,7 +177,7 @@ fn check_url(template: &str, location: &str) -> Result<String, String> {
         );
     }
     if template.contains(PLACEHOLDER) {
-        // In the last label it could turn a name into an address.
+        // In the last label it could turn a name into an IP address.
         let suffix = template.rsplit(PLACEHOLDER).next().unwrap_or_default();
         if !suffix.contains('.') || host.parse::<IpAddr>().is_ok() {
             return Err(

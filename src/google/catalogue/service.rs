@@ -12,13 +12,13 @@ pub struct Service {
     pub name: &'static str,
     /// Host for names with no location or with `global`.
     pub global_host: &'static str,
-    /// Host for any other location; `{location}` stands for it.
+    /// Host for any other location, with the placeholder `{location}`.
     pub regional_host: &'static str,
-    /// Locations whose host follows no pattern.
+    /// Locations whose hosts do not follow the pattern.
     pub host_exceptions: &'static [(&'static str, &'static str)],
-    /// The versions that can stand in the path; the first is the default.
+    /// The versions for the path; the first is the default.
     pub versions: &'static [Version],
-    /// OAuth scopes of which a token for this service needs one; the first is the default.
+    /// OAuth scopes. A token for this service needs one of them; the first is the default.
     pub scopes: &'static [&'static str],
     /// The predefined IAM role that messages suggest when Google denies a call.
     pub role: &'static str,
@@ -27,9 +27,9 @@ pub struct Service {
 /// One version of a service.
 #[derive(Debug)]
 pub struct Version {
-    /// As it stands in the path.
+    /// The version as in the path.
     pub name: &'static str,
-    /// The forms of names that this version serves.
+    /// The forms of names in this version.
     pub patterns: &'static [NamePattern],
 }
 
@@ -56,7 +56,7 @@ const fn dialogflow(name: &'static str) -> Version {
 /// All services.
 ///
 /// Dialogflow's `us` follows the pattern: `us-dialogflow.googleapis.com` is what Google's own widgets and pages use for
-/// the multi-region. The discovery document also lists `dialogflow.us.rep.googleapis.com`; who must use it says
+/// the multi-region. The discovery document also lists `dialogflow.us.rep.googleapis.com`; to use it, set
 /// `--endpoint-override dialogflow/us=https://dialogflow.us.rep.googleapis.com`.
 pub const SERVICES: &[Service] = &[Service {
     name: "dialogflow",
@@ -78,7 +78,7 @@ pub const SERVICES: &[Service] = &[Service {
 }];
 
 impl Service {
-    /// The version of an object that names none.
+    /// The version for an object without one.
     pub fn default_version(&self) -> &'static str {
         self.versions
             .first()
@@ -112,8 +112,7 @@ pub fn service_names() -> impl Iterator<Item = &'static str> {
     SERVICES.iter().map(|service| service.name)
 }
 
-/// The scopes that tokens have unless an administrator narrows them: each service's first, each once, so that the operator
-/// holds one token.
+/// The default scopes of tokens: the first scope of each service, so that one token is enough for all services.
 pub fn default_scopes() -> Vec<String> {
     let first = SERVICES.iter().filter_map(|service| service.scopes.first());
     let mut scopes: Vec<_> = first.map(ToString::to_string).collect();
@@ -122,7 +121,7 @@ pub fn default_scopes() -> Vec<String> {
     scopes
 }
 
-/// The scopes of which one alone is enough for every service: what `--google-scope` may say.
+/// The scopes that are sufficient for every service: the values of `--google-scope`.
 pub fn sufficient_scopes() -> Vec<&'static str> {
     let all = SERVICES.iter().flat_map(|service| service.scopes).copied();
     let mut scopes: Vec<_> = all

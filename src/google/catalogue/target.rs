@@ -8,7 +8,7 @@ use super::{
 };
 use crate::google::names::{name_pattern::NameParts, operation_name::OperationName};
 
-/// Which operation is meant and where the calls for it go. Made once, when an object is read.
+/// An operation, and where its calls go. It is created once, when an object is read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// The operation's full name.
@@ -17,20 +17,20 @@ pub struct Target {
     pub service: String,
     /// The version in the path, from the object or the catalogue's default.
     pub version: String,
-    /// Base URL as shown to people, without a slash at the end: `https://dialogflow.googleapis.com`.
+    /// Base URL without a slash at the end: `https://dialogflow.googleapis.com`.
     pub endpoint: String,
-    /// Whether an administrator's `--endpoint-override` made it.
+    /// Whether the endpoint is from an administrator's `--endpoint-override`.
     pub overridden: bool,
     parts: NameParts,
 }
 
 impl Target {
-    /// What stands before the operations' collection; `None` if nothing does. It alone says whose the operation is.
+    /// The part before the collection of operations; `None` if there is none. Only the parent decides who owns the operation.
     pub fn parent(&self) -> Option<&str> {
         self.parts.parent(&self.name)
     }
 
-    /// The project of the parent as the name spells it, if it has one.
+    /// The project of the parent as in the name, if it has one.
     pub fn project(&self) -> Option<&str> {
         self.parent().and(self.name.project())
     }
@@ -45,21 +45,21 @@ impl Target {
         service(&self.service).map(|service| service.role)
     }
 
-    /// What follows the operations' collection.
+    /// The part after the collection of operations.
     pub fn operation(&self) -> &str {
         self.parts.operation(&self.name)
     }
 }
 
-/// Why an object names nothing that this release can call. Another release may know it.
+/// Why this release cannot call what an object names. Another release may be able to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
-    /// The service stands in no row of the catalogue.
+    /// The catalogue does not have the service.
     #[error("unknown service {given:?}; this release knows {known}")]
     UnknownService {
-        /// What the object says.
+        /// The value in the object.
         given: String,
-        /// All names, with commas.
+        /// All services, separated by commas.
         known: String,
     },
     /// The service has no such version.
@@ -67,23 +67,23 @@ pub enum ResolveError {
     UnknownVersion {
         /// The service.
         service: &'static str,
-        /// What the object says.
+        /// The value in the object.
         given: String,
-        /// All versions of the service, with commas.
+        /// All versions of the service, separated by commas.
         known: String,
     },
     /// The name has a form that this release cannot read, or that this version of the service does not have.
     #[error("unknown form of operation name: {wrong}")]
     UnknownName {
-        /// What is wrong with it, and what this release knows.
+        /// What is wrong, and the forms that this release knows.
         wrong: String,
     },
 }
 
-/// Reads a name, and finds out where the calls for it go.
+/// Parses a name, and resolves the endpoint for its calls.
 ///
 /// # Errors
-/// If this release has no such service, version or form of name; a newer one may.
+/// If this release does not have the service, version or form of name. A newer release may have it.
 pub fn read(
     service_name: &str,
     version: Option<&str>,
@@ -97,7 +97,7 @@ pub fn read(
     target(service, version, &name, overrides)
 }
 
-/// The same for a name that is read already.
+/// The same for a parsed name.
 ///
 /// # Errors
 /// As [`read`].
@@ -177,7 +177,7 @@ fn target(
     })
 }
 
-/// Whether every part of the host's name has a length that DNS allows (RFC 1035, 2.3.4).
+/// Whether the labels of the host name have valid lengths (RFC 1035, 2.3.4).
 fn has_dns_labels(endpoint: &str) -> bool {
     let host = endpoint.split("://").last().unwrap_or_default();
     host.len() <= 253 && host.split(['.', ':']).all(|label| label.len() <= 63)

@@ -1,4 +1,4 @@
-//! One request and its answer, whose every wait is bounded.
+//! One request and its answer, with a limit on every wait.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
@@ -19,13 +19,13 @@ use crate::google::{
     connections::{Connections, RequestKind, UsedConnection, connector::NoBody, network_error},
 };
 
-/// An answer above this size, in bytes, is kept as a whole only if it has a place among the [`LONG_ANSWERS`]. Google's errors are shorter.
+/// An answer above this size, in bytes, needs one of the [`LONG_ANSWERS`] permits. Google's errors are shorter.
 const SHORT_ANSWER: usize = 4096;
 
-/// Longer answers that are kept at a time, however many calls are under way; the others wait, within their calls' time limit.
+/// Maximum number of longer answers in memory. Further ones wait, within the time limits of their calls.
 pub(super) const LONG_ANSWERS: usize = 32;
 
-/// A request to be made.
+/// A request.
 pub(super) struct ApiRequest<'a> {
     method: Method,
     url: Url,
@@ -57,11 +57,11 @@ pub(super) struct StartedCall {
     pub response: Response,
     pub connections: Arc<Connections>,
     pub used: UsedConnection,
-    /// When the call must have ended.
+    /// When the call must end.
     deadline: Instant,
 }
 
-/// The whole of an answer.
+/// A whole answer.
 pub(super) struct FullResponse {
     pub status: StatusCode,
     pub version: Version,
@@ -76,7 +76,7 @@ pub(super) struct FullResponse {
 pub struct Withdrawn;
 
 impl OperationsClient {
-    /// One request, until its answer begins.
+    /// Sends a request and waits until its answer begins.
     pub(super) async fn start(
         &self,
         request: ApiRequest<'_>,
@@ -85,7 +85,7 @@ impl OperationsClient {
         self.send(request, tenant, Arc::default()).await
     }
 
-    /// The same, unless it is withdrawn before it leaves: while it waits for a connection, or for its turn on one.
+    /// The same, unless it is withdrawn before it is sent: while it waits for a connection, or on one.
     pub(super) async fn start_unless(
         &self,
         request: ApiRequest<'_>,
@@ -153,7 +153,7 @@ impl OperationsClient {
         }
     }
 
-    /// The whole of an answer, of at most so many bytes.
+    /// Reads a whole answer of at most `most` bytes.
     pub(super) async fn finish(
         &self,
         started: StartedCall,
@@ -213,7 +213,7 @@ async fn read_whole(
             return Err(too_long(status.as_u16(), most));
         }
         if place.is_none() && body.len() + chunk.len() > SHORT_ANSWER {
-            // It is never closed.
+            // The semaphore is never closed.
             place = long_answers.acquire().await.ok();
         }
         body.extend_from_slice(&chunk);
@@ -239,7 +239,7 @@ mod tests {
         task::{Context, Poll},
     };
 
-    /// A body in pieces, that may not end.
+    /// A body in pieces that may never end.
     struct Pieces {
         left: VecDeque<Bytes>,
         ends: bool,

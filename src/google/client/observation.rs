@@ -1,8 +1,7 @@
-//! Calls whose whole answer is looked at, for `opcancel-probe`: it shows what a real API answers beside what the rest of
-//! this program takes for granted.
+//! Calls that return the whole answer, for `opcancel-probe`: it compares the answers of a real API with the assumptions of this program.
 //!
-//! Guarantees: the connections, headers, limits and cleaning are those of the product's own calls, and answers are read by
-//! the same functions; a request goes nowhere but to its target's endpoint; a path of the caller's own is only ever read.
+//! Guarantees: connections, headers, limits and cleaning are those of the controller's own calls, and the same functions read the answers;
+//! a request is sent only to its target's endpoint; a path from the caller is only used with GET.
 
 use http::{HeaderValue, Method, Version, header};
 use reqwest::Url;
@@ -25,22 +24,22 @@ use crate::google::{
     names::operation_name::OperationName,
 };
 
-/// Most that is read of one answer, in bytes: its whole is looked at.
+/// Maximum size of an answer, in bytes.
 const MAX_OBSERVED: usize = 1024 * 1024;
 
 /// What is read.
 #[derive(Clone, Copy, Debug)]
 pub enum Resource<'a> {
-    /// An operation, as the product does it.
+    /// An operation, as the controller reads it.
     Operation(&'a OperationName),
-    /// What stands at this path below the target's endpoint, query included, from its first slash on.
+    /// This path and query at the target's endpoint, with its first slash.
     Path(&'a str),
 }
 
 /// Who pays for a call (`x-goog-user-project`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserProject<'a> {
-    /// Whoever pays for the product's calls.
+    /// The project that pays for the controller's calls.
     Default,
     /// This project.
     Named(&'a str),
@@ -49,17 +48,17 @@ pub enum UserProject<'a> {
 /// How a call is made.
 #[derive(Clone, Copy, Debug)]
 pub struct CallOptions<'a> {
-    /// Who asks.
+    /// The `X-Goog-Request-Reason`.
     pub reason: &'a RequestReason,
-    /// The token; none for a call without one.
+    /// The token; `None` for a call without one.
     pub token: Option<&'a Token>,
-    /// Who pays.
+    /// The project that pays.
     pub user_project: UserProject<'a>,
-    /// Whether an empty POST says how long it is, as the product's do.
+    /// Whether an empty POST has a Content-Length, as the controller's have.
     pub content_length: bool,
 }
 
-/// The whole of an answer, with the eyes of the product.
+/// A whole answer, and what the controller makes of it.
 pub struct Observation {
     response: FullResponse,
     token: Option<Token>,
@@ -69,7 +68,7 @@ impl OperationsClient {
     /// A GET.
     ///
     /// # Errors
-    /// If no answer came, or one that is too long to be read; or if no URL can be made.
+    /// If there is no answer, the answer is too long, or there is no valid URL.
     pub async fn observe_get(
         &self,
         target: &Target,
@@ -83,7 +82,7 @@ impl OperationsClient {
         self.observe(Method::GET, url, target, options).await
     }
 
-    /// A cancel. It really cancels: whoever calls this has somebody's leave.
+    /// A cancel request. It really cancels: the caller must have consent.
     ///
     /// # Errors
     /// As [`OperationsClient::observe_get`]; the request may have arrived.
@@ -141,7 +140,7 @@ impl Observation {
         self.response.status.as_u16()
     }
 
-    /// The version of HTTP that it came by.
+    /// The HTTP version of the answer.
     pub fn http_version(&self) -> Version {
         self.response.version
     }
@@ -152,8 +151,8 @@ impl Observation {
         Some(self.clean(&String::from_utf8_lossy(value.as_bytes())))
     }
 
-    /// What the product would make of it as the answer to a GET, but for the operation's name: the caller judges
-    /// that. A date in `Retry-After` is counted from `now`.
+    /// The result as the controller reads it from an answer to GET, but without comparing the operation's name. A date in `Retry-After`
+    /// is counted from `now`.
     pub fn get_answer(&self, now: SystemTime) -> GetAnswer {
         read_get(&self.response, now, &self.secrets())
     }
@@ -183,7 +182,7 @@ impl Observation {
             .map_err(|wrong| broken(&self.response, &wrong, &secrets))
     }
 
-    /// The body as a JSON object, if it is one. Its texts are as they came: whoever shows one calls [`Self::clean`].
+    /// The body as a JSON object, if it is one. Its texts are not cleaned: call [`Self::clean`] before showing one.
     pub fn object(&self) -> Option<Object<'_>> {
         Object::from_body(&self.response.body).ok()
     }

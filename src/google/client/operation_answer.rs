@@ -1,4 +1,4 @@
-//! Reading the answer that shows an operation: as it comes, and of the large ones few at a time.
+//! Reading an operation from an answer in pieces, and few large answers at a time.
 //!
 //! Guarantees: nothing of the answer is kept but what [`OperationStream`] copies and the beginning that an error quotes; at
 //! most [`MAX_OPERATION`] bytes are read; every wait is bounded. Caveat: while an answer waits for its turn, what the windows of
@@ -24,30 +24,30 @@ use crate::google::{
     names::operation_name::OperationName,
 };
 
-/// Most that is read of an operation, in bytes: an inline export of an agent is some tens of megabytes.
+/// Maximum size of an operation, in bytes. An inline export of an agent has some tens of megabytes.
 pub const MAX_OPERATION: usize = 64 * 1024 * 1024;
 
-/// An answer above this size, in bytes, is large: it is read when its turn comes.
+/// An answer above this size, in bytes, is large and waits for a permit.
 pub const LARGE: usize = 1024 * 1024;
 
-/// Large answers that are read at a time.
+/// Number of large answers that are read concurrently.
 const AT_ONCE: usize = 2;
 
 /// How fast each of them is read, in bytes a second: reading megabytes must not take the processor from what is small and new.
 /// Together they are read at 64 MiB a second, so that a last one of 64 that have 50 MiB each ends within a minute.
 const PACE: u32 = 32 * 1024 * 1024;
 
-/// Large answers that may wait for their turn. One more fails, and is asked for again later.
+/// Maximum number of large answers that wait. A further one fails and is retried later.
 const MOST_WAITING: usize = 64;
 
-/// Large answers that have begun and not ended, at most.
+/// Maximum number of large answers in progress.
 #[cfg(test)]
 pub const MOST_LARGE: usize = AT_ONCE + MOST_WAITING;
 
-/// Longest wait for a turn.
+/// Longest wait for a permit.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// What is kept of the beginning of an answer, in bytes, to be quoted if it is no operation.
+/// Size of the kept beginning of an answer, in bytes. It is quoted if the answer is not an operation.
 const BEGINNING: usize = 4096;
 
 /// Reads operations, for all endpoints of the process.
@@ -61,7 +61,7 @@ pub(super) struct OperationReader {
     read_timeout: Duration,
 }
 
-/// Whose operation an answer should show, and where it comes from.
+/// The expected operation, and the source of the answer.
 #[derive(Clone, Copy)]
 pub(super) struct Expected<'a> {
     pub name: &'a OperationName,

@@ -1,8 +1,8 @@
-//! Who asks: the `X-Goog-Request-Reason` header, which Google's audit log keeps.
+//! The `X-Goog-Request-Reason` header, which Google's audit log stores.
 
 use http::HeaderValue;
 
-/// The object on whose behalf a call is made.
+/// The object for which a call is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestReason {
     text: String,
@@ -10,8 +10,8 @@ pub struct RequestReason {
 }
 
 impl RequestReason {
-    /// `opcancel CLUSTER NAMESPACE/NAME UID`. An empty cluster becomes `-`; whatever would break the header or move its
-    /// words (spaces, control characters, anything outside ASCII) becomes `_`.
+    /// `opcancel CLUSTER NAMESPACE/NAME UID`. An empty cluster becomes `-`. Characters that would break the header or its
+    /// words (spaces, control characters, non-ASCII) become `_`.
     pub fn new(cluster: &str, namespace: &str, name: &str, uid: &str) -> Self {
         let cluster = if cluster.is_empty() { "-" } else { cluster };
         let namespace = word(namespace);
@@ -31,7 +31,7 @@ impl RequestReason {
         &self.text
     }
 
-    /// For whom the call is made: what it takes up is counted for them.
+    /// The tenant whose limits the call counts against.
     pub(super) fn tenant(&self) -> &str {
         &self.namespace
     }

@@ -1,10 +1,10 @@
-//! The URLs of the two calls, built from parsed parts only.
+//! The URLs of GET and cancel, built only from parsed parts.
 
 use reqwest::Url;
 
 use crate::google::{catalogue::Target, names::operation_name::OperationName};
 
-/// A URL could not be built: the endpoint is none, or its parser changed the path.
+/// No URL can be built: the endpoint is invalid, or the parser changed the path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("cannot build a URL from the endpoint {endpoint}; check --endpoint-override")]
 pub struct UnusableEndpoint {
@@ -14,7 +14,7 @@ pub struct UnusableEndpoint {
 /// `GET {endpoint}/{version}/{name}`.
 ///
 /// # Errors
-/// If what the URL parser made of it is not exactly what was meant.
+/// If the parsed URL is not exactly the intended one.
 pub fn get_url(target: &Target, name: &OperationName) -> Result<Url, UnusableEndpoint> {
     build(target, name, "")
 }
@@ -28,8 +28,8 @@ pub fn cancel_url(target: &Target, name: &OperationName) -> Result<Url, Unusable
 }
 
 fn build(target: &Target, name: &OperationName, verb: &str) -> Result<Url, UnusableEndpoint> {
-    // A colon would end the name early for servers that look for the verb, and the parentheses of `(default)` are encoded too;
-    // everything else that the grammar lets through needs no encoding (google/api/http.proto).
+    // A colon could be taken for the start of the verb, and the parentheses of `(default)` are encoded, too. All other characters of the
+    // grammar need no encoding (google/api/http.proto).
     let name = name
         .as_str()
         .replace(':', "%3A")

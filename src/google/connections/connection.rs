@@ -1,4 +1,4 @@
-//! One HTTP/2 connection, and what is seen of its health; the HTTP/1.1 connections that wait for their next request.
+//! An HTTP/2 connection with its health, and the pool of idle HTTP/1.1 connections.
 
 use hyper::client::conn::{http1, http2};
 use std::{
@@ -31,25 +31,25 @@ pub(super) struct Connection {
     traffic: Mutex<Traffic>,
 }
 
-/// What passes on a connection.
+/// The traffic on a connection.
 #[derive(Debug)]
 struct Traffic {
     /// Requests whose answer has not begun.
     unanswered: usize,
-    /// Since when nothing came although something is unanswered.
+    /// Since when a request is unanswered and nothing was received.
     silent_since: Option<Instant>,
-    /// When the last answer began; before the first, when it was opened.
+    /// When the last answer began; before the first answer, when the connection was opened.
     heard: Instant,
-    /// When a request was begun or answered last.
+    /// When the last request began or was answered.
     used: Instant,
 }
 
-/// A request on a connection, until its answer begins or nobody waits for it any more.
+/// A request on a connection, until its answer begins or the caller gives up.
 #[derive(Debug)]
 pub(super) struct InFlight<'a>(&'a Connection);
 
 impl Connection {
-    /// One that was just opened.
+    /// A connection that was just opened.
     pub fn new(sender: http2::SendRequest<NoBody>, now: Instant) -> Self {
         Self {
             sender,
@@ -64,12 +64,12 @@ impl Connection {
         }
     }
 
-    /// What a request is sent with.
+    /// The sender for a request.
     pub fn sender(&self) -> http2::SendRequest<NoBody> {
         self.sender.clone()
     }
 
-    /// Whether it takes no request any more.
+    /// Whether it accepts no more requests.
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
@@ -83,18 +83,18 @@ impl Connection {
         InFlight(self)
     }
 
-    /// For how long requests have been waiting without any answer on this connection.
+    /// How long requests have been waiting without any answer on this connection.
     pub fn silence(&self, now: Instant) -> Duration {
         let since = self.traffic().silent_since;
         since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
     }
 
-    /// How long ago something came.
+    /// The time since the last answer began.
     pub fn since_last_answer(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.traffic().heard)
     }
 
-    /// When it was used last, if no request is under way on it.
+    /// When it was last used; `None` if a request is in flight.
     pub fn idle_since(&self) -> Option<Instant> {
         let traffic = self.traffic();
         (traffic.unanswered == 0).then_some(traffic.used)
@@ -105,7 +105,7 @@ impl Connection {
         self.opened
     }
 
-    /// Notes how a call ended. True after two time-outs in a row: a middlebox may have swallowed the connection.
+    /// Records the end of a call. True after two time-outs in a row: a middlebox may have dropped the connection.
     pub fn is_dead_after(&self, timed_out: bool) -> bool {
         if !timed_out {
             self.timeouts.store(0, Ordering::Relaxed);
@@ -179,7 +179,7 @@ pub(super) mod tests {
     use super::*;
     use hyper_util::rt::{TokioExecutor, TokioIo};
 
-    /// A connection of which nobody holds the other end's attention.
+    /// A connection whose other end never answers.
     pub async fn unanswered() -> (Connection, tokio::io::DuplexStream) {
         let (near, far) = tokio::io::duplex(64 * 1024);
         let made = http2::handshake(TokioExecutor::new(), TokioIo::new(near)).await;

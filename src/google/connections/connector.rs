@@ -55,7 +55,7 @@ pub(in crate::google) const CONNECTION_WINDOW: u32 = 20 * 1024 * 1024;
 /// How long an answer to a PING is waited for.
 const PING_LIMIT: Duration = Duration::from_secs(5);
 
-/// A connection of which nobody acknowledges what was sent is given up, so that a swallowed one does not stay for a quarter of an
+/// A connection is closed if sent data is not acknowledged, so that a silently dropped one does not stay for a quarter of an
 /// hour after its last request.
 const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(30);
 
@@ -86,7 +86,7 @@ impl Origin {
     }
 }
 
-/// The empty body of a request. It notes when the request leaves: until then the request can be taken back.
+/// The empty body of a request. It notes when the request leaves: until then the request can be withdrawn.
 pub(in crate::google) struct NoBody(Arc<AtomicBool>);
 
 impl NoBody {

@@ -8,10 +8,10 @@ use super::{
     connector::{Connector, Origin},
 };
 
-/// Endpoints whose connections are kept.
+/// Maximum number of endpoints.
 const MAX_ENDPOINTS: usize = 96;
 
-/// Of these, so many at most on behalf of one tenant; Dialogflow has some twenty locations.
+/// The maximum for one tenant. Dialogflow has some twenty locations.
 const MAX_PER_TENANT: usize = MAX_ENDPOINTS / 4;
 
 /// The connections by endpoint and whether it is an override.
@@ -19,12 +19,12 @@ const MAX_PER_TENANT: usize = MAX_ENDPOINTS / 4;
 pub(in crate::google) struct EndpointPool {
     by_endpoint: HashMap<Key, Entry>,
     turn: u64,
-    /// How many endpoints were given up for others.
+    /// How many endpoints were evicted.
     #[cfg(test)]
     evicted: usize,
 }
 
-/// Endpoints that are not warmed up at the start but kept warm because they were called lately.
+/// Maximum number of endpoints that are kept warm because they were called recently, not because they were warmed up.
 const MAX_RECENT_WARM: usize = 16;
 
 type Key = (String, bool);
@@ -34,15 +34,15 @@ struct Entry {
     connections: Arc<Connections>,
     /// The turn in which it was used last.
     used: u64,
-    /// Who called it first; nobody if it was warmed up.
+    /// The tenant that called it first; `None` if it was warmed up.
     tenant: Option<String>,
-    /// Somebody else called it too.
+    /// Another tenant called it, too.
     is_shared: bool,
 }
 
 impl Entry {
-    /// What goes first: what never answered as an API does, then what one tenant alone uses, then what was idle longest. What is
-    /// warmed up goes last of all.
+    /// The lowest rank is evicted first: endpoints that never answered like an API, then those of a single tenant, then those idle
+    /// longest. Endpoints that were warmed up are evicted last.
     fn retention_rank(&self) -> (bool, bool, bool, u64) {
         let connections = &self.connections;
         (
@@ -55,8 +55,8 @@ impl Entry {
 }
 
 impl EndpointPool {
-    /// The connections to an endpoint, made if there are none. A tenant that has its share of the places loses one of its own, and
-    /// when one endpoint too many comes, the least worth goes; calls that are under way on it go on.
+    /// The connections to an endpoint, created if there are none. If the tenant has reached its limit, one of its own endpoints is
+    /// evicted; if the pool is full, the endpoint with the lowest rank. Calls in flight continue.
     ///
     /// # Errors
     /// If the endpoint is no URL.
@@ -93,8 +93,8 @@ impl EndpointPool {
         Ok(connections)
     }
 
-    /// Those whose connections are opened anew: all that are warmed up, and of those that were called lately the
-    /// [`MAX_RECENT_WARM`] used last. The connections of the others end when they were idle for so long.
+    /// The endpoints whose connections are reopened: all that were warmed up, and of those that were called recently the
+    /// [`MAX_RECENT_WARM`] used last. The connections of the others are closed after `idle_limit`.
     pub fn to_keep_warm(&self, now: Instant, idle_limit: Duration) -> Vec<Arc<Connections>> {
         let mut called = Vec::new();
         let mut warm = Vec::new();

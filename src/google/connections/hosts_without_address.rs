@@ -1,20 +1,20 @@
-//! The hosts that DNS did not know a moment ago: whoever makes up locations has each of them looked up once a while.
+//! The hosts that DNS recently did not know. Objects can make up locations, and each is looked up only once in a while.
 
 use std::{collections::HashMap, io, time::Duration};
 use tokio::time::Instant;
 
-/// How long a host is remembered. Somebody may just be adding its name.
+/// How long a host is remembered. Its name may be added at any time.
 const REMEMBERED: Duration = Duration::from_secs(30);
 
-/// Hosts that are remembered. When one too many comes, all that are remembered no longer go, or else the one that goes next.
+/// Maximum number of hosts. If it is reached, expired hosts are removed, or else the one that expires next.
 const MOST: usize = 4096;
 
-/// Each host with the time until which it is taken for one without an address.
+/// The hosts, each with the time until which it counts as a host without an address.
 #[derive(Debug, Default)]
 pub(super) struct HostsWithoutAddress(HashMap<String, Instant>);
 
 impl HostsWithoutAddress {
-    /// A host has none.
+    /// Records that a host has no address.
     pub fn note(&mut self, host: &str, now: Instant) {
         if self.0.len() >= MOST && !self.0.contains_key(host) {
             self.0.retain(|_, until| *until > now);
@@ -28,7 +28,7 @@ impl HostsWithoutAddress {
         self.0.insert(host.to_owned(), now + REMEMBERED);
     }
 
-    /// Whether a host had none a moment ago.
+    /// Whether a host recently had no address.
     pub fn contains(&self, host: &str, now: Instant) -> bool {
         self.0.get(host).is_some_and(|until| *until > now)
     }

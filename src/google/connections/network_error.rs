@@ -1,5 +1,5 @@
-//! Failures without an answer, in words that say what to look at. The libraries' own texts are not passed on: they are
-//! chains of internals, and carry URLs.
+//! Failures without an answer, with messages that say what to check. The texts of libraries are not used: they are chains of internals
+//! and contain URLs.
 
 use std::{error::Error, io};
 
@@ -98,7 +98,7 @@ pub(in crate::google) fn describe(error: reqwest::Error, secrets: &[&str]) -> St
     format!("{doing} ({})", innermost(error, secrets))
 }
 
-/// What people are told of a host without an address.
+/// The message for a host without an address.
 pub(in crate::google) const NO_ADDRESS: &str = "host name not found (DNS)";
 
 /// What caused it, if that is known.
@@ -128,7 +128,7 @@ pub(in crate::google) fn causes<'a>(
             None => error.source(),
         }
     })
-    // A chain that bites its own tail must not hang us.
+    // A circular chain must not hang the process.
     .take(16)
 }
 

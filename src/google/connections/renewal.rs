@@ -1,7 +1,7 @@
-//! Connections that went away, or that were idle for long, are opened anew beside the work, so that the next cancel finds them warm.
+//! Connections that were closed or idle for a long time are reopened in the background, so that the next cancel request finds them open.
 //!
-//! An idle connection sends nothing: Google's front ends may end one that is asked whether it still stands. What lies between may
-//! forget it without a word (some NATs after four minutes), so that it is replaced before.
+//! An idle connection sends no PINGs, because Google's front ends may close a connection that does. A middlebox may drop it silently
+//! (some NATs after four minutes), so it is replaced before that.
 
 use http::{HeaderValue, Method, Request, header};
 use std::{
@@ -22,32 +22,32 @@ use crate::{
     google::{answers::answer::CallError, user_agent::USER_AGENT},
 };
 
-/// So long after its last call, an endpoint's connections are still opened anew.
+/// How long after the last call the connections of an endpoint are reopened.
 const KEEP_FOR: Duration = Duration::from_secs(3600);
 
-/// A connection that ended sooner than this counts as one that failed.
+/// A connection that was closed sooner than this counts as a failure.
 const SHORT_LIFE: Duration = Duration::from_secs(60);
 
 /// After each further failure twice as long is waited.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// What is known of a place about opening its connection anew.
+/// The state of a slot's renewal.
 #[derive(Debug, Default)]
 pub(super) struct Renewal {
-    /// A connection was opened here, so that another one is worth it.
+    /// A connection was open here before, so reopening makes sense.
     was_open: bool,
     under_way: bool,
     failures: u32,
     not_before: Option<Instant>,
 }
 
-/// What a place needs.
+/// What a slot needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Nothing for now.
     Nothing,
-    /// To be looked at again by then.
+    /// Another check at this time.
     LookAt(Instant),
     /// A new connection.
     Connection,
@@ -108,7 +108,7 @@ impl Connections {
             .unwrap_or_else(PoisonError::into_inner) = now;
     }
 
-    /// Whether connections are worth to be opened anew: it is warmed up, or was called lately.
+    /// Whether connections should be reopened: the endpoint is warmed up or was called recently.
     pub fn should_stay_open(&self, now: Instant) -> bool {
         let last_call = *self
             .last_call
@@ -123,8 +123,8 @@ impl Connections {
         self.warmed_up.load(Ordering::Relaxed)
     }
 
-    /// What a place needs, of which the connection may be idle for so long. Whoever is told that it needs a connection has to
-    /// [`Connections::renew`] it.
+    /// What a slot needs if a connection may be idle for `idle_limit`. On [`Need::Connection`] the caller must call
+    /// [`Connections::renew`].
     pub fn need(&self, place: usize, now: Instant, idle_limit: Duration) -> Need {
         let Some(mut slot) = self.slot(place) else {
             return Need::Nothing;
@@ -156,7 +156,7 @@ impl Connections {
         }
     }
 
-    /// Closes what was idle for so long.
+    /// Closes connections that were idle for `idle_limit`.
     pub fn close_idle(&self, now: Instant, idle_limit: Duration) {
         for place in 0..CONNECTIONS {
             if let Some(mut slot) = self.slot(place) {
@@ -172,7 +172,7 @@ impl Connections {
         }
     }
 
-    /// Opens the connection of a place anew. Until it stands, the old one is used if there is one.
+    /// Reopens the connection of a slot. Until it is open, the old one is used if there is one.
     pub async fn renew(self: Arc<Self>, place: usize, limit: Duration) {
         let old = self.slot(place).and_then(|slot| slot.usable());
         let new = match timeout(limit, self.greeted(place, old.is_some())).await {
@@ -204,7 +204,7 @@ impl Connections {
         }
     }
 
-    /// A new connection on which an answer came. Where there is none in its place, calls may have it before.
+    /// Opens a connection and waits for a first answer on it. If the slot is empty, calls may use the connection before that.
     async fn greeted(
         self: &Arc<Self>,
         place: usize,
@@ -233,7 +233,7 @@ impl Connections {
         Ok(Some(new))
     }
 
-    /// A request that asks for nothing and says nothing.
+    /// A HEAD request without a token.
     fn greeting(&self) -> Request<NoBody> {
         let mut request = Request::new(NoBody::new(Arc::new(AtomicBool::new(false))));
         *request.method_mut() = Method::HEAD;

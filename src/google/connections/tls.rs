@@ -1,4 +1,4 @@
-//! The one TLS provider of the process, whom its connections trust, and the certificate authorities of `--ca-file`.
+//! The TLS provider of the process, the trusted certificate authorities, and `--ca-file`.
 
 use rustls::{
     ClientConfig,
@@ -13,27 +13,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::network_error;
 use crate::google::byte_order_mark::without_mark;
 
-/// Installs ring as the provider for every TLS connection of the process. To be called first of all: the HTTP clients
-/// come without a provider of their own, and with two of them the first connection would panic. Calling it again, or
-/// after somebody else installed one, changes nothing.
+/// Installs ring as the provider for every TLS connection of the process. It must be called first: the HTTP clients have no provider of
+/// their own, and with two providers the first connection would panic. If a provider is installed already, it does nothing.
 pub fn install_provider() {
-    // An error means that one is installed already, which is what was asked for.
+    // An error means that one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// Whether this system has certificate authorities. Without them only endpoint overrides can be called.
 ///
 /// # Errors
-/// With what is missing, in words.
+/// With what is missing.
 pub fn find_authorities() -> Result<(), String> {
     let made = Trust::new(Vec::new(), false).configuration(false);
     made.map(drop)
         .map_err(|error| network_error::tls_failure(&error))
 }
 
-/// Whom connections trust, TLS 1.2 or newer: the system's authorities, and for endpoint overrides those of `--ca-file` beside
-/// them. The authorities are read once: that takes some milliseconds of processor time. Connections made with one
-/// configuration resume each other's sessions.
+/// The trusted authorities, with TLS 1.2 or newer: the system's, and for endpoint overrides also those of `--ca-file`. They are read
+/// once, because that takes some milliseconds of CPU time. Connections with the same configuration resume each other's sessions.
 #[derive(Debug)]
 pub(in crate::google) struct Trust {
     /// For the catalogue's hosts.
@@ -44,7 +42,7 @@ pub(in crate::google) struct Trust {
     built: AtomicUsize,
 }
 
-/// A configuration that is made when it is needed first. A failure is not kept: somebody may mount the authorities later.
+/// A configuration that is built at first use. A failure is not cached: the authorities may be mounted later.
 #[derive(Debug)]
 struct Configured {
     more_roots: Vec<CertificateDer<'static>>,
@@ -73,7 +71,7 @@ impl Trust {
         }
     }
 
-    /// What to connect with, to an endpoint override or to one of the catalogue's hosts.
+    /// The configuration for an endpoint override or for a host of the catalogue.
     ///
     /// # Errors
     /// If this system has no certificate authorities.
@@ -109,7 +107,7 @@ impl Configured {
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous()
-            // Not less careful than rustls' own: it is that one, with the system's authorities.
+            // As strict as rustls' own verifier: it is that one, with the system's authorities.
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         config.alpn_protocols = self.protocols.iter().map(|name| name.to_vec()).collect();
@@ -125,7 +123,7 @@ pub struct InvalidCaFile(String);
 /// The certificates of a `--ca-file`, from its contents.
 ///
 /// # Errors
-/// If there is none in it, or one cannot be read.
+/// If it contains none, or one cannot be read.
 pub fn read_ca_file(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, InvalidCaFile> {
     let pem = without_mark(pem).map_err(InvalidCaFile)?;
     let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(pem)

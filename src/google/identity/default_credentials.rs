@@ -12,10 +12,10 @@ use crate::google::{byte_order_mark::without_mark, identity::token::TokenError};
 const FILE_VARIABLE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 const WELL_KNOWN_FILE: &str = "application_default_credentials.json";
 
-/// Most that is read of a credential file, in bytes; real ones have less than 4 KiB.
+/// Maximum size of a credential file, in bytes. Real ones have less than 4 KiB.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// What of the environment decides where credentials are. Empty, it leads to Google's metadata server.
+/// The part of the environment that decides where the credentials are. If it is empty, Google's metadata server is used.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     /// `GOOGLE_APPLICATION_CREDENTIALS`
@@ -27,7 +27,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Reads the variables of this process. An empty one counts as absent, but for `GCE_METADATA_HOST`, which then is wrong.
+    /// Reads the variables of this process. An empty variable counts as absent, except that an empty `GCE_METADATA_HOST` is an error.
     pub fn of_process() -> Self {
         Self::read(|name| env::var_os(name))
     }
@@ -53,17 +53,16 @@ impl Environment {
 pub(super) enum FoundCredentials {
     /// In a file.
     File {
-        /// How messages name it: the path, and how it was found.
+        /// Its name in messages: the path, and how it was found.
         name: String,
         /// Its contents.
         text: String,
     },
-    /// At the metadata server, since there is no file.
+    /// At the metadata server, because there is no file.
     MetadataServer,
 }
 
-/// Looks for the credentials. A file that is named but cannot be read is an error, never a reason to look further: it
-/// would end with somebody else's identity.
+/// Finds the credentials. If a file is named but cannot be read, that is an error: looking further could find another identity.
 ///
 /// # Errors
 /// With the file, and what is wrong with it.
@@ -102,11 +101,11 @@ fn unreadable(name: &str, error: &io::Error) -> TokenError {
     ))
 }
 
-/// Reads a file of at most this many bytes of text, without its byte order mark. Anything but a file is refused: a pipe
-/// could be waited for without end.
+/// Reads a text file of at most this many bytes, without its byte order mark. Anything that is not a regular file is refused: reading a
+/// pipe might never end.
 pub(super) fn read_capped(path: &Path, max: u64) -> io::Result<String> {
     use std::{io::Read, os::unix::fs::OpenOptionsExt};
-    // Of what was opened, not of what had the name before; opening a pipe would else wait for its other end.
+    // Checks what was opened, not what had the name before. O_NONBLOCK: opening a pipe would wait for its other end.
     let file = fs::OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)

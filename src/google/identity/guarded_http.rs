@@ -1,9 +1,9 @@
-//! The one way in which tokens are asked for over HTTP.
+//! The HTTP client for all requests about tokens.
 //!
-//! Guarantees: no redirect is followed (an STS that answers 307 would else be handed the subject token again, elsewhere),
-//! no proxy from the environment, total and connect time limits, probes of a silent connection, at most 64 KiB of an answer, TLS 1.2 or newer, no
-//! retries, no connection kept from one request to the next. Google's own library (google-cloud-auth 1.18) is not used
-//! because it offers no way to forbid redirects, to limit time or to cap answers.
+//! Guarantees: no redirects (an STS that answers 307 would send the subject token to another server), no proxy from the environment,
+//! time limits for the connection and the whole request, keepalive probes, answers of at most 64 KiB, TLS 1.2 or newer, no retries, no
+//! connection reuse. Google's library (google-cloud-auth 1.18) is not used because it cannot forbid redirects, limit the time or cap
+//! answers.
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, header};
@@ -23,22 +23,21 @@ pub(super) const MAX_ANSWER: usize = 64 * 1024;
 /// Limit for opening a connection, as a part of the whole.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection may be silent before it is asked whether it still stands, and how often: an answer may take a
-/// minute, and what lies between may have forgotten the connection meanwhile. After three of them, and after as long without
-/// an acknowledgement of what was sent, it is given up.
+/// Interval and number of TCP keepalive probes. An answer can take a minute, and a middlebox may have dropped the connection by then.
+/// After three unanswered probes, or as long without an acknowledgement of sent data, the connection is closed.
 const PROBE_AFTER: Duration = Duration::from_secs(10);
 const PROBES: u32 = 3;
 
-/// The whole of an answer.
+/// A whole answer.
 #[derive(Clone)]
 pub(super) struct GuardedResponse {
     /// The HTTP status.
     pub status: u16,
-    /// At most [`MAX_ANSWER`] bytes; may hold a token, so nothing shows it.
+    /// At most [`MAX_ANSWER`] bytes. It may contain a token, so it is never shown.
     pub body: bytes::Bytes,
 }
 
-/// One address that is asked for tokens.
+/// A client for one address.
 #[derive(Clone)]
 pub(super) struct GuardedHttp {
     client: reqwest::Client,
@@ -46,7 +45,7 @@ pub(super) struct GuardedHttp {
     limit: Duration,
 }
 
-/// Only the host: a query may hold what opens the door.
+/// Only the host: the query may contain a secret.
 impl fmt::Debug for GuardedHttp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("GuardedHttp").field(&self.host()).finish()

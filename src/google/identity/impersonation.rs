@@ -1,4 +1,4 @@
-//! Tokens of a service account, got by whoever may impersonate it.
+//! Impersonation: tokens of a service account for an identity that may impersonate it.
 //!
 //! Source: google/iam/credentials/v1/iamcredentials.proto (`generateAccessToken`).
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::google::identity::token::{Token, TokenError};
 
-/// The scope that a token needs to be shown to IAM Credentials, and no more.
+/// The only scope that a token for IAM Credentials needs.
 pub(super) const IAM_SCOPE: &str = "https://www.googleapis.com/auth/iam";
 
 const URL_FIELD: &str = "service_account_impersonation_url";
@@ -97,7 +97,7 @@ impl Impersonation {
         &self.account
     }
 
-    /// A token of the service account, for whoever `caller` is the token of.
+    /// A token of the service account. `caller` is the token of the identity that impersonates it.
     ///
     /// # Errors
     /// With the server and the reason in words.

@@ -1,4 +1,4 @@
-//! The metadata server beside us: who we are, and our tokens.
+//! The metadata server of Compute Engine and GKE: our identity and its tokens.
 //!
 //! Source: Google's documentation of the Compute Engine metadata server (`instance/service-accounts/default/...`).
 
@@ -20,14 +20,14 @@ use crate::google::identity::token::TokenError;
 
 const HOST_VARIABLE: &str = "GCE_METADATA_HOST";
 
-/// The link-local address that all of Google's metadata servers have. Not their name: a pod's DNS search list can lead
+/// The link-local address of all of Google's metadata servers. Not their name: the DNS search list of a pod can resolve
 /// `metadata.google.internal` to a Service of a tenant, and plain HTTP would not notice.
 const DEFAULT_HOST: &str = "169.254.169.254";
 
 const ACCOUNT_PATH: &str = "/computeMetadata/v1/instance/service-accounts/default";
 
-/// The identity that a metadata server gives out. Who that is, is asked and checked before every token and
-/// again after it, since each question is answered on its own: nothing is asked of Google by an identity that nobody chose.
+/// The identity that a metadata server provides. It is read and checked before and after every token, because the server answers
+/// each request independently: no call to Google may use an unexpected identity.
 #[derive(Debug)]
 pub(super) struct MetadataServer {
     base: String,
@@ -38,7 +38,7 @@ pub(super) struct MetadataServer {
 }
 
 impl MetadataServer {
-    /// Asks nobody yet. `host` is the value of `GCE_METADATA_HOST`; absent is Google's.
+    /// Sends no request yet. `host` is the value of `GCE_METADATA_HOST`; `None` means Google's address.
     ///
     /// # Errors
     /// If that is no host.
@@ -83,7 +83,7 @@ impl MetadataServer {
         }
     }
 
-    /// The same, if it is one that was meant.
+    /// The same, if it is the expected identity.
     async fn checked_email(&self) -> Result<String, FetchFailed> {
         let email = self.email().await?;
         check_metadata(&email, self.expect_principal.as_deref())
@@ -98,7 +98,7 @@ impl Credential for MetadataServer {
             let email = self.checked_email().await?;
             let answer = self.token.get(headers()).await?;
             let fetched = read_oauth(&answer, &[])?;
-            // Whoever it speaks for may have changed in between; then nobody knows whose token it is.
+            // The identity may have changed in between. Then it is unknown whose token this is.
             let after = self.checked_email().await?;
             if after != email {
                 let why = format!("its identity changed from {email} to {after} during the fetch");

@@ -9,7 +9,7 @@ const NODE_ACCOUNT: &str = "-compute@developer.gserviceaccount.com";
 const MAX_EMAIL: usize = 320;
 
 /// Whether a text has the form of a service account's e-mail address, or of what GKE's metadata server says in its place
-/// for a workload that is a principal itself (`PROJECT.svc.id.goog`). Such a text can stand in a URL's path as it is.
+/// for a workload that is a principal itself (`PROJECT.svc.id.goog`). Such a text needs no encoding in a URL's path.
 pub(super) fn is_account(text: &str) -> bool {
     (1..=MAX_EMAIL).contains(&text.len())
         && text.bytes().all(|b| {
@@ -17,7 +17,7 @@ pub(super) fn is_account(text: &str) -> bool {
         })
 }
 
-/// Whether such a text names somebody, and is not just any word.
+/// Whether such a text is the name of an identity, not just any word.
 fn is_identity_name(account: &str) -> bool {
     account.contains('@') || account.ends_with(".svc.id.goog")
 }
@@ -48,7 +48,7 @@ pub(super) fn is_workforce(audience: &str) -> bool {
     pool_of_audience(audience).is_some_and(|pool| pool.contains("/workforcePools/"))
 }
 
-/// Fails closed on an identity of the metadata server that nobody meant.
+/// Refuses an unexpected identity of the metadata server.
 ///
 /// # Errors
 /// With the whole sentence.
@@ -68,7 +68,7 @@ pub(super) fn check_metadata(email: &str, expected: Option<&str>) -> Result<(), 
     }
 }
 
-/// Fails closed on a file that does not speak for the expected identity, or does not say for whom it speaks.
+/// Refuses a file for another identity than the expected one, or one that does not name its identity.
 ///
 /// # Errors
 /// With the whole sentence.

@@ -1,4 +1,4 @@
-//! Texts that open doors: keys, refresh tokens, subject tokens.
+//! Secret texts: keys, refresh tokens, subject tokens.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, to be sent, or to be searched for in what a server says.
+    /// The text itself: to send it, or to find and remove it in texts from a server.
     pub fn text(&self) -> &str {
         &self.0
     }

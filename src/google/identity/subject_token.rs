@@ -1,5 +1,5 @@
 //! Where an `external_account` file says that its subject token is: the proof of who this workload is, which STS
-//! exchanges. FetchedToken anew each time: kubelet replaces the file while we run.
+//! exchanges. It is read again for each exchange: the kubelet replaces the file while the process runs.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;

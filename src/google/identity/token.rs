@@ -15,10 +15,10 @@ use crate::google::answers::{
 pub struct Token(Arc<str>);
 
 impl Token {
-    /// Takes a token as a server gave it.
+    /// Wraps a token from a server.
     ///
     /// # Errors
-    /// If it is empty or could not stand in a header.
+    /// If it is empty or cannot be sent in a header.
     pub fn new(secret: &str) -> Result<Self, TokenError> {
         let good = !secret.is_empty() && secret.bytes().all(|b| b.is_ascii_graphic());
         if good {
@@ -30,7 +30,7 @@ impl Token {
         }
     }
 
-    /// The token itself, only to be searched for in what a server says.
+    /// The token itself, only to find and remove it in texts from a server.
     pub fn secret(&self) -> &str {
         &self.0
     }
@@ -49,7 +49,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// No token could be had. The message says what to do, is clean, and holds no token.
+/// There is no token. The message says what to do and contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct TokenError {
@@ -75,19 +75,19 @@ impl From<TokenError> for CallError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum FetchResult {
-    /// With a token.
+    /// There is a token.
     Fetched,
-    /// Without one: nobody answered, or with a refusal, or the subject token could not be read.
+    /// There is no token: no answer, a refusal, or a subject token that cannot be read.
     Failed,
-    /// Without a token that is used: the identity is not one that was meant (`--expect-principal`, a node's own).
+    /// The token is not used because the identity is not the expected one (`--expect-principal`, a node's own).
     RefusedIdentity,
 }
 
 impl FetchResult {
-    /// All of them, so that a counter can show each from the start.
+    /// All results.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// A short name, for the label of a metric.
+    /// The label value in metrics.
     pub fn name(self) -> &'static str {
         self.into()
     }
@@ -122,19 +122,19 @@ impl fmt::Debug for FetchObserver {
     }
 }
 
-/// An identity that can prove itself to Google.
+/// A source of access tokens for one identity.
 pub trait TokenSource: Send + Sync {
-    /// A token that is good for at least the next call. Comes from memory if there is one; many callers at once cause one
-    /// fetch. Every wait in it is bounded. To be called within a tokio runtime.
+    /// A token that is valid for at least the next call, from the cache if possible. Concurrent callers share one fetch. Every wait is
+    /// bounded. It must be called within a tokio runtime.
     fn token(&self) -> BoxFuture<'_, Result<Token, TokenError>>;
 
-    /// Says that a server refused this token (UNAUTHENTICATED). The next [`TokenSource::token`] fetches anew, unless the
-    /// token in memory is another one already, or one was fetched anew for the same reason a moment ago. If no other can
-    /// be had, the old one is given until its end: one endpoint that refuses it must not take it from all others.
+    /// Reports that a server refused this token (UNAUTHENTICATED). The next [`TokenSource::token`] fetches a new one, unless the cache
+    /// already has another token, or a refused token was replaced a moment ago. If there is no other token, the old one is used until
+    /// it expires: the refusal of one endpoint must not stop the calls to all others.
     fn refused(&self, token: &Token);
 
-    /// Google's name for the identity, as far as it is known: `NAME@PROJECT.iam.gserviceaccount.com`; of a federated one
-    /// that impersonates nobody the pool, `principalSet://iam.googleapis.com/.../workloadIdentityPools/POOL/*`.
+    /// Google's name for the identity, if it is known: `NAME@PROJECT.iam.gserviceaccount.com`; for a federated identity without
+    /// impersonation the pool, `principalSet://iam.googleapis.com/.../workloadIdentityPools/POOL/*`.
     fn principal(&self) -> Option<String>;
 }
 

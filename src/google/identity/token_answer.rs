@@ -1,4 +1,4 @@
-//! What token servers answer: OAuth 2.0 (RFC 6749 sections 5.1 and 5.2, RFC 8693) and IAM Credentials'
+//! The answers of token servers: OAuth 2.0 (RFC 6749 sections 5.1 and 5.2, RFC 8693) and IAM Credentials'
 //! GenerateAccessTokenResponse (google/iam/credentials/v1/common.proto).
 
 use jiff::Timestamp;
@@ -14,19 +14,20 @@ use crate::google::{
 /// Longest piece of a server's error that a message quotes, in bytes.
 const MAX_QUOTE: usize = 300;
 
-/// A token, and how long it is good from the moment in which it was asked for.
+/// A token and its lifetime, counted from the request.
 #[derive(Clone, Debug)]
 pub(super) struct FetchedToken {
     /// The token.
     pub token: Token,
-    /// What the server says about its life; may be absurdly long, never nothing.
+    /// The lifetime that the server gives; never zero, but possibly absurdly long.
     pub life: Duration,
 }
 
-/// Reads an OAuth answer: `access_token` and `expires_in`, or an error. `secrets` is what was sent: the answer may echo it.
+/// Reads an OAuth answer: `access_token` and `expires_in`, or an error. `secrets` are the texts that were sent: the answer may contain
+/// them.
 ///
 /// # Errors
-/// With the reason in words, clean, without any of the secrets.
+/// With the reason, without any of the secrets.
 pub(super) fn read_oauth(
     answer: &GuardedResponse,
     secrets: &[&str],
@@ -47,8 +48,8 @@ pub(super) fn read_oauth(
     fetched(answer, secrets, read)
 }
 
-/// Reads IAM Credentials' answer: `accessToken` and `expireTime`. `asked` is the life that was asked for: it is not
-/// longer, whatever the clocks say.
+/// Reads IAM Credentials' answer: `accessToken` and `expireTime`. `asked` is the requested lifetime: the result is
+/// never longer, even if the clocks differ.
 ///
 /// # Errors
 /// As [`read_oauth`].
@@ -82,7 +83,7 @@ fn fetched(
     if answer.status != 200 {
         return Err(refusal(answer, secrets));
     }
-    // Nothing of a good answer is quoted: what cannot be read may still be a token.
+    // Nothing is quoted from a successful answer: an unreadable answer may still contain a token.
     let not_a_token = |why: String| format!("its answer is not a token response: {why}");
     let object = Object::from_body(&answer.body).map_err(|error| not_a_token(error.to_string()))?;
     let (token, life) = read(&object).map_err(|error| not_a_token(error.to_string()))?;
@@ -96,7 +97,7 @@ fn fetched(
     Ok(FetchedToken { token, life })
 }
 
-/// Whole seconds, as a number or a string of digits; more than fit count as very many.
+/// Whole seconds, as a number or a string of digits. A value that does not fit becomes the maximum.
 fn seconds(raw: &str) -> Result<Duration, NotProtoJson> {
     let digits = raw.trim_matches('"');
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -105,8 +106,8 @@ fn seconds(raw: &str) -> Result<Duration, NotProtoJson> {
     Ok(Duration::from_secs(digits.parse().unwrap_or(u64::MAX)))
 }
 
-/// What an answer other than `200 OK` says, clean and short. Of one that is no error nothing is quoted: there may be a
-/// good token in it.
+/// What an answer other than `200 OK` says, cleaned and short. Nothing is quoted from an answer below 400: it may contain a valid
+/// token.
 pub(super) fn refusal(answer: &GuardedResponse, secrets: &[&str]) -> String {
     let status = answer.status;
     let object = Object::from_body(&answer.body).ok();

@@ -1,8 +1,8 @@
-//! Keeps a credential's token.
+//! The cache for the token of a credential.
 //!
-//! Guarantees: many callers share one fetch; every wait is bounded; a token that ends soon is fetched anew while callers
-//! go on with the old one, early enough for a server that takes a minute, and takes it twice; nothing is fetched when nobody calls; after a failure, whatever it was, comes a pause that
-//! doubles, and then another try; a refused token is fetched anew, but not again and again, and is better than none.
+//! Guarantees: concurrent callers share one fetch; every wait is bounded; a token that expires soon is renewed while callers use the old
+//! one, early enough for two attempts at a server that takes a minute; without callers there are no fetches; after any failure there is
+//! a pause that doubles, then another attempt; a refused token is replaced, at a limited rate, and is used until a new one is there.
 
 use futures::{
     FutureExt,
@@ -26,16 +26,16 @@ use crate::{
     },
 };
 
-/// The longest life that Google gives any token (constraint `iam.allowServiceAccountCredentialLifetimeExtension`):
-/// more is not believed.
+/// The longest lifetime that Google gives a token (constraint `iam.allowServiceAccountCredentialLifetimeExtension`). A longer one is
+/// cut to this.
 const LONGEST_LIFE: Duration = Duration::from_secs(12 * 3600);
 
-/// How long before its end a token is fetched anew, but never in the first half of its life. The metadata server gives out
-/// a new one in the last 5 minutes only, and a life that it gives out has at least as much left. A fetch of three requests
-/// that each take as long as they may is over in 3 of these minutes; one that fails after a minute leaves time for another.
+/// How long before it expires a token is renewed, but never in the first half of its lifetime. The metadata server returns a new token
+/// only in the last 5 minutes of the old one, and no token with less than that left. A fetch of three slow requests takes 3 of these
+/// minutes; after a failed fetch of one minute there is time for another.
 const REFRESH_BEFORE_END: Duration = Duration::from_secs(4 * 60);
 
-/// How long before its end a token is not given out any more: it has to arrive.
+/// How long before it expires a token is no longer used: the request must arrive in time.
 const LAST_USE_BEFORE_END: Duration = Duration::from_secs(10);
 
 /// When the token is fetched.
@@ -51,7 +51,7 @@ pub(super) struct FetchTiming {
     pub refused_pause: Duration,
 }
 
-/// See the module. Cheap to clone; clones share the token.
+/// The cache. Clones are cheap and share the token.
 #[derive(Clone)]
 pub(super) struct TokenCache(Arc<Inner>);
 
@@ -63,7 +63,7 @@ struct Inner {
     state: Mutex<State>,
 }
 
-/// What time it is; tests turn it.
+/// The current time; tests replace it.
 type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
 
 #[derive(Default)]
@@ -80,14 +80,14 @@ type Fetching = Shared<BoxFuture<'static, Result<Token, TokenError>>>;
 #[derive(Clone)]
 struct CachedToken {
     token: Token,
-    /// A server refused it: another one is worth waiting for.
+    /// A server refused it, so callers wait for another one.
     refused: bool,
     refresh_from: Instant,
     good_until: Instant,
 }
 
 impl TokenCache {
-    /// Asks nobody yet.
+    /// Fetches no token yet.
     pub fn new(
         credential: Arc<dyn Credential>,
         timing: FetchTiming,
@@ -111,7 +111,7 @@ impl TokenCache {
         }))
     }
 
-    /// The credential that it keeps the token of.
+    /// The credential whose token is cached.
     pub fn credential(&self) -> &dyn Credential {
         self.0.credential.as_ref()
     }
@@ -183,8 +183,8 @@ impl Inner {
         if let Some(fetching) = &state.fetching {
             return fetching.clone();
         }
-        // A task of its own: a caller that gives up must not make the others begin again. It ends under the lock that
-        // we hold now, so it cannot be over before it is noted.
+        // A separate task: a caller that gives up must not restart the fetch for the others. The task ends under the lock that we
+        // hold now, so it cannot end before it is stored.
         let task = tokio::spawn(self.clone().fetch());
         let fetching = async {
             task.await
@@ -200,7 +200,7 @@ impl Inner {
         let begun = (self.clock)();
         let limit = self.timing.fetch_timeout;
         let credential = self.credential.clone();
-        // In a task of its own again: if it should panic, that is a failure like any other, and not for ever.
+        // Another separate task: a panic counts as a failure, not as a fetch that never ends.
         let fetch = async move { tokio::time::timeout(limit, credential.fetch()).await };
         let fetched = match tokio::spawn(fetch).await {
             Ok(Ok(fetched)) => fetched,
@@ -219,12 +219,12 @@ impl Inner {
             ),
         };
         let kept = self.keep(result, begun);
-        // Last: an observer that panics must not leave a fetch behind that never ends.
+        // Last: an observer that panics must not leave a fetch that never ends.
         self.observer.notify(outcome);
         kept
     }
 
-    /// Notes how a fetch that began then has ended.
+    /// Stores the result of a fetch that started at `begun`.
     fn keep(
         &self,
         result: Result<FetchedToken, TokenError>,
@@ -261,7 +261,7 @@ impl Inner {
 }
 
 impl CachedToken {
-    /// `begun` is when the token was asked for: its life began after that.
+    /// `begun` is when the token was requested; its lifetime starts later.
     fn new(fetched: FetchedToken, begun: Instant) -> Self {
         let life = fetched.life.min(LONGEST_LIFE);
         Self {

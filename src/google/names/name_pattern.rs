@@ -1,5 +1,5 @@
-//! The forms of names that a service has: the second check of docs/security.md#operation-names. A name must match one of its row's patterns in
-//! full, and only the pattern says where the parent ends.
+//! The forms of names that a service has: the second check of docs/security.md#operation-names. A name must match a pattern of its
+//! service in full, and only the pattern decides where the parent ends.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use super::operation_name::{LOCATION_COLLECTIONS, OperationName};
 pub struct NamePattern {
     /// Segments: words, `*` for one id, and at the end `**` for one id or more.
     pub segments: &'static str,
-    /// How many segments the parent has; 0 if the operation stands under none.
+    /// Number of segments of the parent; 0 if the operation has no parent.
     pub parent: usize,
 }
 
@@ -26,7 +26,7 @@ pub struct NameParts {
 }
 
 impl NameParts {
-    /// What stands before the operations' collection; `None` if nothing does.
+    /// The part before the collection of operations; `None` if there is none.
     pub fn parent<'a>(&self, name: &'a OperationName) -> Option<&'a str> {
         let parent = name.as_str().get(..self.parent.into());
         parent.filter(|parent| !parent.is_empty())
@@ -38,7 +38,7 @@ impl NameParts {
         name.as_str().get(start.into()..end.into())
     }
 
-    /// What follows the operations' collection.
+    /// The part after the collection of operations.
     pub fn operation<'a>(&self, name: &'a OperationName) -> &'a str {
         let start = self.operation.into();
         name.as_str().get(start..).unwrap_or_default()
@@ -46,7 +46,7 @@ impl NameParts {
 }
 
 impl NamePattern {
-    /// Where the parts of a name of this form stand; `None` if it has another form.
+    /// The parts of a name of this form; `None` if it has another form.
     pub fn matches(&self, name: &OperationName) -> Option<NameParts> {
         let mut parts = NameParts::default();
         let mut wanted = self.segments.split('/');
@@ -145,7 +145,7 @@ mod tests {
             ),
             (&bucket, "projects/p/buckets/b/operations/o", None),
             (&alone, "operations/o", Some(("", "", "o"))),
-            // What an id says of a project or a location is nobody's business.
+            // A project or location within an operation's id is ignored.
             (
                 &alone,
                 "operations/projects/victim/locations/eu/operations/7",

@@ -20,7 +20,7 @@ pub const MAX_PROJECT: usize = 63;
 /// Longest location: with `-dialogflow` after it, it still is one DNS label.
 pub const MAX_LOCATION: usize = 52;
 
-/// The collections whose ids are locations: they may stand in host names.
+/// The collections whose ids are locations, which can be part of host names.
 pub const LOCATION_COLLECTIONS: [&str; 3] = ["locations", "regions", "zones"];
 
 /// The collections of operations.
@@ -59,7 +59,7 @@ impl OperationName {
         &self.0
     }
 
-    /// What stands between the slashes; never empty.
+    /// The texts between the slashes; never empty.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')
     }
@@ -160,7 +160,7 @@ fn check(name: &str) -> Result<(), String> {
     }
 }
 
-/// The rules for `projects/`, and that a colon stands nowhere else.
+/// Checks the rules for `projects/`, and that there is no other colon.
 fn check_project(segments: &[&str]) -> Result<(), String> {
     let colons = segments.iter().filter(|segment| segment.contains(':'));
     let (allowed, good) = match segments {

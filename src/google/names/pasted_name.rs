@@ -1,7 +1,7 @@
-//! What people paste in place of an operation's name, and what to write instead. The CRD says the same
+//! Texts that people paste instead of an operation's name, and what to write instead. The CRD says the same
 //! (`src/api/name_rules.rs`); a property test holds the two together.
 
-/// What to write instead, if the text is of a known kind. Said only of what is no name.
+/// What to write instead, if the text is of a known kind. Call it only for invalid names.
 pub fn hint(text: &str) -> Option<&'static str> {
     let has = |characters: &[char]| text.contains(characters);
     let first = text.split_once('/').map(|(first, _)| first);
@@ -44,7 +44,7 @@ pub fn hint(text: &str) -> Option<&'static str> {
     })
 }
 
-/// A line of what `gcloud … describe` or curl prints.
+/// A line from the output of `gcloud … describe` or curl.
 fn is_field(text: &str) -> bool {
     let text = text.trim_start_matches(['{', ' ', '\t', '"', '\'']);
     text.strip_prefix("name").is_some_and(|rest| {

@@ -1,10 +1,10 @@
-//! How fast operations are polled under a quota that was used up. Pure.
+//! The rate of polls under a quota that was exhausted. Pure.
 //!
-//! Some services count GET and POST in one quota (Dialogflow: "all other requests per minute"). If polls used all of it, a new
-//! cancel would wait for the next full minute together with them. So each RESOURCE_EXHAUSTED halves the rate of polls. It grows
-//! again slowly, up to four fifths of what the quota was seen to take: a fifth stays free for cancels and first looks.
+//! Some services count GET and POST in one quota (Dialogflow: "all other requests per minute"). If polls used all of it, a new cancel
+//! request would wait for the next full minute. So each RESOURCE_EXHAUSTED halves the rate of polls. It grows slowly, up to four fifths of
+//! the observed capacity: a fifth stays free for cancel requests and first reads.
 //!
-//! Polls get places in time, evenly spaced. Namespaces share the rate: each has places of its own.
+//! Polls are evenly spaced in time. Namespaces share the rate, and each has its own slots.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,39 +13,39 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// The share of the quota that polls may use.
 const POLLS_SHARE: f64 = 0.8;
 
-/// By how much of what the quota takes the rate grows in a minute.
+/// Growth of the rate per minute, as a share of the capacity.
 const GROWTH: f64 = 0.05;
 
-/// By how much the estimate of what the quota takes grows in a minute, so that a raised quota is noticed in the end.
+/// Growth of the estimated capacity per minute, so that a raised quota is noticed in the end.
 const DISCOVERY: f64 = 0.01;
 
-/// Polls a minute, at least.
+/// Minimum number of polls per minute.
 const LOWEST: f64 = 1.0;
 
-/// What a quota is taken for if few calls were made: whoever used it up was somebody else.
+/// Minimum estimate of the capacity. If we made few calls, another client exhausted the quota.
 const LEAST_CAPACITY: f64 = 60.0;
 
-/// A quota that was not used up for so long is polled freely: what it takes is learnt anew if it ever is again. An estimate from a
-/// time when others used the quota up does not slow polls down for ever.
+/// How long an estimate is used after the quota was last exhausted. An estimate from a time when other clients exhausted the quota must
+/// not slow polls down for ever.
 const KEPT: Duration = Duration::from_secs(3600);
 
-/// Most namespaces whose places are remembered. Beyond it they are forgotten, at the price of a few more 429s.
+/// Maximum number of remembered namespaces. If it is reached, all are forgotten, at the cost of a few more 429s.
 const MAX_NAMESPACES: usize = 4096;
 
 /// The rate of polls under one quota.
 #[derive(Debug)]
 pub(super) struct PollRate {
-    /// Calls a minute that the quota was seen to take.
+    /// The observed capacity in calls per minute.
     capacity: f64,
     /// Polls a minute, as of `since`.
     rate: f64,
     since: Duration,
-    /// When each namespace's next poll may be made; those whose time has passed are not needed.
+    /// When the next poll of each namespace may be made. Times in the past are removed.
     next: HashMap<String, Duration>,
 }
 
 impl PollRate {
-    /// After a first RESOURCE_EXHAUSTED, with so many calls taken in the minute before.
+    /// After the first RESOURCE_EXHAUSTED. `taken` is the number of accepted calls in the minute before.
     pub fn new(taken: u32, now: Duration) -> Self {
         let capacity = f64::from(taken).max(LEAST_CAPACITY);
         Self {
@@ -56,13 +56,13 @@ impl PollRate {
         }
     }
 
-    /// After another one. Those of one burst count once.
+    /// After a further RESOURCE_EXHAUSTED. Those of one burst count once.
     pub fn exhausted(&mut self, taken: u32, now: Duration) {
         if now.saturating_sub(self.since) < MINUTE {
             return;
         }
         let rate = self.rate(now);
-        // Few calls may have been taken because few were made.
+        // Few calls may have been accepted because few were made.
         self.capacity = f64::from(taken)
             .max(self.capacity / 2.0)
             .max(LEAST_CAPACITY);
@@ -70,7 +70,7 @@ impl PollRate {
         self.since = now;
     }
 
-    /// Polls a minute now.
+    /// The current rate, in polls per minute.
     fn rate(&self, now: Duration) -> f64 {
         let minutes = now.saturating_sub(self.since).as_secs_f64() / 60.0;
         let ceiling = self.capacity * POLLS_SHARE * DISCOVERY.mul_add(minutes, 1.0);
@@ -85,7 +85,7 @@ impl PollRate {
         self.next.get(namespace).copied().unwrap_or(now).max(now)
     }
 
-    /// A poll for a namespace has its place.
+    /// Reserves the next slot of a namespace.
     pub fn reserve(&mut self, namespace: &str, now: Duration) {
         self.next.retain(|_, at| *at > now);
         if self.next.len() >= MAX_NAMESPACES {
@@ -100,13 +100,13 @@ impl PollRate {
             .insert(namespace.to_owned(), place.saturating_add(spacing));
     }
 
-    /// Whether polls still keep to it.
+    /// Whether the rate still applies.
     pub fn is_in_force(&self, now: Duration) -> bool {
         now.saturating_sub(self.since) < KEPT
     }
 }
 
-/// How many calls of one caller were taken, by minute.
+/// The number of accepted calls of one caller, by minute.
 #[derive(Debug, Default)]
 pub(super) struct CallsPerMinute {
     minute: u64,
@@ -115,13 +115,13 @@ pub(super) struct CallsPerMinute {
 }
 
 impl CallsPerMinute {
-    /// One more.
+    /// Counts a call.
     pub fn add(&mut self, now: Duration) {
         self.move_to(now.as_secs() / 60);
         self.now = self.now.saturating_add(1);
     }
 
-    /// About how many in the last 60 s: the more of this minute's and the last minute's.
+    /// The approximate number in the last 60 s: the larger of this minute's and the last minute's.
     pub fn in_last_minute(&self, now: Duration) -> u32 {
         match (now.as_secs() / 60).saturating_sub(self.minute) {
             0 => self.now.max(self.before),
