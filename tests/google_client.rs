@@ -1,4 +1,4 @@
-//! The Operations client against a server that misbehaves exactly as told.
+//! The Operations client against a server with scripted faults.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 #[path = "support/raw_http.rs"]
@@ -189,8 +189,8 @@ async fn answers_that_are_none_of_googles() {
     assert!(other.requests().is_empty(), "a redirect was followed");
 }
 
-/// What the two calls make of one success: a cancel is taken by anything but a JSON object with an error; only 200 with an
-/// operation shows one.
+/// How GET and cancel read a 2xx answer: a cancel request is accepted unless the answer is a JSON object with an error; a GET needs 200
+/// with an operation.
 #[tokio::test]
 async fn successes_of_any_form() {
     for (reply, get, taken) in [
@@ -292,7 +292,7 @@ async fn what_goes_on_for_ever_is_cut_off() {
     }
 }
 
-/// A finished operation whose response is one text of so many bytes, in chunks of any size.
+/// A finished operation whose response is one text of this many bytes, in chunks of any size.
 fn finished(bytes: usize) -> String {
     answer(
         "200 OK",
@@ -420,7 +420,7 @@ async fn an_echoed_token_goes_nowhere() {
 }
 
 #[tokio::test]
-async fn nobody_there() {
+async fn no_server_listens() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", free.local_addr().unwrap());
     drop(free);
@@ -447,7 +447,7 @@ async fn nobody_there() {
 
 #[tokio::test]
 async fn a_post_is_sent_once_whatever_becomes_of_it() {
-    // The first answers leave connections open; on them, the POST is read and the connection closed.
+    // The first answers leave connections open. Then the server reads a POST and closes the connection.
     let server = RawHttp::start(|head, _| {
         if head.starts_with("POST") {
             Reply::Close(String::new())

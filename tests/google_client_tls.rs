@@ -1,4 +1,4 @@
-//! The Operations client over TLS and HTTP/2: whom it trusts, what it speaks, and how it gets over a dead connection.
+//! The Operations client over TLS and HTTP/2: trusted authorities, protocols, and recovery from a dead connection.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use bytes::Bytes;
@@ -41,13 +41,13 @@ struct Server {
     address: SocketAddr,
     ca: Vec<u8>,
     seen: Arc<Mutex<Vec<String>>>,
-    /// Bytes of bodies that the connections have taken.
+    /// Bytes of bodies that were read by the connections.
     taken: watch::Receiver<usize>,
-    /// Lets the answers end that wait for it.
+    /// Lets the waiting answers end.
     let_end: watch::Sender<bool>,
 }
 
-/// A body in frames of 16 KiB, that counts what the connection takes, and ends when it may.
+/// A body in frames of 16 KiB. It counts the bytes that the connection reads, and ends when the test allows it.
 struct Counted {
     left: Bytes,
     may_end: BoxFuture<'static, ()>,
@@ -72,7 +72,7 @@ impl Body for Counted {
     }
 }
 
-/// What a GET of this path shows: an operation that runs, one whose answer is large, or one whose answer does not end until it may.
+/// The answer to a GET of this path: a running operation, a large answer, or an answer that ends when the test allows it.
 fn shown(path: &str) -> (String, bool) {
     let id = path.rsplit('/').next().unwrap();
     let response = |mebibytes: usize| {
@@ -88,7 +88,7 @@ fn shown(path: &str) -> (String, bool) {
     }
 }
 
-/// A server for `localhost` with a certificate of its own making, that speaks HTTP/2 and nothing else.
+/// A server for `localhost` with its own certificate authority. It speaks only HTTP/2.
 async fn start() -> Server {
     tls::install_provider();
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -236,7 +236,7 @@ async fn the_ca_file_has_no_say_about_googles_hosts() {
     assert!(server.seen.lock().unwrap().is_empty());
 }
 
-/// Two answers that do not end hold all turns, and 60 large ones wait: what is small gets through on the same connections.
+/// Two endless answers use all permits, and 60 large ones wait. Small answers still pass on the same connections.
 #[tokio::test]
 async fn large_answers_that_wait_hold_up_no_cancel() {
     let mut server = start().await;
@@ -250,12 +250,12 @@ async fn large_answers_that_wait_hold_up_no_cancel() {
             get_of(&client, &target, id).await
         });
         if n == 1 {
-            // They have their turns.
+            // They have their permits.
             let both = |taken: &usize| *taken > 4 << 20;
             server.taken.wait_for(both).await.unwrap();
         }
     }
-    // Each large one is read up to its first mebibyte, and then as far as its window reaches: half of it at least.
+    // Each large answer is read up to 1 MiB, then as far as its window allows: at least half of it.
     let all = |taken: &usize| *taken > (4 << 20) + 60 * (1100 << 10);
     let waiting = server.taken.wait_for(all);
     let reached = tokio::time::timeout(Duration::from_secs(60), waiting)
@@ -291,7 +291,7 @@ async fn a_connection_that_was_swallowed_is_replaced() {
                 let mut far = TcpStream::connect(to).await.unwrap();
                 tokio::select! {
                     _ = copy_bidirectional(&mut near, &mut far) => {}
-                    // From now on nothing passes, and nobody says so.
+                    // From now on all traffic is dropped silently.
                     _ = swallowed.changed() => std::future::pending().await,
                 }
             });

@@ -1,4 +1,4 @@
-//! The connections of the Operations client: which one a request leaves on, whether it leaves at all, and when they are opened.
+//! The connections of the Operations client: the choice for a request, withdrawn requests, and when connections are opened.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 #[path = "support/raw_http.rs"]
@@ -76,7 +76,7 @@ fn asking() -> (RequestReason, Token) {
     )
 }
 
-/// The answer to a GET, or to a cancel.
+/// The answer to a GET or a cancel request.
 fn usual(method: &str) -> String {
     let running = r#"{"name":"projects/p/operations/o"}"#;
     if method == "GET" { running } else { "{}" }.to_owned()
@@ -106,7 +106,7 @@ async fn a_cancel_that_waits_for_a_connection_can_be_taken_back() {
     withdrawn.cancel();
     assert_eq!(cancel.await.unwrap(), Err(Withdrawn));
     let_in.send(true).unwrap();
-    // The connection that it waited for is used all the same, and by now it would have left on that.
+    // The connection that it waited for is open now, so the request would have been sent by now.
     while !server.requests("GET").contains(&1) {
         caller.get().await.unwrap();
     }
@@ -123,7 +123,7 @@ async fn one_that_is_taken_back_before_it_begins_opens_nothing() {
     assert_eq!(server.seen(), []);
 }
 
-/// Once it left, its answer is what counts: over HTTP/2 and over HTTP/1.1.
+/// Once it was sent, its answer counts, over HTTP/2 and HTTP/1.1.
 #[tokio::test]
 async fn a_cancel_that_left_is_waited_for() {
     let (answering, may_answer) = watch::channel(false);
@@ -163,7 +163,7 @@ async fn a_cancel_that_left_is_waited_for() {
     assert_eq!(plain.requests().len(), 1);
 }
 
-/// A server that answers a GET when it may.
+/// A server that answers a GET when the test allows it.
 async fn holding(may_answer: watch::Receiver<bool>) -> TlsServer {
     TlsServer::start(Rules {
         answer: Box::new(move |_, method, _| {
@@ -182,7 +182,7 @@ async fn holding(may_answer: watch::Receiver<bool>) -> TlsServer {
     .await
 }
 
-/// Google's front ends may end an idle connection that is asked whether it still stands.
+/// Google's front ends may close an idle connection that sends PINGs.
 #[tokio::test]
 async fn a_connection_is_asked_only_while_something_is_waited_for() {
     let (answering, may_answer) = watch::channel(true);
@@ -201,7 +201,7 @@ async fn a_connection_is_asked_only_while_something_is_waited_for() {
         server.wait_for(1, asked(2)).await;
         let before = (server.count(asked(1)), server.count(asked(2)));
         server.wait_for(before.1 + 20, asked(2)).await;
-        // One may have been on its way.
+        // One PING may have been in flight.
         let more = server.count(asked(1)) - before.0;
         assert!(more <= 1, "the idle one was asked {more} times");
         answering.send_replace(true);
@@ -210,7 +210,7 @@ async fn a_connection_is_asked_only_while_something_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_connection_that_went_away_is_warmed_anew() {
+async fn a_connection_that_was_closed_is_reopened() {
     let server = TlsServer::start(Rules::default()).await;
     let caller = Caller::of(&server, ClientConfig::default());
     caller.client.warm(&server.url(), true).await.unwrap();
@@ -218,7 +218,7 @@ async fn a_connection_that_went_away_is_warmed_anew() {
     let client = caller.client.clone();
     let keeping = tokio::spawn(async move { client.keep_warm().await });
     server.send_away(2);
-    // A request without a token on each of two new ones, and nothing is called.
+    // A request without a token on each of two new connections, and no calls.
     let greeted = |seen: &Seen| matches!(seen, Seen::Request(n, of, _) if *n > 2 && of == "HEAD");
     server.wait_for(2, greeted).await;
     keeping.abort();
@@ -229,7 +229,7 @@ async fn a_connection_that_went_away_is_warmed_anew() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_idle_for_long_is_warmed_anew() {
+async fn a_connection_that_was_idle_for_long_is_replaced() {
     let server = TlsServer::start(Rules::default()).await;
     let config = ClientConfig {
         idle_limit: Duration::from_millis(50),
@@ -239,7 +239,7 @@ async fn a_connection_that_was_idle_for_long_is_warmed_anew() {
     caller.client.warm(&server.url(), true).await.unwrap();
     let client = caller.client.clone();
     let keeping = tokio::spawn(async move { client.keep_warm().await });
-    // The new ones are there before the old ones go.
+    // The new connections are open before the old ones are closed.
     server
         .wait_for(2, |seen| matches!(seen, Seen::Ended(1 | 2)))
         .await;
@@ -255,7 +255,7 @@ fn connections(server: &TlsServer) -> usize {
     server.count(|seen| matches!(seen, Seen::Connected(_)))
 }
 
-/// The cancel waits for the GET, which does not come back: whatever holds it up must not hold up the cancel.
+/// The cancel request waits for a GET without an answer. What blocks the GET must not block the cancel request.
 #[tokio::test]
 async fn a_cancel_leaves_on_another_connection_than_the_get_that_is_stuck() {
     let (_answering, may_answer) = watch::channel(false);
@@ -274,7 +274,7 @@ async fn a_cancel_leaves_on_another_connection_than_the_get_that_is_stuck() {
             server
                 .wait_for(before + 1, |seen| is_request(seen, "GET"))
                 .await;
-            // What a cancel waits for an answer: the observe budget.
+            // A cancel request waits this long for the answer: the observe budget.
             tokio::time::sleep(Duration::from_millis(250)).await;
             let cancel = caller.cancel_unless(CancellationToken::new());
             assert_eq!(cancel.await, Ok(Ok(())));
@@ -286,7 +286,7 @@ async fn a_cancel_leaves_on_another_connection_than_the_get_that_is_stuck() {
     }
 }
 
-/// Some endpoint overrides speak no HTTP/2. One request at a time goes on each connection, and a GET that is stuck holds nothing up.
+/// Some endpoint overrides do not speak HTTP/2. Each connection has one request at a time, and a stuck GET blocks nothing.
 #[tokio::test]
 async fn http1_connections_are_used_again_and_never_shared() {
     let (answering, may_answer) = watch::channel(true);
@@ -329,7 +329,7 @@ async fn http1_connections_are_used_again_and_never_shared() {
     stuck.await.unwrap().unwrap();
 }
 
-/// Google's front ends end each connection after a while, and let what is under way on it end.
+/// Google's front ends close each connection after a while, and let the requests in flight end.
 #[tokio::test]
 async fn no_call_fails_because_connections_go_away() {
     let server = TlsServer::start(Rules {
@@ -365,6 +365,6 @@ async fn no_call_fails_because_connections_go_away() {
     }
     keeping.abort();
     assert!(connections(&server) > 10, "{:?}", server.seen());
-    // Each of them once.
+    // Each request was sent once.
     assert_eq!(server.requests("POST").len(), 200);
 }

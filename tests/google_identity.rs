@@ -1,4 +1,4 @@
-//! The operator's own identity on a metadata server that misbehaves exactly as told.
+//! The operator's own identity on a metadata server with scripted faults.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 #[path = "support/credential_files.rs"]
@@ -21,13 +21,13 @@ fn token_json(token: &str, expires_in: u64) -> String {
     answer("200 OK\r\ncontent-type: application/json", &body)
 }
 
-/// A metadata server with this e-mail address; the n-th question for a token gets what `token` says.
+/// A metadata server with this email address. `token` gives the answer to the n-th request for a token.
 async fn metadata(email: &str, token: impl Fn(usize) -> Reply + Send + Sync + 'static) -> RawHttp {
     let email = email.to_owned();
     changing(move |_| email.clone(), token).await
 }
 
-/// The same, where the n-th question for the address gets what `email` says.
+/// The same. `email` gives the answer to the n-th request for the address.
 async fn changing(
     email: impl Fn(usize) -> String + Send + Sync + 'static,
     token: impl Fn(usize) -> Reply + Send + Sync + 'static,
@@ -85,7 +85,7 @@ async fn many_callers_share_one_fetch() {
 }
 
 #[tokio::test]
-async fn an_identity_that_nobody_meant_gets_no_token() {
+async fn an_unexpected_identity_gets_no_token() {
     let node = "123-compute@developer.gserviceaccount.com";
     for (email, expected, said) in [
         (node, None, "the node's own service account"),
@@ -149,7 +149,7 @@ async fn the_principal_is_that_of_the_last_token() {
     .await;
     let us = Observed::of_metadata_server(server.address, |_| ()).unwrap();
     us.token().await.unwrap();
-    // Two seconds later there is no token any more, since the new identity gets none.
+    // Two seconds later there is no token, because the new identity is not accepted.
     let ended = async {
         while us.token().await.is_ok() {
             tokio::task::yield_now().await;
@@ -196,10 +196,10 @@ async fn a_permanent_error_is_not_for_ever_and_not_hammered() {
     assert_eq!(count(&server, "/token?"), 2);
 }
 
-/// Takes as long as the slow servers do: 12 s.
+/// Takes as long as the slow servers: 12 s.
 #[tokio::test]
 async fn a_slow_server_is_waited_for() {
-    // Seconds for each question who we are, and for the token.
+    // Seconds for each request for the identity, and for the token.
     let cases = [(0, 12), (4, 4)].map(async |(email, token)| {
         let [email, token] = [email, token].map(Duration::from_secs);
         let server = RawHttp::start(move |head, _| match head.contains("/email ") {
@@ -221,7 +221,7 @@ async fn a_server_that_hangs_is_left() {
     let identity = identity(&server, |c| c.request_timeout = Duration::from_millis(500));
     let error = identity.token().await.unwrap_err().to_string();
     assert!(error.contains("no answer within 500ms"), "{error}");
-    // Nothing goes on behind the caller's back.
+    // There are no fetches without callers.
     let mut abandoned = server.abandoned.clone();
     abandoned.wait_for(|left| *left == 1).await.unwrap();
 }
@@ -239,7 +239,7 @@ async fn a_caller_that_gives_up_does_not_stop_the_fetch() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_fetched_anew_once() {
+async fn a_refused_token_is_replaced_once() {
     let server = metadata(EMAIL, |n| {
         Reply::Close(token_json(&format!("token-{n}"), 3600))
     })
@@ -249,7 +249,7 @@ async fn a_refused_token_is_fetched_anew_once() {
     identity.refused(&first);
     let second = identity.token().await.unwrap();
     assert_eq!((first.secret(), second.secret()), ("token-0", "token-1"));
-    // A late refusal of the first, and one of the second too soon after: neither costs a fetch.
+    // A late refusal of the first token, and an early one of the second: neither causes a fetch.
     identity.refused(&first);
     assert_eq!(identity.token().await.unwrap(), second);
     identity.refused(&second);

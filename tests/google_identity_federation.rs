@@ -1,4 +1,4 @@
-//! `external_account` files against the emulator's STS and IAM Credentials: whose token is exchanged, and for whom.
+//! `external_account` files against the emulator's STS and IAM Credentials.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 #[path = "support/credential_files.rs"]
@@ -20,7 +20,7 @@ use serde_json::json;
 const ISSUER: &str = "https://issuer.example";
 const SUBJECT: &str = "principal://iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/clusters/subject/system:serviceaccount:opcancel-system:opcancel-controller";
 
-/// An emulator that believes our key, and lets our subject act as [`EMAIL`].
+/// An emulator that trusts our key, and lets our subject impersonate [`EMAIL`].
 async fn emulator() -> Emulator {
     let credentials = Credentials {
         providers: vec![Provider {
@@ -118,7 +118,7 @@ async fn with_impersonation_the_token_is_the_service_accounts() {
 }
 
 #[tokio::test]
-async fn the_subject_token_is_read_anew_at_each_fetch() {
+async fn the_subject_token_is_read_at_each_fetch() {
     let (emulator, files) = (emulator().await, Files::new());
     let file = impersonating(emulator.credentials_url(), &files.subject_token());
     let us = Observed::of_file(&files, &file, |_| ()).unwrap();
@@ -128,7 +128,10 @@ async fn the_subject_token_is_read_anew_at_each_fetch() {
         error.contains(&path) && error.contains("cannot be read"),
         "{error}"
     );
-    assert!(paths(&emulator).is_empty(), "nobody is asked without it");
+    assert!(
+        paths(&emulator).is_empty(),
+        "there is no request without it"
+    );
 
     files.write_subject_token(&subject_token("somebody-else"));
     let refused = async {
@@ -147,7 +150,7 @@ async fn the_subject_token_is_read_anew_at_each_fetch() {
     );
     assert!(error.contains(EMAIL), "{error}");
 
-    // What Google calls permanent is not for ever: somebody grants it, or the right token is mounted.
+    // A permanent error of Google's can still pass: a person grants the right, or mounts the right token.
     files.write_subject_token(&subject_token("opcancel-controller"));
     let token = us.recovered().await;
     assert_eq!(emulator.tokens_issued().last().unwrap().secret(), token);

@@ -1,4 +1,4 @@
-//! The other kinds of credential files against the emulator, and what the program says at its start about wrong ones.
+//! The other kinds of credential files against the emulator, and the errors of the program about wrong ones at its start.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 #[path = "support/credential_files.rs"]
@@ -199,7 +199,7 @@ async fn a_user_or_a_key_may_stand_for_a_service_account() {
     }
 }
 
-/// Runs the program; it has no API server, and must end before it misses one.
+/// Runs the program without an API server. It must end before it needs one.
 fn start(credentials: &Path, more: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_opcancel-controller"))
         .args([
@@ -233,7 +233,7 @@ fn the_program_ends_at_once_with_what_can_never_work() {
         said.push((start(&absent, &[]), why));
     }
     let token = files.subject_token();
-    // As Windows PowerShell writes a file.
+    // A file as Windows PowerShell writes it.
     let utf16: Vec<u8> = "\u{feff}{\"type\":\"service_account\"}"
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
@@ -260,7 +260,7 @@ fn the_program_ends_at_once_with_what_can_never_work() {
             "{text}"
         );
     }
-    // What may pass does not end it: with a good file it goes on, and misses the API server.
+    // With a good file it goes on until it needs the API server.
     let good = start(&absent, &[]);
     let text = String::from_utf8_lossy(&good.stderr);
     assert!(text.contains("kubeconfig"), "{text}");

@@ -1,4 +1,4 @@
-//! Token servers that misbehave: redirects, floods, silence, absurd lives; and an environment that would lead us astray.
+//! Token servers with faults: redirects, floods, silence, absurd lifetimes; and a misleading environment.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 #[path = "support/credential_files.rs"]
@@ -209,7 +209,7 @@ async fn an_echoed_authorization_of_a_client_is_not_shown() {
     let us = Observed::of_file(&files, &file, |_| ()).unwrap();
     let error = us.token().await.unwrap_err();
     assert!(
-        // The server keeps heads in lower case.
+        // The server stores heads in lower case.
         server.requests()[0].contains("basic yw4tawq6ys1jbgllbnqtc2vjcmv0"),
         "it was sent"
     );
@@ -233,7 +233,7 @@ async fn an_absurd_life_neither_panics_nor_makes_a_token_immortal() {
         let file = external_account(&server.url(), &files.subject_token());
         let us = Observed::of_file(&files, &file, |_| ()).unwrap();
         let first = us.token().await;
-        // A whole number is believed up to a day's half (how the keeper forgets it is tested there); anything else is no life.
+        // A whole number counts up to 12 hours (token_cache has the tests); anything else is not a lifetime.
         assert_eq!(
             first.is_ok(),
             life.bytes().all(|b| b.is_ascii_digit()),
@@ -244,16 +244,12 @@ async fn an_absurd_life_neither_panics_nor_makes_a_token_immortal() {
             let token = us.identity.token().await.unwrap();
             us.identity.refused(&token);
             us.token().await.unwrap();
-            assert_eq!(
-                server.requests().len(),
-                2,
-                "a refused token is fetched anew"
-            );
+            assert_eq!(server.requests().len(), 2, "a refused token is replaced");
         }
     }
 }
 
-/// The variables of a process cannot be changed safely while it runs: the test runs itself again with other ones.
+/// The variables of a running process cannot be changed safely, so the test runs itself again with other ones.
 #[tokio::test]
 async fn proxies_of_the_environment_are_ignored() {
     const MARK: &str = "OPCANCEL_TEST_PROXIED";
@@ -294,7 +290,7 @@ async fn proxies_of_the_environment_are_ignored() {
     us.token().await.unwrap();
     let metadata = Observed::of_metadata_server(server.address, |_| ()).unwrap();
     metadata.token().await.unwrap();
-    // And one that is reached over TLS: were the proxy asked, it would have been seen.
+    // The same over TLS: the proxy would have recorded a request.
     let over_tls = external_account(
         &server.url().replace("http:", "https:"),
         &files.subject_token(),
@@ -312,7 +308,7 @@ async fn proxies_of_the_environment_are_ignored() {
 }
 
 #[tokio::test]
-async fn an_identity_that_nobody_meant_is_told_to_the_observer() {
+async fn an_unexpected_identity_is_reported_to_the_observer() {
     let server = RawHttp::start(|_, _| {
         Reply::Close(answer("200 OK", "1-compute@developer.gserviceaccount.com"))
     })
