@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use xtask::deploy_files::PLACEHOLDER_IMAGE;
 
 use crate::{
     rendered::{Rendered, helm},
@@ -69,13 +70,13 @@ fn effects() -> Vec<Effect> {
     );
     vec![
         effect("image.repository", "--set=image.repository=r/o", DEPLOYMENT, container("image"), json!("r/o:0.1.0")),
-        effect("image.tag", "--set=image.tag=next", DEPLOYMENT, container("image"), json!("your-registry.invalid/opcancel-controller:next")),
+        effect("image.tag", "--set=image.tag=next", DEPLOYMENT, container("image"), json!(format!("{PLACEHOLDER_IMAGE}:next"))),
         effect(
             "image.digest",
             "--set=image.digest=sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a",
             DEPLOYMENT,
             container("image"),
-            json!(format!("opcancel-controller@{DIGEST}")),
+            json!(format!("{PLACEHOLDER_IMAGE}@{DIGEST}")),
         )
         .beside(&["--set=image.tag=next"]),
         effect("image.pullPolicy", "--set=image.pullPolicy=Always", DEPLOYMENT, container("imagePullPolicy"), json!("Always")),
