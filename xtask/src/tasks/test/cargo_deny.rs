@@ -40,11 +40,12 @@ fn advisories_with(configuration: &Path, environment: &[(&str, &str)]) -> Result
         .with_context(|| format!("cannot run {}", program.display()))?;
     if !fetched.status.success() {
         let said = String::from_utf8_lossy(&fetched.stderr);
-        let words: Vec<&str> = said.split_whitespace().collect();
-        let said = words.join(" ");
+        let said = said.trim();
         // Anything else, such as a wrong configuration, is an error.
         ensure!(said.contains("failed to fetch database"), "{said}");
-        return Ok(Some(said));
+        eprintln!("{said}");
+        let last = said.lines().last().unwrap_or_default();
+        return Ok(Some(format!("no database of advisories: {last}")));
     }
     let mut check = deny(&program, configuration);
     check.args(["check", "--hide-inclusion-graph", "advisories"]);
@@ -58,6 +59,7 @@ fn deny(program: &Path, configuration: &Path) -> Command {
         .arg(configuration)
         .current_dir(cargo::root())
         .stdin(Stdio::null())
+        .env("LC_ALL", "C")
         // git must not ask for a password, and must give up if nothing arrives.
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_HTTP_LOW_SPEED_LIMIT", "1")
@@ -81,19 +83,19 @@ mod tests {
         fn new() -> Self {
             let database = Self(tempfile::tempdir().unwrap());
             database.git(&["init", "--quiet", "--initial-branch=main"]);
-            database.publish("no-crate-of-ours");
+            database.publish("RUSTSEC-2026-0001", "no-crate-of-ours");
             database
         }
 
         /// Publishes an advisory on every release of a crate.
-        fn publish(&self, package: &str) {
+        fn publish(&self, id: &str, package: &str) {
             let folder = self.0.path().join("db/crates").join(package);
             fs::create_dir_all(&folder).unwrap();
             let advisory = format!(
-                "```toml\n[advisory]\nid = \"RUSTSEC-2026-0001\"\npackage = \"{package}\"\ndate = \"2026-01-01\"\n\n\
+                "```toml\n[advisory]\nid = \"{id}\"\npackage = \"{package}\"\ndate = \"2026-01-01\"\n\n\
                  [versions]\npatched = []\n```\n\n# A flaw\n\nFor a test.\n"
             );
-            fs::write(folder.join("RUSTSEC-2026-0001.md"), advisory).unwrap();
+            fs::write(folder.join(format!("{id}.md")), advisory).unwrap();
             self.git(&["add", "."]);
             self.git(&["commit", "--quiet", "--message=advisory"]);
         }
@@ -131,7 +133,7 @@ mod tests {
     fn an_advisory_on_one_of_our_crates_fails_the_check() {
         let database = Database::new();
         assert_eq!(database.check(HERE).unwrap(), None);
-        database.publish("serde_json");
+        database.publish("RUSTSEC-2026-0002", "serde_json");
         let error = database.check(HERE).unwrap_err().to_string();
         assert!(
             error.contains("check --hide-inclusion-graph advisories failed"),
@@ -144,8 +146,9 @@ mod tests {
         let database = Database::new();
         let url = "https://advisories.invalid/elsewhere";
         let reason = database.check(url).unwrap().unwrap();
-        let said = format!("failed to fetch advisory database {url}");
-        assert!(reason.contains(&said), "{reason}");
+        // The last line is git's.
+        let said = format!("no database of advisories: fatal: unable to access '{url}/'");
+        assert!(reason.starts_with(&said), "{reason}");
     }
 
     #[test]
