@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, header};
-use percent_encoding::percent_decode_str;
 
 /// The fields of a form; of two with one name the last counts.
 #[derive(Debug, Default)]
@@ -23,12 +22,8 @@ impl Form {
             return None;
         }
         let text = std::str::from_utf8(body).ok()?;
-        let decode = |part: &str| {
-            let spaced = part.replace('+', " ");
-            percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
-        };
-        let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-        Some(Self(pairs.map(|(k, v)| (decode(k), decode(v))).collect()))
+        let pairs = form_urlencoded::parse(text.as_bytes()).into_owned();
+        Some(Self(pairs.collect()))
     }
 
     /// A field; an absent one is empty.

@@ -1,7 +1,5 @@
 //! The query of a request: the parameters of the call and Google's system parameters. All others are refused.
 
-use percent_encoding::percent_decode_str;
-
 use crate::protocol::call::Call;
 
 /// Parameters that every Google API takes (the discovery documents' `parameters`), with or without a `$`.
@@ -41,13 +39,9 @@ impl Query {
     /// Google's message about the first unknown parameter.
     pub fn read(call: Call, query: Option<&str>) -> Result<Self, String> {
         let mut known = Vec::new();
-        for pair in query
-            .unwrap_or_default()
-            .split('&')
-            .filter(|pair| !pair.is_empty())
+        for (name, value) in
+            form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned()
         {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decoded(name), decoded(value));
             let own = LIST
                 .iter()
                 .find(|(json, proto)| name == *json || name == *proto);
@@ -69,12 +63,6 @@ impl Query {
         let found = self.0.iter().rev().find(|(known, _)| known == name);
         found.map_or("", |(_, value)| value)
     }
-}
-
-fn decoded(text: &str) -> String {
-    percent_decode_str(&text.replace('+', " "))
-        .decode_utf8_lossy()
-        .into_owned()
 }
 
 #[cfg(test)]
