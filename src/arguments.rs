@@ -82,7 +82,7 @@ pub struct Arguments {
     #[arg(long, value_name = "EMAIL", env = "OPCANCEL_EXPECT_PRINCIPAL")]
     pub expect_principal: Option<String>,
 
-    /// Address that serves /livez, /readyz and /metrics. [::] serves IPv6 and IPv4. `off` disables it
+    /// Address that serves /livez, /readyz and /metrics. `[::]` serves IPv6 and IPv4. `off` disables it
     #[arg(long, value_name = "ADDRESS", env = "OPCANCEL_ADMIN_ADDRESS", default_value = "[::]:8080", value_parser = admin_address)]
     pub admin_address: AdminAddress,
 

@@ -6,7 +6,7 @@
 //! Guarantees, whatever the order of events:
 //! - a cancel request is sent only after a status write that raised `cancelAttempts` was answered (I1, I2);
 //! - each object has at most one status write, one GET and one POST in flight;
-//! - an outcome is decided only by an answer or a [`rule`], and never changes after that (I3, I4);
+//! - an outcome is decided only by an answer or a `rule`, and never changes after that (I3, I4);
 //! - every wait has an end: [`Plan::wake_at`], or an event that the caller owes (an answer, a change, a grant).
 //!
 //! Assumptions: the caller answers every effect exactly once, calls again at `wake_at`, and never applies one object's event to

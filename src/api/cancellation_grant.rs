@@ -68,17 +68,17 @@ use strum::IntoStaticStr;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.projects) || has(self.parents) || has(self.operationNames)").message("at least one of spec.projects, spec.parents and spec.operationNames is required; name what may be cancelled, such as projects: [acme-prod]"),
-    validation = Rule::new("!has(self.projects) || !('*' in self.projects) || self.identities.all(i, i == 'ServiceAccount')").message("spec.projects may be \"*\" only with identities: [ServiceAccount]; for the operator's identity, name each project").field_path(".projects"),
-    validation = Rule::new("!has(self.operationNames) || !('*' in self.operationNames) || self.identities.all(i, i == 'ServiceAccount')").message("spec.operationNames may be \"*\" only with identities: [ServiceAccount]; for the operator's identity, name each operation").field_path(".operationNames"),
-    validation = Rule::new("!('*' in self.services) || self.identities.all(i, i == 'ServiceAccount')").message("spec.services may be \"*\" only with identities: [ServiceAccount]; for the operator's identity, name each service").field_path(".services")
+    validation = Rule::new("!has(self.projects) || !('*' in self.projects) || self.identities.all(i, i == 'ServiceAccount')").message("spec.projects may be \"*\" only with `identities: [ServiceAccount]`; for the operator's identity, name each project").field_path(".projects"),
+    validation = Rule::new("!has(self.operationNames) || !('*' in self.operationNames) || self.identities.all(i, i == 'ServiceAccount')").message("spec.operationNames may be \"*\" only with `identities: [ServiceAccount]`; for the operator's identity, name each operation").field_path(".operationNames"),
+    validation = Rule::new("!('*' in self.services) || self.identities.all(i, i == 'ServiceAccount')").message("spec.services may be \"*\" only with `identities: [ServiceAccount]`; for the operator's identity, name each service").field_path(".services")
 )]
 pub struct CancellationGrantSpec {
     /// The allowed namespaces: names, or exactly "*" for all. Globs such as team-* are not supported.
     #[schemars(length(min = 1, max = 100), inner(length(max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
     pub namespaces: BTreeSet<String>,
 
-    /// The allowed Google Cloud projects: ids or numbers as in operation names, or exactly "*" for all (only with identities:
-    /// [ServiceAccount]). Short for parents: [projects/PROJECT]. Globs such as acme-* are not supported.
+    /// The allowed Google Cloud projects: ids or numbers as in operation names, or exactly "*" for all (only with
+    /// `identities: [ServiceAccount]`). Short for `parents: [projects/PROJECT]`. Globs such as acme-* are not supported.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(length(min = 1, max = 100), inner(length(max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
     pub projects: BTreeSet<String>,
@@ -91,12 +91,12 @@ pub struct CancellationGrantSpec {
     pub parents: BTreeSet<String>,
 
     /// The allowed operations without a parent, such as operations/build/x1: exact names, or exactly "*" for all of them (only with
-    /// identities: [ServiceAccount]).
+    /// `identities: [ServiceAccount]`).
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(length(min = 1, max = 100), inner(length(max = 1024)), extend("x-kubernetes-list-type" = "atomic"))]
     pub operation_names: BTreeSet<String>,
 
-    /// The allowed services, or exactly "*" for all (only with identities: [ServiceAccount]).
+    /// The allowed services, or exactly "*" for all (only with `identities: [ServiceAccount]`).
     #[schemars(length(min = 1, max = 100), inner(length(max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
     pub services: BTreeSet<String>,
 

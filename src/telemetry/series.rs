@@ -57,7 +57,7 @@ const UNFINISHED: [Reason; 19] = [
     Reason::IdentityNotSupported,
 ];
 
-/// The states of an unfinished object: one of [`UNFINISHED`], [`NEW`] or [`OTHER`].
+/// The states of an unfinished object: a reason that this release knows, `New` or `Other`.
 pub fn states() -> impl Iterator<Item = &'static str> {
     let reasons = UNFINISHED.into_iter().map(Reason::name);
     [NEW, OTHER].into_iter().chain(reasons)
