@@ -163,7 +163,9 @@ fn a_release_is_complete_and_the_same_each_time() {
     has_the_image_in_its_chart(folder, &reference);
     let notes = fs::read_to_string(folder.join("notes.md")).unwrap();
     assert!(
-        notes.starts_with(&format!("# opcancel {VERSION}\n")) && notes.contains(&reference),
+        notes.starts_with(&format!("# opcancel {VERSION}\n"))
+            && notes.contains(&reference)
+            && notes.contains("Built from the commit a-commit."),
         "{notes}"
     );
 }

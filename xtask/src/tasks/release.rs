@@ -136,7 +136,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     chart::package(&defaults, time, new.path())?;
     write(
         "notes.md",
-        &changelog::notes(&section, version, &reference, &sources.revision),
+        &changelog::notes(&section, version, &reference, &image.revision),
     )?;
     checksums::write(new.path())?;
     // Helm writes the time of the file into what it pushes.

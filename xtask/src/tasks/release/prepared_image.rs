@@ -23,7 +23,7 @@ pub(super) struct PreparedImage {
     /// Of the controller's image: `amd64` or `arm64`.
     pub(super) architecture: String,
     /// The commit that the images say they were built from.
-    revision: String,
+    pub(super) revision: String,
     files: Vec<String>,
 }
 
