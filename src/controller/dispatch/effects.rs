@@ -267,7 +267,9 @@ impl Dispatcher {
         let span = object_log::task_span(entry.state.object());
         let writer = self.writer.clone();
         let kind = write.as_ref().map(|write| write.kind);
-        let request = self.requests.begin(is_urgent(kind), &object.namespace);
+        let request =
+            self.requests
+                .begin(is_urgent(kind), &object.namespace, self.calls.clock.mono());
         let make = async move {
             let (event, warning, unavailable) = match write {
                 Some(write) => {

@@ -12,6 +12,9 @@ use super::{
 /// With more than 16 in flight the API server writes no faster, and its watches fall behind by half a second. One namespace can use
 /// at most half of the places that the others leave, so the next namespace always finds a place (I12), even beside objects for which
 /// the API server needs a tenth of a second each.
+///
+/// After a progress write its namespace pauses for three times as long as the write took. So a grant that comes and goes for thousands
+/// of objects leaves the API server most of its time, however fast the server is.
 #[derive(Debug)]
 pub struct WriteQueue<T> {
     urgent: RoundRobin<T>,
@@ -19,6 +22,8 @@ pub struct WriteQueue<T> {
     all_places: Places,
     /// The places in use by requests that are not urgent.
     other_places: Places,
+    /// Until when a namespace sends no progress write.
+    pauses: HashMap<Arc<str>, Duration>,
     outage: Outage,
     /// How many urgent requests in a row went ahead of others.
     ahead: usize,
@@ -29,6 +34,7 @@ pub struct WriteQueue<T> {
 pub struct InFlight {
     urgent: bool,
     namespace: Arc<str>,
+    begun: Duration,
 }
 
 /// The places in use, and by which namespaces.
@@ -69,6 +75,7 @@ impl<T> Default for WriteQueue<T> {
             others: RoundRobin::default(),
             all_places: Places::default(),
             other_places: Places::default(),
+            pauses: HashMap::new(),
             outage: Outage::default(),
             ahead: 0,
         }
@@ -82,6 +89,12 @@ impl<T> WriteQueue<T> {
     /// How many of them may be progress writes. A grant for thousands of objects causes one for each of them, and with 16 of those in
     /// flight an intent would take six times as long.
     const MOST_OTHERS_IN_FLIGHT: usize = 4;
+
+    /// The pause after a progress write, as a multiple of what the write took.
+    const PAUSE_FACTOR: u32 = 3;
+
+    /// The longest pause: a slow write says little about the next one.
+    const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
     /// So many urgent requests in a row may go ahead of others: a waiting write may become urgent, so it must not wait for ever.
     const MOST_AHEAD: usize = 7;
@@ -99,7 +112,7 @@ impl<T> WriteQueue<T> {
     /// Whether a namespace may send a request at once, without waiting for its turn.
     pub fn is_free(&self, namespace: &str, now: Duration) -> bool {
         let nothing_waits = self.urgent.count() == 0 && self.others.count() == 0;
-        nothing_waits && self.has_room(now) && self.has_room_for_other(namespace)
+        nothing_waits && self.has_room(now) && self.has_room_for_other(namespace, now)
     }
 
     /// Whether one more request may be in flight.
@@ -111,8 +124,9 @@ impl<T> WriteQueue<T> {
         self.all_places.has_room(Self::MOST_IN_FLIGHT, namespace)
     }
 
-    fn has_room_for_other(&self, namespace: &str) -> bool {
+    fn has_room_for_other(&self, namespace: &str, now: Duration) -> bool {
         self.has_room_for_urgent(namespace)
+            && self.pauses.get(namespace).is_none_or(|until| *until <= now)
             && self
                 .other_places
                 .has_room(Self::MOST_OTHERS_IN_FLIGHT, namespace)
@@ -125,6 +139,7 @@ impl<T> WriteQueue<T> {
 
     /// Takes the next turn, if a request may be sent now. It takes a place only with [`WriteQueue::begin`].
     pub fn take(&mut self, now: Duration) -> Option<T> {
+        self.pauses.retain(|_, until| *until > now);
         if !self.has_room(now) {
             return None;
         }
@@ -147,9 +162,10 @@ impl<T> WriteQueue<T> {
     }
 
     fn take_other(&mut self) -> Option<(bool, T)> {
-        let (all, other) = (&self.all_places, &self.other_places);
+        let (all, other, pauses) = (&self.all_places, &self.other_places, &self.pauses);
         let has_room = |namespace: &str| {
-            all.has_room(Self::MOST_IN_FLIGHT, namespace)
+            !pauses.contains_key(namespace)
+                && all.has_room(Self::MOST_IN_FLIGHT, namespace)
                 && other.has_room(Self::MOST_OTHERS_IN_FLIGHT, namespace)
         };
         self.others.pop(has_room).map(|request| (false, request))
@@ -159,23 +175,30 @@ impl<T> WriteQueue<T> {
     pub fn has_turn(&self, now: Duration) -> bool {
         self.has_room(now)
             && (self.urgent.has_item(|of| self.has_room_for_urgent(of))
-                || self.others.has_item(|of| self.has_room_for_other(of)))
+                || self.others.has_item(|of| self.has_room_for_other(of, now)))
     }
 
     /// When a waiting request may be sent without any other event: at the end of a pause.
     pub fn wakes_at(&self) -> Option<Duration> {
         let waits = self.urgent.count() > 0 || self.others.count() > 0;
-        self.outage.pause_ends().filter(|_| waits)
+        let outage = self.outage.pause_ends().filter(|_| waits);
+        let pauses = self.pauses.values().min().copied();
+        let pause = pauses.filter(|_| self.others.count() > 0);
+        outage.into_iter().chain(pause).min()
     }
 
     /// A request of a namespace is sent. [`WriteQueue::done`] has to follow when it has ended.
-    pub fn begin(&mut self, urgent: bool, namespace: &str) -> InFlight {
+    pub fn begin(&mut self, urgent: bool, namespace: &str, now: Duration) -> InFlight {
         let namespace: Arc<str> = namespace.into();
         self.all_places.take(&namespace);
         if !urgent {
             self.other_places.take(&namespace);
         }
-        InFlight { urgent, namespace }
+        InFlight {
+            urgent,
+            namespace,
+            begun: now,
+        }
     }
 
     /// The number of waiting requests, by the queue's name in metrics.
@@ -191,6 +214,10 @@ impl<T> WriteQueue<T> {
         self.all_places.give_back(&request.namespace);
         if !request.urgent {
             self.other_places.give_back(&request.namespace);
+            let took = now.saturating_sub(request.begun);
+            let pause = took.saturating_mul(Self::PAUSE_FACTOR);
+            let until = now.saturating_add(pause.min(Self::LONGEST_PAUSE));
+            self.pauses.insert(request.namespace.clone(), until);
         }
         match unavailable {
             Some(unavailable) => self.outage.failed(unavailable, now),
@@ -209,7 +236,7 @@ mod tests {
     fn send_all(queue: &mut WriteQueue<u32>, namespace: &str) -> (Vec<u32>, Vec<InFlight>) {
         let send = || {
             let request = queue.take(NOW)?;
-            Some((request, queue.begin(request < 100, namespace)))
+            Some((request, queue.begin(request < 100, namespace, NOW)))
         };
         std::iter::from_fn(send).unzip()
     }
@@ -244,7 +271,7 @@ mod tests {
         );
         let mut taken = Vec::new();
         while let Some(request) = queue.take(NOW) {
-            in_flight.push(queue.begin(request < 100, &format!("team-{request}")));
+            in_flight.push(queue.begin(request < 100, &format!("team-{request}"), NOW));
             taken.push(request);
         }
         assert_eq!(taken.len(), 16);
@@ -252,7 +279,7 @@ mod tests {
         queue.done(&in_flight[0], None, NOW);
         // A turn without a request takes no place.
         assert_eq!((queue.take(NOW), queue.take(NOW)), (Some(15), Some(16)));
-        in_flight.push(queue.begin(true, "team-16"));
+        in_flight.push(queue.begin(true, "team-16", NOW));
         assert_eq!(queue.take(NOW), None);
         assert_eq!(queue.waiting(), [("urgent_write", 3), ("other_write", 0)]);
     }
@@ -297,6 +324,44 @@ mod tests {
         }
         queue.push(false, "quiet", 170);
         assert_eq!(send_all(&mut queue, "quiet").0, [170]);
+    }
+
+    /// Before, the writes for a grant that came and went for 2,000 objects kept the API server busy all the time.
+    #[test]
+    fn progress_writes_leave_the_api_server_most_of_its_time() {
+        let ms = Duration::from_millis;
+        let mut queue = WriteQueue::default();
+        for request in 100..200 {
+            queue.push(false, "loud", request);
+        }
+        let (mut now, mut sent) = (Duration::ZERO, 0);
+        while now < ms(1000) {
+            let Some(request) = queue.take(now) else {
+                let next = queue.wakes_at().expect("the next write has a time");
+                assert!(next > now);
+                now = next;
+                continue;
+            };
+            // What is urgent does not pause, also in this namespace.
+            queue.push(true, "loud", 1);
+            let progress = queue.begin(false, "loud", now);
+            assert_eq!((request >= 100, queue.take(now)), (true, Some(1)));
+            let urgent = queue.begin(true, "loud", now);
+            now += ms(5);
+            queue.done(&urgent, None, now);
+            queue.done(&progress, None, now);
+            sent += 1;
+        }
+        // Each takes 5 ms, and is followed by a pause of 15.
+        assert_eq!(sent, 50);
+        // Another namespace does not wait for this one.
+        queue.push(false, "quiet", 1000);
+        let (taken, quiet) = send_all(&mut queue, "quiet");
+        assert!(taken.contains(&1000), "{taken:?}");
+        // A slow write is followed by a second at most.
+        let late = now + ms(10_000);
+        queue.done(&quiet[0], None, late);
+        assert_eq!(queue.pauses["quiet"], late + ms(1000));
     }
 
     #[test]
