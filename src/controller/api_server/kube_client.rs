@@ -1,6 +1,7 @@
 //! The client of the API server. It does not retry: the callers do. Every wait is bounded.
 
 use std::{
+    env,
     error::Error,
     path::Path,
     sync::Arc,
@@ -10,7 +11,7 @@ use std::{
 
 use futures::future::BoxFuture;
 use http::{
-    HeaderValue, Request, Response,
+    HeaderValue, Request, Response, Uri,
     header::{DATE, USER_AGENT},
 };
 use kube::{
@@ -51,6 +52,8 @@ pub async fn client(
             )
         })?,
     };
+    // With a kubeconfig, kube takes a proxy from the environment too. It was built without proxies, and would refuse to start.
+    config.proxy_url.take_if(|proxy| is_from_environment(proxy));
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(READ_TIMEOUT);
@@ -60,6 +63,15 @@ pub async fn client(
         HeaderValue::from_static(concat!("opcancel-controller/", env!("CARGO_PKG_VERSION"))),
     ));
     build(config, metrics, clock)
+}
+
+/// Whether a proxy comes from the environment, and not from the kubeconfig.
+fn is_from_environment(proxy: &Uri) -> bool {
+    let of_variable = |name| env::var(name).ok()?.parse::<Uri>().ok();
+    ["HTTPS_PROXY", "https_proxy"]
+        .into_iter()
+        .filter_map(of_variable)
+        .any(|uri| uri == *proxy)
 }
 
 /// The client of a configuration, with a layer that notes each answer.
