@@ -13,6 +13,7 @@ mod connections;
 pub mod identity;
 mod names;
 pub mod quota;
+mod text_file;
 mod user_agent;
 
 pub use self::{

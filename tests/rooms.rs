@@ -45,9 +45,10 @@ const CONTROLLER_ROOMS: [&str; 10] = [
 ];
 
 /// The rooms of `google`, the lowest first.
-const GOOGLE_ROOMS: [&str; 10] = [
+const GOOGLE_ROOMS: [&str; 11] = [
     "user_agent",
     "byte_order_mark",
+    "text_file",
     "clean",
     "names",
     "catalogue",

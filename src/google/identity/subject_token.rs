@@ -7,14 +7,13 @@ use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use super::{
     credential_fields::Fields,
-    default_credentials::read_capped,
     guarded_http::{GuardedHttp, MAX_ANSWER},
     secret::Secret,
     token_answer,
 };
 use crate::google::{
     answers::proto_json::Object, byte_order_mark::without_mark, catalogue::endpoint::is_loopback,
-    identity::token::TokenError,
+    identity::token::TokenError, text_file::read_capped,
 };
 
 /// A source of subject tokens.
@@ -62,7 +61,8 @@ impl SubjectToken {
                 let url = source_url(&url).ok_or_else(|| {
                     fields.wrong("url", "must be an https:// URL (http:// only for loopback and link-local addresses) without a user name")
                 })?;
-                let http = GuardedHttp::new(url, limit).map_err(|why| fields.wrong("url", why))?;
+                let http =
+                    GuardedHttp::new(url, limit).map_err(|why| fields.wrong("url", why))?;
                 Source::Url(Box::new(http), headers(fields)?)
             }
             (Some(_), Some(_)) => {
