@@ -1,12 +1,16 @@
 //! The command line of `opcancel-controller`. Each flag can also be set by an environment variable.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, builder::PossibleValuesParser};
 
 use crate::{
     duration_text,
-    google::{catalogue::sufficient_scopes, endpoint::EndpointOverride},
+    google::{
+        catalogue::sufficient_scopes,
+        endpoint::EndpointOverride,
+        proxy::{HttpsProxy, InvalidProxy, ProxyUrl},
+    },
     telemetry::logs::LogFormat,
 };
 
@@ -38,6 +42,20 @@ pub struct Arguments {
     /// PEM file of certificate authorities to trust for endpoint overrides, in addition to the system's
     #[arg(long, value_name = "FILE", env = "OPCANCEL_CA_FILE")]
     pub ca_file: Option<PathBuf>,
+
+    /// HTTP proxy for connections to Google's hosts: http://HOST:PORT or https://HOST:PORT. Endpoint overrides, the API server, the
+    /// metadata server and loopback hosts are reached directly. HTTPS_PROXY is ignored
+    #[arg(long, value_name = "URL", env = "OPCANCEL_HTTPS_PROXY", hide_env_values = true, value_parser = |url: &str| Ok::<_, Infallible>(ProxyUrl::from(url)))]
+    pub https_proxy: Option<ProxyUrl>,
+
+    /// File with the USER:PASSWORD for the proxy. The controller reads it for each connection
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "OPCANCEL_HTTPS_PROXY_CREDENTIALS_FILE",
+        requires = "https_proxy"
+    )]
+    pub https_proxy_credentials_file: Option<PathBuf>,
 
     /// Maximum number of concurrent calls of each kind: cancel requests, first reads and polls. One namespace or endpoint can use at
     /// most half of the workers that others are not using; one namespace can use at most half of an endpoint's workers
@@ -121,9 +139,23 @@ impl Arguments {
                 self.min_poll, self.max_poll
             ));
         }
+        if let Some(url) = &self.https_proxy {
+            HttpsProxy::new(url).map_err(|error| error.to_string())?;
+        }
         self.watch_namespace.sort();
         self.watch_namespace.dedup();
         Ok(self)
+    }
+
+    /// The proxy of `--https-proxy`, with its credentials.
+    ///
+    /// # Errors
+    /// If the credentials file cannot be used.
+    pub fn proxy(&self) -> Result<Option<HttpsProxy>, InvalidProxy> {
+        HttpsProxy::from_flags(
+            self.https_proxy.as_ref(),
+            self.https_proxy_credentials_file.as_deref(),
+        )
     }
 }
 
@@ -272,10 +304,26 @@ mod tests {
             (&["--admin-address=8080"], "IP:PORT"),
             (&["--log-format=xml"], "json"),
             (&["--google-scope=dialogflow"], "auth/cloud-platform"),
+            (&["--https-proxy=proxy:3128"], "use http://HOST:PORT"),
+            (
+                &["--https-proxy=http://user:secret@proxy:3128"],
+                "--https-proxy-credentials-file",
+            ),
+            (&["--https-proxy-credentials-file=f"], "--https-proxy"),
             (&["--no-such-flag"], "--no-such-flag"),
         ] {
             let error = parse(arguments).unwrap_err();
             assert!(error.contains(said), "{arguments:?}: {error}");
+            assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn the_proxy_is_not_shown() {
+        let arguments = parse(&["--https-proxy=http://proxy.example:3128"]).unwrap();
+        assert!(!format!("{arguments:?}").contains("proxy.example"));
+        let proxy = arguments.proxy().unwrap().unwrap();
+        assert_eq!(proxy.address(), "proxy.example:3128");
+        assert!(parse(&[]).unwrap().proxy().unwrap().is_none());
     }
 }

@@ -20,7 +20,7 @@ pub use self::{
     answers::{answer, error_table, proto_json, rpc_error},
     catalogue::endpoint,
     client::request_reason,
-    connections::tls,
+    connections::{proxy, tls},
     identity::token,
     names::operation_name,
 };

@@ -1,6 +1,6 @@
 //! The command line of `opcancel-probe`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{convert::Infallible, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum, builder::PossibleValuesParser};
 
@@ -10,6 +10,7 @@ use opcancel::{
         catalogue::{self, Service},
         endpoint::EndpointOverride,
         operation_name::{OperationName, is_location, is_project},
+        proxy::{HttpsProxy, InvalidProxy, ProxyUrl},
     },
 };
 
@@ -93,6 +94,19 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", env = "OPCANCEL_CA_FILE")]
     pub ca_file: Option<PathBuf>,
 
+    /// HTTP proxy for connections to Google's hosts, as for the controller
+    #[arg(long, value_name = "URL", env = "OPCANCEL_HTTPS_PROXY", hide_env_values = true, value_parser = |url: &str| Ok::<_, Infallible>(ProxyUrl::from(url)))]
+    pub https_proxy: Option<ProxyUrl>,
+
+    /// File with the USER:PASSWORD for the proxy
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "OPCANCEL_HTTPS_PROXY_CREDENTIALS_FILE",
+        requires = "https_proxy"
+    )]
+    pub https_proxy_credentials_file: Option<PathBuf>,
+
     /// Pause between two requests
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration_text::parse, allow_hyphen_values = true)]
     pub pace: Duration,
@@ -137,6 +151,9 @@ impl Arguments {
         self.check_versions()?;
         self.check_operation("--finished", self.finished.as_ref())?;
         self.check_operation("--cancel", self.cancel.as_ref())?;
+        if let Some(url) = &self.https_proxy {
+            HttpsProxy::new(url).map_err(|error| error.to_string())?;
+        }
         let problem = if self.cancel.is_some() && self.cancel == self.finished {
             "--finished and --cancel name the same operation; use --finished for an operation that is done, --cancel for one that is running"
         } else if self.forbidden_project.as_deref() == Some(&self.project) {
@@ -188,6 +205,17 @@ impl Arguments {
     pub fn service_row(&self) -> Result<&'static Service, String> {
         catalogue::service(&self.service)
             .ok_or_else(|| format!("--service {:?} is unknown", self.service))
+    }
+
+    /// The proxy of `--https-proxy`, with its credentials.
+    ///
+    /// # Errors
+    /// If it cannot be used.
+    pub fn proxy(&self) -> Result<Option<HttpsProxy>, InvalidProxy> {
+        HttpsProxy::from_flags(
+            self.https_proxy.as_ref(),
+            self.https_proxy_credentials_file.as_deref(),
+        )
     }
 
     /// Whether the report has placeholders.
@@ -282,6 +310,10 @@ pub(super) mod tests {
             (&["--project=p", "--cancel-finished"], "--finished"),
             (&["--project=p", "--wait=5"], "use for example 30s or 5m"),
             (&["--project=p", "--wait=0s"], "--wait"),
+            (
+                &["--project=p", "--https-proxy=proxy:3128"],
+                "http://HOST:PORT",
+            ),
             (&["--project=p", "--pace=-1s"], "--pace"),
             (
                 &["--project=p", "--endpoint-override=dialogflow=http://a"],

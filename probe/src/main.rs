@@ -132,6 +132,7 @@ fn client(arguments: &Arguments) -> Result<PacedClient, Failure> {
             .clone()
             .or_else(|| usual.quota_project().map(str::to_owned)),
         override_roots,
+        https_proxy: arguments.proxy().map_err(|e| (e.to_string(), USAGE))?,
         ..ClientConfig::default()
     };
     let run = random_name::uuid().map_err(cannot_run)?;
@@ -156,6 +157,7 @@ fn identity(
     let config = IdentityConfig {
         environment,
         expect_principal: arguments.expect_principal.clone(),
+        https_proxy: arguments.proxy().map_err(|e| (e.to_string(), USAGE))?,
         scopes: scope(service)
             .map(ToString::to_string)
             .into_iter()

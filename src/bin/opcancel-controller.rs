@@ -69,7 +69,15 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     if let Err(why) = tls::find_authorities() {
         tracing::warn!("cannot call Google APIs: {why}");
     }
+    let https_proxy = arguments.proxy().map_err(|error| error.to_string())?;
+    if let Some(proxy) = &https_proxy {
+        tracing::info!(
+            proxy = proxy.address(),
+            "using a proxy for connections to Google"
+        );
+    }
     let identity = IdentityConfig {
+        https_proxy: https_proxy.clone(),
         environment: Environment::of_process(),
         expect_principal: arguments.expect_principal,
         scopes: arguments
@@ -87,6 +95,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
             .quota_project
             .or_else(|| tokens.quota_project().map(str::to_owned)),
         override_roots,
+        https_proxy,
         ..ClientConfig::default()
     })
     .map_err(|error| error.to_string())?;

@@ -36,7 +36,7 @@ use super::{
     catalogue::Target,
     connections::{
         CONNECTIONS, Connections, Need, connector::Connector, endpoint_pool::EndpointPool,
-        network_error, tls::Trust,
+        network_error, proxy::HttpsProxy, tls::Trust,
     },
     identity::token::Token,
 };
@@ -76,8 +76,8 @@ pub struct ClientConfig {
     /// Certificate authorities of `--ca-file`. They are trusted in addition to the system's, and only for endpoint overrides: a private
     /// authority must not vouch for Google's own hosts.
     pub override_roots: Vec<CertificateDer<'static>>,
-    /// Whether proxies from the environment (`HTTPS_PROXY` and others) are used. Off by default: a proxy sees who calls what.
-    pub proxy_from_environment: bool,
+    /// The proxy for Google's own hosts (`--https-proxy`). Without it connections are direct, whatever the environment says.
+    pub https_proxy: Option<HttpsProxy>,
     /// Whether TLS connections use only HTTP/1.1. Only there can one see how Google's front end treats a POST without a length.
     pub http1_only: bool,
 }
@@ -93,7 +93,7 @@ impl Default for ClientConfig {
             idle_limit: Duration::from_secs(200),
             quota_project: None,
             override_roots: Vec::new(),
-            proxy_from_environment: false,
+            https_proxy: None,
             http1_only: false,
         }
     }
@@ -135,7 +135,7 @@ impl OperationsClient {
                 Trust::new(config.override_roots, config.http1_only),
                 config.connect_timeout,
                 config.ping_after,
-                config.proxy_from_environment,
+                config.https_proxy,
             )),
             call_timeout: config.call_timeout,
             idle_limit: config.idle_limit,

@@ -2,10 +2,13 @@
 
 mod connection;
 pub(super) mod connector;
+pub(super) mod dialer;
 pub(super) mod endpoint_pool;
 mod hosts_without_address;
 pub(super) mod network_error;
+pub mod proxy;
 mod renewal;
+pub(super) mod resolver;
 pub mod tls;
 
 use futures::{

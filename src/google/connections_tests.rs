@@ -16,7 +16,7 @@ impl Two {
     async fn open() -> Self {
         install_provider();
         let second = Duration::from_secs(1);
-        let connector = Connector::new(Trust::new(Vec::new(), false), second, second, false);
+        let connector = Connector::new(Trust::new(Vec::new(), false), second, second, None);
         let origin = Origin::new("https://localhost:1", true).unwrap();
         let connections = Connections::new(origin, Arc::new(connector));
         let ((first, near), (second, far)) = (unanswered().await, unanswered().await);

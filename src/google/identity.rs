@@ -34,7 +34,7 @@ use self::{
     token::{FetchObserver, Token, TokenError, TokenSource},
     token_cache::{FetchTiming, TokenCache},
 };
-use super::catalogue::default_scopes;
+use super::{catalogue::default_scopes, connections::proxy::HttpsProxy};
 
 pub use self::default_credentials::Environment;
 
@@ -53,6 +53,9 @@ pub struct IdentityConfig {
     /// Time limit of one request to a token server. A fetch makes up to three requests in sequence. GKE's metadata server can need
     /// half a minute for a token, and starts over if the client gives up and asks again.
     pub request_timeout: Duration,
+    /// The proxy for Google's token servers (`--https-proxy`). The metadata server, loopback hosts and the source of a subject token are
+    /// always reached directly.
+    pub https_proxy: Option<HttpsProxy>,
     /// Pause after the first failure. It doubles up to `max_pause`. The metadata server of a pod needs some seconds to start.
     pub min_pause: Duration,
     /// Longest pause after a failure.
@@ -69,6 +72,7 @@ impl Default for IdentityConfig {
             expect_principal: None,
             scopes: default_scopes(),
             request_timeout: Duration::from_secs(60),
+            https_proxy: None,
             min_pause: Duration::from_millis(500),
             max_pause: Duration::from_secs(30),
             refused_pause: Duration::from_secs(10),
@@ -99,6 +103,7 @@ impl OperatorIdentity {
                 let request = TokenRequest {
                     scopes: &config.scopes,
                     limit,
+                    proxy: config.https_proxy.as_ref(),
                 };
                 let loaded = credential_file::load(&name, &text, request)?;
                 let (source, principal) =

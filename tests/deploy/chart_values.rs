@@ -159,6 +159,46 @@ fn effects() -> Vec<Effect> {
         effect("expectPrincipal", "--set=expectPrincipal=a@b.c", DEPLOYMENT, container("env"), variable("OPCANCEL_EXPECT_PRINCIPAL", "a@b.c")),
         effect("clusterName", "--set=clusterName=blue", DEPLOYMENT, container("env"), variable("OPCANCEL_CLUSTER_NAME", "blue")),
         effect("quotaProject", "--set=quotaProject=billing", DEPLOYMENT, container("env"), variable("OPCANCEL_QUOTA_PROJECT", "billing")),
+        effect(
+            "httpsProxy",
+            "--set=httpsProxy=http://proxy.example.com:3128",
+            DEPLOYMENT,
+            container("env"),
+            variable("OPCANCEL_HTTPS_PROXY", "http://proxy.example.com:3128"),
+        ),
+        effect(
+            "httpsProxy",
+            "--set=httpsProxy=http://[fd00::1]:8080/",
+            POLICY,
+            "/spec/egress/2/ports",
+            json!([{"port": 8080, "protocol": "TCP"}]),
+        ),
+        effect(
+            "httpsProxySecret",
+            "--set=httpsProxySecret=proxy",
+            DEPLOYMENT,
+            container("env/1"),
+            json!({"name": "OPCANCEL_HTTPS_PROXY_CREDENTIALS_FILE", "value": "/etc/opcancel/https-proxy/credentials"}),
+        )
+        .beside(&["--set=httpsProxy=http://proxy.example.com:3128"]),
+        effect(
+            "httpsProxySecret",
+            "--set=httpsProxySecret=proxy",
+            DEPLOYMENT,
+            pod("volumes"),
+            json!([{"name": "https-proxy", "secret": {
+                "secretName": "proxy", "items": [{"key": "credentials", "path": "credentials"}],
+            }}]),
+        )
+        .beside(&["--set=httpsProxy=http://proxy.example.com:3128"]),
+        effect(
+            "httpsProxySecret",
+            "--set=httpsProxySecret=proxy",
+            DEPLOYMENT,
+            container("volumeMounts"),
+            json!([{"name": "https-proxy", "mountPath": "/etc/opcancel/https-proxy", "readOnly": true}]),
+        )
+        .beside(&["--set=httpsProxy=http://proxy.example.com:3128"]),
         effect("watchNamespaces", "--set=watchNamespaces={a,b}", DEPLOYMENT, container("env"), variable("OPCANCEL_WATCH_NAMESPACE", "a,b")),
         effect("watchNamespaces", "--set=watchNamespaces={a,b}", "Role b/opcancel-controller", "/kind", json!("Role")),
         effect("watchNamespaces", "--set=watchNamespaces={a,b}", "ClusterRole opcancel-controller", "", Value::Null),

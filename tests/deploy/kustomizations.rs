@@ -187,6 +187,36 @@ fn the_external_account_example_renders_with_its_own_values() {
 }
 
 #[test]
+fn the_proxy_example_renders_with_the_flag_the_file_and_the_port() {
+    let platform = Platform::new();
+    for name in ["kustomization.yaml", "network-policy.yaml"] {
+        platform.put(name, &example(&format!("behind-a-proxy/{name}")));
+    }
+    let rendered = platform.rendered();
+    let environment = rendered.environment();
+    let url = environment["OPCANCEL_HTTPS_PROXY"].as_str();
+    let file = environment["OPCANCEL_HTTPS_PROXY_CREDENTIALS_FILE"].as_str();
+    let container = rendered.container();
+    let mounts = container["volumeMounts"].as_array().unwrap();
+    let mounted = mounts
+        .iter()
+        .find(|mount| mount["name"] == "https-proxy")
+        .unwrap();
+    assert_eq!(
+        Path::new(file).parent(),
+        mounted["mountPath"].as_str().map(Path::new)
+    );
+    let labels = &rendered.deployment()["spec"]["template"]["metadata"]["labels"];
+    let names = rendered.by_name();
+    let policy = &names["NetworkPolicy opcancel-system/opcancel-https-proxy"]["spec"];
+    for (name, value) in policy["podSelector"]["matchLabels"].as_object().unwrap() {
+        assert_eq!(&labels[name], value);
+    }
+    let port = &policy["egress"][0]["ports"][0]["port"];
+    assert!(url.ends_with(&format!(":{port}")), "{url}");
+}
+
+#[test]
 fn the_namespaced_example_gives_rights_in_its_own_namespaces_only() {
     let platform = Platform::new();
     platform.put(

@@ -2,7 +2,7 @@
 //! for a Google identity by an `external_account` file.
 
 #[path = "../support/credential_files.rs"]
-mod credential_files;
+pub mod credential_files;
 
 use credential_files::{CLOUD_PLATFORM, EMAIL, Files, IAM, PROVIDER, impersonating};
 use operations_emulator::{
@@ -20,7 +20,7 @@ use crate::support::{
 const SUBJECT: &str = "principal://iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/clusters/subject/system:serviceaccount:opcancel-system:opcancel-controller";
 
 /// A token service that believes this cluster, by the keys that its API server publishes.
-fn believing_the_cluster() -> Credentials {
+pub fn believing_the_cluster() -> Credentials {
     let keys = kubectl_as_admin(&["get", "--raw=/openid/v1/jwks"], "").unwrap();
     let configuration =
         kubectl_as_admin(&["get", "--raw=/.well-known/openid-configuration"], "").unwrap();
@@ -44,7 +44,7 @@ fn believing_the_cluster() -> Credentials {
 }
 
 /// What kubelet would mount: a token of the controller's ServiceAccount for this audience.
-fn projected_token(audience: &str) -> String {
+pub fn projected_token(audience: &str) -> String {
     cluster(); // its ServiceAccount
     let arguments = [
         "create",

@@ -99,6 +99,20 @@ fn a_wrong_flag_is_told_with_what_is_right() {
         ),
         (&["--ca-file", &no_pem], &["certificate"]),
         (
+            &["--https-proxy=http://user:password@proxy.example:3128"],
+            &["--https-proxy", "--https-proxy-credentials-file"],
+        ),
+        (
+            &[
+                "--https-proxy=http://proxy.example:3128",
+                "--https-proxy-credentials-file=/nonexistent/credentials",
+            ],
+            &[
+                "--https-proxy-credentials-file /nonexistent/credentials",
+                "No such file",
+            ],
+        ),
+        (
             &["--kubeconfig=/nonexistent/config"],
             &["--kubeconfig", "/nonexistent/config"],
         ),

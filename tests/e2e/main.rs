@@ -39,6 +39,7 @@ mod monitoring;
 mod odd_answers;
 mod older_shapes;
 mod outcomes;
+mod proxy;
 mod quotas;
 mod requests;
 mod resources;

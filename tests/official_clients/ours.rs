@@ -8,6 +8,7 @@ use opcancel::google::{
     endpoint::EndpointOverrides,
     identity::{Environment, IdentityConfig, OperatorIdentity},
     operation_name::OperationName,
+    proxy::{HttpsProxy, ProxyUrl},
     request_reason::RequestReason,
     tls,
     token::{FetchObserver, TokenSource},
@@ -41,14 +42,17 @@ pub fn run() -> Run {
 #[ignore = "the comparison runs it, in an environment of its own"]
 async fn it_asks() {
     tls::install_provider();
+    let proxy = ProxyUrl::from(std::env::var("HTTPS_PROXY").unwrap().as_str());
+    let https_proxy = Some(HttpsProxy::new(&proxy).unwrap());
     let identity = IdentityConfig {
         environment: Environment::of_process(),
+        https_proxy: https_proxy.clone(),
         ..IdentityConfig::default()
     };
     let identity = OperatorIdentity::new(identity, FetchObserver::default()).unwrap();
     let token = identity.token().await.unwrap();
     let client = OperationsClient::new(ClientConfig {
-        proxy_from_environment: true,
+        https_proxy,
         ..ClientConfig::default()
     })
     .unwrap();

@@ -53,7 +53,15 @@ impl RawHttp {
     where
         F: Fn(&str, usize) -> Reply + Send + Sync + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on("127.0.0.1:0", reply).await
+    }
+
+    /// The same on this address.
+    pub async fn start_on<F>(address: &str, reply: F) -> Self
+    where
+        F: Fn(&str, usize) -> Reply + Send + Sync + 'static,
+    {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (left, abandoned) = watch::channel(0);

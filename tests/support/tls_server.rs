@@ -26,7 +26,10 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsAcceptor,
-    rustls::{ServerConfig, pki_types::PrivatePkcs8KeyDer},
+    rustls::{
+        ServerConfig,
+        pki_types::{CertificateDer, PrivatePkcs8KeyDer},
+    },
 };
 
 /// What the server saw, in its order. Connections are counted from 1.
@@ -83,12 +86,23 @@ pub struct TlsServer {
 impl TlsServer {
     /// Starts it.
     pub async fn start(rules: Rules) -> Self {
-        opcancel::google::tls::install_provider();
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let mut server = Self::start_with(rules, made.cert.der().clone(), key).await;
+        server.ca = made.cert.pem();
+        server
+    }
+
+    /// Starts it with this certificate, and nothing in `ca`.
+    pub async fn start_with(
+        rules: Rules,
+        certificate: CertificateDer<'static>,
+        key: PrivatePkcs8KeyDer<'static>,
+    ) -> Self {
+        opcancel::google::tls::install_provider();
         let mut config = ServerConfig::builder()
             .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .with_single_cert(vec![certificate], key.into())
             .unwrap();
         let protocol: &[u8] = if rules.http1 { b"http/1.1" } else { b"h2" };
         config.alpn_protocols = vec![protocol.to_vec()];
@@ -116,7 +130,7 @@ impl TlsServer {
         });
         Self {
             address,
-            ca: made.cert.pem(),
+            ca: String::new(),
             seen,
             gone,
             task,

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use operations_emulator::{Call, Emulator, RequestRecord, Scenario, Script};
+use operations_emulator::{Call, Config, Emulator, RequestRecord, Scenario, Script};
 use serde_json::{Value, json};
 use xtask::control_plane::audit;
 
@@ -51,6 +51,7 @@ pub struct World {
     pub controller: Option<ControllerProcess>,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
+    overrides_endpoint: bool,
 }
 
 impl World {
@@ -79,7 +80,7 @@ impl World {
     /// A world whose controller does not run yet, with more flags and variables for it.
     pub fn stopped(
         prefix: &str,
-        scenario: Scenario,
+        scenario: impl Into<Config>,
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
@@ -94,7 +95,14 @@ impl World {
                 .iter()
                 .map(|(name, value)| (name.to_string(), value.to_string()))
                 .collect(),
+            overrides_endpoint: true,
         }
+    }
+
+    /// Sends calls to Google's own names, through this proxy, and no longer to the emulator by an override.
+    pub fn use_proxy(&mut self, url: &str) {
+        self.overrides_endpoint = false;
+        self.arguments.push(format!("--https-proxy={url}"));
     }
 
     /// The command that runs this world's controller.
@@ -117,15 +125,15 @@ impl World {
                 &self.namespace.name,
                 "--admin-address=127.0.0.1:0",
             ])
-            .arg(format!(
-                "--endpoint-override=dialogflow={}",
-                self.emulator.url()
-            ))
             .arg("--kubeconfig")
             .arg(&cluster().controller_kubeconfig)
             .args(&self.arguments)
             .env("GCE_METADATA_HOST", self.emulator.metadata_address())
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
+        if self.overrides_endpoint {
+            let url = self.emulator.url();
+            command.arg(format!("--endpoint-override=dialogflow={url}"));
+        }
         command
     }
 

@@ -1,5 +1,5 @@
 //! Google's official clients, installed once for this user from what a folder pins: packages of PyPI by their hashes, of npm
-//! by a lock file, and a program of Rust by its own.
+//! by a lock file, and a program of Rust by its own. The proxy of the tests is installed in the same way.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,10 @@ pub fn python(folder: &Path) -> Result<PathBuf> {
     let place = Place::of("python", &[read(&requirements)?, version])?;
     let program = |root: &Path| root.join("bin/python3");
     place.get(
-        "Google's clients for Python are installed with pip",
+        &format!(
+            "the Python packages of {} are installed with pip",
+            folder.display()
+        ),
         |root| {
             let mut venv = Command::new("python3");
             run(

@@ -1,26 +1,18 @@
-//! Opens connections: DNS, TCP, the tunnel of a proxy, TLS, HTTP.
+//! Opens connections: a stream of bytes, and HTTP on it.
 
 use bytes::Bytes;
-use http::{Uri, uri::Scheme};
+use http::Uri;
 use hyper::{
     body::{Body, Frame, SizeHint},
     client::conn::{http1, http2},
     rt::{Read, Write},
 };
 use hyper_util::{
-    client::{
-        legacy::connect::{HttpConnector, dns::Name, proxy::Tunnel},
-        proxy::matcher::Matcher,
-    },
+    client::legacy::connect::HttpConnector,
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
-use rustls::pki_types::ServerName;
 use std::{
     convert::Infallible,
-    error::Error,
-    future::poll_fn,
-    io,
-    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -28,19 +20,15 @@ use std::{
     },
     task::{Context, Poll},
     time::Duration,
-    vec,
 };
-use tokio::{
-    net::TcpStream,
-    sync::Notify,
-    time::{Instant, timeout},
-};
-use tokio_rustls::TlsConnector;
-use tower::Service;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
+    dialer::{Dialer, Opened as OpenStream},
     hosts_without_address::{HostsWithoutAddress, NoAddress},
-    network_error,
+    network_error::{self, BoxError, NoStream},
+    proxy::HttpsProxy,
+    resolver::Resolver,
     tls::Trust,
 };
 use crate::google::answers::answer::CallError;
@@ -129,17 +117,14 @@ pub(in crate::google) enum Opened {
 /// See the module.
 pub(in crate::google) struct Connector {
     trust: Trust,
-    limit: Duration,
     ping_after: Duration,
-    tcp: HttpConnector<Resolver>,
-    proxies: Option<Matcher>,
+    dialer: Dialer,
     without_address: Mutex<HostsWithoutAddress>,
     /// Told when an HTTP/2 connection ended.
     pub ended: Arc<Notify>,
 }
 
 impl std::fmt::Debug for Connector {
-    /// Without the proxies, whose addresses may hold passwords.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connector").finish_non_exhaustive()
     }
@@ -152,18 +137,14 @@ impl Connector {
         trust: Trust,
         limit: Duration,
         ping_after: Duration,
-        proxy_from_environment: bool,
+        proxy: Option<HttpsProxy>,
     ) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(Resolver::System);
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
         tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED_LIMIT));
         Self {
             trust,
-            limit,
             ping_after,
-            tcp,
-            proxies: proxy_from_environment.then(Matcher::from_env),
+            dialer: Dialer::new(tcp, proxy, limit),
             without_address: Mutex::default(),
             ended: Arc::default(),
         }
@@ -173,9 +154,9 @@ impl Connector {
     #[cfg(test)]
     pub fn without_addresses(asked: Arc<std::sync::atomic::AtomicUsize>) -> Self {
         let second = Duration::from_secs(1);
-        let mut connector = Self::new(Trust::new(Vec::new(), false), second, second, false);
-        connector.tcp = HttpConnector::new_with_resolver(Resolver::NoAddress(asked));
-        connector.tcp.enforce_http(false);
+        let mut connector = Self::new(Trust::new(Vec::new(), false), second, second, None);
+        connector.dialer.tcp = HttpConnector::new_with_resolver(Resolver::NoAddress(asked));
+        connector.dialer.tcp.enforce_http(false);
         connector
     }
 
@@ -190,16 +171,20 @@ impl Connector {
     /// # Errors
     /// With what failed; nothing was sent then.
     pub async fn open(&self, origin: &Origin) -> Result<Opened, CallError> {
-        match timeout(self.limit, self.connect(origin)).await {
-            Ok(Ok(opened)) => Ok(opened),
-            Ok(Err(error)) => {
-                let mut causes = network_error::causes(error.as_ref());
-                if causes.any(|cause| cause.downcast_ref().is_some_and(NoAddress::is_definite)) {
+        match self.connect(origin).await {
+            Ok(opened) => Ok(opened),
+            Err(NoStream::TooSlow) => Err(network_error::no_connection_in_time(&origin.host)),
+            Err(error) => {
+                // Of a proxy's address it says nothing about the host.
+                let is_direct = matches!(&error, NoStream::Failed { proxy: None, .. });
+                let mut causes = network_error::causes(&error);
+                if is_direct
+                    && causes.any(|cause| cause.downcast_ref().is_some_and(NoAddress::is_definite))
+                {
                     self.without_address().note(&origin.host, Instant::now());
                 }
-                Err(network_error::no_connection(error.as_ref(), &origin.host))
+                Err(network_error::no_connection(&error, &origin.host))
             }
-            Err(_) => Err(network_error::no_connection_in_time(&origin.host)),
         }
     }
 
@@ -214,40 +199,19 @@ impl Connector {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn connect(&self, origin: &Origin) -> Result<Opened, BoxError> {
-        let uri = &origin.uri;
-        if uri.scheme() == Some(&Scheme::HTTP) {
-            return first_http1(called(self.tcp.clone(), uri).await?).await;
-        }
-        let proxy = self
-            .proxies
-            .as_ref()
-            .and_then(|proxies| proxies.intercept(uri));
-        let stream = match proxy {
-            None => called(self.tcp.clone(), uri).await?,
-            Some(proxy) if proxy.uri().scheme() == Some(&Scheme::HTTP) => {
-                let tunnel = Tunnel::new(proxy.uri().clone(), self.tcp.clone());
-                let tunnel = match proxy.basic_auth() {
-                    Some(auth) => tunnel.with_auth(auth.clone()),
-                    None => tunnel,
-                };
-                called(tunnel, uri).await?
-            }
-            Some(_) => return Err("the proxy must be reached by http://".into()),
-        };
-        let config = self.trust.configuration(origin.overridden)?;
-        let host = uri.host().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(host.to_owned())?;
-        let tls = TlsConnector::from(config)
-            .connect(name, stream.into_inner())
+    async fn connect(&self, origin: &Origin) -> Result<Opened, NoStream> {
+        let dialed = self
+            .dialer
+            .open(&origin.uri, origin.overridden, &self.trust)
             .await?;
-        let speaks_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-        if speaks_http2 {
-            self.first_http2(TokioIo::new(tls)).await
-        } else {
-            first_http1(TokioIo::new(tls)).await
-        }
+        let opened = match dialed {
+            OpenStream::Plain(stream) => first_http1(TokioIo::new(stream)).await,
+            OpenStream::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                self.first_http2(TokioIo::new(tls)).await
+            }
+            OpenStream::Tls(tls) => first_http1(TokioIo::new(tls)).await,
+        };
+        opened.map_err(|error| NoStream::Failed { error, proxy: None })
     }
 
     async fn first_http2(
@@ -273,67 +237,12 @@ impl Connector {
     }
 }
 
-type BoxError = Box<dyn Error + Send + Sync>;
-
 async fn first_http1(
     stream: impl Read + Write + Unpin + Send + 'static,
 ) -> Result<Opened, BoxError> {
     let (sender, connection) = http1::handshake(stream).await?;
     tokio::spawn(connection);
     Ok(Opened::Http1(sender))
-}
-
-async fn called<S>(mut service: S, uri: &Uri) -> Result<TokioIo<TcpStream>, BoxError>
-where
-    S: Service<Uri, Response = TokioIo<TcpStream>>,
-    S::Error: Into<BoxError>,
-{
-    poll_fn(|context| service.poll_ready(context))
-        .await
-        .map_err(Into::into)?;
-    service.call(uri.clone()).await.map_err(Into::into)
-}
-
-/// Looks up the addresses of a host.
-#[derive(Clone, Debug)]
-pub(in crate::google) enum Resolver {
-    /// By the system's resolver, in threads of its own.
-    System,
-    /// No host has one; how often that was asked.
-    #[cfg(test)]
-    NoAddress(Arc<std::sync::atomic::AtomicUsize>),
-}
-
-impl Resolver {
-    async fn look_up(self, host: Name) -> io::Result<Vec<SocketAddr>> {
-        match self {
-            Self::System => Ok(tokio::net::lookup_host((host.as_str(), 0)).await?.collect()),
-            #[cfg(test)]
-            Self::NoAddress(asked) => {
-                asked.fetch_add(1, Ordering::Relaxed);
-                let text = "failed to lookup address information: Name or service not known";
-                Err(io::Error::other(text))
-            }
-        }
-    }
-}
-
-impl Service<Name> for Resolver {
-    type Response = vec::IntoIter<SocketAddr>;
-    type Error = NoAddress;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, NoAddress>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NoAddress>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let resolver = self.clone();
-        Box::pin(async move {
-            let found = resolver.look_up(name).await;
-            found.map(Vec::into_iter).map_err(NoAddress::new)
-        })
-    }
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ mod tests {
                     trust,
                     Duration::from_secs(1),
                     Duration::from_secs(10),
-                    false,
+                    None,
                 )),
             }
         }

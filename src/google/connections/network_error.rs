@@ -3,7 +3,10 @@
 
 use std::{error::Error, io};
 
-use super::hosts_without_address::NoAddress;
+use super::{
+    hosts_without_address::NoAddress,
+    proxy::{HttpsProxy, ProxyError},
+};
 use crate::google::{
     answers::{
         answer::{CallError, ErrorKind},
@@ -14,6 +17,29 @@ use crate::google::{
 
 /// Longest text of a library that a message quotes, in bytes.
 const MAX_QUOTE: usize = 160;
+
+/// A failure of a library.
+pub(in crate::google) type BoxError = Box<dyn Error + Send + Sync>;
+
+/// What stopped the opening of a stream.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::google) enum NoStream {
+    /// The proxy did.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// A library failed.
+    #[error("{error}")]
+    Failed {
+        /// The cause.
+        #[source]
+        error: BoxError,
+        /// The proxy on the way, which has opened its tunnel.
+        proxy: Option<HttpsProxy>,
+    },
+    /// It took longer than the limit.
+    #[error("no connection within the time limit")]
+    TooSlow,
+}
 
 /// What a failed request or a failed read of its answer means for the call.
 ///
@@ -31,13 +57,66 @@ pub(in crate::google) fn from_reqwest(
 }
 
 /// What the failure to open a connection means: the request never left.
-pub(in crate::google) fn no_connection(error: &(dyn Error + 'static), host: &str) -> CallError {
-    let wrong =
-        cause(error).unwrap_or_else(|| format!("no connection ({})", innermost(error, &[])));
+pub(in crate::google) fn no_connection(error: &NoStream, host: &str) -> CallError {
+    let kind = match error {
+        NoStream::Proxy(ProxyError {
+            timed_out: true, ..
+        }) => ErrorKind::Timeout,
+        _ => ErrorKind::Network,
+    };
     CallError {
         not_sent: true,
-        ..rpc_error::error(ErrorKind::Network, None, format!("{host}: {wrong}"))
+        ..rpc_error::error(kind, None, format!("{host}: {}", no_stream(error)))
     }
+}
+
+/// What stopped the opening of a stream.
+pub(in crate::google) fn no_stream(error: &NoStream) -> String {
+    match error {
+        NoStream::Proxy(error) => error.to_string(),
+        NoStream::Failed { error, proxy: None } => cause_of_no_connection(error.as_ref()),
+        NoStream::Failed {
+            error,
+            proxy: Some(proxy),
+        } => through_proxy(error.as_ref(), proxy),
+        NoStream::TooSlow => error.to_string(),
+    }
+}
+
+/// Why there is no connection, from the innermost cause that is known.
+fn cause_of_no_connection(error: &(dyn Error + 'static)) -> String {
+    cause(error).unwrap_or_else(|| format!("no connection ({})", innermost(error, &[])))
+}
+
+/// Why a proxy itself cannot be reached.
+pub(in crate::google) fn no_connection_to_proxy(error: &(dyn Error + 'static)) -> String {
+    if has_unknown_authority(error) {
+        "TLS: its certificate is from an unknown authority; name the authority with SSL_CERT_FILE"
+            .to_owned()
+    } else {
+        cause_of_no_connection(error)
+    }
+}
+
+/// What failed at the far end of a tunnel. A proxy that inspects TLS shows a certificate of its own.
+fn through_proxy(error: &(dyn Error + 'static), proxy: &HttpsProxy) -> String {
+    let why = if has_unknown_authority(error) {
+        "TLS: the certificate is from an unknown authority. If the proxy inspects TLS, name its authority with SSL_CERT_FILE"
+            .to_owned()
+    } else {
+        cause_of_no_connection(error)
+    };
+    proxy
+        .error(format!(
+            "opened a tunnel, but there is no connection: {why}"
+        ))
+        .to_string()
+}
+
+fn has_unknown_authority(error: &(dyn Error + 'static)) -> bool {
+    use rustls::{CertificateError, Error as Tls};
+    const UNKNOWN: Tls = Tls::InvalidCertificate(CertificateError::UnknownIssuer);
+    causes(error).any(|cause| cause.downcast_ref::<Tls>() == Some(&UNKNOWN))
 }
 
 /// The same where it took too long.
@@ -55,9 +134,13 @@ pub(in crate::google) fn broke(error: &hyper::Error, host: &str, secrets: &[&str
         let message = format!("no answer from {host} within the time limit");
         return rpc_error::error(ErrorKind::Timeout, None, message);
     }
-    let wrong = cause(error)
-        .unwrap_or_else(|| format!("the connection broke ({})", innermost(error, secrets)));
+    let wrong = broken(error, secrets);
     rpc_error::error(ErrorKind::Network, None, format!("{host}: {wrong}"))
+}
+
+/// Why a connection broke, from the innermost cause that is known.
+pub(in crate::google) fn broken(error: &hyper::Error, secrets: &[&str]) -> String {
+    cause(error).unwrap_or_else(|| format!("the connection broke ({})", innermost(error, secrets)))
 }
 
 fn failure(error: reqwest::Error, host: &str, secrets: &[&str]) -> CallError {
@@ -75,7 +158,7 @@ fn failure(error: reqwest::Error, host: &str, secrets: &[&str]) -> CallError {
 }
 
 /// What failed, from the innermost cause that is known.
-pub(in crate::google) fn describe(error: reqwest::Error, secrets: &[&str]) -> String {
+fn describe(error: reqwest::Error, secrets: &[&str]) -> String {
     // The query of a subject token's address may hold a secret.
     let error = &error.without_url();
     if error.is_dns() {

@@ -38,6 +38,8 @@ pub(in crate::google) struct Trust {
     catalogue: Configured,
     /// For endpoint overrides, if they trust more.
     overrides: Option<Configured>,
+    /// For a proxy that is itself reached over TLS.
+    proxy: Configured,
     #[cfg(test)]
     built: AtomicUsize,
 }
@@ -53,19 +55,21 @@ struct Configured {
 impl Trust {
     /// Reads nothing yet.
     pub fn new(override_roots: Vec<CertificateDer<'static>>, http1_only: bool) -> Self {
+        const HTTP1: &[&[u8]] = &[b"http/1.1"];
         let protocols: &[&[u8]] = if http1_only {
-            &[b"http/1.1"]
+            HTTP1
         } else {
             &[b"h2", b"http/1.1"]
         };
-        let configured = |more_roots| Configured {
+        let configured = |protocols, more_roots| Configured {
             more_roots,
             protocols,
             made: Mutex::default(),
         };
         Self {
-            catalogue: configured(Vec::new()),
-            overrides: (!override_roots.is_empty()).then(|| configured(override_roots)),
+            catalogue: configured(protocols, Vec::new()),
+            overrides: (!override_roots.is_empty()).then(|| configured(protocols, override_roots)),
+            proxy: configured(HTTP1, Vec::new()),
             #[cfg(test)]
             built: AtomicUsize::new(0),
         }
@@ -80,6 +84,18 @@ impl Trust {
             Some(overrides) if overridden => overrides,
             _ => &self.catalogue,
         };
+        self.made(which)
+    }
+
+    /// What to connect with, to a proxy that speaks TLS itself.
+    ///
+    /// # Errors
+    /// If this system has no certificate authorities.
+    pub fn proxy_configuration(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
+        self.made(&self.proxy)
+    }
+
+    fn made(&self, which: &Configured) -> Result<Arc<ClientConfig>, rustls::Error> {
         let mut made = which.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = made.as_ref() {
             return Ok(made.clone());

@@ -7,7 +7,10 @@ use super::{
     secret::Secret,
     token::TokenError,
 };
-use crate::google::answers::proto_json::{NotProtoJson, Object};
+use crate::google::{
+    answers::proto_json::{NotProtoJson, Object},
+    connections::proxy::HttpsProxy,
+};
 
 /// What every kind of credential needs to request tokens.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +19,8 @@ pub(super) struct TokenRequest<'a> {
     pub scopes: &'a [String],
     /// Limit for one request.
     pub limit: Duration,
+    /// The proxy on the way to Google's token servers.
+    pub proxy: Option<&'a HttpsProxy>,
 }
 
 /// The fields of one JSON object in a file. An empty string counts as absent.
@@ -130,7 +135,7 @@ impl<'a> Fields<'a> {
             (None, None) => self.required(field)?,
         };
         let url = token_url(&text).map_err(|what| self.wrong(field, what))?;
-        GuardedHttp::new(url, request.limit).map_err(|why| {
+        GuardedHttp::new(url, request.limit, request.proxy).map_err(|why| {
             TokenError::new(format!(
                 "cannot set up TLS for the credential file {}: {why}",
                 self.file

@@ -77,7 +77,7 @@ fn credential(
             let scopes = [IAM_SCOPE.to_owned()];
             let for_source = TokenRequest {
                 scopes: &scopes,
-                limit: request.limit,
+                ..request
             };
             let source = credential(&source, for_source, false)?;
             Arc::new(ImpersonatedServiceAccount::new(fields, source, request)?)

@@ -57,6 +57,7 @@ fn loaded(text: &str) -> Result<Loaded, String> {
     let request = TokenRequest {
         scopes: &scopes,
         limit: Duration::from_secs(1),
+        proxy: None,
     };
     load("/etc/google.json", text, request).map_err(|error| error.to_string())
 }

@@ -1,19 +1,32 @@
 //! The HTTP client for all requests about tokens.
 //!
-//! Guarantees: no redirects (an STS that answers 307 would send the subject token to another server), no proxy from the environment,
+//! Guarantees: no redirects (an STS that answers 307 would send the subject token to another server), no proxy but that of `--https-proxy`,
 //! time limits for the connection and the whole request, keepalive probes, answers of at most 64 KiB, TLS 1.2 or newer, no retries, no
 //! connection reuse. Google's library (google-cloud-auth 1.18) is not used because it cannot forbid redirects, limit the time or cap
 //! answers.
 
-use bytes::BytesMut;
-use http::{HeaderMap, HeaderValue, header};
-use reqwest::{RequestBuilder, Url, redirect, retry, tls::Version};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use reqwest::Url;
 use serde_json::Value;
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::secret::Secret;
 use crate::google::{
-    catalogue::endpoint::is_loopback, connections::network_error, identity::token::Token,
+    catalogue::endpoint::is_loopback,
+    connections::{
+        dialer::{Dialer, Opened},
+        network_error::{self, NoStream},
+        proxy::HttpsProxy,
+        resolver::Resolver,
+        tls::Trust,
+    },
+    identity::token::Token,
     user_agent::USER_AGENT,
 };
 
@@ -40,7 +53,8 @@ pub(super) struct GuardedResponse {
 /// A client for one address.
 #[derive(Clone)]
 pub(super) struct GuardedHttp {
-    client: reqwest::Client,
+    dialer: Arc<Dialer>,
+    trust: Arc<Trust>,
     url: Url,
     limit: Duration,
 }
@@ -53,36 +67,30 @@ impl fmt::Debug for GuardedHttp {
 }
 
 impl GuardedHttp {
-    /// Opens no connection yet. `limit` is for one request from its start to the last byte of the answer.
+    /// Opens no connection yet. `limit` is for one request from its start to the last byte of the answer. Without a `proxy` the
+    /// connection is direct; on loopback it always is.
     ///
     /// # Errors
     /// With the reason in words: this system has no certificate authorities.
-    pub fn new(url: Url, limit: Duration) -> Result<Self, String> {
-        let builder = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .referer(false)
-            .http1_only()
-            .tls_version_min(Version::TLS_1_2)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_keepalive(PROBE_AFTER)
-            .tcp_keepalive_interval(PROBE_AFTER)
-            .tcp_keepalive_retries(PROBES)
-            .tcp_user_timeout(PROBE_AFTER * PROBES)
-            .user_agent(USER_AGENT)
-            // Requests are an hour apart, and nothing may be left over that a restarted server has forgotten.
-            .pool_max_idle_per_host(0);
-        let builder = if url.scheme() == "http" {
-            // Needs no authorities: an image without any must still reach the metadata server.
-            builder.tls_certs_only([])
-        } else {
-            builder.https_only(true)
-        };
-        let client = builder
-            .build()
-            .map_err(|error| network_error::describe(error, &[]))?;
-        Ok(Self { client, url, limit })
+    pub fn new(url: Url, limit: Duration, proxy: Option<&HttpsProxy>) -> Result<Self, String> {
+        let mut tcp = HttpConnector::new_with_resolver(Resolver::System);
+        tcp.set_keepalive(Some(PROBE_AFTER));
+        tcp.set_keepalive_interval(Some(PROBE_AFTER));
+        tcp.set_keepalive_retries(Some(PROBES));
+        tcp.set_tcp_user_timeout(Some(PROBE_AFTER * PROBES));
+        let trust = Trust::new(Vec::new(), true);
+        // Plain HTTP needs no authorities: an image without any must still reach the metadata server.
+        if url.scheme() != "http" {
+            trust
+                .configuration(false)
+                .map_err(|error| network_error::tls_failure(&error))?;
+        }
+        Ok(Self {
+            dialer: Arc::new(Dialer::new(tcp, proxy.cloned(), CONNECT_TIMEOUT)),
+            trust: Arc::new(trust),
+            url,
+            limit,
+        })
     }
 
     /// The host as messages name it.
@@ -104,8 +112,7 @@ impl GuardedHttp {
     /// # Errors
     /// With the reason in words, if there is no answer that may be read.
     pub async fn get(&self, headers: HeaderMap) -> Result<GuardedResponse, String> {
-        self.send(self.client.get(self.url.clone()).headers(headers))
-            .await
+        self.send(Method::GET, headers, Bytes::new()).await
     }
 
     /// A POST of a form; `client` is what the caller itself authenticates with (RFC 6749, section 2.3.1).
@@ -117,16 +124,16 @@ impl GuardedHttp {
         form: &[(&str, &str)],
         client: Option<(&str, &Secret)>,
     ) -> Result<GuardedResponse, String> {
-        let mut request = self
-            .client
-            .post(self.url.clone())
-            .header(header::ACCEPT, "application/json")
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form_text(form));
+        let mut headers = posted("application/x-www-form-urlencoded");
         if let Some((id, secret)) = client {
-            request = request.basic_auth(id, Some(secret.text()));
+            let pair = BASE64_STANDARD.encode(format!("{id}:{}", secret.text()));
+            let mut basic = HeaderValue::try_from(format!("Basic {pair}"))
+                .map_err(|_| "the client's secret cannot be sent in a header")?;
+            basic.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, basic);
         }
-        self.send(request).await
+        self.send(Method::POST, headers, form_text(form).into())
+            .await
     }
 
     /// A POST of JSON, under a token.
@@ -137,55 +144,118 @@ impl GuardedHttp {
         let authorization = token
             .authorization()
             .ok_or("the token cannot be sent in a header")?;
-        let request = self
-            .client
-            .post(self.url.clone())
-            .header(header::AUTHORIZATION, authorization)
-            .header(header::ACCEPT, "application/json")
-            .header(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/json"),
-            )
-            .body(body.to_string());
-        self.send(request).await
+        let mut headers = posted("application/json");
+        headers.insert(header::AUTHORIZATION, authorization);
+        self.send(Method::POST, headers, body.to_string().into())
+            .await
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<GuardedResponse, String> {
-        match tokio::time::timeout(self.limit, exchange(request)).await {
+    async fn send(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<GuardedResponse, String> {
+        let exchange = async { self.exchange(self.request(method, headers, body)?).await };
+        match tokio::time::timeout(self.limit, exchange).await {
             Ok(answer) => answer,
             Err(_) => Err(format!("no answer within {:?}", self.limit)),
         }
     }
+
+    fn request(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, String> {
+        let unusable = |_| "the URL cannot be requested".to_owned();
+        let path = match self.url.query() {
+            Some(query) => format!("{}?{query}", self.url.path()),
+            None => self.url.path().to_owned(),
+        };
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::try_from(path).map_err(unusable)?;
+        let kept = request.headers_mut();
+        *kept = headers;
+        let host = HeaderValue::try_from(self.host());
+        kept.insert(
+            header::HOST,
+            host.map_err(|_| "the host cannot be sent in a header")?,
+        );
+        let agent = HeaderValue::from_static(USER_AGENT);
+        kept.insert(header::USER_AGENT, agent);
+        let anything = HeaderValue::from_static("*/*");
+        kept.entry(header::ACCEPT).or_insert(anything);
+        Ok(request)
+    }
+
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<GuardedResponse, String> {
+        let broke = |error: hyper::Error| network_error::broken(&error, &[]);
+        let uri = Uri::try_from(self.url.as_str())
+            .map_err(|_| "the URL cannot be requested".to_owned())?;
+        let stream = match self.dialer.open(&uri, false, &self.trust).await {
+            Ok(Opened::Plain(stream)) => stream,
+            Ok(Opened::Tls(stream)) => Box::new(stream),
+            Err(NoStream::TooSlow) => {
+                return Err(format!("no connection within {CONNECT_TIMEOUT:?}"));
+            }
+            Err(error) => return Err(network_error::no_stream(&error)),
+        };
+        let handshake = http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(broke)?;
+        // Requests are an hour apart, and nothing may be left over that a restarted server has forgotten.
+        let _ends_with_the_request = AbortOnDropHandle::new(tokio::spawn(connection));
+        let response = sender.send_request(request).await.map_err(broke)?;
+        read_whole(response.status(), response.into_body())
+            .await
+            .map_err(|error| match error {
+                Unread::Broken(error) => broke(error),
+                Unread::Refused(why) => why,
+            })
+    }
 }
 
-async fn exchange(request: RequestBuilder) -> Result<GuardedResponse, String> {
-    let broke = |error: reqwest::Error| {
-        if error.is_timeout() {
-            format!("no connection within {CONNECT_TIMEOUT:?}")
-        } else {
-            network_error::describe(error, &[])
-        }
-    };
-    let mut response = request.send().await.map_err(broke)?;
-    let status = response.status();
-    if status.is_redirection() {
-        return Err(format!(
-            "HTTP {}: redirects are not followed",
-            status.as_u16()
-        ));
+/// The headers of a POST.
+fn posted(content_type: &'static str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::ACCEPT, json);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers
+}
+
+enum Unread {
+    Broken(hyper::Error),
+    Refused(String),
+}
+
+async fn read_whole(
+    status: StatusCode,
+    mut answer: hyper::body::Incoming,
+) -> Result<GuardedResponse, Unread> {
+    let status = status.as_u16();
+    if (300..400).contains(&status) {
+        return Err(Unread::Refused(format!(
+            "HTTP {status}: redirects are not followed"
+        )));
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(broke)? {
+    while let Some(frame) = answer.frame().await {
+        let frame = frame.map_err(Unread::Broken)?;
+        let Some(chunk) = frame.data_ref() else {
+            continue;
+        };
         if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(format!(
-                "HTTP {} with an answer of more than {MAX_ANSWER} bytes",
-                status.as_u16()
-            ));
+            return Err(Unread::Refused(format!(
+                "HTTP {status} with an answer of more than {MAX_ANSWER} bytes"
+            )));
         }
-        body.extend_from_slice(&chunk);
+        body.extend_from_slice(chunk);
     }
     Ok(GuardedResponse {
-        status: status.as_u16(),
+        status,
         body: body.freeze(),
     })
 }
@@ -235,7 +305,7 @@ mod tests {
     fn a_query_is_not_shown() {
         crate::google::connections::tls::install_provider();
         let url = Url::parse("http://127.0.0.1:1/token?code=hidden").unwrap();
-        let http = GuardedHttp::new(url, Duration::from_secs(1)).unwrap();
+        let http = GuardedHttp::new(url, Duration::from_secs(1), None).unwrap();
         assert_eq!(format!("{http:?}"), "GuardedHttp(\"127.0.0.1:1\")");
     }
 

@@ -57,7 +57,7 @@ impl MetadataServer {
         let http = |path: &str| {
             let url = format!("{base}{ACCOUNT_PATH}{path}");
             let url = Url::parse(&url).map_err(|error| TokenError::new(error.to_string()))?;
-            GuardedHttp::new(url, limit).map_err(TokenError::new)
+            GuardedHttp::new(url, limit, None).map_err(TokenError::new)
         };
         Ok(Self {
             email: http("/email")?,

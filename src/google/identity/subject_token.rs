@@ -62,7 +62,7 @@ impl SubjectToken {
                     fields.wrong("url", "must be an https:// URL (http:// only for loopback and link-local addresses) without a user name")
                 })?;
                 let http =
-                    GuardedHttp::new(url, limit).map_err(|why| fields.wrong("url", why))?;
+                    GuardedHttp::new(url, limit, None).map_err(|why| fields.wrong("url", why))?;
                 Source::Url(Box::new(http), headers(fields)?)
             }
             (Some(_), Some(_)) => {
