@@ -68,9 +68,9 @@ use strum::IntoStaticStr;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.projects) || has(self.parents) || has(self.operationNames)").message("at least one of spec.projects, spec.parents and spec.operationNames is required; name what may be cancelled, such as projects: [acme-prod]"),
-    validation = Rule::new("!has(self.projects) || !('*' in self.projects) || self.identities.all(i, i == 'ServiceAccount')").message("spec.projects may be \"*\" only with `identities: [ServiceAccount]`; for the operator's identity, name each project").field_path(".projects"),
-    validation = Rule::new("!has(self.operationNames) || !('*' in self.operationNames) || self.identities.all(i, i == 'ServiceAccount')").message("spec.operationNames may be \"*\" only with `identities: [ServiceAccount]`; for the operator's identity, name each operation").field_path(".operationNames"),
-    validation = Rule::new("!('*' in self.services) || self.identities.all(i, i == 'ServiceAccount')").message("spec.services may be \"*\" only with `identities: [ServiceAccount]`; for the operator's identity, name each service").field_path(".services")
+    validation = Rule::new("!has(self.projects) || !('*' in self.projects) || self.identities.all(i, i == 'ServiceAccount')").message("spec.projects may be \"*\" only with identities: [ServiceAccount]; for the operator's identity, name each project").field_path(".projects"),
+    validation = Rule::new("!has(self.operationNames) || !('*' in self.operationNames) || self.identities.all(i, i == 'ServiceAccount')").message("spec.operationNames may be \"*\" only with identities: [ServiceAccount]; for the operator's identity, name each operation").field_path(".operationNames"),
+    validation = Rule::new("!('*' in self.services) || self.identities.all(i, i == 'ServiceAccount')").message("spec.services may be \"*\" only with identities: [ServiceAccount]; for the operator's identity, name each service").field_path(".services")
 )]
 pub struct CancellationGrantSpec {
     /// The allowed namespaces: names, or exactly "*" for all. Globs such as team-* are not supported.

@@ -38,24 +38,25 @@ fn explain_reads_like_documentation() {
     for sentence in [
         "The operation to stop, as the API that started it named it:",
         "The Google API that runs the operation.",
-        "Absent: the default of the service (dialogflow: v2). Immutable.",
+        "Default: the service's default (dialogflow: v2). Immutable.",
         "Act as this ServiceAccount of the object's own namespace instead of the operator's identity.",
         "The outcomes that count as success.",
         "How long to keep trying, in seconds from status.startTime; then the outcome is Unknown.",
-        "Before the cancel is sent: look at the operation but do not cancel it",
+        "Read the operation and report what would happen, but do not cancel it.",
     ] {
         assert!(spec.contains(sentence), "{sentence:?} is not in {spec}");
     }
     assert!(explain("operationcancellation").contains("Stops one Google long-running operation"));
     assert!(
         explain("cancellationgrant")
-            .contains("Without a grant no OperationCancellation makes any call")
+            .contains("Nothing is allowed without a grant, and grants add up.")
     );
     assert!(
-        explain("cancellationgrant.spec.projects")
-            .contains("ids or numbers as operation names spell them")
+        explain("cancellationgrant.spec.projects").contains("ids or numbers as in operation names")
     );
-    assert!(explain("operationcancellation.status.outcome").contains("never changed afterwards"));
+    assert!(
+        explain("operationcancellation.status.outcome").contains("it never changes afterwards")
+    );
 }
 
 #[test]

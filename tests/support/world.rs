@@ -119,6 +119,11 @@ impl World {
                 command.arg(format!("{flag}={value}"));
             }
         }
+        // Before the test's own arguments, whose override counts instead.
+        if self.overrides_endpoint {
+            let url = self.emulator.url();
+            command.arg(format!("--endpoint-override=dialogflow={url}"));
+        }
         command
             .args([
                 "--watch-namespace",
@@ -130,10 +135,6 @@ impl World {
             .args(&self.arguments)
             .env("GCE_METADATA_HOST", self.emulator.metadata_address())
             .envs(self.variables.iter().map(|(name, value)| (name, value)));
-        if self.overrides_endpoint {
-            let url = self.emulator.url();
-            command.arg(format!("--endpoint-override=dialogflow={url}"));
-        }
         command
     }
 
