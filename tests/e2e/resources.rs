@@ -49,7 +49,7 @@ fn explain_reads_like_documentation() {
     assert!(explain("operationcancellation").contains("Stops one Google long-running operation"));
     assert!(
         explain("cancellationgrant")
-            .contains("Nothing is allowed without a grant, and grants add up.")
+            .contains("Without a grant no OperationCancellation makes any call")
     );
     assert!(
         explain("cancellationgrant.spec.projects").contains("ids or numbers as in operation names")
