@@ -1,10 +1,12 @@
 //! The resources themselves: how they are applied, explained, listed and defaulted.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::support::{
     cluster::{Namespace, json_of, kubectl_as_admin, root},
-    world::{manifest, operation},
+    world::{PATIENCE, manifest, operation},
 };
 
 #[test]
@@ -28,11 +30,19 @@ fn each_crd_applies_with_plain_and_with_server_side_apply() {
 #[test]
 fn explain_reads_like_documentation() {
     let explain = |what: &str| {
-        kubectl_as_admin(&["explain", what], "")
-            .unwrap()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
+        let begun = Instant::now();
+        loop {
+            // The API server publishes the schema of a CRD a moment after the CRD is established.
+            match kubectl_as_admin(&["explain", what], "") {
+                Err(why) if why.contains("couldn't find resource") => {
+                    assert!(begun.elapsed() < PATIENCE, "{why}");
+                }
+                said => {
+                    let said = said.unwrap();
+                    return said.split_whitespace().collect::<Vec<_>>().join(" ");
+                }
+            }
+        }
     };
     let spec = explain("operationcancellation.spec");
     for sentence in [
