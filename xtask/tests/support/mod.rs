@@ -58,7 +58,7 @@ impl Running {
             if let Some(path) = line.strip_prefix("logs, audit log and keys: ") {
                 running.folder = PathBuf::from(path.trim());
             }
-            if line.starts_with("Ctrl-C") {
+            if line.contains("Ctrl-C") {
                 return running;
             }
         }
