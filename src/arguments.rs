@@ -1,16 +1,11 @@
 //! The command line of `opcancel-controller`. Each flag can also be set by an environment variable.
 
-use std::{convert::Infallible, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, builder::PossibleValuesParser};
 
 use crate::{
-    duration_text,
-    google::{
-        catalogue::sufficient_scopes,
-        endpoint::EndpointOverride,
-        proxy::{HttpsProxy, InvalidProxy, ProxyUrl},
-    },
+    connection_arguments::ConnectionArguments, duration_text, google::catalogue::sufficient_scopes,
     telemetry::logs::LogFormat,
 };
 
@@ -29,33 +24,9 @@ pub struct Arguments {
     #[arg(long, value_name = "NAMESPACE", env = "OPCANCEL_WATCH_NAMESPACE", value_delimiter = ',', value_parser = namespace)]
     pub watch_namespace: Vec<String>,
 
-    /// URL to call instead of Google's endpoint: https, a host and an optional port; http only for loopback. The host can contain
-    /// {location} if it is below googleapis.com or if you list the locations (dialogflow/us+eu=URL). Repeat the flag for each override
-    #[arg(
-        long,
-        value_name = "SERVICE[/LOCATION]=URL",
-        env = "OPCANCEL_ENDPOINT_OVERRIDE",
-        value_delimiter = ','
-    )]
-    pub endpoint_override: Vec<EndpointOverride>,
-
-    /// PEM file of certificate authorities to trust for endpoint overrides, in addition to the system's
-    #[arg(long, value_name = "FILE", env = "OPCANCEL_CA_FILE")]
-    pub ca_file: Option<PathBuf>,
-
-    /// HTTP proxy for connections to Google's hosts: http://HOST:PORT or https://HOST:PORT. Endpoint overrides, the API server, the
-    /// metadata server and loopback hosts are reached directly. HTTPS_PROXY is ignored
-    #[arg(long, value_name = "URL", env = "OPCANCEL_HTTPS_PROXY", hide_env_values = true, value_parser = |url: &str| Ok::<_, Infallible>(ProxyUrl::from(url)))]
-    pub https_proxy: Option<ProxyUrl>,
-
-    /// File with the USER:PASSWORD for the proxy. The controller reads it for each connection
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "OPCANCEL_HTTPS_PROXY_CREDENTIALS_FILE",
-        requires = "https_proxy"
-    )]
-    pub https_proxy_credentials_file: Option<PathBuf>,
+    /// How Google is reached.
+    #[command(flatten)]
+    pub connections: ConnectionArguments,
 
     /// Maximum number of concurrent calls of each kind: cancel requests, first reads and polls. One namespace or endpoint can use at
     /// most half of the workers that others are not using; one namespace can use at most half of an endpoint's workers
@@ -139,23 +110,10 @@ impl Arguments {
                 self.min_poll, self.max_poll
             ));
         }
-        if let Some(url) = &self.https_proxy {
-            HttpsProxy::new(url).map_err(|error| error.to_string())?;
-        }
+        self.connections.check()?;
         self.watch_namespace.sort();
         self.watch_namespace.dedup();
         Ok(self)
-    }
-
-    /// The proxy of `--https-proxy`, with its credentials.
-    ///
-    /// # Errors
-    /// If the credentials file cannot be used.
-    pub fn proxy(&self) -> Result<Option<HttpsProxy>, InvalidProxy> {
-        HttpsProxy::from_flags(
-            self.https_proxy.as_ref(),
-            self.https_proxy_credentials_file.as_deref(),
-        )
     }
 }
 
@@ -322,8 +280,8 @@ mod tests {
     fn the_proxy_is_not_shown() {
         let arguments = parse(&["--https-proxy=http://proxy.example:3128"]).unwrap();
         assert!(!format!("{arguments:?}").contains("proxy.example"));
-        let proxy = arguments.proxy().unwrap().unwrap();
+        let proxy = arguments.connections.proxy().unwrap().unwrap();
         assert_eq!(proxy.address(), "proxy.example:3128");
-        assert!(parse(&[]).unwrap().proxy().unwrap().is_none());
+        assert!(parse(&[]).unwrap().connections.proxy().unwrap().is_none());
     }
 }

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod arguments;
 mod backoff;
+pub mod connection_arguments;
 pub mod controller;
 pub mod duration_text;
 pub mod google;

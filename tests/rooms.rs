@@ -17,7 +17,7 @@ use std::{
 };
 
 /// The rooms, the lowest first. A room may import the rooms before it.
-const ROOMS: [&str; 10] = [
+const ROOMS: [&str; 11] = [
     "backoff",
     "duration_text",
     "api",
@@ -25,6 +25,7 @@ const ROOMS: [&str; 10] = [
     "lifecycle",
     "telemetry",
     "controller",
+    "connection_arguments",
     "arguments",
     "one_thread",
     "stop_signals",

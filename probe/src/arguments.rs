@@ -1,16 +1,15 @@
 //! The command line of `opcancel-probe`.
 
-use std::{convert::Infallible, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum, builder::PossibleValuesParser};
 
 use opcancel::{
+    connection_arguments::ConnectionArguments,
     duration_text,
     google::{
         catalogue::{self, Service},
-        endpoint::EndpointOverride,
         operation_name::{OperationName, is_location, is_project},
-        proxy::{HttpsProxy, InvalidProxy, ProxyUrl},
     },
 };
 
@@ -81,31 +80,9 @@ pub struct Arguments {
     #[arg(long, value_name = "PROJECT", env = "OPCANCEL_QUOTA_PROJECT")]
     pub quota_project: Option<String>,
 
-    /// URL to call instead of Google's, as for the controller; may be repeated
-    #[arg(
-        long,
-        value_name = "SERVICE[/LOCATION]=URL",
-        env = "OPCANCEL_ENDPOINT_OVERRIDE",
-        value_delimiter = ','
-    )]
-    pub endpoint_override: Vec<EndpointOverride>,
-
-    /// Certificate authorities (PEM) to trust at overridden endpoints, in addition to the system's
-    #[arg(long, value_name = "FILE", env = "OPCANCEL_CA_FILE")]
-    pub ca_file: Option<PathBuf>,
-
-    /// HTTP proxy for connections to Google's hosts, as for the controller
-    #[arg(long, value_name = "URL", env = "OPCANCEL_HTTPS_PROXY", hide_env_values = true, value_parser = |url: &str| Ok::<_, Infallible>(ProxyUrl::from(url)))]
-    pub https_proxy: Option<ProxyUrl>,
-
-    /// File with the USER:PASSWORD for the proxy
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "OPCANCEL_HTTPS_PROXY_CREDENTIALS_FILE",
-        requires = "https_proxy"
-    )]
-    pub https_proxy_credentials_file: Option<PathBuf>,
+    /// How Google is reached.
+    #[command(flatten)]
+    pub connections: ConnectionArguments,
 
     /// Pause between two requests
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration_text::parse, allow_hyphen_values = true)]
@@ -151,9 +128,7 @@ impl Arguments {
         self.check_versions()?;
         self.check_operation("--finished", self.finished.as_ref())?;
         self.check_operation("--cancel", self.cancel.as_ref())?;
-        if let Some(url) = &self.https_proxy {
-            HttpsProxy::new(url).map_err(|error| error.to_string())?;
-        }
+        self.connections.check()?;
         let problem = if self.cancel.is_some() && self.cancel == self.finished {
             "--finished and --cancel name the same operation; use --finished for an operation that is done, --cancel for one that is running"
         } else if self.forbidden_project.as_deref() == Some(&self.project) {
@@ -205,17 +180,6 @@ impl Arguments {
     pub fn service_row(&self) -> Result<&'static Service, String> {
         catalogue::service(&self.service)
             .ok_or_else(|| format!("--service {:?} is unknown", self.service))
-    }
-
-    /// The proxy of `--https-proxy`, with its credentials.
-    ///
-    /// # Errors
-    /// If it cannot be used.
-    pub fn proxy(&self) -> Result<Option<HttpsProxy>, InvalidProxy> {
-        HttpsProxy::from_flags(
-            self.https_proxy.as_ref(),
-            self.https_proxy_credentials_file.as_deref(),
-        )
     }
 
     /// Whether the report has placeholders.

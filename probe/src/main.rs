@@ -24,7 +24,7 @@ mod run;
 mod setup_problem;
 mod step;
 
-use std::{io::Write, path::Path, process::ExitCode};
+use std::{io::Write, process::ExitCode};
 
 use clap::Parser;
 use opcancel::{
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
 }
 
 fn probe(arguments: Arguments) -> Result<u8, Failure> {
-    let overrides = EndpointOverrides::new(arguments.endpoint_override.iter().cloned());
+    let overrides = EndpointOverrides::new(arguments.connections.endpoint_override.iter().cloned());
     let plan = Plan::new(&arguments, &overrides).map_err(cannot_run)?;
     tls::install_provider();
     if arguments.dry_run {
@@ -120,10 +120,10 @@ async fn ask(
 }
 
 fn client(arguments: &Arguments) -> Result<PacedClient, Failure> {
-    let override_roots = match &arguments.ca_file {
-        Some(path) => tls::read_ca_file(&read(path)?).map_err(|e| (e.to_string(), USAGE))?,
-        None => Vec::new(),
-    };
+    let override_roots = arguments
+        .connections
+        .override_roots()
+        .map_err(|e| (e, USAGE))?;
     let usual = usual_identity(arguments)?;
     let narrow = identity(arguments, |service| service.scopes.last())?;
     let config = ClientConfig {
@@ -132,7 +132,10 @@ fn client(arguments: &Arguments) -> Result<PacedClient, Failure> {
             .clone()
             .or_else(|| usual.quota_project().map(str::to_owned)),
         override_roots,
-        https_proxy: arguments.proxy().map_err(|e| (e.to_string(), USAGE))?,
+        https_proxy: arguments
+            .connections
+            .proxy()
+            .map_err(|e| (e.to_string(), USAGE))?,
         ..ClientConfig::default()
     };
     let run = random_name::uuid().map_err(cannot_run)?;
@@ -157,7 +160,10 @@ fn identity(
     let config = IdentityConfig {
         environment,
         expect_principal: arguments.expect_principal.clone(),
-        https_proxy: arguments.proxy().map_err(|e| (e.to_string(), USAGE))?,
+        https_proxy: arguments
+            .connections
+            .proxy()
+            .map_err(|e| (e.to_string(), USAGE))?,
         scopes: scope(service)
             .map(ToString::to_string)
             .into_iter()
@@ -170,10 +176,6 @@ fn identity(
 
 fn cannot_run(message: String) -> Failure {
     (message, UNANSWERED)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| (format!("--ca-file {}: {error}", path.display()), USAGE))
 }
 
 fn print(text: &str) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 //! `opcancel-controller`: reads arguments, starts logging, handles signals, and runs the library.
 
-use std::{path::Path, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
 use clap::Parser;
 use opcancel::{
@@ -62,14 +62,14 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     // First, so that no signal is lost during the start.
     let stop = stop_on_signals()?;
 
-    let override_roots = match &arguments.ca_file {
-        Some(path) => tls::read_ca_file(&read(path)?).map_err(|error| error.to_string())?,
-        None => Vec::new(),
-    };
+    let override_roots = arguments.connections.override_roots()?;
     if let Err(why) = tls::find_authorities() {
         tracing::warn!("cannot call Google APIs: {why}");
     }
-    let https_proxy = arguments.proxy().map_err(|error| error.to_string())?;
+    let https_proxy = arguments
+        .connections
+        .proxy()
+        .map_err(|error| error.to_string())?;
     if let Some(proxy) = &https_proxy {
         tracing::info!(
             proxy = proxy.address(),
@@ -117,7 +117,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         },
         namespaces: arguments.watch_namespace,
         workers: arguments.workers,
-        overrides: EndpointOverrides::new(arguments.endpoint_override),
+        overrides: EndpointOverrides::new(arguments.connections.endpoint_override),
         cluster: arguments.cluster_name,
         // The hostname of a pod is the pod's name.
         instance: std::env::var("HOSTNAME").unwrap_or_else(|_| "opcancel-controller".to_owned()),
@@ -147,8 +147,4 @@ async fn run(arguments: Arguments) -> Result<(), String> {
             }
         }
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("--ca-file {}: {error}", path.display()))
 }
