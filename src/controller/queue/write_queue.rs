@@ -19,11 +19,7 @@ use super::{
 pub struct WriteQueue<T> {
     urgent: RoundRobin<T>,
     others: RoundRobin<T>,
-    all_places: Places,
-    /// The places in use by requests that are not urgent.
-    other_places: Places,
-    /// Until when a namespace sends no progress write.
-    pauses: HashMap<Arc<str>, Duration>,
+    room: Room,
     outage: Outage,
     /// How many urgent requests in a row went ahead of others.
     ahead: usize,
@@ -68,23 +64,19 @@ impl Places {
     }
 }
 
-impl<T> Default for WriteQueue<T> {
-    fn default() -> Self {
-        Self {
-            urgent: RoundRobin::default(),
-            others: RoundRobin::default(),
-            all_places: Places::default(),
-            other_places: Places::default(),
-            pauses: HashMap::new(),
-            outage: Outage::default(),
-            ahead: 0,
-        }
-    }
+/// Which namespaces may send a request now.
+#[derive(Debug, Default)]
+struct Room {
+    all_places: Places,
+    /// The places in use by requests that are not urgent.
+    other_places: Places,
+    /// Until when a namespace sends no progress write.
+    pauses: HashMap<Arc<str>, Duration>,
 }
 
-impl<T> WriteQueue<T> {
+impl Room {
     /// How many requests may be in flight.
-    pub const MOST_IN_FLIGHT: usize = 16;
+    const MOST_IN_FLIGHT: usize = 16;
 
     /// How many of them may be progress writes. A grant for thousands of objects causes one for each of them, and with 16 of those in
     /// flight an intent would take six times as long.
@@ -96,6 +88,50 @@ impl<T> WriteQueue<T> {
     /// The longest pause: a slow write says little about the next one.
     const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+    fn has_urgent(&self, namespace: &str) -> bool {
+        self.all_places.has_room(Self::MOST_IN_FLIGHT, namespace)
+    }
+
+    fn has_other(&self, namespace: &str, now: Duration) -> bool {
+        self.has_urgent(namespace)
+            && self.pauses.get(namespace).is_none_or(|until| *until <= now)
+            && self
+                .other_places
+                .has_room(Self::MOST_OTHERS_IN_FLIGHT, namespace)
+    }
+
+    fn begin(&mut self, request: &InFlight) {
+        self.all_places.take(&request.namespace);
+        if !request.urgent {
+            self.other_places.take(&request.namespace);
+        }
+    }
+
+    fn done(&mut self, request: &InFlight, now: Duration) {
+        self.all_places.give_back(&request.namespace);
+        if !request.urgent {
+            self.other_places.give_back(&request.namespace);
+            let took = now.saturating_sub(request.begun);
+            let pause = took.saturating_mul(Self::PAUSE_FACTOR);
+            let until = now.saturating_add(pause.min(Self::LONGEST_PAUSE));
+            self.pauses.insert(request.namespace.clone(), until);
+        }
+    }
+}
+
+impl<T> Default for WriteQueue<T> {
+    fn default() -> Self {
+        Self {
+            urgent: RoundRobin::default(),
+            others: RoundRobin::default(),
+            room: Room::default(),
+            outage: Outage::default(),
+            ahead: 0,
+        }
+    }
+}
+
+impl<T> WriteQueue<T> {
     /// So many urgent requests in a row may go ahead of others: a waiting write may become urgent, so it must not wait for ever.
     const MOST_AHEAD: usize = 7;
 
@@ -112,41 +148,29 @@ impl<T> WriteQueue<T> {
     /// Whether a namespace may send a request at once, without waiting for its turn.
     pub fn is_free(&self, namespace: &str, now: Duration) -> bool {
         let nothing_waits = self.urgent.count() == 0 && self.others.count() == 0;
-        nothing_waits && self.has_room(now) && self.has_room_for_other(namespace, now)
+        nothing_waits && self.has_room(now) && self.room.has_other(namespace, now)
     }
 
     /// Whether one more request may be in flight.
     fn has_room(&self, now: Duration) -> bool {
-        self.all_places.used < self.outage.most_in_flight(now, Self::MOST_IN_FLIGHT)
-    }
-
-    fn has_room_for_urgent(&self, namespace: &str) -> bool {
-        self.all_places.has_room(Self::MOST_IN_FLIGHT, namespace)
-    }
-
-    fn has_room_for_other(&self, namespace: &str, now: Duration) -> bool {
-        self.has_room_for_urgent(namespace)
-            && self.pauses.get(namespace).is_none_or(|until| *until <= now)
-            && self
-                .other_places
-                .has_room(Self::MOST_OTHERS_IN_FLIGHT, namespace)
+        self.room.all_places.used < self.outage.most_in_flight(now, Room::MOST_IN_FLIGHT)
     }
 
     /// Whether no request waits or is in flight.
     pub const fn is_idle(&self) -> bool {
-        self.all_places.used == 0 && self.urgent.count() == 0 && self.others.count() == 0
+        self.room.all_places.used == 0 && self.urgent.count() == 0 && self.others.count() == 0
     }
 
     /// Takes the next turn, if a request may be sent now. It takes a place only with [`WriteQueue::begin`].
     pub fn take(&mut self, now: Duration) -> Option<T> {
-        self.pauses.retain(|_, until| *until > now);
+        self.room.pauses.retain(|_, until| *until > now);
         if !self.has_room(now) {
             return None;
         }
         let taken = if self.ahead >= Self::MOST_AHEAD {
-            self.take_other().or_else(|| self.take_urgent())
+            self.take_other(now).or_else(|| self.take_urgent())
         } else {
-            self.take_urgent().or_else(|| self.take_other())
+            self.take_urgent().or_else(|| self.take_other(now))
         };
         taken.map(|(urgent, request)| {
             let ahead = urgent && self.others.count() > 0;
@@ -156,49 +180,40 @@ impl<T> WriteQueue<T> {
     }
 
     fn take_urgent(&mut self) -> Option<(bool, T)> {
-        let places = &self.all_places;
-        let has_room = |namespace: &str| places.has_room(Self::MOST_IN_FLIGHT, namespace);
-        self.urgent.pop(has_room).map(|request| (true, request))
+        let taken = self.urgent.pop(|of| self.room.has_urgent(of));
+        taken.map(|request| (true, request))
     }
 
-    fn take_other(&mut self) -> Option<(bool, T)> {
-        let (all, other, pauses) = (&self.all_places, &self.other_places, &self.pauses);
-        let has_room = |namespace: &str| {
-            !pauses.contains_key(namespace)
-                && all.has_room(Self::MOST_IN_FLIGHT, namespace)
-                && other.has_room(Self::MOST_OTHERS_IN_FLIGHT, namespace)
-        };
-        self.others.pop(has_room).map(|request| (false, request))
+    fn take_other(&mut self, now: Duration) -> Option<(bool, T)> {
+        let taken = self.others.pop(|of| self.room.has_other(of, now));
+        taken.map(|request| (false, request))
     }
 
     /// Whether [`WriteQueue::take`] would return a turn.
     pub fn has_turn(&self, now: Duration) -> bool {
         self.has_room(now)
-            && (self.urgent.has_item(|of| self.has_room_for_urgent(of))
-                || self.others.has_item(|of| self.has_room_for_other(of, now)))
+            && (self.urgent.has_item(|of| self.room.has_urgent(of))
+                || self.others.has_item(|of| self.room.has_other(of, now)))
     }
 
     /// When a waiting request may be sent without any other event: at the end of a pause.
     pub fn wakes_at(&self) -> Option<Duration> {
         let waits = self.urgent.count() > 0 || self.others.count() > 0;
         let outage = self.outage.pause_ends().filter(|_| waits);
-        let pauses = self.pauses.values().min().copied();
+        let pauses = self.room.pauses.values().min().copied();
         let pause = pauses.filter(|_| self.others.count() > 0);
         outage.into_iter().chain(pause).min()
     }
 
     /// A request of a namespace is sent. [`WriteQueue::done`] has to follow when it has ended.
     pub fn begin(&mut self, urgent: bool, namespace: &str, now: Duration) -> InFlight {
-        let namespace: Arc<str> = namespace.into();
-        self.all_places.take(&namespace);
-        if !urgent {
-            self.other_places.take(&namespace);
-        }
-        InFlight {
+        let request = InFlight {
             urgent,
-            namespace,
+            namespace: namespace.into(),
             begun: now,
-        }
+        };
+        self.room.begin(&request);
+        request
     }
 
     /// The number of waiting requests, by the queue's name in metrics.
@@ -211,14 +226,7 @@ impl<T> WriteQueue<T> {
 
     /// A request has ended. `unavailable` is set if the API server could not be reached or is overloaded.
     pub fn done(&mut self, request: &InFlight, unavailable: Option<Unavailable>, now: Duration) {
-        self.all_places.give_back(&request.namespace);
-        if !request.urgent {
-            self.other_places.give_back(&request.namespace);
-            let took = now.saturating_sub(request.begun);
-            let pause = took.saturating_mul(Self::PAUSE_FACTOR);
-            let until = now.saturating_add(pause.min(Self::LONGEST_PAUSE));
-            self.pauses.insert(request.namespace.clone(), until);
-        }
+        self.room.done(request, now);
         match unavailable {
             Some(unavailable) => self.outage.failed(unavailable, now),
             None => self.outage.answered(),
@@ -361,7 +369,7 @@ mod tests {
         // A slow write is followed by a second at most.
         let late = now + ms(10_000);
         queue.done(&quiet[0], None, late);
-        assert_eq!(queue.pauses["quiet"], late + ms(1000));
+        assert_eq!(queue.room.pauses["quiet"], late + ms(1000));
     }
 
     #[test]
@@ -380,7 +388,7 @@ mod tests {
         assert_eq!(sent, [102]);
         queue.done(&in_flight[0], None, NOW);
         assert!(queue.is_idle() && queue.is_free("team", NOW));
-        assert!(queue.all_places.by_namespace.is_empty());
-        assert!(queue.other_places.by_namespace.is_empty());
+        assert!(queue.room.all_places.by_namespace.is_empty());
+        assert!(queue.room.other_places.by_namespace.is_empty());
     }
 }
