@@ -140,14 +140,7 @@ fn stays_in_sync(way: Sync, rendered: &Rendered) {
         ["CustomResourceDefinition", "Namespace"].contains(&object["kind"].as_str().unwrap())
     });
     sync(&control_plane, way, &first);
-    let established = [
-        "wait",
-        "--for=condition=Established",
-        "crd",
-        "--all",
-        "--timeout=30s",
-    ];
-    control_plane.run_kubectl(&established).unwrap();
+    control_plane.wait_for_crds().unwrap();
     // Helm, and Argo CD with CreateNamespace=true, make it.
     if rendered.of_kind("Namespace").is_empty() {
         let create = ["create", "namespace", "opcancel-system"];
@@ -184,14 +177,7 @@ fn the_kustomization_is_in_sync_after_a_server_side_sync() {
 fn a_hand_set_suspend_is_out_of_sync_only_if_git_states_it() {
     let control_plane = empty_cluster();
     control_plane.apply_files(&[root().join("crds")]).unwrap();
-    let established = [
-        "wait",
-        "--for=condition=Established",
-        "crd",
-        "--all",
-        "--timeout=30s",
-    ];
-    control_plane.run_kubectl(&established).unwrap();
+    control_plane.wait_for_crds().unwrap();
     for way in [Sync::ClientSide, Sync::ServerSide] {
         for stated in [None, Some(false)] {
             let mut object = json!({

@@ -187,14 +187,7 @@ fn a_grant_in_the_operators_own_release_is_not_taken_by_an_upgrade() {
         why.contains("no matches for kind \"CancellationGrant\""),
         "{why}"
     );
-    let established = [
-        "wait",
-        "--for=condition=Established",
-        "crd",
-        "--all",
-        "--timeout=30s",
-    ];
-    control_plane.run_kubectl(&established).unwrap();
+    control_plane.wait_for_crds().unwrap();
     kubectl(&control_plane, &apply, &all).unwrap();
 }
 

@@ -33,8 +33,7 @@ fn objects_go_on_from_what_is_stored_then() {
     let control_plane = ControlPlane::start(Options::default()).unwrap();
     let crds = [root().join("crds")];
     control_plane.apply_files(&crds).unwrap();
-    let established = ["wait", "--for=condition=Established", "crd", "--all"];
-    control_plane.run_kubectl(&established).unwrap();
+    control_plane.wait_for_crds().unwrap();
     control_plane.apply_files(&rights()).unwrap();
     control_plane.apply_text(GRANT).unwrap();
     let kubeconfig = control_plane

@@ -81,15 +81,7 @@ fn prepare_control_plane(control_plane: &ControlPlane) {
     let mut files = vec![root().join("crds")];
     files.extend(rights());
     control_plane.apply_files(&files).unwrap();
-    control_plane
-        .run_kubectl(&[
-            "wait",
-            "--for=condition=Established",
-            "crd",
-            "--all",
-            "--timeout=30s",
-        ])
-        .unwrap();
+    control_plane.wait_for_crds().unwrap();
 }
 
 /// A namespace of one test, and the rights of a tenant in it: a ServiceAccount that may edit cancellations there.

@@ -48,6 +48,21 @@ impl ControlPlane {
         output(&mut command)
     }
 
+    /// Waits until the API server serves the kinds of all CRDs.
+    ///
+    /// # Errors
+    /// When it does not within half a minute.
+    pub fn wait_for_crds(&self) -> Result<()> {
+        self.run_kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "crd",
+            "--all",
+            "--timeout=30s",
+        ])
+        .map(drop)
+    }
+
     /// Creates a namespace that is this caller's alone and returns its name, `PREFIX-xxxxx`.
     ///
     /// # Errors

@@ -326,14 +326,7 @@ fn prepare(control_plane: &ControlPlane) -> Result<()> {
         "deploy/base/controller-role.yaml",
     ];
     control_plane.apply_files(&files.map(|file| cargo::root().join(file)))?;
-    let established = [
-        "wait",
-        "--for=condition=Established",
-        "crd",
-        "--all",
-        "--timeout=30s",
-    ];
-    control_plane.run_kubectl(&established)?;
+    control_plane.wait_for_crds()?;
     let meta = |name: &str| json!({"name": name, "namespace": NAMESPACE});
     let rbac = "rbac.authorization.k8s.io";
     let kubernetes = format!("{rbac}/v1");
