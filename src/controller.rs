@@ -51,7 +51,7 @@ use crate::{
 use self::{
     api_server::versions::Newest,
     clock::Clock,
-    dispatch::{Dispatcher, calls::Calls},
+    dispatch::{DispatchConfig, Dispatcher, calls::Calls},
     grants::book::GrantBook,
     start_up::{preflight, warm_up},
     watches::{
@@ -84,6 +84,8 @@ pub struct Config {
     pub overrides: EndpointOverrides,
     /// `--cluster-name`, may be empty.
     pub cluster: String,
+    /// The id of this process, the author of its intents: 16 hexadecimal digits, different for each start.
+    pub holder: String,
     /// The name of this process in events, such as that of the pod.
     pub instance: String,
 }
@@ -170,8 +172,11 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         calls,
         StatusWriter::new(parts.kubernetes, cancellations, config.overrides),
         events,
-        config.settings,
-        config.workers,
+        DispatchConfig {
+            settings: config.settings,
+            holder: config.holder,
+            workers: config.workers,
+        },
         parts.health,
         newest,
     );

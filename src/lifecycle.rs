@@ -20,6 +20,7 @@ mod ending;
 mod event;
 mod failure;
 mod final_report;
+mod foreign_intent;
 mod get_answer;
 mod merge_patch;
 mod message;
@@ -37,6 +38,7 @@ mod time;
 
 pub use cancellation::Cancellation;
 pub use event::{Context, Effect, Event, GetLane, Grant, Notice, Now, Plan, Settings, WriteAnswer};
+pub use foreign_intent::ForeignIntent;
 pub use merge_patch::MergePatch;
 pub use object::{MalformedSpec, ObjectView, Spec, UnknownTarget};
 pub use packed::{Packed, Packer};

@@ -38,6 +38,13 @@ pub struct CancellationStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub cancel_attempts: Option<i64>,
+    /// The process that recorded the last attempt: an opaque id, which each process of the controller makes when it starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 63),
+        regex(pattern = r"^[0-9A-Za-z]([-0-9A-Za-z._]*[0-9A-Za-z])?$")
+    )]
+    pub cancel_attempted_by: Option<String>,
     /// When the controller recorded its intent to send the first cancel request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]

@@ -23,6 +23,7 @@ use opcancel::{
         metrics::Metrics,
     },
 };
+use ring::rand::SystemRandom;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::parse().check() {
@@ -56,6 +57,13 @@ fn main() -> ExitCode {
 fn fail(message: &str, code: u8) -> ExitCode {
     eprintln!("opcancel-controller: {message}");
     ExitCode::from(code)
+}
+
+/// The id of this process in its intents. Two processes must not have the same, so the operating system provides it.
+fn holder_id() -> Result<String, String> {
+    let random = ring::rand::generate::<[u8; 8]>(&SystemRandom::new())
+        .map_err(|_| "the operating system provides no random numbers".to_owned())?;
+    Ok(format!("{:016x}", u64::from_be_bytes(random.expose())))
 }
 
 async fn run(arguments: Arguments) -> Result<(), String> {
@@ -119,6 +127,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         workers: arguments.workers,
         overrides: EndpointOverrides::new(arguments.connections.endpoint_override),
         cluster: arguments.cluster_name,
+        holder: holder_id()?,
         // The hostname of a pod is the pod's name.
         instance: std::env::var("HOSTNAME").unwrap_or_else(|_| "opcancel-controller".to_owned()),
     };

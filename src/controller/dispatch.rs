@@ -38,10 +38,11 @@ use crate::{
             outage::Unavailable,
             write_queue::WriteQueue,
         },
+        rate_limited_warning::RateLimitedWarning,
         watches::{cancellation_watch::CancellationEvent, resilient_watch::WatchEvent},
         writes::{events::Events, status_writer::StatusWriter, write_warnings::WriteWarnings},
     },
-    lifecycle::{self, Cancellation, Context, Event, Grant, Settings, WriteAnswer},
+    lifecycle::{self, Cancellation, Context, Event, ForeignIntent, Grant, Settings, WriteAnswer},
     telemetry::{health::Health, metrics::Metrics},
 };
 
@@ -63,6 +64,17 @@ enum LoopEvent {
     Beat,
 }
 
+/// What the task is configured with.
+#[derive(Clone, Debug)]
+pub struct DispatchConfig {
+    /// The operator's settings.
+    pub settings: Settings,
+    /// The id of this process in its intents.
+    pub holder: String,
+    /// The number of calls that each lane may have in flight.
+    pub workers: usize,
+}
+
 /// The task; see the module.
 pub struct Dispatcher {
     /// Makes the calls to Google.
@@ -73,6 +85,8 @@ pub struct Dispatcher {
     pub events: Events,
     /// The operator's settings.
     pub settings: Settings,
+    /// The id of this process in its intents.
+    pub holder: String,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Liveness.
@@ -87,18 +101,18 @@ pub struct Dispatcher {
     /// The cancel requests that have a worker. Cancelling the token withdraws a request that was not sent yet.
     cancels: HashMap<Id, CancellationToken>,
     write_warnings: WriteWarnings,
+    foreign_intents: RateLimitedWarning,
     /// Set when the process is stopping: until when it waits for requests in flight.
     drain_until: Option<Instant>,
 }
 
 impl Dispatcher {
-    /// Has no object yet. `workers` is the number of calls that each lane may have in flight.
+    /// Has no object yet.
     pub fn new(
         calls: Arc<Calls>,
         writer: StatusWriter,
         events: Events,
-        settings: Settings,
-        workers: usize,
+        config: DispatchConfig,
         health: Arc<Health>,
         newest: Newest,
     ) -> Self {
@@ -107,17 +121,19 @@ impl Dispatcher {
             calls,
             writer,
             events,
-            settings,
+            settings: config.settings,
+            holder: config.holder,
             health,
             newest,
             objects: Objects::default(),
             timers: Timers::default(),
-            lanes: Lanes::new(workers),
+            lanes: Lanes::new(config.workers),
             requests: WriteQueue::default(),
             tasks: JoinSet::new(),
             sweeps: Sweeps::default(),
             cancels: HashMap::new(),
             write_warnings: WriteWarnings::default(),
+            foreign_intents: RateLimitedWarning::default(),
             drain_until: None,
         }
     }
@@ -390,6 +406,7 @@ impl Dispatcher {
                 now: self.calls.clock.now(),
                 jitter: fastrand::f64(),
                 settings: &self.settings,
+                holder: &self.holder,
                 grant: entry.tracking.grant,
                 principal: principal.as_deref(),
                 quota: self.calls.allowance(entry.state.object()),
@@ -399,6 +416,9 @@ impl Dispatcher {
             let plan = lifecycle::step(entry.state, event, &context);
             entry.tracking.metrics.update(entry.state.object());
             let unwanted = !entry.state.wants_cancel() || entry.tracking.grant == Grant::NotGranted;
+            if let Some(intent) = &plan.foreign_intent {
+                self.note_foreign_intent(id, intent);
+            }
             self.objects.set_unrecorded(id, plan.unrecorded);
             if unwanted {
                 self.withdraw_cancel(id);
@@ -408,6 +428,19 @@ impl Dispatcher {
                 events.extend(self.perform(id, effect));
             }
         }
+    }
+
+    /// Another process works on the object too.
+    fn note_foreign_intent(&mut self, id: Id, intent: &ForeignIntent) {
+        self.metrics.foreign_intent();
+        let Some(entry) = self.objects.active(id) else {
+            return;
+        };
+        let span = object_log::span(entry.state.object());
+        span.in_scope(|| {
+            self.foreign_intents
+                .warn(&object_log::foreign_intent(intent))
+        });
     }
 
     fn set_timer(&mut self, id: Id, wake_at: Option<Duration>) {

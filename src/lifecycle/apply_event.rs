@@ -6,6 +6,7 @@ use super::{
     Cancellation, Context, Effect, Event, Notice, Now, ObjectView, WriteAnswer, WriteKind, backoff,
     cancel_answer,
     cancellation::{CancelState, WriteInFlight},
+    foreign_intent::Raise,
     get_answer,
     time::Since,
 };
@@ -22,13 +23,13 @@ pub fn apply_event(state: &mut Cancellation, event: Event, context: &Context<'_>
             Vec::new()
         }
         Event::Watched(object) => {
-            handle_watched(state, object, now);
+            handle_watched(state, object, context);
             unconfirmed_notice(state).into_iter().collect()
         }
         Event::RolledBack(object) => {
             // The answer to a write in flight shows it too, and is newer.
             if state.write.in_flight.is_none() && object.uid == state.object.uid {
-                replace_object(state, object, now);
+                replace_object(state, object, context);
             }
             unconfirmed_notice(state).into_iter().collect()
         }
@@ -93,7 +94,7 @@ pub fn cancel_not_sent(state: &mut Cancellation) {
 /// The pause before a call that was withheld is tried again.
 const WITHHELD_PAUSE: Duration = Duration::from_secs(1);
 
-fn handle_watched(state: &mut Cancellation, object: Box<ObjectView>, now: Now) {
+fn handle_watched(state: &mut Cancellation, object: Box<ObjectView>, context: &Context<'_>) {
     if object.uid != state.object.uid {
         return;
     }
@@ -101,7 +102,7 @@ fn handle_watched(state: &mut Cancellation, object: Box<ObjectView>, now: Now) {
         // It may already contain our own write. The answer to the write decides.
         state.watched_meanwhile = Some(object);
     } else {
-        replace_unless_older(state, object, now);
+        replace_unless_older(state, object, context);
     }
 }
 
@@ -112,10 +113,10 @@ fn handle_reread(state: &mut Cancellation, object: Option<Box<ObjectView>>, cont
         Some(object) if object.uid == state.object.uid => {
             state.write.must_reread = false;
             if seen_since {
-                replace_unless_older(state, object, context.now);
+                replace_unless_older(state, object, context);
             } else {
                 // The stored object counts even if it is older: etcd may have been restored.
-                replace_object(state, object, context.now);
+                replace_object(state, object, context);
             }
         }
         // It is another object: the watch will report that.
@@ -146,28 +147,34 @@ fn unconfirmed_notice(state: &mut Cancellation) -> Option<Effect> {
 }
 
 /// Replaces the object, unless the new one is older.
-fn replace_unless_older(state: &mut Cancellation, object: Box<ObjectView>, now: Now) {
+fn replace_unless_older(state: &mut Cancellation, object: Box<ObjectView>, context: &Context<'_>) {
     let older = match (object.version_number(), state.object.version_number()) {
         (Some(theirs), Some(ours)) => theirs < ours,
         _ => false,
     };
     if !older {
-        replace_object(state, object, now);
+        replace_object(state, object, context);
     }
 }
 
 /// Replaces the object by the stored one.
-fn replace_object(state: &mut Cancellation, object: Box<ObjectView>, now: Now) {
+fn replace_object(state: &mut Cancellation, object: Box<ObjectView>, context: &Context<'_>) {
     if object.resource_version == state.object.resource_version {
         return;
     }
     state.write.watched_since_reread |= state.write.rereading;
     let before = our_fields(state);
+    // It counts for the first change only: a write that comes late would fail, because it names the version before.
+    let unconfirmed = state.write.unconfirmed_intent.take();
+    let attempts = state.object.cancel_attempts();
     state.object = *object;
+    let raise = Raise::of(attempts, &state.object, unconfirmed, context.holder);
     if our_fields(state) != before {
-        state.restore(now);
+        state.restore(raise.as_ref(), context.now);
     }
-    state.write.unconfirmed_intent = None;
+    if let Some(Raise::OtherProcess(intent)) = raise {
+        state.foreign_intent = Some(intent);
+    }
 }
 
 /// The part of the status that only this controller writes. If another writer changed it, memory no longer counts (I7).
@@ -179,9 +186,9 @@ fn our_fields(state: &Cancellation) -> (i64, Option<(String, String)>) {
     )
 }
 
-fn apply_what_was_watched_meanwhile(state: &mut Cancellation, now: Now) {
+fn apply_what_was_watched_meanwhile(state: &mut Cancellation, context: &Context<'_>) {
     if let Some(object) = state.watched_meanwhile.take() {
-        replace_unless_older(state, object, now);
+        replace_unless_older(state, object, context);
     }
 }
 
@@ -244,13 +251,14 @@ fn handle_write_answer(
         WriteAnswer::Written(object) => {
             // The same number was recorded again, and a request is sent for it.
             state.write.unconfirmed_intent = None;
-            let counts =
-                object.resource_version != write.base && object.cancel_attempts() == write.attempts;
+            let counts = object.resource_version != write.base
+                && object.cancel_attempts() == write.attempts
+                && object.status.cancel_attempted_by.as_deref() == Some(context.holder);
             if object.uid == state.object.uid && (counts || write.kind != WriteKind::Intent) {
                 apply_stored(state, *object, write.kind, now);
                 effects.extend(write.notice.map(Effect::Publish));
             } else {
-                // Another controller recorded the same intent, so the write changed nothing: which of them may send is not known.
+                // The write changed nothing, or what is stored is another intent: which process may send is not known.
                 state.write.must_reread = true;
                 state.object.resource_version.clear();
                 state.post.must_see_running = true;
@@ -261,7 +269,7 @@ fn handle_write_answer(
             state.write.not_before = now.mono + backoff::after_conflict(state.write.conflicts);
             if object.uid == state.object.uid {
                 // It was read after the write.
-                replace_object(state, object, now);
+                replace_object(state, object, context);
             } else {
                 effects.push(Effect::Forget);
             }
@@ -291,7 +299,7 @@ fn handle_write_answer(
         }
         WriteAnswer::Gone => effects.push(Effect::Forget),
     }
-    apply_what_was_watched_meanwhile(state, now);
+    apply_what_was_watched_meanwhile(state, context);
     effects
 }
 

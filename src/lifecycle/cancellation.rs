@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Effect, Now, ObjectView, WriteKind, backoff,
+    Effect, ForeignIntent, Now, ObjectView, WriteKind, backoff,
     ending::Ending,
     event::Notice,
     failure::{Failure, Failures},
+    foreign_intent::Raise,
     time::{self, Since},
 };
 use crate::api::{Call, ConditionStatus, ConditionType, ObservedOperation, Reason};
@@ -21,6 +22,9 @@ pub struct Cancellation {
     /// The object as the watch showed it while a write was in flight. It may or may not contain that write.
     #[serde(skip)]
     pub(super) watched_meanwhile: Option<Box<ObjectView>>,
+    /// An intent of another process that the last event showed.
+    #[serde(skip)]
+    pub(super) foreign_intent: Option<ForeignIntent>,
     /// When the object was first granted and not suspended. The deadline counts from here.
     pub(super) started: Option<Since>,
     /// Since when no grant has allowed it.
@@ -205,6 +209,7 @@ impl Cancellation {
         let mut new = Self {
             object,
             watched_meanwhile: None,
+            foreign_intent: None,
             started: None,
             not_granted_since: None,
             mode: None,
@@ -215,7 +220,7 @@ impl Cancellation {
             final_get: None,
             ending: None,
         };
-        new.restore(now);
+        new.restore(None, now);
         new
     }
 
@@ -260,9 +265,10 @@ impl Cancellation {
     }
 
     /// Rebuilds the state from the stored status: after a start of the process, or when another writer changed our part of it.
-    pub(super) fn restore(&mut self, now: Now) {
+    /// `raise` says how `cancelAttempts` was raised since.
+    pub(super) fn restore(&mut self, raise: Option<&Raise>, now: Now) {
         self.restore_times(now);
-        self.restore_cancel(now);
+        self.restore_cancel(raise, now);
         self.restore_failure(now);
         self.write.stalled_published |= self.is_stored_as_stalled();
     }
@@ -294,7 +300,7 @@ impl Cancellation {
             .is_some_and(|(status, _)| status == ConditionStatus::True.name())
     }
 
-    fn restore_cancel(&mut self, now: Now) {
+    fn restore_cancel(&mut self, raise: Option<&Raise>, now: Now) {
         self.post.must_see_running = false;
         if self.object.cancel_attempts() == 0 {
             self.cancel = CancelState::NotSent;
@@ -312,7 +318,7 @@ impl Cancellation {
                 self.post.next_at = now.mono + backoff::after_refusal(self.post.refusals);
                 CancelState::Again { refused: true }
             }
-            _ if self.write.unconfirmed_intent == Some(self.object.cancel_attempts()) => {
+            _ if raise == Some(&Raise::OwnUnconfirmed) => {
                 // The unconfirmed write was stored after all; this process sent no request for it.
                 self.post.must_see_running = true;
                 CancelState::Again { refused: false }

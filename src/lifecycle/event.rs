@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{ObjectView, StatusWrite, WriteKind};
+use super::{ForeignIntent, ObjectView, StatusWrite, WriteKind};
 use crate::{
     api::Outcome,
     google::{
@@ -31,6 +31,8 @@ pub struct Context<'a> {
     pub jitter: f64,
     /// The operator's settings.
     pub settings: &'a Settings,
+    /// The id of this process, the author of its intents.
+    pub holder: &'a str,
     /// Whether a grant allows this object now. No object may be stepped before the grants were read.
     pub grant: Grant,
     /// Google's name for the identity that makes the calls, if known.
@@ -212,4 +214,6 @@ pub struct Plan {
     /// Something that only this process knows is not stored yet: the answer to a cancel request, or the outcome. An ending process
     /// waits until it is.
     pub unrecorded: bool,
+    /// The event showed an intent that another process recorded: two processes work on the object, or did a moment ago.
+    pub foreign_intent: Option<ForeignIntent>,
 }

@@ -78,6 +78,8 @@ struct Changes<'a> {
     #[serde(skip_serializing_if = "Change::is_none")]
     cancel_attempts: Change<'a, i64>,
     #[serde(skip_serializing_if = "Change::is_none")]
+    cancel_attempted_by: Change<'a, String>,
+    #[serde(skip_serializing_if = "Change::is_none")]
     cancel_request_time: Change<'a, Time>,
     #[serde(skip_serializing_if = "Change::is_none")]
     completion_time: Change<'a, Time>,
@@ -99,6 +101,7 @@ impl<'a> Changes<'a> {
             identity,
             start_time,
             cancel_attempts,
+            cancel_attempted_by,
             cancel_request_time,
             completion_time,
             operation,
@@ -112,6 +115,7 @@ impl<'a> Changes<'a> {
             identity: Change::of(&before.identity, identity),
             start_time: Change::of(&before.start_time, start_time),
             cancel_attempts: Change::of(&before.cancel_attempts, cancel_attempts),
+            cancel_attempted_by: Change::of(&before.cancel_attempted_by, cancel_attempted_by),
             cancel_request_time: Change::of(&before.cancel_request_time, cancel_request_time),
             completion_time: Change::of(&before.completion_time, completion_time),
             operation: Change::of(&before.operation, operation),
@@ -237,6 +241,7 @@ mod tests {
             }),
             start_time: time(),
             cancel_attempts: Some(n),
+            cancel_attempted_by: Some(text("holder")),
             cancel_request_time: time(),
             completion_time: time(),
             operation: Some(ObservedOperation {
@@ -291,7 +296,7 @@ mod tests {
                 let patch = &patch["status"];
                 let whole = merge_patch(&json(before), &json(after));
                 assert_eq!(*patch, whole.unwrap_or_else(|| json!({})));
-                let fields = if before == after { 0 } else { 11 };
+                let fields = if before == after { 0 } else { 12 };
                 assert_eq!(patch.as_object().unwrap().len(), fields, "{patch}");
             }
         }

@@ -95,6 +95,7 @@ pub(super) fn facts(state: &Cancellation, context: &Context<'_>) -> Cancellation
         identity: stored.identity.clone(),
         start_time: state.started.map(|started| Time(started.stored)),
         cancel_attempts: stored.cancel_attempts,
+        cancel_attempted_by: stored.cancel_attempted_by.clone(),
         cancel_request_time: stored.cancel_request_time.clone(),
         completion_time: stored.completion_time.clone(),
         operation: state

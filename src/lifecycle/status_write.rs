@@ -17,7 +17,8 @@ use crate::api::{CancellationStatus, Condition, Identity, LastError};
 /// Why a write is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WriteKind {
-    /// Records that a cancel request follows. It counts only if the answer has the raised `cancelAttempts` and a new version.
+    /// Records that a cancel request follows. It counts only if the answer has the raised `cancelAttempts`, this process as its
+    /// author and a new version.
     Intent,
     /// Records the outcome.
     Outcome,
@@ -73,6 +74,7 @@ pub fn intent(state: &Cancellation, context: &Context<'_>) -> StatusWrite {
     // The store may have been rolled back, but a sent request stays sent.
     let announced = state.object.cancel_attempts().max(state.post.last_sent);
     status.cancel_attempts = Some(announced.saturating_add(1));
+    status.cancel_attempted_by = Some(context.holder.to_owned());
     let now = Time(time::stored_now(&state.object, context.now));
     let first = time::credible(
         status.cancel_request_time.as_ref(),
@@ -108,6 +110,7 @@ pub fn is_due(state: &Cancellation, report: &Report) -> bool {
         identity,
         start_time,
         cancel_attempts,
+        cancel_attempted_by,
         cancel_request_time,
         completion_time,
         operation: _,
@@ -120,6 +123,7 @@ pub fn is_due(state: &Cancellation, report: &Report) -> bool {
         && both(identity, &stored.identity, is_same_identity)
         && *start_time == stored.start_time
         && *cancel_attempts == stored.cancel_attempts
+        && *cancel_attempted_by == stored.cancel_attempted_by
         && *cancel_request_time == stored.cancel_request_time
         && *completion_time == stored.completion_time
         && both(last_error, &stored.last_error, is_same_error)

@@ -21,6 +21,7 @@ pub fn step(state: &mut Cancellation, event: Event, context: &Context<'_>) -> Pl
         effects: apply_event(state, event, context),
         ..Plan::default()
     };
+    plan.foreign_intent = state.foreign_intent.take();
     decide(state, context, &mut plan);
     plan.unrecorded = state.has_unrecorded();
     plan

@@ -3,6 +3,7 @@
 mod answer_table;
 mod budget;
 mod cancel_answers;
+mod foreign_intents;
 mod get_answers;
 mod interleavings;
 mod messages;

@@ -29,6 +29,7 @@ pub(super) struct Families {
     pub token_fetches: Counters<1>,
     pub writes: Counters<2>,
     pub events_dropped: Counter,
+    pub foreign_intents: Counter,
     pub watch_restarts: Counters<1>,
     pub short_watches: Counters<1>,
     pub watch_answers: Family<Labels<1>, Seconds>,
@@ -51,6 +52,7 @@ impl Default for Families {
             token_fetches: Family::default(),
             writes: Family::default(),
             events_dropped: Counter::default(),
+            foreign_intents: Counter::default(),
             watch_restarts: Family::default(),
             short_watches: Family::default(),
             watch_answers: Family::default(),
@@ -129,6 +131,12 @@ impl Families {
             "events_dropped",
             "Kubernetes events that were not published",
             self.events_dropped.clone(),
+        );
+        add(
+            registry,
+            "foreign_intents",
+            "Intents that another process recorded for an object of this one",
+            self.foreign_intents.clone(),
         );
         add(
             registry,

@@ -144,6 +144,11 @@ impl Metrics {
         self.families.events_dropped.inc();
     }
 
+    /// Counts an intent that another process recorded for an object of this one.
+    pub fn foreign_intent(&self) {
+        self.families.foreign_intents.inc();
+    }
+
     /// Starts to record the answers of a watch.
     pub fn watch_began(&self, resource: &'static str, path: &str) {
         lock(&self.watches).insert(path.to_owned(), (resource, unix(SystemTime::now())));

@@ -30,6 +30,7 @@ fn what_was_counted_stands_in_the_text() {
     metrics.watch_restarted("cancellationgrants");
     metrics.queued("poll", 3);
     metrics.event_dropped();
+    metrics.foreign_intent();
     has(
         &metrics,
         &[
@@ -45,6 +46,7 @@ fn what_was_counted_stands_in_the_text() {
             "opcancel_watch_restarts_total{resource=\"cancellationgrants\"} 1",
             "opcancel_queue_depth{lane=\"poll\"} 3",
             "opcancel_events_dropped_total 1",
+            "opcancel_foreign_intents_total 1",
         ],
     );
 }

@@ -245,6 +245,14 @@ fn an_outcome_cannot_be_changed_or_removed_by_hand() {
         (json!({"outcome": "not an outcome"}), "status.outcome"),
         (json!({"cancelAttempts": -1}), "status.cancelAttempts"),
         (
+            json!({"cancelAttemptedBy": "two words"}),
+            "status.cancelAttemptedBy",
+        ),
+        (
+            json!({"cancelAttemptedBy": "a".repeat(64)}),
+            "status.cancelAttemptedBy",
+        ),
+        (
             json!({"conditions": [{"type": "Ready"}]}),
             "status.conditions",
         ),

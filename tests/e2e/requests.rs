@@ -43,6 +43,11 @@ fn the_intent_is_stored_before_the_request_leaves_and_counts_it() {
     let writes = world.status_writes("op");
     let body = writes[0].body.as_ref().unwrap();
     assert_eq!(body["status"]["cancelAttempts"], 1, "{body}");
+    let author = body["status"]["cancelAttemptedBy"].as_str().unwrap();
+    assert!(
+        author.len() == 16 && author.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{body}"
+    );
     assert!(
         body["metadata"]["uid"].is_string() && body["metadata"]["resourceVersion"].is_string(),
         "{body}"

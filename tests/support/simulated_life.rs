@@ -53,6 +53,7 @@ impl SimulatedLife {
                     now: now(clock),
                     jitter: 0.5,
                     settings: &settings,
+                    holder: "0123456789abcdef",
                     grant: self.grant,
                     principal: None,
                     quota: Default::default(),

@@ -5,7 +5,7 @@ use tracing::{Span, level_filters::LevelFilter};
 
 use crate::{
     google::answer::CancelAnswer,
-    lifecycle::{Notice, ObjectView, WriteKind},
+    lifecycle::{ForeignIntent, Notice, ObjectView, WriteKind},
 };
 
 /// The fields of every line about an object: the object, the operation, and the number of the last intent.
@@ -51,6 +51,14 @@ pub fn cancel_answered(object: &ObjectView, answer: &CancelAnswer) {
             }
         }
     }
+}
+
+/// What the log says of an intent of another process.
+pub fn foreign_intent(intent: &ForeignIntent) -> String {
+    format!(
+        "another process (holder {}) recorded an intent for this object: only one controller may work on a namespace",
+        intent.holder
+    )
 }
 
 /// An event is published. To be called in the object's span.

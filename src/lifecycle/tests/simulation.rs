@@ -20,13 +20,16 @@ use crate::{
         quota::{Allowance, Caller, Quotas, Share},
     },
     lifecycle::{
-        Cancellation, Context, Effect, Event, Grant, Notice, Now, ObjectView, Packer, Settings,
-        Spec, StatusWrite, WriteAnswer, WriteKind, step,
+        Cancellation, Context, Effect, Event, ForeignIntent, Grant, Notice, Now, ObjectView,
+        Packer, Settings, Spec, StatusWrite, WriteAnswer, WriteKind, step,
     },
 };
 
 /// The wall clock when a simulation starts: not a full minute, so that nothing depends on it.
 pub const START: i64 = 1_700_000_013;
+
+/// The id of the process.
+pub const HOLDER: &str = "0123456789abcdef";
 
 /// After so many steps its compact form is not asked for at each of them: a life may have thousands.
 const ALWAYS_RESTS: usize = 64;
@@ -71,6 +74,7 @@ pub struct Simulation {
     pub posts: Vec<Duration>,
     pub writes: Vec<(Duration, StatusWrite)>,
     pub notices: Vec<Notice>,
+    pub foreign_intents: Vec<ForeignIntent>,
     /// Of all conditions that were ever written.
     reasons: BTreeSet<String>,
     pub dropped_tokens: usize,
@@ -216,6 +220,7 @@ impl Simulation {
             posts: Vec::new(),
             writes: Vec::new(),
             notices: Vec::new(),
+            foreign_intents: Vec::new(),
             reasons: BTreeSet::new(),
             dropped_tokens: 0,
             seen_done: None,
@@ -272,6 +277,7 @@ impl Simulation {
             },
             jitter: self.jitter,
             settings: &self.settings,
+            holder: HOLDER,
             grant: self.grant,
             principal: Some("opcancel@acme.iam.gserviceaccount.com"),
             quota: self.allowance(),
@@ -283,6 +289,7 @@ impl Simulation {
         self.rest();
         self.wake = plan.wake_at;
         self.unrecorded = plan.unrecorded;
+        self.foreign_intents.extend(plan.foreign_intent);
         assert!(
             plan.wake_at.is_none_or(|at| at > self.now),
             "a wake-up that has passed would be repeated for ever"
