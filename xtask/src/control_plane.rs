@@ -16,6 +16,7 @@ mod binaries;
 pub(crate) mod certificates;
 pub(crate) mod client;
 mod daemons;
+mod etcd;
 pub(crate) mod go_build;
 pub(crate) mod kubeconfig;
 mod processes;
@@ -28,6 +29,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use binaries::{ASSETS_VARIABLE, Binaries};
 pub use client::{Watch, WatchEvent, fed};
@@ -49,6 +51,15 @@ pub struct Options {
     /// Where keys, logs and data go: an empty or absent folder, which stays afterwards. Without
     /// it they go to a temporary folder, which is removed.
     pub data_dir: Option<PathBuf>,
+}
+
+/// How a daemon is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With SIGTERM: it may finish what it does.
+    Term,
+    /// With SIGKILL.
+    Kill,
 }
 
 /// A running control plane. Dropping it stops it: controller manager, API server, etcd.
@@ -176,11 +187,7 @@ impl ControlPlane {
     /// # Errors
     /// When another process runs it, or one of them does not come back.
     pub fn back_up(&self) -> Result<()> {
-        let supervisor = self
-            .supervisor
-            .as_ref()
-            .context("another process runs it")?;
-        start::with_storage(supervisor, self, |data, copy| {
+        start::with_storage(self.supervisor()?, self, |data, copy| {
             if copy.exists() {
                 fs::remove_dir_all(copy)?;
             }
@@ -193,14 +200,34 @@ impl ControlPlane {
     /// # Errors
     /// As [`Self::back_up`], and when there was none.
     pub fn restore(&self) -> Result<()> {
-        let supervisor = self
-            .supervisor
-            .as_ref()
-            .context("another process runs it")?;
-        start::with_storage(supervisor, self, |data, copy| {
+        start::with_storage(self.supervisor()?, self, |data, copy| {
             fs::remove_dir_all(data)?;
             start::copy_folder(copy, data)
         })
+    }
+
+    /// Ends the API server alone, with SIGTERM or SIGKILL, and waits until it is gone.
+    ///
+    /// # Errors
+    /// When another process runs it, or it does not end.
+    pub fn stop_api_server(&self, how: End) -> Result<()> {
+        start::stop_daemon(self.supervisor()?, self, API_SERVER, how)
+    }
+
+    /// Starts an API server that [`Self::stop_api_server`] ended, at the same address, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When another process runs it, or it does not become ready.
+    pub fn start_api_server(&self) -> Result<()> {
+        start::restart_api_server(self.supervisor()?, self)
+    }
+
+    /// Sends a request to etcd's JSON API, such as `/v3/kv/compaction`, and returns the answer.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is an error.
+    pub fn ask_etcd(&self, path: &str, body: &Value) -> Result<Value> {
+        etcd::ask(&self.folder, path, body)
     }
 
     /// Stops it and waits until all of it is gone; one that another process runs is left alone.

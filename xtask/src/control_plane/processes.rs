@@ -4,9 +4,10 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::ControlPlane;
 use super::supervisor::{Supervisor, SupervisorHandle};
@@ -99,7 +100,21 @@ impl ControlPlane {
         Ok(self.supervisor()?.handle())
     }
 
-    fn supervisor(&self) -> Result<&Supervisor> {
+    /// Sends SIGKILL to the program `name`, or to `kube-apiserver` or `etcd`.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&self, name: &str) -> Result<()> {
+        let id = fs::read_to_string(self.folder().join(format!("{name}.pid")))
+            .with_context(|| format!("{name} does not run"))?;
+        let killed = Command::new("kill").args(["-KILL", id.trim()]).status()?;
+        if !killed.success() {
+            bail!("{name} cannot be killed");
+        }
+        Ok(())
+    }
+
+    pub(super) fn supervisor(&self) -> Result<&Supervisor> {
         self.supervisor.as_ref().context(NOT_OURS)
     }
 }

@@ -1,11 +1,8 @@
 //! Starts a control plane: folder, supervisor, keys, etcd, API server, administrator, controllers.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{Read, Write};
+use std::fs::{self, DirBuilder};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,13 +13,10 @@ use super::certificates::Authority;
 use super::daemons::{self, API_SERVER, CONTROLLER_MANAGER, ETCD};
 use super::kubeconfig::{self, Credential};
 use super::supervisor::{Afterwards, Supervisor, WaitOutcome};
-use super::{ADMIN_GROUP, ControlPlane, FACTS, Facts, Options, client};
+use super::{ADMIN_GROUP, ControlPlane, End, FACTS, Facts, Options, client, etcd};
 
 /// How long a daemon may take to be ready on a busy machine; it takes about 3 s on an idle one.
 const READY_LIMIT: Duration = Duration::from_secs(120);
-
-/// How long etcd may take to say how it is, before it is asked again.
-const HEALTH_LIMIT: Duration = Duration::from_secs(10);
 
 /// How often to start the API server if another process takes its port each time.
 const PORT_TRIES: u32 = 5;
@@ -78,27 +72,9 @@ fn make_folder(data_dir: Option<PathBuf>) -> Result<(PathBuf, Afterwards)> {
 fn start_etcd(supervisor: &Supervisor, folder: &Path, binaries: &Binaries) -> Result<()> {
     supervisor.run(ETCD, &binaries.etcd, &daemons::etcd())?;
     let waited = supervisor.wait(ETCD, READY_LIMIT, || {
-        etcd_is_healthy(folder).unwrap_or(false)
+        etcd::is_healthy(folder).unwrap_or(false)
     });
     supervisor.require(ETCD, waited)
-}
-
-/// Asks etcd whether it serves. Its socket is there before it has opened its data, and stays when it fails to: where the disk
-/// is full, for example.
-fn etcd_is_healthy(folder: &Path) -> std::io::Result<bool> {
-    let folder = File::open(folder)?;
-    // A socket's path may have 108 bytes, and the folder's own may be longer.
-    let path = format!(
-        "/proc/self/fd/{}/{}",
-        folder.as_raw_fd(),
-        daemons::ETCD_SOCKET
-    );
-    let mut socket = UnixStream::connect(path)?;
-    socket.set_read_timeout(Some(HEALTH_LIMIT))?;
-    socket.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer)?;
-    Ok(answer.starts_with("HTTP/1.0 200 "))
 }
 
 /// As [`ControlPlane::back_up`] and [`ControlPlane::restore`]: ends API server and etcd, lets `change` have etcd's data and the
@@ -108,18 +84,39 @@ pub(super) fn with_storage(
     control_plane: &ControlPlane,
     change: impl FnOnce(&Path, &Path) -> std::io::Result<()>,
 ) -> Result<()> {
-    let binaries = Binaries::get()?;
     let folder = control_plane.folder();
     for name in [API_SERVER, ETCD] {
-        supervisor.handle().end(name)?;
-        let waited = supervisor.wait(name, READY_LIMIT, || false);
-        if waited != WaitOutcome::Ended {
-            bail!("{name} does not end: {waited:?}");
-        }
+        stop_daemon(supervisor, control_plane, name, End::Term)?;
     }
     change(&folder.join("etcd"), &folder.join("etcd-copy"))?;
     let _gone = fs::remove_file(folder.join(daemons::ETCD_SOCKET));
-    start_etcd(supervisor, folder, &binaries)?;
+    start_etcd(supervisor, folder, &Binaries::get()?)?;
+    restart_api_server(supervisor, control_plane)
+}
+
+/// Ends a daemon and waits until it is gone.
+pub(super) fn stop_daemon(
+    supervisor: &Supervisor,
+    control_plane: &ControlPlane,
+    name: &str,
+    how: End,
+) -> Result<()> {
+    match how {
+        End::Term => supervisor.handle().end(name)?,
+        End::Kill => control_plane.kill(name)?,
+    }
+    match supervisor.wait(name, READY_LIMIT, || false) {
+        WaitOutcome::Ended => Ok(()),
+        waited => bail!("{name} does not end: {waited:?}"),
+    }
+}
+
+/// As [`ControlPlane::start_api_server`].
+pub(super) fn restart_api_server(
+    supervisor: &Supervisor,
+    control_plane: &ControlPlane,
+) -> Result<()> {
+    let binaries = Binaries::get()?;
     let port = control_plane
         .server_url()
         .rsplit_once(':')
@@ -321,6 +318,6 @@ mod tests {
         fs::create_dir(&long).unwrap();
         let supervisor = Supervisor::start(&long, Afterwards::Keep).unwrap();
         start_etcd(&supervisor, &long, &Binaries::get().unwrap()).unwrap();
-        assert!(etcd_is_healthy(&long).unwrap());
+        assert!(etcd::is_healthy(&long).unwrap());
     }
 }
