@@ -27,6 +27,7 @@ mod message;
 mod next_call;
 mod next_write;
 mod object;
+mod other_process;
 mod packed;
 mod report;
 mod rule;

@@ -7,7 +7,7 @@ use super::{
     cancel_answer,
     cancellation::{CancelState, WriteInFlight},
     foreign_intent::Raise,
-    get_answer,
+    get_answer, other_process,
     time::Since,
 };
 use crate::api::ConditionType;
@@ -167,10 +167,14 @@ fn replace_object(state: &mut Cancellation, object: Box<ObjectView>, context: &C
     // It counts for the first change only: a write that comes late would fail, because it names the version before.
     let unconfirmed = state.write.unconfirmed_intent.take();
     let attempts = state.object.cancel_attempts();
+    let is_status_changed = object.status != state.object.status;
     state.object = *object;
     let raise = Raise::of(attempts, &state.object, unconfirmed, context.holder);
     if our_fields(state) != before {
         state.restore(raise.as_ref(), context.now);
+    }
+    if is_status_changed {
+        other_process::follow(state, raise.as_ref(), context);
     }
     if let Some(Raise::OtherProcess(intent)) = raise {
         state.foreign_intent = Some(intent);
@@ -313,9 +317,13 @@ fn apply_stored(state: &mut Cancellation, object: ObjectView, kind: WriteKind, n
     state.write.stalled_published |= state.is_stored_as_stalled();
     match kind {
         WriteKind::Outcome => {}
-        WriteKind::Progress => note_progress(state, now),
+        WriteKind::Progress => {
+            state.write.wrote_after_other = true;
+            note_progress(state, now);
+        }
         WriteKind::Intent => {
             state.cancel = CancelState::Intended;
+            state.post.follows = false;
             state.write.observed_again = false;
             state.post.held = false;
             state.post.must_see_running = false;

@@ -48,6 +48,9 @@ pub const fn after_refusal(refusals: u32) -> Duration {
     })
 }
 
+/// How much later than the process that was refused another one asks.
+pub const BEHIND_OTHER_PROCESS: Duration = Duration::from_secs(60);
+
 /// The delay after the `answers`-th GET that the endpoint does not serve, with no answer about the operation in between: 1, 2, 5,
 /// then 30 s doubling to 5 min.
 pub fn after_get_not_served(answers: u32, jitter: f64) -> Duration {
@@ -83,6 +86,24 @@ pub fn after_conflict(conflicts: u32) -> Duration {
         0..=2 => Duration::ZERO,
         more => doubling(CONFLICT_FIRST, CONFLICT_LONGEST, more - 2),
     }
+}
+
+/// How long a process waits before it writes against another one.
+const AGAINST_OTHER_WRITER: [Duration; 3] = [
+    Duration::from_secs(15),
+    Duration::from_secs(10 * 60),
+    Duration::from_secs(4 * 3600),
+];
+
+/// What two processes wrote against each other is forgotten after this time without a write.
+pub const OTHER_WRITER_FORGOTTEN: Duration = Duration::from_secs(4 * 3600);
+
+/// The delay before progress is written if another writer changed the status: 15 s, 10 min, then 4 h if it did so again after a write
+/// of this process.
+pub fn after_other_writer(times: usize) -> Duration {
+    let [.., longest] = AGAINST_OTHER_WRITER;
+    let delay = AGAINST_OTHER_WRITER.get(times.saturating_sub(1));
+    delay.copied().unwrap_or(longest)
 }
 
 /// The delay after the `failures`-th status write in a row that the API server refused.

@@ -24,13 +24,18 @@ pub fn apply(state: &mut Cancellation, answer: CancelAnswer, context: &Context<'
     if let Some(get) = &mut state.get.in_flight {
         get.stale = true;
     }
-    match answer {
+    let not_before = state.post.next_at;
+    let effects = match answer {
         Ok(()) => {
             accept(state, context);
             Vec::new()
         }
         Err(error) => failed(state, error, context),
+    };
+    if state.post.follows {
+        state.post.next_at = state.post.next_at.max(not_before);
     }
+    effects
 }
 
 fn accept(state: &mut Cancellation, context: &Context<'_>) {

@@ -144,6 +144,10 @@ pub(super) struct PostState {
     /// The failures since a request was last accepted.
     pub failures: Failures,
     pub refusals: u32,
+    /// The attempt of the last refusal that was counted.
+    pub refused_attempt: i64,
+    /// Another process recorded the last intent while this one worked on the object: it goes first.
+    pub follows: bool,
     /// A request is in flight.
     pub in_flight: bool,
     /// The number of the last request that this process sent; 0 if it sent none.
@@ -171,6 +175,12 @@ pub(super) struct WriteState {
     /// Progress writes in quick succession: another writer may keep changing our part of the status back.
     pub progress_in_a_row: u32,
     pub last_progress: Duration,
+    /// How often in a row another process wrote after this one.
+    pub against_other: usize,
+    /// This process wrote progress since another one last wrote.
+    pub wrote_after_other: bool,
+    /// No progress write before this time: another process has just written.
+    pub progress_not_before: Duration,
     /// The number of an intent that may or may not be stored. Its request was never sent.
     pub unconfirmed_intent: Option<i64>,
     /// The event `Stalled` was published.
@@ -220,7 +230,11 @@ impl Cancellation {
             final_get: None,
             ending: None,
         };
+        let attempts = u32::try_from(new.object.cancel_attempts()).unwrap_or(u32::MAX);
+        // It keeps the pace of the process before: the number of attempts says how slow that had become.
+        new.post.refusals = attempts.saturating_sub(1);
         new.restore(None, now);
+        new.post.failures.keep_pace(attempts);
         new
     }
 
@@ -309,14 +323,25 @@ impl Cancellation {
         let condition = self.stored_condition(ConditionType::CancelRequested);
         self.cancel = match condition {
             Some((status, _)) if status == ConditionStatus::True.name() => {
+                self.post.failures = Failures::default();
                 CancelState::Accepted { polled: true }
             }
             Some((_, reason)) if reason == Reason::Unsupported.name() => CancelState::Unsupported,
             Some((_, reason)) if reason == Reason::Refused.name() => {
-                self.post.refusals = self.post.refusals.max(1);
+                self.count_refusal();
                 self.post.refused = true;
-                self.post.next_at = now.mono + backoff::after_refusal(self.post.refusals);
+                let margin = match self.post.follows {
+                    true => backoff::BEHIND_OTHER_PROCESS,
+                    false => Duration::ZERO,
+                };
+                self.post.next_at = now.mono + backoff::after_refusal(self.post.refusals) + margin;
                 CancelState::Again { refused: true }
+            }
+            _ if matches!(self.cancel, CancelState::Accepted { .. })
+                && matches!(raise, Some(Raise::OtherProcess(_))) =>
+            {
+                // The API has accepted a request, whatever it answers to the other process.
+                self.cancel
             }
             _ if raise == Some(&Raise::OwnUnconfirmed) => {
                 // The unconfirmed write was stored after all; this process sent no request for it.
@@ -334,6 +359,15 @@ impl Cancellation {
         if let Some(get) = &mut self.get.in_flight {
             // It began before the object was read.
             get.stale = true;
+        }
+    }
+
+    /// Counts the refusal of the last attempt, once.
+    pub(super) fn count_refusal(&mut self) {
+        let attempt = self.object.cancel_attempts();
+        if attempt != self.post.refused_attempt {
+            self.post.refusals = self.post.refusals.saturating_add(1);
+            self.post.refused_attempt = attempt;
         }
     }
 

@@ -90,6 +90,31 @@ impl Failures {
     }
 }
 
+impl Failures {
+    /// The counts that delays grow with, from the number of requests that were announced. What counts as evidence for an outcome is
+    /// not known from that number and stays.
+    pub fn keep_pace(&mut self, attempts: u32) {
+        let Some(failure) = &self.last else {
+            return;
+        };
+        match failure.class() {
+            Class::Denied | Class::Unauthenticated => self.denials = attempts,
+            Class::Retry | Class::NoToken => self.temporary = attempts,
+            Class::Quota => self.in_a_row = attempts,
+            Class::Unreadable => {
+                self.temporary = attempts;
+                self.in_a_row = attempts;
+            }
+            Class::Refused
+            | Class::Gone
+            | Class::Invalid
+            | Class::Impossible
+            | Class::NotServed
+            | Class::NotOffered => {}
+        }
+    }
+}
+
 impl Failure {
     /// A failure of `call` now. If the one before was the same, the series continues.
     pub fn next(before: Option<&Self>, call: Call, error: CallError, now: Since) -> Self {

@@ -36,20 +36,29 @@ impl Raise {
         if attempt <= before {
             return None;
         }
-        let author = object.status.cancel_attempted_by.as_deref();
-        Some(match author {
-            Some(author) if author == holder && unconfirmed == Some(attempt) => {
-                Self::OwnUnconfirmed
-            }
-            Some(author) if author != holder && is_holder_id(author) => {
-                Self::OtherProcess(ForeignIntent {
-                    attempt,
-                    holder: author.to_owned(),
-                })
-            }
-            _ => Self::Edit,
+        if let Some(author) = other_author(object, holder) {
+            return Some(Self::OtherProcess(ForeignIntent {
+                attempt,
+                holder: author.to_owned(),
+            }));
+        }
+        let is_own = object.status.cancel_attempted_by.as_deref() == Some(holder);
+        Some(match is_own && unconfirmed == Some(attempt) {
+            true => Self::OwnUnconfirmed,
+            false => Self::Edit,
         })
     }
+}
+
+/// The author of the last intent, if it is another process.
+fn other_author<'a>(object: &'a ObjectView, holder: &str) -> Option<&'a str> {
+    let author = object.status.cancel_attempted_by.as_deref()?;
+    (author != holder && is_holder_id(author)).then_some(author)
+}
+
+/// Whether another process recorded the last intent.
+pub(super) fn is_of_other_process(object: &ObjectView, holder: &str) -> bool {
+    object.cancel_attempts() > 0 && other_author(object, holder).is_some()
 }
 
 /// Whether a process of this release could have this id: 16 hexadecimal digits.

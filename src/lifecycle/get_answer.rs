@@ -86,7 +86,7 @@ const TIMES_READING: u32 = 30;
 
 /// The API refuses to cancel it now: the operation is polled, and a new request follows later.
 pub fn refuse(state: &mut Cancellation, context: &Context<'_>) {
-    state.post.refusals = state.post.refusals.saturating_add(1);
+    state.count_refusal();
     state.post.next_at = context.now.mono + backoff::after_refusal(state.post.refusals);
     state.post.refused = true;
     state.cancel = asked_again(state);

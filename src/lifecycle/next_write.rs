@@ -30,7 +30,10 @@ pub fn write_progress_if_due(
     }
     // Another writer may keep changing the status back: each round of that waits longer.
     let pause = backoff::after_conflict(state.write.progress_in_a_row);
-    let at = state.write.last_progress.saturating_add(pause);
+    let mut at = state.write.last_progress.saturating_add(pause);
+    if !is_awaited(state) {
+        at = at.max(state.write.progress_not_before);
+    }
     if at <= context.now.mono {
         let progress = |state: &_| status_write::progress(state, report);
         request_write(state, WriteKind::Progress, progress, context, plan);
@@ -38,6 +41,12 @@ pub fn write_progress_if_due(
         plan.wake_at = Some(plan.wake_at.map_or(at, |before| before.min(at)));
     }
     stalled_at
+}
+
+/// Whether the progress is written although another process has just written: only this process knows it, or tools wait for it.
+fn is_awaited(state: &Cancellation) -> bool {
+    let object = &state.object;
+    state.post.unrecorded || object.status.observed_generation != Some(object.generation)
 }
 
 /// Makes a write now, or announces it, or waits until one is allowed. Returns whether it was made or announced.

@@ -13,4 +13,5 @@ mod recovery;
 mod shared_quota;
 pub(super) mod simulation;
 mod turns;
+mod two_processes;
 mod waiting_tools;

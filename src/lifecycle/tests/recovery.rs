@@ -352,6 +352,27 @@ fn a_live_read_counts_unless_the_watch_has_shown_more_since() {
     }
 }
 
+#[test]
+fn a_new_process_keeps_the_pace_of_failing_requests() {
+    for (kind, most) in [
+        (ErrorKind::Unavailable, 40),
+        (ErrorKind::FailedPrecondition, 1),
+        (ErrorKind::PermissionDenied, 6),
+        (ErrorKind::ResourceExhausted, 40),
+        (ErrorKind::Unrecognised, 2),
+    ] {
+        let mut sim = Simulation::new(|_, _| running(), move |_| Err(error(kind)));
+        sim.run_for(s(3600));
+        for _ in 0..5 {
+            let before = sim.posts.len();
+            sim.restart();
+            sim.run_for(s(1200));
+            let posts = sim.posts.len() - before;
+            assert!(posts <= most + 1, "{kind:?}: {posts}");
+        }
+    }
+}
+
 /// Before, all of them were polled in the first moment of a process.
 #[test]
 fn after_a_start_the_first_polls_are_spread_over_the_delay_between_two() {
@@ -364,7 +385,9 @@ fn after_a_start_the_first_polls_are_spread_over_the_delay_between_two() {
                     false => Ok(()),
                 },
             );
-            sim.run_for(s(1000));
+            sim.run_for(s(20));
+            // No process runs meanwhile.
+            sim.now = s(1000);
             sim.jitter = f64::from(n) / 60.0;
             let (began, before) = (sim.now, sim.gets.len());
             sim.restart();
@@ -373,7 +396,7 @@ fn after_a_start_the_first_polls_are_spread_over_the_delay_between_two() {
         };
         (0..60).map(first_poll).collect::<Vec<_>>()
     };
-    // After a refusal the next request comes after 30 s, and a GET well before.
+    // After the first refusal the next request comes after 30 s, and a GET well before.
     for (refuses, spread, most) in [(false, 60, 2), (true, 15, 5)] {
         let polls = first_polls(refuses);
         assert!(polls.iter().all(|at| at.as_secs() < spread), "{polls:?}");
