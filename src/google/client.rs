@@ -326,10 +326,11 @@ impl OperationsClient {
         tenant: Option<&str>,
     ) -> Result<Arc<Connections>, CallError> {
         let host = host(endpoint);
-        if self.connector.lacks_address(host) {
+        let mut endpoints = self.endpoints();
+        if self.connector.lacks_address(host) && !endpoints.has_answered(endpoint, overridden) {
             return Err(network(&format!("{host}: {}", network_error::NO_ADDRESS)));
         }
-        self.endpoints()
+        endpoints
             .connections(endpoint, overridden, tenant, &self.connector)
             .map_err(|_| network("the endpoint is not a URL"))
     }

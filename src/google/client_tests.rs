@@ -33,3 +33,25 @@ async fn a_made_up_location_is_looked_up_once_a_while_and_costs_nothing_else() {
     let still = client.connections("https://quiet.example", false, Some("quiet"));
     assert!(Arc::ptr_eq(&quiet, &still.unwrap()));
 }
+
+/// Before, all calls failed for half a minute after DNS did not know the host once, those on open connections too.
+#[tokio::test]
+async fn a_host_that_has_answered_before_is_looked_up_at_every_call() {
+    crate::google::connections::tls::install_provider();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let mut client = OperationsClient::new(ClientConfig::default()).unwrap();
+    client.connector = Arc::new(Connector::without_addresses(asked.clone()));
+    let name = "projects/p/locations/europe-west1/operations/o";
+    let target = catalogue::read("dialogflow", None, name, &EndpointOverrides::default()).unwrap();
+    let known = client.connections(&target.endpoint, target.overridden, None);
+    known.unwrap().mark_answered();
+    let token = Token::new("a-token-of-the-test").unwrap();
+    let reason = RequestReason::new("", "ns", "n", "u");
+    for calls in 1..4 {
+        let got = client
+            .get(&target, &reason, &token, SystemTime::now())
+            .await;
+        assert!(got.unwrap_err().message.contains("(DNS)"));
+        assert_eq!(asked.load(Ordering::Relaxed), calls);
+    }
+}

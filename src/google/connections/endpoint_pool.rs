@@ -93,6 +93,12 @@ impl EndpointPool {
         Ok(connections)
     }
 
+    /// Whether the endpoint ever answered like an API, so that nobody made it up.
+    pub fn has_answered(&self, endpoint: &str, overridden: bool) -> bool {
+        let entry = self.by_endpoint.get(&(endpoint.to_owned(), overridden));
+        entry.is_some_and(|entry| entry.connections.has_answered())
+    }
+
     /// The endpoints whose connections are reopened: all that were warmed up, and of those that were called recently the
     /// [`MAX_RECENT_WARM`] used last. The connections of the others are closed after `idle_limit`.
     pub fn to_keep_warm(&self, now: Instant, idle_limit: Duration) -> Vec<Arc<Connections>> {

@@ -1,10 +1,11 @@
-//! The hosts that DNS recently did not know. Objects can make up locations, and each is looked up only once in a while.
+//! The hosts that DNS recently did not know. Objects can make up locations, and each is looked up only once in a while. An endpoint
+//! that has answered before is looked up at every call.
 
 use std::{collections::HashMap, io, time::Duration};
 use tokio::time::Instant;
 
-/// How long a host is remembered. Its name may be added at any time.
-const REMEMBERED: Duration = Duration::from_secs(30);
+/// How long a host is remembered. Its name may be added at any time, or DNS may have failed.
+const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// Maximum number of hosts. If it is reached, expired hosts are removed, or else the one that expires next.
 const MOST: usize = 4096;
