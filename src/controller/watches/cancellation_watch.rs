@@ -8,7 +8,7 @@ use std::sync::{
 use kube::{Api, core::ApiResource};
 use tokio::sync::mpsc;
 
-use super::resilient_watch::{RELIST_AFTER, ResilientWatch, Selection, WatchClient, WatchEvent};
+use super::resilient_watch::{Limits, ResilientWatch, Selection, WatchClient, WatchEvent};
 use crate::controller::api_server::{raw_object::RawObject, versions::Newest};
 
 /// Selects unfinished objects: the API server sends DELETED when an outcome is recorded.
@@ -46,7 +46,7 @@ pub async fn watch_cancellations(
     };
     let health = client.health.clone();
     let namespace: Option<Arc<str>> = namespace.map(Into::into);
-    let mut watch = ResilientWatch::new(client, selection, newest, RELIST_AFTER, step);
+    let mut watch = ResilientWatch::new(client, selection, newest, Limits::default(), step);
     let mut is_first_list = true;
     loop {
         let event = watch.next().await;

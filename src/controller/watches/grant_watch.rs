@@ -8,7 +8,9 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::resilient_watch::{RELIST_AFTER, ResilientWatch, Selection, WatchClient, WatchEvent};
+use super::resilient_watch::{
+    Limits, RELIST_AFTER, ResilientWatch, Selection, WatchClient, WatchEvent,
+};
 use crate::controller::{
     api_server::{raw_object::RawObject, versions::Newest},
     grants::{
@@ -52,7 +54,7 @@ async fn watch_grants_overdue_after(
     let (metrics, health) = (client.metrics.clone(), client.health.clone());
     // Only this watch reads grants.
     let newest = Newest::default();
-    let mut grant_watch = ResilientWatch::new(client, selection, newest, RELIST_AFTER, step);
+    let mut grant_watch = ResilientWatch::new(client, selection, newest, Limits::default(), step);
     let mut grants = GrantsByUid::new();
     let mut is_listed = false;
     let mut overdue: Option<Instant> = None;

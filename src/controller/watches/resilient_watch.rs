@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     listing::{self, Listing},
     retry_pace::RetryPace,
-    watch_stream::{self, WatchLine},
+    watch_stream::{self, SILENCE, WatchLine},
 };
 use crate::{
     backoff::doubling,
@@ -33,7 +33,7 @@ use crate::{
     telemetry::{health::Health, metrics::Metrics},
 };
 
-/// The time from the end of a full list to the next, plus or minus 10 %.
+/// The default of [`Limits::relist_after`].
 pub const RELIST_AFTER: Duration = Duration::from_secs(600);
 
 /// After so many failures of the watch in a row a full list begins at once.
@@ -79,6 +79,24 @@ pub struct Selection {
     pub resource: &'static str,
 }
 
+/// How long a watch trusts what it has.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The time from the end of a full list to the next, plus or minus 10 %.
+    pub relist_after: Duration,
+    /// A watch without any data for this long is dead.
+    pub silence: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            relist_after: RELIST_AFTER,
+            silence: SILENCE,
+        }
+    }
+}
+
 /// What every watch needs.
 #[derive(Clone)]
 pub struct WatchClient {
@@ -98,7 +116,7 @@ pub struct ResilientWatch {
     newest: Newest,
     list: Option<List>,
     list_at: Instant,
-    relist_after: Duration,
+    limits: Limits,
     has_listed: bool,
     watch: Option<BoxStream<'static, Result<WatchLine, Refused>>>,
     watch_at: Instant,
@@ -133,7 +151,7 @@ impl ResilientWatch {
         client: WatchClient,
         selection: Selection,
         newest: Newest,
-        relist_after: Duration,
+        limits: Limits,
         step: &'static str,
     ) -> Self {
         client
@@ -148,7 +166,7 @@ impl ResilientWatch {
             newest,
             list: None,
             list_at: now,
-            relist_after,
+            limits,
             has_listed: false,
             watch: None,
             watch_at: now,
@@ -175,8 +193,9 @@ impl ResilientWatch {
                 && let Some(version) = &self.version
             {
                 let (client, path) = (self.client.kubernetes.clone(), self.selection.path.clone());
-                let fields = self.selection.fields;
-                self.watch = Some(watch_stream::watch(client, path, fields, version.clone()));
+                let (fields, silence) = (self.selection.fields, self.limits.silence);
+                let watch = watch_stream::watch(client, path, fields, version.clone(), silence);
+                self.watch = Some(watch);
             }
             match self.wait().await {
                 Next::Watch(Some(Ok(line))) => self.handle_line(line),
@@ -341,7 +360,11 @@ impl ResilientWatch {
         let Some(mut list) = self.list.take() else {
             return;
         };
-        self.list_at = Instant::now() + self.relist_after.mul_f64(0.9 + 0.2 * fastrand::f64());
+        self.list_at = Instant::now()
+            + self
+                .limits
+                .relist_after
+                .mul_f64(0.9 + 0.2 * fastrand::f64());
         list.uids.extend(list.changed.into_keys());
         list.uids.retain(|uid| !list.gone.contains(uid));
         if self.pace.failures() == 0 {

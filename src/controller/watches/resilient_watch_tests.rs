@@ -22,6 +22,14 @@ struct Events {
 }
 
 async fn watching(relist_after: Duration) -> (Events, UnboundedReceiver<ReceivedRequest>) {
+    watching_within(Limits {
+        relist_after,
+        ..Limits::default()
+    })
+    .await
+}
+
+async fn watching_within(limits: Limits) -> (Events, UnboundedReceiver<ReceivedRequest>) {
     let (client, asked) = scripted_api_server::start().await;
     let client = WatchClient {
         kubernetes: client,
@@ -33,13 +41,7 @@ async fn watching(relist_after: Duration) -> (Events, UnboundedReceiver<Received
         path: "/apis/opcancel.github.io/v1alpha1/operationcancellations".to_owned(),
         ..SELECTION
     };
-    let mut watch = ResilientWatch::new(
-        client,
-        selection,
-        newest.clone(),
-        relist_after,
-        "cancellations",
-    );
+    let mut watch = ResilientWatch::new(client, selection, newest.clone(), limits, "cancellations");
     let (sender, received) = mpsc::unbounded_channel();
     let mut task = tokio::task::JoinSet::new();
     task.spawn(async move {
@@ -112,6 +114,34 @@ async fn a_watch_that_is_refused_as_too_old_lists_again() {
     let metrics = events.metrics.text(Format::Text).unwrap();
     let restarts = "opcancel_watch_restarts_total{resource=\"operationcancellations\"} 1\n";
     assert!(metrics.contains(restarts), "{metrics}");
+}
+
+/// A middlebox forgets the connection: it stays open, and no byte comes any more.
+#[tokio::test]
+async fn a_watch_that_falls_silent_begins_again_and_a_list_finds_what_it_missed() {
+    let (mut events, mut asked) = watching_within(Limits {
+        relist_after: LONG,
+        silence: Duration::from_millis(300),
+    })
+    .await;
+    list(&mut asked).await.list("5", &[object("a", "3")], "");
+    events.are(&["listed a@3", "all a"]).await;
+    let silent = asked.recv().await.unwrap().watch();
+    silent.write("MODIFIED", &object("a", "6"));
+    events.are(&["watched a@6"]).await;
+    let next = asked.recv().await.unwrap();
+    assert_eq!(
+        (next.is_watch(), next.at("resourceVersion")),
+        (true, Some("6"))
+    );
+    let watch = next.watch();
+    let (a, b) = (object("a", "6"), object("b", "7"));
+    watch.write("BOOKMARK", &a);
+    list(&mut asked).await.list("9", &[a, b], "");
+    events
+        .are(&["listed a@6 after 6", "listed b@7 after 6", "all a,b"])
+        .await;
+    drop(silent);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use crate::controller::api_server::{
 const WATCH_SECONDS: u32 = 60;
 
 /// A watch without any data for longer than it may last is dead.
-const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
+pub const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 5);
 
 /// One event of a watch.
 #[derive(Debug)]
@@ -40,12 +40,14 @@ pub enum WatchLine {
     Unreadable,
 }
 
-/// The events after `version` of the objects under a URL path. The stream ends at the first error.
+/// The events after `version` of the objects under a URL path. The stream ends at the first error, and if no data comes for
+/// `silence`.
 pub fn watch(
     client: Client,
     path: String,
     fields: Option<&'static str>,
     version: String,
+    silence: Duration,
 ) -> BoxStream<'static, Result<WatchLine, Refused>> {
     let begin = async move {
         let params = WatchParams {
@@ -58,21 +60,26 @@ pub fn watch(
             .watch(&params, &version)
             .map_err(kube::Error::BuildRequest)?;
         let asked = api_answer::ask(&client, request, Shape::Events);
-        api_answer::within(SILENCE, asked).await
+        api_answer::within(silence, asked).await
     };
     stream::once(begin)
-        .flat_map(|begun| match begun {
+        .flat_map(move |begun| match begun {
             Ok(answer) => stream::once(async { Ok(WatchLine::Begun) })
-                .chain(stream::unfold(Some(answer), next))
+                .chain(stream::unfold(Some(answer), move |answer| {
+                    next(answer, silence)
+                }))
                 .boxed(),
             Err(refused) => stream::once(async { Err(refused) }).boxed(),
         })
         .boxed()
 }
 
-async fn next(answer: Option<Answer>) -> Option<(Result<WatchLine, Refused>, Option<Answer>)> {
+async fn next(
+    answer: Option<Answer>,
+    silence: Duration,
+) -> Option<(Result<WatchLine, Refused>, Option<Answer>)> {
     let mut answer = answer?;
-    match api_answer::within(SILENCE, answer.next()).await {
+    match api_answer::within(silence, answer.next()).await {
         Ok(None) => None,
         Ok(Some(Piece::Item(json))) => match read(&json) {
             Ok(line) => Some((Ok(line), Some(answer))),
