@@ -88,11 +88,16 @@ impl Answer {
     /// The next piece; `None` at the end.
     ///
     /// # Errors
-    /// If the connection breaks.
+    /// If the connection breaks, or a watch sends something else than events.
     pub async fn next(&mut self) -> Result<Option<Piece>, Refused> {
         loop {
             let bytes = std::mem::take(&mut self.bytes);
-            if let Some((piece, rest)) = self.sieve.next(&bytes) {
+            let next = self.sieve.next(&bytes);
+            if self.sieve.is_broken() {
+                let error = serde_json::Error::custom("the watch sent something that is no event");
+                return Err(no_json(error));
+            }
+            if let Some((piece, rest)) = next {
                 self.bytes = bytes.slice_ref(rest);
                 return Ok(Some(piece));
             }

@@ -87,6 +87,8 @@ pub struct JsonSieve {
     too_large: bool,
     /// The outermost value has ended.
     ended: bool,
+    /// Between the events of a watch came something that is no JSON object.
+    broken: bool,
 }
 
 /// The longest key that matters.
@@ -107,12 +109,18 @@ impl JsonSieve {
             piece: Vec::new(),
             too_large: false,
             ended: false,
+            broken: false,
         }
     }
 
     /// Whether the JSON is complete. Only a watch may have more after that.
     pub const fn is_complete(&self) -> bool {
         self.ended && self.depth == 0
+    }
+
+    /// Whether a watch has sent something else than events. What follows may not be events either.
+    pub const fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// Reads until a piece is complete. Returns it and the remaining bytes; `None` if more bytes are needed.
@@ -172,6 +180,9 @@ impl JsonSieve {
         }
         match byte {
             b' ' | b'\n' | b'\r' | b'\t' => {}
+            _ if self.shape == Shape::Events && self.depth == 0 && byte != b'{' => {
+                self.broken = true;
+            }
             b'"' => {
                 if self.level().is_some_and(|level| level.at_key) {
                     self.key = Some(Vec::with_capacity(LONGEST_KEY + 1));

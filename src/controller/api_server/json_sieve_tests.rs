@@ -118,3 +118,16 @@ fn a_list_without_items_has_its_metadata() {
         assert!(complete);
     }
 }
+
+#[test]
+fn what_a_watch_sends_between_events_breaks_it() {
+    let event = r#"{"type":"ADDED","object":{}}"#;
+    for garbage in ["<html>", "\"text\"", "null", "}", ","] {
+        let mut sieve = JsonSieve::new(Shape::Events);
+        let text = format!("{event}\n{garbage}");
+        let (_, rest) = sieve.next(text.as_bytes()).unwrap();
+        assert!(!sieve.is_broken());
+        assert_eq!(sieve.next(rest), None);
+        assert!(sieve.is_broken(), "{garbage}");
+    }
+}

@@ -145,6 +145,20 @@ async fn a_watch_that_falls_silent_begins_again_and_a_list_finds_what_it_missed(
 }
 
 #[tokio::test]
+async fn a_damaged_event_is_requested_again() {
+    for damaged in ["<html>\n", "{html}\n"] {
+        let (mut events, mut asked) = watching(LONG).await;
+        list(&mut asked).await.list("5", &[], "");
+        events.are(&["all "]).await;
+        let watch = asked.recv().await.unwrap().watch();
+        watch.write_text(damaged);
+        let next = asked.recv().await.unwrap();
+        assert!(next.is_watch(), "{damaged}");
+        assert_eq!(next.at("resourceVersion"), Some("5"), "{damaged}");
+    }
+}
+
+#[tokio::test]
 async fn errors_in_a_row_make_it_list_again() {
     let (mut events, mut asked) = watching(LONG).await;
     list(&mut asked).await.list("5", &[], "");

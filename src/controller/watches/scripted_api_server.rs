@@ -64,8 +64,11 @@ impl ReceivedRequest {
 
 impl Events {
     pub fn write(&self, kind: &str, object: &Value) {
-        let line = json!({"type": kind, "object": object}).to_string() + "\n";
-        self.0.send(Ok(line.into())).unwrap();
+        self.write_text(json!({"type": kind, "object": object}).to_string() + "\n");
+    }
+
+    pub fn write_text(&self, text: impl Into<Bytes>) {
+        self.0.send(Ok(text.into())).unwrap();
     }
 }
 

@@ -99,8 +99,11 @@ struct Event<'a> {
 }
 
 fn read(json: &[u8]) -> Result<WatchLine, Refused> {
-    let Ok(event) = serde_json::from_slice::<Event<'_>>(json) else {
-        return Ok(WatchLine::Unreadable);
+    let event = match serde_json::from_slice::<Event<'_>>(json) {
+        Ok(event) => event,
+        Err(error) if error.is_data() => return Ok(WatchLine::Unreadable),
+        // The event is lost: only a new watch from the version before brings it again.
+        Err(error) => return Err(api_answer::no_json(error)),
     };
     if event.kind == "ERROR" {
         let status = serde_json::from_str::<Status>(event.object.get());
@@ -139,6 +142,10 @@ mod tests {
             matches!(read("BOOKMARK"), Ok(WatchLine::Bookmark(Some(version))) if version == "7")
         );
         assert!(matches!(read("FROM_THE_FUTURE"), Ok(WatchLine::Unreadable)));
+        // An event that is damaged was about an object, and must not get lost.
+        for damaged in ["{html}", r#"{"type":"ADDED","object":{"metadata":}}"#] {
+            assert!(super::read(damaged.as_bytes()).is_err(), "{damaged}");
+        }
         let gone = br#"{"type":"ERROR","object":{"kind":"Status","metadata":{},"status":"Failure","code":410,"reason":"Expired"}}"#;
         let refused = super::read(gone).unwrap_err();
         assert_eq!(kube_error::code(&refused.error), Some(410));
