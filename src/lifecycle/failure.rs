@@ -113,6 +113,18 @@ impl Failures {
             | Class::NotOffered => {}
         }
     }
+
+    /// Another call had a token: the lack of one is over. It is no failure of this call itself, and nothing else changes.
+    pub fn token_came(&mut self) {
+        if self
+            .last
+            .as_ref()
+            .is_some_and(|last| last.call == Call::Token)
+        {
+            self.last = None;
+            self.stalling_since = None;
+        }
+    }
 }
 
 impl Failure {

@@ -32,6 +32,7 @@ pub fn apply(state: &mut Cancellation, answer: GetAnswer, context: &Context<'_>)
 fn answered(state: &mut Cancellation, operation: &Operation, stale: bool, context: &Context<'_>) {
     let now = context.now;
     state.get.failures = Failures::default();
+    state.post.failures.token_came();
     state.get.not_found_since = None;
     state.get.observed = Some(observed(operation));
     state.get.observed_generation = Some(state.object.generation);

@@ -437,3 +437,18 @@ fn the_failure_of_cancel_wins_over_that_of_get() {
         ("Cancel", "PERMISSION_DENIED")
     );
 }
+
+#[test]
+fn a_get_that_had_a_token_ends_the_lack_of_one() {
+    let mut sim = Simulation::new(
+        |n, _| match n {
+            1 => Err(error(ErrorKind::Unavailable)),
+            _ => done(1),
+        },
+        |_| Err(error(ErrorKind::Token)),
+    );
+    assert_eq!(sim.run(), Some(Outcome::Cancelled));
+    assert_eq!(sim.posts.len(), 1);
+    assert_eq!(sim.condition("CancelRequested"), "False/AlreadyDone");
+    assert_eq!(sim.stored.status.last_error, None);
+}
