@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Parser, builder::PossibleValuesParser};
 
 use crate::{
-    connection_arguments::ConnectionArguments, duration_text, google::catalogue::sufficient_scopes,
+    connection_arguments::ConnectionArguments,
+    duration_text,
+    google::catalogue::sufficient_scopes,
+    leader_election_arguments::{LeaderElectionArguments, namespace},
     telemetry::logs::LogFormat,
 };
 
@@ -71,6 +74,10 @@ pub struct Arguments {
     #[arg(long, value_name = "EMAIL", env = "OPCANCEL_EXPECT_PRINCIPAL")]
     pub expect_principal: Option<String>,
 
+    /// How the leader is elected.
+    #[command(flatten)]
+    pub leader_election: LeaderElectionArguments,
+
     /// Address that serves /livez, /readyz and /metrics. `[::]` serves IPv6 and IPv4. `off` disables it
     #[arg(long, value_name = "ADDRESS", env = "OPCANCEL_ADMIN_ADDRESS", default_value = "[::]:8080", value_parser = admin_address)]
     pub admin_address: AdminAddress,
@@ -111,6 +118,7 @@ impl Arguments {
             ));
         }
         self.connections.check()?;
+        self.leader_election.check()?;
         self.watch_namespace.sort();
         self.watch_namespace.dedup();
         Ok(self)
@@ -137,20 +145,6 @@ fn admin_address(text: &str) -> Result<AdminAddress, String> {
         address => address.parse().map(AdminAddress::At).map_err(|_| {
             "use IP:PORT, for example 127.0.0.1:8080 or [::]:8080, or use off".to_owned()
         }),
-    }
-}
-
-fn namespace(text: &str) -> Result<String, String> {
-    let good = (1..=63).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-');
-    if good {
-        Ok(text.to_owned())
-    } else {
-        Err("invalid namespace name; use for example team-a".to_owned())
     }
 }
 
@@ -268,12 +262,45 @@ mod tests {
                 "--https-proxy-credentials-file",
             ),
             (&["--https-proxy-credentials-file=f"], "--https-proxy"),
+            (&["--leader-elect=perhaps"], "true, false"),
+            (&["--leader-elect-lease-name=Mine"], "lower-case"),
+            (&["--leader-elect-lease-name=a..b"], "lower-case"),
+            (&["--leader-elect-namespace=Team_A"], "invalid namespace"),
+            (&["--leader-elect-lease-duration=1s"], "2s to 10m"),
+            (&["--leader-elect-lease-duration=15500ms"], "whole seconds"),
+            (&["--leader-elect-lease-duration=11m"], "2s to 10m"),
+            (&["--leader-elect-renew-deadline=999ms"], "1s or longer"),
+            (&["--leader-elect-renew-deadline=15s"], "shorter than"),
+            (&["--leader-elect-retry-period=99ms"], "100ms or longer"),
+            (&["--leader-elect-retry-period=8334ms"], "1.2 times"),
             (&["--no-such-flag"], "--no-such-flag"),
         ] {
             let error = parse(arguments).unwrap_err();
             assert!(error.contains(said), "{arguments:?}: {error}");
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn one_process_needs_no_election() {
+        for (arguments, elects) in [
+            (&[][..], true),
+            (&["--leader-elect"], true),
+            (&["--leader-elect=true"], true),
+            (&["--leader-elect=false"], false),
+        ] {
+            let arguments = [arguments, &["--leader-elect-namespace=team"]].concat();
+            let election = parse(&arguments).unwrap().leader_election.election();
+            assert_eq!(election.unwrap().is_some(), elects, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn the_leases_namespace_is_the_pods_or_has_to_be_given() {
+        // Tests run outside of a pod.
+        let error = parse(&[]).unwrap().leader_election.election().unwrap_err();
+        assert!(error.contains("--leader-elect-namespace"), "{error}");
+        assert!(error.contains("--leader-elect=false"), "{error}");
     }
 
     #[test]

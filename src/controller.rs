@@ -3,17 +3,19 @@
 //! ```text
 //!  watches --events--> dispatcher (owns all states, runs lifecycle::step) --calls--> lanes --> Google
 //!  grants --changes-->      ^   |--requests--> status writer --> API server
-//!                           +---+ answers      events ----------^
+//!  elector --role-----------+---+ answers      events ----------^
 //! ```
 //!
 //! Guarantees: grants are checked at every step, before every token and before every call; nothing is decided before the grants
 //! were read; each object has at most one GET, one POST and one write in flight; a task that dies ends the process.
-//! Caveat: one process at a time. Two would waste calls, but the status would stay correct.
+//! Of several processes one leads (see `leadership`). The others keep the objects, a token and open connections, and do nothing else.
+//! Caveat: without leader election, two processes at a time waste calls, but the status stays correct.
 
 mod api_server;
 pub mod clock;
 mod dispatch;
 mod grants;
+pub mod leadership;
 mod objects;
 mod queue;
 mod rate_limited_warning;
@@ -53,6 +55,7 @@ use self::{
     clock::Clock,
     dispatch::{DispatchConfig, Dispatcher, calls::Calls},
     grants::book::GrantBook,
+    leadership::{LeaderElection, Leadership, elector::Elector},
     start_up::{preflight, warm_up},
     watches::{
         cancellation_watch::{CancellationEvent, watch_cancellations},
@@ -67,6 +70,12 @@ const WATCH_EVENTS: usize = 64;
 
 /// How long waiting events may take at the end of the process.
 const EVENTS_AT_THE_END: Duration = Duration::from_secs(2);
+
+/// How long the elector may take at the end of the process.
+const ELECTION_AT_THE_END: Duration = Duration::from_secs(4);
+
+/// How long a process waits for its first token and connections before it takes the Lease without them.
+const PREPARATION: Duration = Duration::from_secs(10);
 
 const GRANTS: &str = "grants";
 const CANCELLATIONS: &str = "cancellations";
@@ -88,12 +97,16 @@ pub struct Config {
     pub holder: String,
     /// The name of this process in events, such as that of the pod.
     pub instance: String,
+    /// `--leader-elect`: how the leader is elected; `None` if this process always leads.
+    pub leader_election: Option<LeaderElection>,
 }
 
 /// The clients and shared state of the controller.
 pub struct Parts {
     /// The Kubernetes client, without retries of its own.
     pub kubernetes: Client,
+    /// Another one with connections of its own, for the leader election: a Lease must be renewed whatever the others do.
+    pub lease_client: Client,
     /// The calls to Google.
     pub google: OperationsClient,
     /// The operator's own identity.
@@ -135,7 +148,7 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         grants: grants.clone(),
         overrides: config.overrides.clone(),
         cluster: config.cluster,
-        clock: parts.clock,
+        clock: parts.clock.clone(),
         metrics: parts.metrics.clone(),
         quotas: Mutex::new(Quotas::default()),
     });
@@ -143,7 +156,7 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
     let mut warming = JoinSet::new();
     warming.spawn(warm_up::run(calls.clone(), parts.health.clone()));
     tokio::select! {
-        () = preflight::wait(&parts.kubernetes, &config.namespaces, &parts.health) => {}
+        () = preflight::wait(&parts.kubernetes, &config.namespaces, config.leader_election.as_ref(), &parts.health) => {}
         () = stop.cancelled() => return Ok(()),
     }
 
@@ -158,6 +171,18 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
     let newest = Newest::default();
     let watch_events =
         start_cancellation_watches(&mut watching, &watch_client, config.namespaces, &newest);
+
+    let mut electing = JoinSet::new();
+    let leadership = match config.leader_election {
+        Some(election) => {
+            let identity = format!("{}_{}", config.instance, config.holder);
+            let (elector, leadership) =
+                Elector::new(parts.lease_client, election, identity, parts.clock);
+            electing.spawn(elector.run(prepared(parts.health.clone())));
+            leadership
+        }
+        None => Leadership::without_election(),
+    };
 
     let cancellations = resource::<OperationCancellation>();
     let (events, publisher) = events::queue(
@@ -179,21 +204,31 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         },
         parts.health,
         newest,
+        leadership,
     );
     let mut dispatching = tokio::spawn(dispatcher.run(watch_events, grants_changed, stop));
 
     // Watches and publisher only end after the dispatcher; the warm-up may end at any time.
     let died = tokio::select! {
         biased;
-        ended = &mut dispatching => return end(ended, publishing).await,
+        lost = lost(&mut electing) => return Err(lost),
+        ended = &mut dispatching => return end(ended, publishing, electing).await,
         Some(ended) = watching.join_next() => ended,
         Some(ended) = publishing.join_next() => ended,
         Some(Err(error)) = warming.join_next() => Err(error),
     };
     match died {
-        Ok(()) => end(dispatching.await, publishing).await,
+        Ok(()) => end(dispatching.await, publishing, electing).await,
         Err(error) => Err(format!("a background task died: {error}")),
     }
+}
+
+/// Waits until this process can work as well as one that stands by for long. If there is no token or no connection, it leads in the
+/// end all the same: then the objects show what fails.
+async fn prepared(health: Arc<Health>) {
+    health.wait_for(&[GRANTS, CANCELLATIONS]).await;
+    let [token, connections] = warm_up::STEPS;
+    let _ = timeout(PREPARATION, health.wait_for(&[token, connections])).await;
 }
 
 /// Starts the watch of grants. The number that it returns grows with each change of the grants; it is 0 until they were read.
@@ -236,14 +271,31 @@ fn start_cancellation_watches(
     watch_events
 }
 
-/// The dispatcher has ended: waiting events get a moment to be published.
+/// Waits until the elector fails; for ever if it ends well, or if there is no election. Returns why.
+async fn lost(electing: &mut JoinSet<Result<(), String>>) -> String {
+    match electing.join_next().await {
+        Some(Ok(Err(lost))) => lost,
+        Some(Err(error)) => format!("a background task died: {error}"),
+        Some(Ok(Ok(()))) | None => std::future::pending().await,
+    }
+}
+
+/// The dispatcher has ended: waiting events get a moment to be published, and the Lease is released.
 async fn end(
     dispatcher: Result<Result<(), String>, JoinError>,
     mut publishing: JoinSet<()>,
+    mut electing: JoinSet<Result<(), String>>,
 ) -> Result<(), String> {
     // Late events are dropped: they are best effort.
-    let _ = timeout(EVENTS_AT_THE_END, publishing.join_next()).await;
-    dispatcher.unwrap_or_else(|error| Err(format!("the dispatcher died: {error}")))
+    let published = timeout(EVENTS_AT_THE_END, publishing.join_next());
+    let elected = timeout(ELECTION_AT_THE_END, electing.join_next());
+    let (_, elected) = tokio::join!(published, elected);
+    let ended = dispatcher.unwrap_or_else(|error| Err(format!("the dispatcher died: {error}")));
+    match (ended, elected) {
+        // The elector knows why.
+        (Err(_), Ok(Some(Ok(Err(lost))))) => Err(lost),
+        (ended, _) => ended,
+    }
 }
 
 fn resource<K: kube::Resource<DynamicType = ()>>() -> ApiResource {

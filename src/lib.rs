@@ -7,6 +7,7 @@ pub mod connection_arguments;
 pub mod controller;
 pub mod duration_text;
 pub mod google;
+pub mod leader_election_arguments;
 pub mod lifecycle;
 pub mod one_thread;
 pub mod stop_signals;

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// The rooms, the lowest first. A room may import the rooms before it.
-const ROOMS: [&str; 11] = [
+const ROOMS: [&str; 12] = [
     "backoff",
     "duration_text",
     "api",
@@ -26,13 +26,14 @@ const ROOMS: [&str; 11] = [
     "telemetry",
     "controller",
     "connection_arguments",
+    "leader_election_arguments",
     "arguments",
     "one_thread",
     "stop_signals",
 ];
 
 /// The rooms of the controller, the lowest first.
-const CONTROLLER_ROOMS: [&str; 10] = [
+const CONTROLLER_ROOMS: [&str; 11] = [
     "clock",
     "rate_limited_warning",
     "api_server",
@@ -41,6 +42,7 @@ const CONTROLLER_ROOMS: [&str; 10] = [
     "queue",
     "watches",
     "writes",
+    "leadership",
     "dispatch",
     "start_up",
 ];

@@ -70,6 +70,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     // First, so that no signal is lost during the start.
     let stop = stop_on_signals()?;
 
+    let leader_election = arguments.leader_election.election()?;
     let override_roots = arguments.connections.override_roots()?;
     if let Err(why) = tls::find_authorities() {
         tracing::warn!("cannot call Google APIs: {why}");
@@ -108,12 +109,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     })
     .map_err(|error| error.to_string())?;
     let clock = Clock::start();
-    let kubernetes = kube_client::client(
-        arguments.kubeconfig.as_deref(),
-        metrics.clone(),
-        clock.clone(),
-    )
-    .await?;
+    let kubeconfig = arguments.kubeconfig.as_deref();
+    let kubernetes = kube_client::client(kubeconfig, metrics.clone(), clock.clone()).await?;
+    let lease_client = kube_client::client(kubeconfig, metrics.clone(), clock.clone()).await?;
 
     let health = controller::health();
     let config = controller::Config {
@@ -130,9 +128,11 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         holder: holder_id()?,
         // The hostname of a pod is the pod's name.
         instance: std::env::var("HOSTNAME").unwrap_or_else(|_| "opcancel-controller".to_owned()),
+        leader_election,
     };
     let parts = controller::Parts {
         kubernetes,
+        lease_client,
         google,
         tokens: Arc::new(tokens),
         health: health.clone(),

@@ -8,6 +8,7 @@ pub mod calls;
 mod drain;
 mod effects;
 mod object_log;
+mod standby;
 mod sweeps;
 
 use std::{
@@ -25,13 +26,14 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     calls::Calls,
-    drain::DRAIN_LIMIT,
+    drain::{DRAIN_LIMIT, Drain},
     effects::{Answer, ApiTurn, Source, TaskEnd},
     sweeps::Sweeps,
 };
 use crate::{
     controller::{
         api_server::{raw_object::RawObject, versions::Newest},
+        leadership::Leadership,
         objects::{Compared, Objects, grant_of, id::Id, object_view, timers::Timers},
         queue::{
             lanes::{Lane, Lanes},
@@ -52,14 +54,22 @@ const LONGEST_TIMER: Duration = Duration::from_secs(3600);
 /// How often this task reports to `/livez`.
 const BEAT: Duration = Duration::from_secs(5);
 
+/// Why this task ended, if the elector does not say it better.
+const TERM_OVER: &str = "this process is no longer the leader";
+
 /// What one turn of the loop handles.
 enum LoopEvent {
     Stop,
-    GiveUp,
+    /// The next step of the end is due.
+    DrainTime,
     Watched(CancellationEvent),
     Ended(Result<TaskEnd, JoinError>),
     Timer,
     Grants,
+    /// This process may lead now.
+    Promoted,
+    /// This process leads no longer.
+    TermOver,
     Nothing,
     Beat,
 }
@@ -102,8 +112,13 @@ pub struct Dispatcher {
     cancels: HashMap<Id, CancellationToken>,
     write_warnings: WriteWarnings,
     foreign_intents: RateLimitedWarning,
-    /// Set when the process is stopping: until when it waits for requests in flight.
-    drain_until: Option<Instant>,
+    leadership: Leadership,
+    /// Whether this process leads. If not, it only keeps the objects.
+    is_leader: bool,
+    /// The leader before this process.
+    predecessor: Option<String>,
+    /// Set when the process is stopping.
+    drain: Option<Drain>,
 }
 
 impl Dispatcher {
@@ -115,6 +130,7 @@ impl Dispatcher {
         config: DispatchConfig,
         health: Arc<Health>,
         newest: Newest,
+        leadership: Leadership,
     ) -> Self {
         Self {
             metrics: calls.metrics.clone(),
@@ -134,14 +150,17 @@ impl Dispatcher {
             cancels: HashMap::new(),
             write_warnings: WriteWarnings::default(),
             foreign_intents: RateLimitedWarning::default(),
-            drain_until: None,
+            leadership,
+            is_leader: false,
+            predecessor: None,
+            drain: None,
         }
     }
 
     /// Runs until `stop` is cancelled and everything in flight has ended. The grants must have been read before.
     ///
     /// # Errors
-    /// If a task of its own died: the caller ends the process.
+    /// If a task of its own died, or this process leads no longer: the caller ends the process.
     pub async fn run(
         mut self,
         mut watch_events: mpsc::Receiver<CancellationEvent>,
@@ -151,23 +170,32 @@ impl Dispatcher {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         grants_changed.mark_unchanged();
+        self.follow_role();
+        let mut role = self.leadership.role.clone();
+        let term = self.leadership.term.clone();
         let mut woken = Instant::now();
         loop {
+            if term.is_over() {
+                return Err(TERM_OVER.to_owned());
+            }
             // Both parts run in every turn.
             let more = self.sweep() | self.dispatch();
             self.record_queue_lengths();
-            if self.drain_until.is_some() && self.is_drained() {
+            if self.is_drained() {
                 return Ok(());
             }
-            let draining = self.drain_until.is_some();
-            let limit = self.drain_until.unwrap_or_else(Instant::now);
+            let drain_at = self.drain_wakes_at();
+            let draining = drain_at.is_some();
+            let limit = drain_at.unwrap_or_else(Instant::now);
             let next = [self.timers.next(), self.requests.wakes_at()];
             let next = next.into_iter().flatten().min();
             let next = next.map(|at| self.calls.clock.instant(at));
             self.note_turn(woken.elapsed());
             let event = tokio::select! {
+                () = term.over() => LoopEvent::TermOver,
                 () = stop.cancelled(), if !draining => LoopEvent::Stop,
-                () = sleep_until(limit), if draining => LoopEvent::GiveUp,
+                () = sleep_until(limit), if draining => LoopEvent::DrainTime,
+                Ok(()) = role.changed(), if !draining => LoopEvent::Promoted,
                 Some(event) = watch_events.recv(), if !draining => LoopEvent::Watched(event),
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => LoopEvent::Ended(ended),
                 () = sleep_until(next.unwrap_or(limit)), if next.is_some() => LoopEvent::Timer,
@@ -178,19 +206,28 @@ impl Dispatcher {
             woken = Instant::now();
             match event {
                 LoopEvent::Stop => self.drain(),
-                LoopEvent::GiveUp => {
-                    tracing::warn!(
-                        "gave up on the requests in flight: they took longer than {DRAIN_LIMIT:?}"
-                    );
-                    return Ok(());
+                LoopEvent::DrainTime => {
+                    if self.has_drained_too_long() {
+                        tracing::warn!(
+                            "gave up on the requests in flight: they took longer than {DRAIN_LIMIT:?}"
+                        );
+                        return Ok(());
+                    }
                 }
+                LoopEvent::Promoted => self.follow_role(),
+                LoopEvent::TermOver => return Err(TERM_OVER.to_owned()),
                 LoopEvent::Watched(event) => self.handle_watch_event(event),
                 LoopEvent::Ended(Ok(ended)) => self.handle_task_end(ended),
                 LoopEvent::Ended(Err(error)) => {
                     return Err(format!("a call's task died: {error}"));
                 }
                 LoopEvent::Timer => self.timer_expired(),
-                LoopEvent::Grants => self.sweep_grants(),
+                LoopEvent::Grants => {
+                    // At its promotion this process examines every object anyway.
+                    if self.is_leader {
+                        self.sweep_grants();
+                    }
+                }
                 LoopEvent::Nothing => {}
                 LoopEvent::Beat => {
                     self.health.beat();
@@ -252,6 +289,9 @@ impl Dispatcher {
         let Some(object) = object_view::read(object, &self.calls.overrides) else {
             return;
         };
+        if !self.is_leader {
+            return self.keep(id, object);
+        }
         match id {
             Some(id) if !self.objects.is_over(id) => {
                 let object = Box::new(object);
@@ -273,6 +313,9 @@ impl Dispatcher {
 
     /// The object left the watch: it is finished or deleted. A write in flight may be the cause, so its answer still counts.
     fn handle_gone(&mut self, id: Id) {
+        if !self.is_leader {
+            return self.objects.remove(id);
+        }
         match self.objects.active(id) {
             Some(entry) if entry.tracking.api_requests > 0 => entry.tracking.left_watch = true,
             Some(_) => {
@@ -391,6 +434,10 @@ impl Dispatcher {
 
     /// Lets the life cycle decide, and performs the effects.
     fn step(&mut self, id: Id, event: Event) {
+        if !self.may_step() {
+            return;
+        }
+        self.begin_kept(id);
         let mut events = VecDeque::from([event]);
         let grants = self.calls.grants.now();
         while let Some(event) = events.pop_front() {
@@ -410,7 +457,7 @@ impl Dispatcher {
                 grant: entry.tracking.grant,
                 principal: principal.as_deref(),
                 quota: self.calls.allowance(entry.state.object()),
-                stopping: self.drain_until.is_some(),
+                stopping: self.drain.is_some(),
                 may_write,
             };
             let plan = lifecycle::step(entry.state, event, &context);

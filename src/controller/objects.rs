@@ -61,6 +61,8 @@ pub struct Tracking {
     pub pending_effects: u32,
     /// How many of them are requests to the API server; a queued write is not.
     pub api_requests: u32,
+    /// It was kept while another process led, and had no step yet.
+    pub is_kept: bool,
     /// The object left the watch, but the answer to a write is still to come.
     pub left_watch: bool,
     pub metrics: ObjectMetrics,
@@ -139,6 +141,7 @@ impl Live {
                 refused_token: None,
                 pending_effects: 0,
                 api_requests: 0,
+                is_kept: false,
                 left_watch: false,
                 metrics: ObjectMetrics::new(object, metrics),
             },
@@ -322,6 +325,11 @@ impl Objects {
         self.unrecorded.is_empty()
     }
 
+    /// All objects with something that has to be stored.
+    pub fn all_unrecorded(&self) -> impl Iterator<Item = Id> {
+        self.unrecorded.iter().copied()
+    }
+
     /// Some objects with something that has to be stored, and where to continue.
     pub fn unrecorded(&self, from: Id) -> (Vec<Id>, Option<Id>) {
         let mut rest = self.unrecorded.range(from..).copied();
@@ -342,6 +350,30 @@ impl Objects {
             }
         }
         (found, rest.next().map(|(id, _)| *id))
+    }
+
+    /// Some objects that were kept and had no step yet, in phases that are `meant`, before this one, the latest first. Returns
+    /// where to continue; `None` at the end.
+    pub fn kept_before(
+        &self,
+        before: Id,
+        is_meant: impl Fn(Phase) -> bool,
+    ) -> (Vec<Id>, Option<Id>) {
+        let (mut found, mut last) = (Vec::new(), None);
+        let mut rest = self.slots.range(..before).rev();
+        for (id, slot) in rest.by_ref().take(EXAMINED_AT_ONCE) {
+            last = Some(*id);
+            if let Slot::Live(live) = slot
+                && live.tracking.is_kept
+                && is_meant(live.tracking.metrics.phase())
+            {
+                found.push(*id);
+            }
+            if found.len() >= FOUND_AT_ONCE {
+                break;
+            }
+        }
+        (found, rest.next().and(last))
     }
 
     /// Some objects of a namespace, or of all, up to `last`, that are not in `listed`; and where to continue.

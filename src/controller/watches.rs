@@ -7,4 +7,4 @@ pub mod resilient_watch;
 mod retry_pace;
 #[cfg(test)]
 mod scripted_api_server;
-mod watch_stream;
+pub mod watch_stream;

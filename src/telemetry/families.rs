@@ -36,6 +36,7 @@ pub(super) struct Families {
     pub queue_depth: Family<Labels<1>, Gauge>,
     pub turn_duration: Histogram,
     pub throttled_seconds: Family<Labels<1>, Counter<f64, AtomicU64>>,
+    pub leader: Gauge,
 }
 
 impl Default for Families {
@@ -59,12 +60,13 @@ impl Default for Families {
             queue_depth: Family::default(),
             turn_duration: series::turn_duration(),
             throttled_seconds: Family::default(),
+            leader: Gauge::default(),
         }
     }
 }
 
 impl Families {
-    /// Registers all families.
+    /// Registers the families that every process serves.
     pub fn register(&self, registry: &mut Registry) {
         add(
             registry,
@@ -95,24 +97,6 @@ impl Families {
             "google_request_duration_seconds",
             "Duration of calls to Google APIs",
             self.request_duration.clone(),
-        );
-        add(
-            registry,
-            "pending",
-            "Unfinished objects by the reason of their Ready condition",
-            self.pending.clone(),
-        );
-        add(
-            registry,
-            "grants",
-            "CancellationGrants by whether this release understands them",
-            self.grants.clone(),
-        );
-        add(
-            registry,
-            "oldest_pending_age_seconds",
-            "Age of the oldest unfinished object in each phase, 0 if there is none",
-            self.oldest_age.clone(),
         );
         add(
             registry,
@@ -174,6 +158,12 @@ impl Families {
             "Time during which an exhausted quota held calls back",
             self.throttled_seconds.clone(),
         );
+        add(
+            registry,
+            "leader",
+            "Whether this process is the leader, 1 or 0",
+            self.leader.clone(),
+        );
         let build = Family::<Labels<1>, Gauge>::default();
         build
             .get_or_create(&[("version", env!("CARGO_PKG_VERSION"))])
@@ -183,6 +173,28 @@ impl Families {
             "build_info",
             "Version of the running release",
             build,
+        );
+    }
+
+    /// Registers the families about the objects in the cluster. Only the leader serves them: each process has them all.
+    pub fn register_objects(&self, registry: &mut Registry) {
+        add(
+            registry,
+            "pending",
+            "Unfinished objects by the reason of their Ready condition",
+            self.pending.clone(),
+        );
+        add(
+            registry,
+            "grants",
+            "CancellationGrants by whether this release understands them",
+            self.grants.clone(),
+        );
+        add(
+            registry,
+            "oldest_pending_age_seconds",
+            "Age of the oldest unfinished object in each phase, 0 if there is none",
+            self.oldest_age.clone(),
         );
     }
 

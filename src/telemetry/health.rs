@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::Notify;
+
 /// A dispatcher whose last heartbeat is older than this is stuck.
 const MAX_HEARTBEAT_AGE: Duration = Duration::from_secs(60);
 
@@ -17,6 +19,7 @@ const MAX_HEARTBEAT_AGE: Duration = Duration::from_secs(60);
 pub struct Health {
     /// The steps that are not done, each with the reason. The process is ready if there is none.
     missing: Mutex<BTreeMap<&'static str, String>>,
+    changed: Notify,
     started: Instant,
     /// Time of the dispatcher's last heartbeat, in milliseconds after the start; 0 before it runs.
     last_beat: AtomicU64,
@@ -31,6 +34,7 @@ impl Health {
             .collect();
         Self {
             missing: Mutex::new(missing),
+            changed: Notify::new(),
             started: Instant::now(),
             last_beat: AtomicU64::new(0),
         }
@@ -41,6 +45,20 @@ impl Health {
         let mut missing = self.lock();
         if missing.remove(step).is_some() && missing.is_empty() {
             tracing::info!("ready");
+        }
+        drop(missing);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until all of these steps are done.
+    pub async fn wait_for(&self, steps: &[&str]) {
+        loop {
+            // From here on no change is missed.
+            let changed = self.changed.notified();
+            if !steps.iter().any(|step| self.lock().contains_key(step)) {
+                return;
+            }
+            changed.await;
         }
     }
 
@@ -105,6 +123,17 @@ mod tests {
         assert_eq!(health.missing(), None);
         health.not_yet("stopping", "SIGTERM");
         assert!(health.missing().is_some());
+    }
+
+    #[tokio::test]
+    async fn some_steps_can_be_waited_for() {
+        let health = Health::waiting_for(&["grants", "token"]);
+        let mut waiting = Box::pin(health.wait_for(&["grants"]));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        health.done("token");
+        assert!(futures::poll!(&mut waiting).is_pending());
+        health.done("grants");
+        assert!(futures::poll!(&mut waiting).is_ready());
     }
 
     #[test]

@@ -12,7 +12,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use prometheus_client::{
+    encoding::text::{encode_eof, encode_registry},
+    registry::Registry,
+};
 
 use super::{
     exposition::{self, Format},
@@ -25,6 +28,8 @@ use super::{
 /// All metrics of the process.
 pub struct Metrics {
     registry: Registry,
+    /// The families that only the leader serves.
+    objects: Registry,
     started: f64,
     families: Families,
     process: Process,
@@ -39,6 +44,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
+            objects: Registry::default(),
             started: unix(SystemTime::now()),
             families: Families::default(),
             process: Process::default(),
@@ -47,6 +53,7 @@ impl Default for Metrics {
             throttled: Mutex::default(),
         };
         metrics.families.register(&mut metrics.registry);
+        metrics.families.register_objects(&mut metrics.objects);
         metrics
             .process
             .register(&mut metrics.registry, metrics.started);
@@ -198,14 +205,23 @@ impl Metrics {
             .hold(Instant::now(), wait);
     }
 
-    /// Writes all metrics.
+    /// Sets whether this process is the leader.
+    pub fn leads(&self, leads: bool) {
+        self.families.leader.set(i64::from(leads));
+    }
+
+    /// Writes all metrics. Those of objects are left out unless this process is the leader.
     ///
     /// # Errors
     /// Never in practice: the text is written to memory.
     pub fn text(&self, format: Format) -> Result<String, fmt::Error> {
         self.bring_up_to_date();
         let mut text = String::new();
-        encode(&mut text, &self.registry)?;
+        encode_registry(&mut text, &self.registry)?;
+        if self.families.leader.get() > 0 {
+            encode_registry(&mut text, &self.objects)?;
+        }
+        encode_eof(&mut text)?;
         Ok(match format {
             Format::OpenMetrics => text,
             Format::Text => exposition::text(&text),

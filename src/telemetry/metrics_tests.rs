@@ -18,9 +18,36 @@ fn value(metrics: &Metrics, series: &str) -> f64 {
     line.trim().parse().unwrap()
 }
 
+/// The metrics of a leader.
+fn leader() -> Metrics {
+    let metrics = Metrics::default();
+    metrics.leads(true);
+    metrics
+}
+
+#[test]
+fn only_the_leader_serves_what_is_true_of_the_cluster() {
+    let metrics = Metrics::default();
+    let of_objects = ["opcancel_pending{", "opcancel_grants{", "opcancel_oldest_"];
+    let served = |name: &&str| metrics.text(Format::OpenMetrics).unwrap().contains(*name);
+    has(
+        &metrics,
+        &["opcancel_leader 0", "opcancel_events_dropped_total 0"],
+    );
+    assert!(!of_objects.iter().any(served));
+    metrics.leads(true);
+    has(
+        &metrics,
+        &["opcancel_leader 1", "opcancel_events_dropped_total 0"],
+    );
+    assert!(of_objects.iter().all(served));
+    metrics.leads(false);
+    assert!(!of_objects.iter().any(served));
+}
+
 #[test]
 fn what_was_counted_stands_in_the_text() {
-    let metrics = Metrics::default();
+    let metrics = leader();
     metrics.called("Get", "OK", Duration::from_millis(30));
     metrics.called("Get", "OK", Duration::from_secs(2));
     metrics.accepted(Duration::from_millis(1500), false);
@@ -53,7 +80,7 @@ fn what_was_counted_stands_in_the_text() {
 
 #[test]
 fn every_series_exists_before_anything_happened() {
-    let metrics = Metrics::default();
+    let metrics = leader();
     has(
         &metrics,
         &[
@@ -78,7 +105,7 @@ fn every_series_exists_before_anything_happened() {
 
 #[test]
 fn the_oldest_ages_and_is_zero_if_there_is_none() {
-    let metrics = Metrics::default();
+    let metrics = leader();
     let hour_ago = Timestamp::now() - SignedDuration::from_hours(1);
     let tomorrow = Timestamp::now() + SignedDuration::from_hours(24);
     metrics.oldest([(Phase::Completion, hour_ago), (Phase::OnHold, tomorrow)].into());

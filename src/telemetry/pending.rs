@@ -42,6 +42,7 @@ mod tests {
     #[test]
     fn an_object_is_counted_once_and_for_as_long_as_the_value_lives() {
         let metrics = Arc::<Metrics>::default();
+        metrics.leads(true);
         let shown = |state: &str| {
             let text = metrics.text(Format::Text).unwrap();
             let start = format!("opcancel_pending{{state=\"{state}\"}} ");

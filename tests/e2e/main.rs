@@ -31,6 +31,7 @@ mod immutability;
 mod instants;
 mod large_answers;
 mod large_objects;
+mod leadership;
 mod limits;
 mod list_ownership;
 mod logs;

@@ -38,6 +38,8 @@ pub fn command() -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OPCANCEL_")) {
         command.env_remove(name);
     }
+    // Most tests start one process. The others say so.
+    command.env("OPCANCEL_LEADER_ELECT", "false");
     // No ~/.kube/config, and no credentials of the user's own.
     command.env("HOME", "/nonexistent");
     command

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod controller_process;
 pub mod judges;
 pub mod object;
+pub mod release;
 pub mod served_metrics;
 pub mod simulated_life;
 pub mod tls_server;

@@ -169,6 +169,9 @@ impl Dispatcher {
     /// Begins the requests and calls for which workers are free. Returns whether more could begin after the next event: turns
     /// without a request take time too.
     pub(super) fn dispatch(&mut self) -> bool {
+        if !self.may_step() {
+            return false;
+        }
         for _ in 0..TURNS_AT_ONCE {
             let now = self.calls.clock.mono();
             let Some(turn) = self.requests.take(now) else {
@@ -197,7 +200,7 @@ impl Dispatcher {
 
     fn begin(&mut self, lane: Lane, owner: Owner, call: QueuedCall) {
         let QueuedCall { id, method } = call;
-        let draining = self.drain_until.is_some();
+        let draining = self.drain.is_some();
         let Some(entry) = self.objects.active(id) else {
             // The object is gone.
             self.lanes.done(lane, &owner);
@@ -234,7 +237,8 @@ impl Dispatcher {
                 unavailable: None,
             }
         };
-        let mut rest = rest.instrument(span).boxed();
+        let term = self.leadership.term.clone();
+        let mut rest = term.during(rest.instrument(span)).boxed();
         self.tasks.spawn(async move {
             tokio::select! {
                 answer = &mut rest => TaskEnd::Answer(Box::new(Answer {
@@ -291,7 +295,8 @@ impl Dispatcher {
                 unavailable,
             }))
         };
-        self.tasks.spawn(make.instrument(span));
+        let term = self.leadership.term.clone();
+        self.tasks.spawn(term.during(make.instrument(span)));
     }
 }
 

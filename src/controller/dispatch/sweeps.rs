@@ -19,6 +19,8 @@ use crate::{
 /// The sweeps in progress.
 #[derive(Debug, Default)]
 pub(super) struct Sweeps {
+    /// After the promotion of this process: the objects that it kept.
+    kept: Option<KeptSweep>,
     regrant: Option<Round>,
     lists: VecDeque<NotListed>,
     /// At the end of the process: the next object with an unrecorded result.
@@ -59,6 +61,15 @@ impl Round {
     }
 }
 
+/// A sweep over the objects that were kept while this process stood by, the latest first. It goes over them twice: cancel requests
+/// that were not accepted yet come before everything else.
+#[derive(Debug)]
+struct KeptSweep {
+    is_second: bool,
+    /// The objects from this one on were visited.
+    before: Id,
+}
+
 /// A sweep for objects that a full list did not have.
 #[derive(Debug)]
 struct NotListed {
@@ -71,6 +82,14 @@ struct NotListed {
 }
 
 impl Dispatcher {
+    /// This process leads now.
+    pub(super) fn sweep_kept(&mut self) {
+        self.sweeps.kept = Some(KeptSweep {
+            is_second: false,
+            before: Id::MAX,
+        });
+    }
+
     /// The grants changed.
     pub(super) fn sweep_grants(&mut self) {
         match &mut self.sweeps.regrant {
@@ -108,11 +127,13 @@ impl Dispatcher {
     /// Does a part of the sweeps. Returns whether there is more to do.
     pub(super) fn sweep(&mut self) -> bool {
         self.drain_some();
+        self.begin_some_kept();
         self.regrant_some();
         self.remove_some();
         self.find_oldest();
         let sweeps = &self.sweeps;
         sweeps.drain.is_some()
+            || sweeps.kept.is_some()
             || sweeps.regrant.is_some()
             || sweeps.oldest.is_some()
             || !sweeps.lists.is_empty()
@@ -125,6 +146,26 @@ impl Dispatcher {
             for id in unrecorded {
                 self.step(id, Event::Woken);
             }
+        }
+    }
+
+    fn begin_some_kept(&mut self) {
+        let Some(KeptSweep { is_second, before }) = self.sweeps.kept.take() else {
+            return;
+        };
+        let (kept, next) = self
+            .objects
+            .kept_before(before, |phase| is_second || phase == Phase::Request);
+        self.sweeps.kept = match next {
+            Some(before) => Some(KeptSweep { is_second, before }),
+            None if is_second => None,
+            None => Some(KeptSweep {
+                is_second: true,
+                before: Id::MAX,
+            }),
+        };
+        for id in kept {
+            self.step(id, Event::Woken);
         }
     }
 

@@ -161,6 +161,11 @@ impl<T> WriteQueue<T> {
         self.room.all_places.used == 0 && self.urgent.count() == 0 && self.others.count() == 0
     }
 
+    /// The number of requests in flight.
+    pub const fn in_flight(&self) -> usize {
+        self.room.all_places.used
+    }
+
     /// Takes the next turn, if a request may be sent now. It takes a place only with [`WriteQueue::begin`].
     pub fn take(&mut self, now: Duration) -> Option<T> {
         self.room.pauses.retain(|_, until| *until > now);

@@ -15,6 +15,7 @@ use crate::{
     backoff::doubling,
     controller::{
         api_server::kube_error::{self, APPLY_CRDS},
+        leadership::LeaderElection,
         rate_limited_warning::RateLimitedWarning,
     },
     google::catalogue,
@@ -39,12 +40,22 @@ const RIGHTS: [(&str, &str, &str, &str, bool); 7] = [
     ("create", "events.k8s.io", "events", "", true),
 ];
 
+/// The rights of the controller for the Lease of the leader election.
+const LEASE_RIGHTS: [&str; 4] = ["create", "get", "watch", "patch"];
+
+const LEASE_GROUP: &str = "coordination.k8s.io";
+
 /// Waits until all checks pass. Logs what is missing and what to do about it.
-pub async fn wait(client: &Client, namespaces: &[String], health: &Health) {
+pub async fn wait(
+    client: &Client,
+    namespaces: &[String],
+    election: Option<&LeaderElection>,
+    health: &Health,
+) {
     let mut warning = RateLimitedWarning::default();
     let mut failures = 0u32;
     loop {
-        match check(client, namespaces).await {
+        match check(client, namespaces, election).await {
             Ok(()) => break,
             Err(message) => {
                 health.not_yet(STEP, message.as_str());
@@ -58,9 +69,17 @@ pub async fn wait(client: &Client, namespaces: &[String], health: &Health) {
     health.done(STEP);
 }
 
-async fn check(client: &Client, namespaces: &[String]) -> Result<(), String> {
+async fn check(
+    client: &Client,
+    namespaces: &[String],
+    election: Option<&LeaderElection>,
+) -> Result<(), String> {
     check_schemas(client).await?;
-    check_rights(client, namespaces).await
+    check_rights(client, namespaces).await?;
+    match election {
+        Some(election) => check_lease_rights(client, election).await,
+        None => Ok(()),
+    }
 }
 
 /// Checks that the served CRDs have every field that this program stores, in the OpenAPI schema.
@@ -164,7 +183,6 @@ fn lacking_fields(ours: &Value, theirs: &Value, path: &str, lacking: &mut BTreeS
 
 /// Checks the permissions with SelfSubjectAccessReviews.
 async fn check_rights(client: &Client, namespaces: &[String]) -> Result<(), String> {
-    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     for (verb, group, resource, subresource, namespaced) in RIGHTS {
         let places: Vec<Option<&String>> = if namespaced && !namespaces.is_empty() {
             namespaces.iter().map(Some).collect()
@@ -172,37 +190,15 @@ async fn check_rights(client: &Client, namespaces: &[String]) -> Result<(), Stri
             vec![None]
         };
         for namespace in places {
-            let review = SelfSubjectAccessReview {
-                spec: SelfSubjectAccessReviewSpec {
-                    resource_attributes: Some(ResourceAttributes {
-                        verb: Some(verb.to_owned()),
-                        group: Some(group.to_owned()),
-                        resource: Some(resource.to_owned()),
-                        subresource: (!subresource.is_empty()).then(|| subresource.to_owned()),
-                        namespace: namespace.cloned(),
-                        ..ResourceAttributes::default()
-                    }),
-                    non_resource_attributes: None,
-                },
-                ..SelfSubjectAccessReview::default()
+            let attributes = ResourceAttributes {
+                verb: Some(verb.to_owned()),
+                group: Some(group.to_owned()),
+                resource: Some(resource.to_owned()),
+                subresource: (!subresource.is_empty()).then(|| subresource.to_owned()),
+                namespace: namespace.cloned(),
+                ..ResourceAttributes::default()
             };
-            let params = PostParams::default();
-            let answer = timeout(REQUEST_TIMEOUT, api.create(&params, &review)).await;
-            let answer = match answer {
-                Ok(Ok(answer)) => answer,
-                // Without reviews the requests themselves will show what is missing.
-                Ok(Err(error)) if kube_error::code(&error) == Some(403) => return Ok(()),
-                Ok(Err(error)) => {
-                    return Err(format!(
-                        "the API server cannot be reached: {}",
-                        kube_error::describe(&error)
-                    ));
-                }
-                Err(_) => {
-                    return Err("the API server cannot be reached: no answer in time".to_owned());
-                }
-            };
-            if !answer.status.is_some_and(|status| status.allowed) {
+            if !is_allowed(client, attributes).await? {
                 let what = if subresource.is_empty() {
                     resource.to_owned()
                 } else {
@@ -211,14 +207,69 @@ async fn check_rights(client: &Client, namespaces: &[String]) -> Result<(), Stri
                 let place = namespace.map_or_else(String::new, |namespace| {
                     format!(" in namespace {namespace}")
                 });
-                return Err(format!(
-                    "the controller may not {verb} {what} ({group}){place}: {}, and run as the ServiceAccount opcancel-controller",
-                    kube_error::ROLES
-                ));
+                return Err(not_allowed(&format!("{verb} {what} ({group}){place}")));
             }
         }
     }
     Ok(())
+}
+
+/// Checks the permissions for the Lease of the leader election.
+async fn check_lease_rights(client: &Client, election: &LeaderElection) -> Result<(), String> {
+    let LeaderElection {
+        namespace, lease, ..
+    } = election;
+    for verb in LEASE_RIGHTS {
+        // A role cannot name an object that is to be created.
+        let name = (verb != "create").then_some(lease);
+        let attributes = ResourceAttributes {
+            verb: Some(verb.to_owned()),
+            group: Some(LEASE_GROUP.to_owned()),
+            resource: Some("leases".to_owned()),
+            namespace: Some(namespace.clone()),
+            name: name.cloned(),
+            ..ResourceAttributes::default()
+        };
+        if !is_allowed(client, attributes).await? {
+            let what = name.map_or_else(|| "leases".to_owned(), |name| format!("the lease {name}"));
+            let missing = format!("{verb} {what} ({LEASE_GROUP}) in namespace {namespace}");
+            return Err(format!(
+                "{}; or use --leader-elect=false if only one controller runs",
+                not_allowed(&missing)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the API server allows a request.
+async fn is_allowed(client: &Client, attributes: ResourceAttributes) -> Result<bool, String> {
+    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            non_resource_attributes: None,
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let params = PostParams::default();
+    match timeout(REQUEST_TIMEOUT, api.create(&params, &review)).await {
+        Ok(Ok(answer)) => Ok(answer.status.is_some_and(|status| status.allowed)),
+        // Without reviews the requests themselves will show what is missing.
+        Ok(Err(error)) if kube_error::code(&error) == Some(403) => Ok(true),
+        Ok(Err(error)) => Err(format!(
+            "the API server cannot be reached: {}",
+            kube_error::describe(&error)
+        )),
+        Err(_) => Err("the API server cannot be reached: no answer in time".to_owned()),
+    }
+}
+
+fn not_allowed(what: &str) -> String {
+    format!(
+        "the controller may not {what}: {}, and run as the ServiceAccount opcancel-controller",
+        kube_error::ROLES
+    )
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! Whether a listed object is newer than what the receiver has is decided by the receiver, see [`WatchEvent::Listed`].
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
@@ -194,6 +195,7 @@ impl ResilientWatch {
             {
                 let (client, path) = (self.client.kubernetes.clone(), self.selection.path.clone());
                 let (fields, silence) = (self.selection.fields, self.limits.silence);
+                let fields = fields.map(Cow::Borrowed);
                 let watch = watch_stream::watch(client, path, fields, version.clone(), silence);
                 self.watch = Some(watch);
             }

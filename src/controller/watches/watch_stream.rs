@@ -1,6 +1,6 @@
 //! One watch request, until it ends.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use futures::{
     StreamExt,
@@ -45,13 +45,13 @@ pub enum WatchLine {
 pub fn watch(
     client: Client,
     path: String,
-    fields: Option<&'static str>,
+    fields: Option<Cow<'static, str>>,
     version: String,
     silence: Duration,
 ) -> BoxStream<'static, Result<WatchLine, Refused>> {
     let begin = async move {
         let params = WatchParams {
-            field_selector: fields.map(str::to_owned),
+            field_selector: fields.map(Cow::into_owned),
             timeout: Some(WATCH_SECONDS),
             bookmarks: true,
             ..WatchParams::default()

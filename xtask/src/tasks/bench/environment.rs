@@ -109,6 +109,7 @@ impl Environment {
             endpoint,
             "--admin-address=127.0.0.1:0".to_owned(),
             "--log-format=json".to_owned(),
+            "--leader-elect=false".to_owned(),
         ];
         let metadata = OsStr::new(&self.emulator.metadata_address);
         let image = image_environment::read()?;

@@ -1,0 +1,401 @@
+//! Decides when to create, take, renew and give up the Lease. Pure: no client, clock or random source.
+//!
+//! The Lease is written as client-go writes it, so that its tools and its election work with it too. One rule differs: the leader's
+//! renew deadline counts from the moment that the last successful request was sent, not from its answer.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::{api::coordination::v1::LeaseSpec, apimachinery::pkg::apis::meta::v1::MicroTime};
+
+use super::Timing;
+use crate::controller::api_server::versions::number;
+
+/// The longest duration that is believed of another holder's Lease, which anybody with the right can edit.
+const LONGEST_LEASE: Duration = Duration::from_secs(600);
+
+/// The duration in a released Lease, as client-go writes it.
+const RELEASED_SECONDS: i32 = 1;
+
+/// The time limit of a request is at least this long, unless the term ends earlier.
+const SHORTEST_LIMIT: Duration = Duration::from_secs(1);
+
+/// The time limit of a request of a process that does not lead.
+const LIMIT_WITHOUT_TERM: Duration = Duration::from_secs(5);
+
+/// The Lease as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// `metadata.resourceVersion`.
+    pub version: String,
+    /// `spec`.
+    pub spec: LeaseSpec,
+}
+
+/// What is known of the Lease.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Known {
+    /// It was never read.
+    Nothing,
+    /// It does not exist.
+    Missing,
+    /// It is this.
+    Lease(Stored),
+}
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Another writer was first.
+    Conflict,
+    /// Anything else. A write may have been stored.
+    Other,
+}
+
+/// Why this process does not lead any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// It could not renew the Lease in time.
+    NotRenewed,
+    /// The Lease has another holder; empty if it has none.
+    Taken(String),
+}
+
+/// What to do now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// Read the Lease, and answer with [`Election::read`].
+    Read,
+    /// Create the Lease, and answer with [`Election::written`].
+    Create(LeaseSpec),
+    /// Write the Lease if it still has this version, and answer with [`Election::written`].
+    Update(String, LeaseSpec),
+    /// Wait until this time, or for a change of the Lease.
+    Wait(Option<Duration>),
+    /// Stop all work.
+    Stop(Lost),
+}
+
+/// The Lease of another holder.
+#[derive(Clone, Debug)]
+struct Other {
+    spec: LeaseSpec,
+    /// When this process first saw it like this.
+    since: Duration,
+}
+
+/// This process leads.
+#[derive(Clone, Debug)]
+struct Leading {
+    /// When the last successful write was sent.
+    sent: Duration,
+    /// The Lease after that write.
+    spec: LeaseSpec,
+}
+
+/// What one process knows of the election. All times are those of one clock that never stands still.
+#[derive(Debug)]
+pub struct Election {
+    identity: String,
+    timing: Timing,
+    /// Whether this process may take the Lease: its caches are complete.
+    is_candidate: bool,
+    known: Known,
+    /// What is known may be out of date, because a request failed.
+    must_read: bool,
+    /// The last Lease that another process held, unless that process has released it.
+    other: Option<Other>,
+    /// The last other holder.
+    predecessor: Option<String>,
+    leading: Option<Leading>,
+    /// The newest version of the Lease that was seen.
+    newest: Option<u64>,
+    /// No request before this time.
+    not_before: Duration,
+    last_conflict: Option<Duration>,
+}
+
+impl Election {
+    /// Knows nothing of the Lease yet. `identity` is unique to this process.
+    pub const fn new(identity: String, timing: Timing) -> Self {
+        Self {
+            identity,
+            timing,
+            is_candidate: false,
+            known: Known::Nothing,
+            must_read: false,
+            other: None,
+            predecessor: None,
+            leading: None,
+            newest: None,
+            not_before: Duration::ZERO,
+            last_conflict: None,
+        }
+    }
+
+    /// From now on this process may take the Lease.
+    pub const fn stand(&mut self) {
+        self.is_candidate = true;
+    }
+
+    /// Whether this process may take the Lease.
+    pub const fn is_candidate(&self) -> bool {
+        self.is_candidate
+    }
+
+    /// The last other holder that was seen.
+    pub fn predecessor(&self) -> Option<&str> {
+        self.predecessor.as_deref()
+    }
+
+    /// The holder in the Lease; empty if there is none.
+    pub fn holder(&self) -> &str {
+        match &self.known {
+            Known::Lease(stored) => holder(&stored.spec),
+            Known::Nothing | Known::Missing => "",
+        }
+    }
+
+    /// Until when this process may act; `None` if it does not lead.
+    pub fn term(&self) -> Option<Duration> {
+        let leading = self.leading.as_ref()?;
+        Some(leading.sent.saturating_add(self.timing.renew_deadline))
+    }
+
+    /// The time limit of a request that is sent now. A leader has time for a second one.
+    pub fn limit(&self, now: Duration) -> Duration {
+        match self.term() {
+            Some(until) => {
+                let half = until.saturating_sub(now) / 2;
+                half.min(self.timing.retry_period.max(SHORTEST_LIMIT))
+            }
+            None => LIMIT_WITHOUT_TERM.min(self.timing.renew_deadline / 2),
+        }
+    }
+
+    /// What to do now. `wall` is only written, never compared.
+    pub fn decide(&self, now: Duration, wall: Timestamp) -> Decision {
+        match &self.leading {
+            Some(leading) => self.decide_as_leader(leading, now, wall),
+            None => self.decide_without_lease(now, wall),
+        }
+    }
+
+    fn decide_as_leader(&self, leading: &Leading, now: Duration, wall: Timestamp) -> Decision {
+        let until = leading.sent.saturating_add(self.timing.renew_deadline);
+        if until <= now {
+            return Decision::Stop(Lost::NotRenewed);
+        }
+        let wait = |at: Duration| Decision::Wait(Some(at.min(until)));
+        let stored = match &self.known {
+            Known::Lease(stored) if holder(&stored.spec) != self.identity => {
+                return Decision::Stop(Lost::Taken(holder(&stored.spec).to_owned()));
+            }
+            _ if now < self.not_before => return wait(self.not_before),
+            _ if self.must_read => return Decision::Read,
+            Known::Lease(stored) => stored,
+            Known::Nothing | Known::Missing => {
+                // Someone deleted it. The others wait as if it were still there.
+                return Decision::Create(self.renewed(leading, wall));
+            }
+        };
+        let period = self.timing.retry_period;
+        // Someone edited it, which may shorten the time that others wait. But that must not become a fight.
+        let pause = if stored.spec == leading.spec {
+            period
+        } else {
+            period / 4
+        };
+        let renew_at = leading.sent.saturating_add(pause);
+        if now < renew_at {
+            return wait(renew_at);
+        }
+        Decision::Update(stored.version.clone(), self.renewed(leading, wall))
+    }
+
+    fn decide_without_lease(&self, now: Duration, wall: Timestamp) -> Decision {
+        if now < self.not_before {
+            return Decision::Wait(Some(self.not_before));
+        }
+        if self.must_read || self.known == Known::Nothing {
+            return Decision::Read;
+        }
+        if !self.is_candidate {
+            return Decision::Wait(None);
+        }
+        let expires = self.other.as_ref().map(|other| {
+            let duration = duration(&other.spec, self.timing.lease_duration);
+            other.since.saturating_add(duration)
+        });
+        let held_until = expires.filter(|expires| now < *expires);
+        match &self.known {
+            // The answer to this process's own write was lost.
+            Known::Lease(stored) if holder(&stored.spec) == self.identity => {
+                Decision::Update(stored.version.clone(), self.taken(&stored.spec, wall))
+            }
+            _ if held_until.is_some() => Decision::Wait(held_until),
+            Known::Lease(stored) => {
+                Decision::Update(stored.version.clone(), self.taken(&stored.spec, wall))
+            }
+            Known::Nothing | Known::Missing => {
+                Decision::Create(self.spec(MicroTime(wall), 0, wall))
+            }
+        }
+    }
+
+    /// The Lease was read.
+    pub fn read(&mut self, known: Known, now: Duration) {
+        self.must_read = false;
+        if let Known::Lease(stored) = &known {
+            // It may be older: etcd may have been restored.
+            self.newest = number(&stored.version);
+        }
+        self.know(known, now);
+    }
+
+    /// The watch shows the Lease, or that it is missing. An event from before the newest version is ignored.
+    pub fn watched(&mut self, version: &str, spec: Option<LeaseSpec>, now: Duration) {
+        let seen = number(version);
+        if seen.is_some() && seen <= self.newest {
+            return;
+        }
+        self.newest = seen.or(self.newest);
+        let known = spec.map_or(Known::Missing, |spec| {
+            Known::Lease(Stored {
+                version: version.to_owned(),
+                spec,
+            })
+        });
+        self.know(known, now);
+    }
+
+    fn know(&mut self, known: Known, now: Duration) {
+        if let Known::Lease(Stored { spec, .. }) = &known {
+            let holder = holder(spec);
+            if holder.is_empty() {
+                self.other = None;
+            } else if holder != self.identity {
+                self.predecessor = Some(holder.to_owned());
+                if self.other.as_ref().is_none_or(|other| other.spec != *spec) {
+                    self.other = Some(Other {
+                        spec: spec.clone(),
+                        since: now,
+                    });
+                }
+            }
+        }
+        self.known = known;
+    }
+
+    /// A write that was sent at `sent` is stored. It counts only if it was answered before the time was over.
+    pub fn written(&mut self, stored: Stored, sent: Duration, now: Duration) {
+        let is_late = self.term().is_some_and(|until| until <= now)
+            || sent.saturating_add(self.timing.renew_deadline) <= now;
+        if is_late {
+            self.must_read = true;
+        } else {
+            self.leading = Some(Leading {
+                sent,
+                spec: stored.spec.clone(),
+            });
+            self.must_read = false;
+        }
+        self.other = None;
+        self.newest = number(&stored.version);
+        self.known = Known::Lease(stored);
+    }
+
+    /// A request that was sent at `sent` failed.
+    pub fn failed(&mut self, failure: Failure, sent: Duration, now: Duration) {
+        self.must_read = true;
+        let period = self.timing.retry_period;
+        let is_first = self
+            .last_conflict
+            .is_none_or(|last| last.saturating_add(period) <= now);
+        self.not_before = match failure {
+            Failure::Conflict if is_first => now,
+            Failure::Conflict => now.saturating_add(period),
+            Failure::Other => sent.saturating_add(period).max(now),
+        };
+        if failure == Failure::Conflict {
+            self.last_conflict = Some(now);
+        }
+    }
+
+    /// How to release the Lease now.
+    pub fn release(&self, wall: Timestamp) -> Release {
+        if self.must_read {
+            return Release::Read;
+        }
+        match &self.known {
+            Known::Lease(stored) if holder(&stored.spec) == self.identity => {
+                let spec = LeaseSpec {
+                    holder_identity: Some(String::new()),
+                    lease_duration_seconds: Some(RELEASED_SECONDS),
+                    ..self.spec(MicroTime(wall), transitions(&stored.spec), wall)
+                };
+                Release::Update(stored.version.clone(), spec)
+            }
+            _ => Release::NotHeld,
+        }
+    }
+
+    /// The next Lease of the leader.
+    fn renewed(&self, leading: &Leading, wall: Timestamp) -> LeaseSpec {
+        let acquired = leading.spec.acquire_time.clone();
+        let acquired = acquired.unwrap_or(MicroTime(wall));
+        self.spec(acquired, transitions(&leading.spec), wall)
+    }
+
+    /// The Lease with this process as its new holder.
+    fn taken(&self, before: &LeaseSpec, wall: Timestamp) -> LeaseSpec {
+        let transitions = transitions(before);
+        let more = i32::from(holder(before) != self.identity);
+        self.spec(MicroTime(wall), transitions.saturating_add(more), wall)
+    }
+
+    fn spec(&self, acquired: MicroTime, transitions: i32, wall: Timestamp) -> LeaseSpec {
+        let seconds = self.timing.lease_duration.as_secs();
+        LeaseSpec {
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: Some(i32::try_from(seconds).unwrap_or(i32::MAX)),
+            acquire_time: Some(acquired),
+            renew_time: Some(MicroTime(wall)),
+            lease_transitions: Some(transitions),
+            ..LeaseSpec::default()
+        }
+    }
+}
+
+/// How to release the Lease.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Release {
+    /// Read it first.
+    Read,
+    /// Write it if it still has this version.
+    Update(String, LeaseSpec),
+    /// This process does not hold it.
+    NotHeld,
+}
+
+/// The holder; empty if there is none.
+pub fn holder(spec: &LeaseSpec) -> &str {
+    spec.holder_identity.as_deref().unwrap_or_default()
+}
+
+fn transitions(spec: &LeaseSpec) -> i32 {
+    spec.lease_transitions.unwrap_or_default().max(0)
+}
+
+/// How long a Lease is valid after its last change.
+fn duration(spec: &LeaseSpec, default: Duration) -> Duration {
+    let seconds = spec.lease_duration_seconds.map(u64::try_from);
+    match seconds {
+        Some(Ok(seconds)) => Duration::from_secs(seconds.max(1)).min(LONGEST_LEASE),
+        _ => default,
+    }
+}
+
+#[cfg(test)]
+#[path = "election_tests.rs"]
+mod tests;

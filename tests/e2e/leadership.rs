@@ -1,0 +1,146 @@
+//! Of several controllers one works. When it ends or is away, another one takes over, and no object is forgotten or cancelled twice
+//! without need.
+
+use std::time::Duration;
+
+use operations_emulator::{Call::Cancel, EndResult, Latency, RequestRecord, Scenario, Script};
+
+use crate::support::{
+    cluster::runtime,
+    controller_process::ControllerProcess,
+    release::{LONG_LEASE, Release, SHORT_LEASE, leads, metrics, wait_to_lead},
+    world::{PATIENCE, World, operation},
+};
+
+/// A world with these operations whose controllers do not run yet.
+fn world(prefix: &str, operations: &[(&str, Script)]) -> World {
+    let scenario = operations
+        .iter()
+        .fold(Scenario::default(), |scenario, (id, script)| {
+            scenario.with_operation(operation(id), script.clone())
+        });
+    let world = World::stopped(prefix, scenario, &[], &[]);
+    world.grant();
+    world
+}
+
+/// The requests to Google and the writes that a process counts.
+fn work_of(process: &ControllerProcess) -> f64 {
+    let served = metrics(process);
+    let families = [
+        "opcancel_google_requests_total",
+        "opcancel_status_writes_total",
+    ];
+    let series = families.iter().flat_map(|name| &served.0[*name].series);
+    series.map(|(_, _, value)| value).sum()
+}
+
+fn wait_for_cancel_request(world: &World, id: &str) {
+    let name = operation(id);
+    let sent = |requests: &[RequestRecord]| {
+        requests
+            .iter()
+            .any(|r| r.call == Some(Cancel) && r.operation.as_deref() == Some(&name))
+    };
+    runtime()
+        .block_on(world.emulator.wait_for(sent, PATIENCE))
+        .unwrap();
+}
+
+#[test]
+fn a_standby_is_ready_and_does_nothing() {
+    let world = world("standby", &[("op", Script::default())]);
+    let release = Release::new(world, LONG_LEASE);
+    let leader = release.start_leader("pod-a");
+    let standby = release.start_standby("pod-b", "pod-a");
+    release.world.cancel("op", &[]);
+    assert_eq!(release.world.finished("op").outcome(), "Cancelled");
+
+    assert_eq!(
+        (standby.admin("/readyz").0, standby.admin("/livez").0),
+        (200, 200)
+    );
+    assert_eq!(work_of(&standby), 0.0);
+    assert!(work_of(&leader) > 0.0);
+    let (of_leader, of_standby) = (metrics(&leader), metrics(&standby));
+    assert_eq!(of_leader.value("opcancel_leader"), 1.0);
+    assert_eq!(of_standby.value("opcancel_leader"), 0.0);
+    assert_eq!(
+        of_standby.value("opcancel_token_fetches_total{result=\"fetched\"}"),
+        1.0
+    );
+    for family in [
+        "opcancel_pending",
+        "opcancel_grants",
+        "opcancel_oldest_pending_age_seconds",
+    ] {
+        assert!(of_leader.0.contains_key(family), "{family}");
+        assert!(!of_standby.0.contains_key(family), "{family}");
+    }
+    let lease = release.lease();
+    let expected = [("leaseDurationSeconds", 15), ("leaseTransitions", 0)];
+    for (field, value) in expected {
+        assert_eq!(lease[field], value, "{lease}");
+    }
+}
+
+#[test]
+fn sigterm_hands_over_and_nothing_is_forgotten() {
+    let mut slow = Script::default();
+    slow.latency = Some(Latency {
+        get: Duration::ZERO,
+        cancel: Duration::from_secs(3),
+    });
+    let world = world(
+        "handover",
+        &[
+            ("polled", Script::ignores_cancel()),
+            ("sending", slow),
+            ("new", Script::default()),
+        ],
+    );
+    let release = Release::new(world, LONG_LEASE);
+    let world = &release.world;
+    let mut leader = release.start_leader("pod-a");
+    let standby = release.start_standby("pod-b", "pod-a");
+    world.cancel("polled", &[]);
+    world.wait(&["polled"], "condition=CancelRequested");
+    world.cancel("sending", &[]);
+    wait_for_cancel_request(world, "sending");
+
+    leader.terminate();
+    world.cancel("new", &[]);
+    wait_to_lead(&standby);
+    assert!(leader.wait().success());
+    assert!(leader.log().contains("released the Lease"));
+    assert_eq!(release.holder(), "pod-b");
+    assert_eq!(release.lease()["leaseTransitions"], 1);
+    world
+        .emulator
+        .finish_operation(&operation("polled"), EndResult::completed())
+        .unwrap();
+    let objects = world.all_finished();
+    for (name, outcome) in [
+        ("polled", "Completed"),
+        ("sending", "Cancelled"),
+        ("new", "Cancelled"),
+    ] {
+        assert_eq!(objects[name].outcome(), outcome, "{name}");
+    }
+    assert_eq!((world.posts("polled"), world.posts("new")), (1, 1));
+    assert!(world.posts("sending") <= 2);
+}
+
+#[test]
+fn after_a_kill_the_other_one_leads_when_the_lease_has_expired() {
+    let world = world("killed-leader", &[("op", Script::default())]);
+    let release = Release::new(world, SHORT_LEASE);
+    let mut leader = release.start_leader("pod-a");
+    let standby = release.start_standby("pod-b", "pod-a");
+    leader.kill();
+    release.world.cancel("op", &[]);
+    wait_to_lead(&standby);
+    assert_eq!(release.world.finished("op").outcome(), "Cancelled");
+    assert_eq!(release.world.posts("op"), 1);
+    assert!(leads(&standby.log()));
+}
