@@ -74,9 +74,6 @@ const EVENTS_AT_THE_END: Duration = Duration::from_secs(2);
 /// How long the elector may take at the end of the process.
 const ELECTION_AT_THE_END: Duration = Duration::from_secs(4);
 
-/// How long a process waits for its first token and connections before it takes the Lease without them.
-const PREPARATION: Duration = Duration::from_secs(10);
-
 const GRANTS: &str = "grants";
 const CANCELLATIONS: &str = "cancellations";
 
@@ -178,7 +175,12 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
             let identity = format!("{}_{}", config.instance, config.holder);
             let (elector, leadership) =
                 Elector::new(parts.lease_client, election, identity, parts.clock);
-            electing.spawn(elector.run(prepared(parts.health.clone())));
+            let health = parts.health.clone();
+            electing.spawn(async move {
+                let cached = health.wait_for(&[GRANTS, CANCELLATIONS]);
+                let complete = health.wait_for(&warm_up::STEPS);
+                elector.run(cached, complete).await
+            });
             leadership
         }
         None => Leadership::without_election(),
@@ -221,14 +223,6 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         Ok(()) => end(dispatching.await, publishing, electing).await,
         Err(error) => Err(format!("a background task died: {error}")),
     }
-}
-
-/// Waits until this process can work as well as one that stands by for long. If there is no token or no connection, it leads in the
-/// end all the same: then the objects show what fails.
-async fn prepared(health: Arc<Health>) {
-    health.wait_for(&[GRANTS, CANCELLATIONS]).await;
-    let [token, connections] = warm_up::STEPS;
-    let _ = timeout(PREPARATION, health.wait_for(&[token, connections])).await;
 }
 
 /// Starts the watch of grants. The number that it returns grows with each change of the grants; it is 0 until they were read.

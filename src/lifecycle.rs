@@ -38,7 +38,9 @@ mod tests;
 mod time;
 
 pub use cancellation::Cancellation;
-pub use event::{Context, Effect, Event, GetLane, Grant, Notice, Now, Plan, Settings, WriteAnswer};
+pub use event::{
+    Context, Effect, Event, GetLane, Grant, Notice, Now, Others, Plan, Settings, WriteAnswer,
+};
 pub use foreign_intent::ForeignIntent;
 pub use merge_patch::MergePatch;
 pub use object::{MalformedSpec, ObjectView, Spec, UnknownTarget};

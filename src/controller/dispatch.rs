@@ -44,7 +44,9 @@ use crate::{
         watches::{cancellation_watch::CancellationEvent, resilient_watch::WatchEvent},
         writes::{events::Events, status_writer::StatusWriter, write_warnings::WriteWarnings},
     },
-    lifecycle::{self, Cancellation, Context, Event, ForeignIntent, Grant, Settings, WriteAnswer},
+    lifecycle::{
+        self, Cancellation, Context, Event, ForeignIntent, Grant, Others, Settings, WriteAnswer,
+    },
     telemetry::{health::Health, metrics::Metrics},
 };
 
@@ -454,6 +456,10 @@ impl Dispatcher {
                 jitter: fastrand::f64(),
                 settings: &self.settings,
                 holder: &self.holder,
+                others: match self.leadership.is_elected {
+                    true => Others::HaveStopped(self.predecessor.as_deref()),
+                    false => Others::MayWork,
+                },
                 grant: entry.tracking.grant,
                 principal: principal.as_deref(),
                 quota: self.calls.allowance(entry.state.object()),

@@ -6,7 +6,7 @@ use super::{
     Cancellation, Context, Effect, Event, Notice, Now, ObjectView, WriteAnswer, WriteKind, backoff,
     cancel_answer,
     cancellation::{CancelState, WriteInFlight},
-    foreign_intent::Raise,
+    foreign_intent::{Raise, is_of_predecessor},
     get_answer, other_process,
     time::Since,
 };
@@ -169,11 +169,17 @@ fn replace_object(state: &mut Cancellation, object: Box<ObjectView>, context: &C
     let attempts = state.object.cancel_attempts();
     let is_status_changed = object.status != state.object.status;
     state.object = *object;
-    let raise = Raise::of(attempts, &state.object, unconfirmed, context.holder);
+    let raise = Raise::of(
+        attempts,
+        &state.object,
+        unconfirmed,
+        context.holder,
+        context.others,
+    );
     if our_fields(state) != before {
         state.restore(raise.as_ref(), context.now);
     }
-    if is_status_changed {
+    if is_status_changed && !is_of_predecessor(&state.object, context.others) {
         other_process::follow(state, raise.as_ref(), context);
     }
     if let Some(Raise::OtherProcess(intent)) = raise {

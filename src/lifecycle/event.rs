@@ -33,6 +33,8 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// The id of this process, the author of its intents.
     pub holder: &'a str,
+    /// Whether other processes may work on the object too.
+    pub others: Others<'a>,
     /// Whether a grant allows this object now. No object may be stepped before the grants were read.
     pub grant: Grant,
     /// Google's name for the identity that makes the calls, if known.
@@ -43,6 +45,15 @@ pub struct Context<'a> {
     pub stopping: bool,
     /// Whether a write would be sent at once. If not, the step queues it and makes it when its turn comes.
     pub may_write: bool,
+}
+
+/// Which other processes may write the status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others<'a> {
+    /// No leader is elected, so another process may work by mistake.
+    MayWork,
+    /// This process was elected, so all processes before it have stopped. The last writes of the one with this id may be seen late.
+    HaveStopped(Option<&'a str>),
 }
 
 /// Whether a CancellationGrant allows this namespace this project, service and identity.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{
-    Cancellation, Context, Now, backoff,
+    Cancellation, Context, Now, Others, backoff,
     cancellation::CancelState,
     failure::Failure,
     foreign_intent::{self, Raise},
@@ -29,6 +29,8 @@ pub fn follow(state: &mut Cancellation, raise: Option<&Raise>, context: &Context
     state.post.follows = match raise {
         Some(Raise::OtherProcess(_)) => true,
         Some(Raise::OwnUnconfirmed | Raise::Edit) => false,
+        // All processes before this one have stopped.
+        None if context.others != Others::MayWork => state.post.follows,
         // Its intent may have been recorded before this process began.
         None => foreign_intent::is_of_other_process(&state.object, context.holder),
     };

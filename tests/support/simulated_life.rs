@@ -11,7 +11,8 @@ use opcancel::{
         endpoint::EndpointOverrides,
     },
     lifecycle::{
-        Cancellation, Context, Effect, Event, Grant, Now, ObjectView, Settings, WriteAnswer, step,
+        Cancellation, Context, Effect, Event, Grant, Now, ObjectView, Others, Settings,
+        WriteAnswer, step,
     },
 };
 use serde_json::Value;
@@ -54,6 +55,7 @@ impl SimulatedLife {
                     jitter: 0.5,
                     settings: &settings,
                     holder: "0123456789abcdef",
+                    others: Others::MayWork,
                     grant: self.grant,
                     principal: None,
                     quota: Default::default(),

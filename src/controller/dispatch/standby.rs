@@ -7,6 +7,11 @@ use crate::{
     lifecycle::{Cancellation, ObjectView},
 };
 
+/// The id of a process, from the name by which it holds the Lease: `POD_ID`.
+fn holder_id(name: &str) -> Option<String> {
+    name.rsplit_once('_').map(|(_, id)| id.to_owned())
+}
+
 impl Dispatcher {
     /// Begins to work if this process is the leader now.
     pub(super) fn follow_role(&mut self) {
@@ -15,7 +20,7 @@ impl Dispatcher {
             && !self.is_leader
         {
             self.is_leader = true;
-            self.predecessor = predecessor;
+            self.predecessor = predecessor.as_deref().and_then(holder_id);
             self.metrics.leads(true);
             self.sweep_kept();
         }

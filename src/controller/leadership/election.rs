@@ -61,6 +61,17 @@ pub enum Lost {
     Taken(String),
 }
 
+/// How far the start of this process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preparation {
+    /// It does not know the objects yet, and cannot lead.
+    Begun,
+    /// It knows them, but has no token or no connection. It leads only if no other process does: the objects then show what fails.
+    Cached,
+    /// It can work at once.
+    Complete,
+}
+
 /// What to do now.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
@@ -98,8 +109,9 @@ struct Leading {
 pub struct Election {
     identity: String,
     timing: Timing,
-    /// Whether this process may take the Lease: its caches are complete.
-    is_candidate: bool,
+    preparation: Preparation,
+    /// Since when the Lease has had no holder.
+    free_since: Option<Duration>,
     known: Known,
     /// What is known may be out of date, because a request failed.
     must_read: bool,
@@ -121,7 +133,8 @@ impl Election {
         Self {
             identity,
             timing,
-            is_candidate: false,
+            preparation: Preparation::Begun,
+            free_since: None,
             known: Known::Nothing,
             must_read: false,
             other: None,
@@ -133,14 +146,14 @@ impl Election {
         }
     }
 
-    /// From now on this process may take the Lease.
-    pub const fn stand(&mut self) {
-        self.is_candidate = true;
+    /// Notes how far this process is.
+    pub const fn prepared(&mut self, preparation: Preparation) {
+        self.preparation = preparation;
     }
 
-    /// Whether this process may take the Lease.
-    pub const fn is_candidate(&self) -> bool {
-        self.is_candidate
+    /// How far this process is.
+    pub const fn preparation(&self) -> Preparation {
+        self.preparation
     }
 
     /// The last other holder that was seen.
@@ -220,20 +233,26 @@ impl Election {
         if self.must_read || self.known == Known::Nothing {
             return Decision::Read;
         }
-        if !self.is_candidate {
+        if self.preparation == Preparation::Begun {
             return Decision::Wait(None);
         }
         let expires = self.other.as_ref().map(|other| {
             let duration = duration(&other.spec, self.timing.lease_duration);
             other.since.saturating_add(duration)
         });
-        let held_until = expires.filter(|expires| now < *expires);
+        // One that is ready goes first.
+        let precedence = match self.preparation {
+            Preparation::Complete => Duration::ZERO,
+            Preparation::Begun | Preparation::Cached => self.timing.lease_duration,
+        };
+        let free_at = expires.or(self.free_since).unwrap_or(now);
+        let may_at = free_at.saturating_add(precedence);
         match &self.known {
             // The answer to this process's own write was lost.
             Known::Lease(stored) if holder(&stored.spec) == self.identity => {
                 Decision::Update(stored.version.clone(), self.taken(&stored.spec, wall))
             }
-            _ if held_until.is_some() => Decision::Wait(held_until),
+            _ if now < may_at => Decision::Wait(Some(may_at)),
             Known::Lease(stored) => {
                 Decision::Update(stored.version.clone(), self.taken(&stored.spec, wall))
             }
@@ -274,7 +293,9 @@ impl Election {
             let holder = holder(spec);
             if holder.is_empty() {
                 self.other = None;
+                self.free_since.get_or_insert(now);
             } else if holder != self.identity {
+                self.free_since = None;
                 self.predecessor = Some(holder.to_owned());
                 if self.other.as_ref().is_none_or(|other| other.spec != *spec) {
                     self.other = Some(Other {
@@ -283,6 +304,9 @@ impl Election {
                     });
                 }
             }
+        }
+        if known == Known::Missing {
+            self.free_since.get_or_insert(now);
         }
         self.known = known;
     }

@@ -21,7 +21,7 @@ fn wall() -> Timestamp {
 /// A candidate that has not read the Lease yet.
 fn candidate() -> Election {
     let mut election = Election::new("me".into(), TIMING);
-    election.stand();
+    election.prepared(Preparation::Complete);
     election
 }
 
@@ -79,10 +79,43 @@ fn a_process_that_is_no_candidate_only_watches() {
         election.read(known, S(0));
         assert_eq!(election.decide(S(100), wall()), Decision::Wait(None));
     }
-    election.stand();
+    election.prepared(Preparation::Complete);
     assert!(matches!(
         election.decide(S(100), wall()),
         Decision::Update(version, _) if version == "1"
+    ));
+}
+
+#[test]
+fn a_process_without_a_token_leads_only_if_no_other_one_does() {
+    let mut election = candidate();
+    election.prepared(Preparation::Cached);
+    // Missing, released, expired.
+    election.read(Known::Missing, S(100));
+    assert_eq!(
+        election.decide(S(101), wall()),
+        Decision::Wait(Some(S(115)))
+    );
+    election.read(Known::Missing, S(110));
+    assert!(matches!(
+        election.decide(S(115), wall()),
+        Decision::Create(_)
+    ));
+    election.read(Known::Lease(lease(1, "other")), S(115));
+    watched(&mut election, &lease(2, ""), S(120));
+    assert_eq!(
+        election.decide(S(120), wall()),
+        Decision::Wait(Some(S(135)))
+    );
+    watched(&mut election, &lease(3, "other"), S(134));
+    assert_eq!(
+        election.decide(S(150), wall()),
+        Decision::Wait(Some(S(164)))
+    );
+    election.prepared(Preparation::Complete);
+    assert!(matches!(
+        election.decide(S(150), wall()),
+        Decision::Update(..)
     ));
 }
 
@@ -454,7 +487,7 @@ impl Process {
                 // The process ends, and another one starts.
                 let identity = format!("{}+{}", self.election.identity, server.version);
                 self.election = Election::new(identity, TIMING);
-                self.election.stand();
+                self.election.prepared(Preparation::Complete);
                 self.events.clear();
             }
             decision => {
@@ -480,7 +513,7 @@ fn never_two_leaders(seed: u64, faults: u64) {
     let mut processes: Vec<Process> = (0..3)
         .map(|number| {
             let mut election = Election::new(number.to_string(), TIMING);
-            election.stand();
+            election.prepared(Preparation::Complete);
             Process {
                 election,
                 wall: wall() + SignedDuration::from_hours(random.i64(-2..=2)),

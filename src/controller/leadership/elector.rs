@@ -1,6 +1,6 @@
 //! The task that takes part in the election: it carries out what [`Election`] decides.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
 use kube::Client;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     LeaderElection, Leadership, Role,
-    election::{Decision, Election, Failure, Known, Lost, Release, Stored},
+    election::{Decision, Election, Failure, Known, Lost, Preparation, Release, Stored},
     lease_client::{self, LeaseClient},
     lease_clock::LeaseClock,
     term::Term,
@@ -97,12 +97,17 @@ impl Elector {
         (elector, leadership)
     }
 
-    /// Runs until the Lease is to be released, and releases it. This process is a candidate once `prepared` has ended.
+    /// Runs until the Lease is to be released, and releases it. This process knows the objects when `cached` has ended, and is ready
+    /// when `complete` has ended too.
     ///
     /// # Errors
     /// If this process has lost the Lease: the process has to end then.
-    pub async fn run(mut self, prepared: impl Future<Output = ()>) -> Result<(), String> {
-        let mut prepared = std::pin::pin!(prepared);
+    pub async fn run(
+        mut self,
+        cached: impl Future<Output = ()>,
+        complete: impl Future<Output = ()>,
+    ) -> Result<(), String> {
+        let (mut cached, mut complete) = (pin!(cached), pin!(complete));
         loop {
             if self.release.is_cancelled() {
                 self.release_lease().await;
@@ -126,13 +131,18 @@ impl Elector {
                 }
                 Decision::Wait(until) => {
                     self.log_holder();
-                    let is_candidate = self.election.is_candidate();
+                    let preparation = self.election.preparation();
                     let release = self.release.clone();
                     let pause = until.map(|until| until.saturating_sub(self.lease_clock.now()));
                     tokio::select! {
                         biased;
                         () = release.cancelled() => {}
-                        () = &mut prepared, if !is_candidate => self.election.stand(),
+                        () = &mut cached, if preparation == Preparation::Begun => {
+                            self.election.prepared(Preparation::Cached);
+                        }
+                        () = &mut complete, if preparation == Preparation::Cached => {
+                            self.election.prepared(Preparation::Complete);
+                        }
                         () = self.follow_watch() => {}
                         () = sleep(pause.unwrap_or_default()), if pause.is_some() => {}
                     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::simulation::{HOLDER, Simulation, object, running};
-use crate::lifecycle::{Event, ForeignIntent, WriteAnswer};
+use crate::lifecycle::{Event, ForeignIntent, Others, WriteAnswer};
 
 const OTHER: &str = "fedcba9876543210";
 
@@ -38,6 +38,27 @@ fn an_intent_of_another_process_is_reported_and_brings_a_get_first() {
     assert_eq!(sim.foreign_intents, [foreign]);
     sim.run_for(s(4));
     assert_eq!(sim.posts.len(), 0, "the GET has not been answered yet");
+}
+
+/// The leader before this process recorded its last intent just before it stopped, and this process sees that late.
+#[test]
+fn the_last_intent_of_a_leader_that_has_stopped_delays_nothing() {
+    for (others, foreign, posts) in [
+        (Others::HaveStopped(Some(OTHER)), 0, 1),
+        (Others::HaveStopped(None), 1, 0),
+        (Others::MayWork, 1, 0),
+    ] {
+        let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
+        sim.others = others;
+        sim.get_latency = Duration::from_millis(50);
+        sim.stored.status.cancel_attempts = Some(1);
+        sim.stored.status.cancel_attempted_by = Some(OTHER.to_owned());
+        sim.show();
+        assert_eq!(sim.foreign_intents.len(), foreign, "{others:?}");
+        // After a GET the next one goes out, unless the other process may be sending its own.
+        sim.run_for(s(10));
+        assert_eq!(sim.posts.len(), posts, "{others:?}");
+    }
 }
 
 #[test]

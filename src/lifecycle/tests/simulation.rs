@@ -21,7 +21,7 @@ use crate::{
     },
     lifecycle::{
         Cancellation, Context, Effect, Event, ForeignIntent, Grant, Notice, Now, ObjectView,
-        Packer, Settings, Spec, StatusWrite, WriteAnswer, WriteKind, step,
+        Others, Packer, Settings, Spec, StatusWrite, WriteAnswer, WriteKind, step,
     },
 };
 
@@ -75,6 +75,7 @@ pub struct Simulation {
     pub writes: Vec<(Duration, StatusWrite)>,
     pub notices: Vec<Notice>,
     pub foreign_intents: Vec<ForeignIntent>,
+    pub others: Others<'static>,
     /// Of all conditions that were ever written.
     reasons: BTreeSet<String>,
     pub dropped_tokens: usize,
@@ -221,6 +222,7 @@ impl Simulation {
             writes: Vec::new(),
             notices: Vec::new(),
             foreign_intents: Vec::new(),
+            others: Others::MayWork,
             reasons: BTreeSet::new(),
             dropped_tokens: 0,
             seen_done: None,
@@ -278,6 +280,7 @@ impl Simulation {
             jitter: self.jitter,
             settings: &self.settings,
             holder: HOLDER,
+            others: self.others,
             grant: self.grant,
             principal: Some("opcancel@acme.iam.gserviceaccount.com"),
             quota: self.allowance(),

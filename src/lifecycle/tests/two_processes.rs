@@ -11,8 +11,8 @@ use crate::{
     api::{CancellationStatus, Outcome},
     google::answer::{CancelAnswer, ErrorKind, GetAnswer},
     lifecycle::{
-        Cancellation, Context, Effect, Event, Grant, Now, ObjectView, Settings, StatusWrite,
-        WriteAnswer, step,
+        Cancellation, Context, Effect, Event, Grant, Now, ObjectView, Others, Settings,
+        StatusWrite, WriteAnswer, step,
     },
 };
 
@@ -253,6 +253,7 @@ impl<'a> World<'a> {
             jitter: self.processes[index].jitter,
             settings: &self.settings,
             holder: HOLDERS[index],
+            others: Others::MayWork,
             grant: (self.scenario.grant)(self.now),
             principal: None,
             quota: Default::default(),
