@@ -16,11 +16,11 @@ pub(super) const ETCD_SOCKET: &str = "etcd.sock";
 pub(super) const AUDIT_LOG: &str = "audit.log";
 
 /// What makes namespaces go away, gives them their ServiceAccount, collects dependents, aggregates
-/// roles, and makes the pods of Deployments (which run where there is a [`crate::node`]).
+/// roles, makes the pods of Deployments (which run where there is a [`crate::node`]), and says how many of them may be evicted.
 const CONTROLLERS: &str = "namespace-controller,serviceaccount-controller,\
                            garbage-collector-controller,clusterrole-aggregation-controller,\
                            deployment-controller,replicaset-controller,\
-                           resourcequota-controller";
+                           disruption-controller,resourcequota-controller";
 
 /// The arguments of etcd.
 pub(super) fn etcd() -> Vec<String> {
