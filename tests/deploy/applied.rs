@@ -13,6 +13,7 @@ use xtask::{
 };
 
 use crate::{
+    kustomizations,
     rendered::{KUSTOMIZATIONS, Rendered},
     support::cluster::root,
 };
@@ -94,6 +95,38 @@ pub fn apply(control_plane: &ControlPlane, rendered: &Rendered) -> String {
     kubectl(control_plane, &arguments, &rendered.text).unwrap()
 }
 
+/// Creates cancellations in the tenant's namespace.
+pub fn declare(control_plane: &ControlPlane, manifests: &[String]) {
+    let placed = manifests
+        .concat()
+        .replace("metadata:\n", "metadata:\n  namespace: contact-center\n");
+    control_plane.apply_text(&placed).unwrap();
+}
+
+/// Waits for a cancellation in the tenant's namespace.
+pub fn wait(control_plane: &ControlPlane, name: &str, for_: &str) {
+    let arguments = [
+        "wait",
+        "opcancel",
+        name,
+        "--namespace=contact-center",
+        "--timeout=60s",
+        "--for",
+        for_,
+    ];
+    control_plane.run_kubectl(&arguments).unwrap();
+}
+
+/// Allows the tenant what the emulator has.
+pub fn grant(control_plane: &ControlPlane) {
+    let grant = json!({
+        "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant",
+        "metadata": {"name": "contact-center"},
+        "spec": {"namespaces": ["contact-center"], "projects": ["acme-prod"], "services": ["dialogflow"], "identities": ["Operator"]},
+    });
+    control_plane.apply_text(&grant.to_string()).unwrap();
+}
+
 /// The versions of the rendered objects, as they are stored.
 fn versions(control_plane: &ControlPlane, rendered: &Rendered) -> BTreeMap<String, String> {
     let objects = rendered.objects.iter().map(|object| {
@@ -135,6 +168,54 @@ fn everything_that_is_rendered_is_taken_and_a_second_time_changes_nothing() {
         assert_eq!(before.len(), rendered.objects.len(), "{what}");
         apply(&control_plane, &rendered);
         assert_eq!(versions(&control_plane, &rendered), before, "{what}");
+    }
+}
+
+/// Two releases in one namespace, and the base with other names.
+#[test]
+fn the_lease_of_an_installation_can_be_written_by_its_own_pods_only() {
+    let control_plane = empty_cluster();
+    let renderings = [
+        Rendered::release("blue", &[]),
+        Rendered::release("green", &["--set=watchNamespaces={contact-center}"]),
+        kustomizations::with_other_names(),
+    ];
+    let system = "apiVersion: v1\nkind: Namespace\nmetadata: {name: opcancel-system}\n";
+    control_plane.apply_text(system).unwrap();
+    for rendered in &renderings {
+        apply(&control_plane, rendered);
+    }
+    let of = |rendered: &Rendered| {
+        let deployment = rendered.deployment();
+        let account = &deployment["spec"]["template"]["spec"]["serviceAccountName"];
+        let namespace = &deployment["metadata"]["namespace"];
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        (
+            text(namespace),
+            text(account),
+            rendered.environment()["OPCANCEL_LEADER_ELECT_LEASE_NAME"].clone(),
+        )
+    };
+    let may = |(namespace, account, _): &(String, String, String), verb: &str, what: &str| {
+        let output = control_plane
+            .kubectl_command()
+            .args(["auth", "can-i", verb, what, "--namespace", namespace])
+            .arg(format!("--as=system:serviceaccount:{namespace}:{account}"))
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).trim() == "yes"
+    };
+    let leases = "leases.coordination.k8s.io";
+    for own in renderings.iter().map(of) {
+        assert!(may(&own, "create", leases), "{own:?}");
+        for other in renderings.iter().map(of) {
+            let lease = format!("{leases}/{}", other.2);
+            for verb in ["get", "patch", "watch"] {
+                assert_eq!(may(&own, verb, &lease), own == other, "{verb} {lease}");
+            }
+            assert!(!may(&own, "delete", &lease), "{own:?}");
+        }
+        assert!(!may(&own, "list", leases), "{own:?}");
     }
 }
 

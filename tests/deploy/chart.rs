@@ -1,10 +1,13 @@
 //! The chart renders what kustomize renders, and says what is wrong with values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::rendered::{Rendered, helm, helm_template};
+use crate::{
+    kustomizations::assert_lease_is_named_for_the_deployment,
+    rendered::{Rendered, helm, helm_template},
+};
 
 /// The credential configuration is a file, as gcloud writes it.
 const CONFIGURATION: &str = "--set-file=externalAccount.credentialConfiguration=deploy/components/external-account/credential-configuration.json";
@@ -134,7 +137,22 @@ fn wrong_values_are_refused_with_what_is_wrong() {
         CONFIGURATION,
     ];
     for (arguments, said) in [
-        (&["--set=replicas=2"][..], &["replicas", "1"][..]),
+        (&["--set=replicas=-1"][..], &["replicas", "minimum"][..]),
+        (&["--set=replicas=two"], &["replicas", "integer"]),
+        (
+            &["--set=leaderElection.enabled=false"],
+            &["without leaderElection.enabled two controllers would both act; set 0 or 1"],
+        ),
+        (
+            &["--set=leaderElection.leaseDuration=soon"],
+            &["leaseDuration"],
+        ),
+        (
+            &["--set=podDisruptionBudget.maxUnavailable=0"],
+            &["maxUnavailable"],
+        ),
+        (&["--set=flags={--leader-elect=false}"], &["flags"]),
+        (&["--set=flags={--leader-elect-lease-name=a}"], &["flags"]),
         (
             &["--set=replica=1"],
             &["unknown value \"replica\"; did you mean \"replicas\"?"],
@@ -221,6 +239,61 @@ fn wrong_values_are_refused_with_what_is_wrong() {
             assert!(error.contains(text), "{arguments:?}: {error}");
         }
     }
+}
+
+/// Releases in one namespace, and those that share a ServiceAccount, have a Lease each.
+#[test]
+fn each_release_has_a_lease_that_is_named_for_its_deployment() {
+    let mut names = BTreeSet::new();
+    for arguments in [
+        &["blue"][..],
+        &["green"],
+        &["green", "--set=nameOverride=stopper"],
+        &["green", "--set=fullnameOverride=stopper"],
+        &[
+            "red",
+            "--set=serviceAccount.create=false,serviceAccount.name=shared",
+        ],
+        &[
+            "pink",
+            "--set=serviceAccount.create=false,serviceAccount.name=shared",
+        ],
+        &["gray", "--set=watchNamespaces={chat,speech}"],
+        &["a-release-with-a-name-as-long-as-helm-takes-them-53-b"],
+    ] {
+        let (release, arguments) = arguments.split_first().unwrap();
+        let rendered = Rendered::release(release, arguments);
+        assert_lease_is_named_for_the_deployment(&rendered);
+        assert!(names.insert(rendered.deployment()["metadata"]["name"].to_string()));
+        let [binding] = rendered
+            .of_kind("RoleBinding")
+            .into_iter()
+            .filter(|binding| binding["metadata"]["namespace"] == "opcancel-system")
+            .collect::<Vec<_>>()[..]
+        else {
+            panic!("{release}: not one RoleBinding in its namespace");
+        };
+        let pod = &rendered.deployment()["spec"]["template"]["spec"];
+        assert_eq!(binding["subjects"][0]["name"], pod["serviceAccountName"]);
+    }
+}
+
+#[test]
+fn what_only_several_replicas_need_is_there_with_several_only() {
+    for (replicas, budgets) in [(0, 0), (1, 0), (2, 1), (3, 1)] {
+        let rendered = Rendered::chart(&[&format!("--set=replicas={replicas}")]);
+        assert_eq!(rendered.deployment()["spec"]["replicas"], replicas);
+        assert_eq!(rendered.of_kind("PodDisruptionBudget").len(), budgets);
+        assert_lease_is_named_for_the_deployment(&rendered);
+    }
+    let alone = Rendered::chart(&["--set=leaderElection.enabled=false,replicas=1"]);
+    assert_eq!(
+        alone.deployment()["spec"]["strategy"],
+        json!({"type": "Recreate"}),
+        "never two controllers without a Lease"
+    );
+    assert_eq!(alone.environment()["OPCANCEL_LEADER_ELECT"], "false");
+    assert!(alone.of_kind("Role").is_empty());
 }
 
 /// YAML would read many a name as a number or worse; whatever is a text with ordinary values is one with any.

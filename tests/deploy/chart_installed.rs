@@ -66,7 +66,8 @@ fn a_rollback_and_an_uninstallation_leave_the_crds_and_their_objects_alone() {
     for said in [
         "kind: CancellationGrant",
         "kubectl label namespace opcancel-system pod-security.kubernetes.io/enforce=restricted",
-        "logs deployment/opcancel-controller",
+        "logs deployment/opcancel-controller --all-pods",
+        "get lease opcancel-controller",
     ] {
         assert!(notes.contains(said), "{said:?} is not in:\n{notes}");
     }
@@ -126,6 +127,37 @@ fn a_rollback_and_an_uninstallation_leave_the_crds_and_their_objects_alone() {
     );
     let again = ["install", "opcancel", "deploy/chart", IMAGE];
     helm_on(&control_plane, &again).unwrap();
+}
+
+/// `Recreate` must have no settings for a rolling update, and only one of two strategies can be sent.
+#[test]
+fn leader_election_can_be_switched_off_and_on_by_an_upgrade() {
+    let control_plane = empty_cluster();
+    let install = [
+        "install",
+        "opcancel",
+        "deploy/chart",
+        "--create-namespace",
+        IMAGE,
+    ];
+    helm_on(&control_plane, &install).unwrap();
+    let upgrade = ["upgrade", "opcancel", "deploy/chart", IMAGE];
+    let alone = ["--set=leaderElection.enabled=false,replicas=1"];
+    helm_on(&control_plane, &[&upgrade[..], &alone].concat()).unwrap();
+    let strategy = || {
+        let deployment = get(&control_plane, &["deployment/opcancel-controller", SYSTEM]);
+        let budgets = get(&control_plane, &["poddisruptionbudgets", SYSTEM]);
+        let spec = &deployment["spec"];
+        let strategy = spec["strategy"]["type"].as_str().unwrap().to_owned();
+        (
+            strategy,
+            spec["replicas"].as_u64().unwrap(),
+            budgets["items"].as_array().unwrap().len(),
+        )
+    };
+    assert_eq!(strategy(), ("Recreate".to_owned(), 1, 0));
+    helm_on(&control_plane, &upgrade).unwrap();
+    assert_eq!(strategy(), ("RollingUpdate".to_owned(), 2, 1));
 }
 
 /// Who applies the CRDs otherwise, with kubectl or from Git, goes on doing so.

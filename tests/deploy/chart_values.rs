@@ -13,6 +13,8 @@ use crate::{
 const DEPLOYMENT: &str = "Deployment opcancel-system/opcancel-controller";
 const ACCOUNT: &str = "ServiceAccount opcancel-system/opcancel-controller";
 const POLICY: &str = "NetworkPolicy opcancel-system/opcancel-controller";
+const BUDGET: &str = "PodDisruptionBudget opcancel-system/opcancel-controller";
+const LEASE_ROLE: &str = "Role opcancel-system/opcancel-controller-leader-election";
 const POD: &str = "/spec/template/spec";
 const CONTAINER: &str = "/spec/template/spec/containers/0";
 
@@ -52,8 +54,24 @@ impl Effect {
     }
 }
 
+/// The environment with this variable beside those of leader election.
 fn variable(name: &str, value: &str) -> Value {
-    json!([{"name": name, "value": value}])
+    environment(&[(name, value)], &[])
+}
+
+/// The environment with these variables around the Lease's name and namespace.
+fn environment(before: &[(&str, &str)], after: &[(&str, &str)]) -> Value {
+    let plain = |(name, value): &(&str, &str)| json!({"name": name, "value": value});
+    let mut variables: Vec<_> = before.iter().map(plain).collect();
+    variables.extend([
+        json!({"name": "OPCANCEL_LEADER_ELECT_LEASE_NAME", "value": "opcancel-controller"}),
+        json!({
+            "name": "OPCANCEL_LEADER_ELECT_NAMESPACE",
+            "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}},
+        }),
+    ]);
+    variables.extend(after.iter().map(plain));
+    Value::Array(variables)
 }
 
 #[allow(clippy::too_many_lines, reason = "a table with a row for each value")]
@@ -104,8 +122,48 @@ fn effects() -> Vec<Effect> {
         ),
         effect("commonLabels", "--set=commonLabels.team=blue", DEPLOYMENT, "/spec/template/metadata/labels/team", json!("blue")),
         effect("commonLabels", "--set=commonLabels.team=blue", "ClusterRole opcancel-view", label("team"), json!("blue")),
-        // The only number, so it changes nothing.
         effect("replicas", "--set=replicas=1", DEPLOYMENT, "/spec/replicas", json!(1)),
+        effect("replicas", "--set=replicas=1", BUDGET, "", Value::Null),
+        effect(
+            "leaderElection.enabled",
+            "--set=leaderElection.enabled=false",
+            DEPLOYMENT,
+            container("env"),
+            json!([{"name": "OPCANCEL_LEADER_ELECT", "value": "false"}]),
+        )
+        .beside(&["--set=replicas=1"]),
+        effect("leaderElection.enabled", "--set=leaderElection.enabled=false", DEPLOYMENT, "/spec/strategy", json!({"type": "Recreate"}))
+            .beside(&["--set=replicas=1"]),
+        effect("leaderElection.enabled", "--set=leaderElection.enabled=false", LEASE_ROLE, "", Value::Null).beside(&["--set=replicas=1"]),
+        effect(
+            "leaderElection.leaseDuration",
+            "--set=leaderElection.leaseDuration=30s",
+            DEPLOYMENT,
+            container("env"),
+            environment(&[], &[("OPCANCEL_LEADER_ELECT_LEASE_DURATION", "30s")]),
+        ),
+        effect(
+            "leaderElection.renewDeadline",
+            "--set=leaderElection.renewDeadline=20s",
+            DEPLOYMENT,
+            container("env"),
+            environment(&[], &[("OPCANCEL_LEADER_ELECT_RENEW_DEADLINE", "20s")]),
+        ),
+        effect(
+            "leaderElection.retryPeriod",
+            "--set=leaderElection.retryPeriod=500ms",
+            DEPLOYMENT,
+            container("env"),
+            environment(&[], &[("OPCANCEL_LEADER_ELECT_RETRY_PERIOD", "500ms")]),
+        ),
+        effect("podDisruptionBudget.enabled", "--set=podDisruptionBudget.enabled=false", BUDGET, "", Value::Null),
+        effect(
+            "podDisruptionBudget.maxUnavailable",
+            "--set=podDisruptionBudget.maxUnavailable=50%",
+            BUDGET,
+            "/spec/maxUnavailable",
+            json!("50%"),
+        ),
         effect("revisionHistoryLimit", "--set=revisionHistoryLimit=0", DEPLOYMENT, "/spec/revisionHistoryLimit", json!(0)),
         effect("deploymentAnnotations", "--set=deploymentAnnotations.a=b", DEPLOYMENT, "/metadata/annotations", json!({"a": "b"})),
         effect(
@@ -217,11 +275,21 @@ fn effects() -> Vec<Effect> {
         effect("affinity", "--set-json=affinity={\"nodeAffinity\":{}}", DEPLOYMENT, pod("affinity"), json!({"nodeAffinity": {}})),
         effect(
             "topologySpreadConstraints",
-            "--set=topologySpreadConstraints[0].maxSkew=1",
+            "--set-json=topologySpreadConstraints=[{\"topologyKey\":\"zone\"}]",
             DEPLOYMENT,
             pod("topologySpreadConstraints"),
-            json!([{"maxSkew": 1}]),
+            json!([{"topologyKey": "zone", "labelSelector": {"matchLabels": {
+                "app.kubernetes.io/name": "opcancel", "app.kubernetes.io/instance": "opcancel",
+            }}}]),
         ),
+        effect(
+            "topologySpreadConstraints",
+            "--set-json=topologySpreadConstraints=[{\"topologyKey\":\"zone\",\"labelSelector\":{\"matchLabels\":{\"a\":\"b\"}}}]",
+            DEPLOYMENT,
+            pod("topologySpreadConstraints"),
+            json!([{"topologyKey": "zone", "labelSelector": {"matchLabels": {"a": "b"}}}]),
+        ),
+        effect("topologySpreadConstraints", "--set-json=topologySpreadConstraints=[]", DEPLOYMENT, pod("topologySpreadConstraints"), Value::Null),
         effect("priorityClassName", "--set=priorityClassName=platform", DEPLOYMENT, pod("priorityClassName"), json!("platform")),
         effect("podAnnotations", "--set=podAnnotations.a=b", DEPLOYMENT, "/spec/template/metadata/annotations/a", json!("b")),
         effect("podLabels", "--set=podLabels.a=b", DEPLOYMENT, "/spec/template/metadata/labels/a", json!("b")),
@@ -234,7 +302,7 @@ fn effects() -> Vec<Effect> {
         ),
         effect("podSecurityContext", "--set=podSecurityContext=null", DEPLOYMENT, pod("securityContext"), Value::Null),
         effect("securityContext", "--set=securityContext=null", DEPLOYMENT, container("securityContext"), Value::Null),
-        effect("extraEnv", "--set=extraEnv[0].name=A,extraEnv[0].value=b", DEPLOYMENT, container("env"), variable("A", "b")),
+        effect("extraEnv", "--set=extraEnv[0].name=A,extraEnv[0].value=b", DEPLOYMENT, container("env"), environment(&[], &[("A", "b")])),
         effect("extraVolumes", "--set=extraVolumes[0].name=ca", DEPLOYMENT, pod("volumes"), json!([{"name": "ca"}])),
         effect("extraVolumeMounts", "--set=extraVolumeMounts[0].name=ca", DEPLOYMENT, container("volumeMounts"), json!([{"name": "ca"}])),
         effect("hostAliases", "--set=hostAliases[0].ip=127.0.0.1", DEPLOYMENT, pod("hostAliases"), json!([{"ip": "127.0.0.1"}])),
@@ -403,9 +471,7 @@ fn every_value_changes_what_is_rendered() {
         let before = at(effect.beside);
         let then = at(&[effect.beside, &[effect.argument]].concat());
         assert_eq!(then, effect.then, "{}", effect.argument);
-        if effect.value != "replicas" {
-            assert_ne!(before, then, "{}", effect.argument);
-        }
+        assert_ne!(before, then, "{}", effect.argument);
     }
 }
 

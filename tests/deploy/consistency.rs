@@ -120,8 +120,6 @@ fn the_pod_is_as_small_a_target_as_it_can_be() {
     for folder in KUSTOMIZATIONS {
         let rendered = Rendered::kustomization(folder);
         let deployment = rendered.deployment();
-        assert_eq!(deployment["spec"]["strategy"], json!({"type": "Recreate"}));
-        assert_eq!(deployment["spec"]["replicas"], 1);
         let pod = &deployment["spec"]["template"]["spec"];
         assert_eq!(pod["hostNetwork"], false);
         assert_eq!(pod["automountServiceAccountToken"], true);
@@ -142,6 +140,37 @@ fn the_pod_is_as_small_a_target_as_it_can_be() {
         }
         let account = rendered.of_kind("ServiceAccount")[0];
         assert_eq!(account["automountServiceAccountToken"], false);
+    }
+}
+
+/// An upgrade begins with a new Pod, and no rule keeps two Pods off one node, so that it finishes on one.
+#[test]
+fn two_replicas_are_upgraded_and_drained_one_by_one_also_on_one_node() {
+    for folder in KUSTOMIZATIONS {
+        let rendered = Rendered::kustomization(folder);
+        let deployment = &rendered.deployment()["spec"];
+        assert_eq!(deployment["replicas"], 2, "{folder}");
+        let rolling = json!({"maxSurge": 1, "maxUnavailable": 0});
+        assert_eq!(
+            deployment["strategy"],
+            json!({"type": "RollingUpdate", "rollingUpdate": rolling})
+        );
+        let pod = &deployment["template"]["spec"];
+        assert!(pod.get("affinity").is_none(), "{folder}");
+        let spread = pod["topologySpreadConstraints"].as_array().unwrap();
+        for constraint in spread {
+            assert_eq!(constraint["whenUnsatisfiable"], "ScheduleAnyway");
+            assert_eq!(
+                constraint["labelSelector"]["matchLabels"],
+                deployment["selector"]["matchLabels"]
+            );
+        }
+        assert_eq!(spread.len(), 1, "{folder}");
+        let [budget] = rendered.of_kind("PodDisruptionBudget")[..] else {
+            panic!("{folder}: not one PodDisruptionBudget");
+        };
+        assert_eq!(budget["spec"]["maxUnavailable"], 1);
+        assert_eq!(budget["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
     }
 }
 
@@ -170,7 +199,9 @@ fn selectors_are_name_and_instance_and_find_the_pod() {
         let deployment = &rendered.deployment()["spec"];
         let service = rendered.of_kind("Service")[0];
         let policy = rendered.of_kind("NetworkPolicy")[0];
+        let budget = rendered.of_kind("PodDisruptionBudget")[0];
         for selector in [
+            &budget["spec"]["selector"]["matchLabels"],
             &deployment["selector"]["matchLabels"],
             &service["spec"]["selector"],
             &policy["spec"]["podSelector"]["matchLabels"],

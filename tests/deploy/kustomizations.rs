@@ -126,11 +126,73 @@ fn another_namespace_and_a_prefix_are_followed_by_all_references() {
         let names = rendered.by_name();
         for object in [
             "Namespace tools",
+            "Deployment tools/blue-opcancel-controller",
+            "Role tools/blue-opcancel-controller-leader-election",
+            "PodDisruptionBudget tools/blue-opcancel-controller",
             "ServiceAccount tools/blue-opcancel-controller",
             "CustomResourceDefinition operationcancellations.opcancel.github.io",
         ] {
             assert!(names.contains_key(object), "{folder}: {object}");
         }
+    }
+}
+
+/// The base with a prefix and a suffix.
+pub fn with_other_names() -> Rendered {
+    let platform = Platform::new();
+    let text = format!(
+        "resources: [{REMOTE}base{RELEASE}]\nnamePrefix: blue-\nnameSuffix: -east\nnamespace: tools\n"
+    );
+    platform.put("kustomization.yaml", &text);
+    platform.rendered()
+}
+
+/// The Lease has the Deployment's name, and nobody else's.
+pub fn assert_lease_is_named_for_the_deployment(rendered: &Rendered) {
+    let name = &rendered.deployment()["metadata"]["name"];
+    let namespace = &rendered.deployment()["metadata"]["namespace"];
+    let environment = rendered.environment();
+    assert_eq!(&environment["OPCANCEL_LEADER_ELECT_LEASE_NAME"], name);
+    assert_eq!(&environment["OPCANCEL_LEADER_ELECT_NAMESPACE"], namespace);
+    let roles = rendered.of_kind("Role");
+    let named: Vec<_> = roles
+        .iter()
+        .flat_map(|role| role["rules"].as_array().unwrap())
+        .filter_map(|rule| rule.get("resourceNames"))
+        .collect();
+    assert_eq!(named, [&json!([name])]);
+    assert!(rendered.of_kind("Lease").is_empty(), "it is not applied");
+}
+
+#[test]
+fn the_lease_is_named_for_the_deployment_whatever_is_added_to_its_name() {
+    for folder in KUSTOMIZATIONS {
+        assert_lease_is_named_for_the_deployment(&Rendered::kustomization(folder));
+    }
+    for (folder, added) in [
+        ("base", "namePrefix: blue-"),
+        ("base", "nameSuffix: -blue"),
+        ("overlays/gke", "namePrefix: a-\nnameSuffix: -z"),
+        ("overlays/namespaced/operator", "namePrefix: blue-"),
+    ] {
+        // A kustomization over a kustomization, and both add to the names.
+        let platform = Platform::new();
+        let inner = format!("resources: [{REMOTE}{folder}{RELEASE}]\n{added}\n");
+        platform.put("inner/kustomization.yaml", &inner);
+        let outer = "resources: [inner]\nnamePrefix: outer-\nnamespace: tools\n";
+        platform.put("kustomization.yaml", outer);
+        let rendered = platform.rendered();
+        assert_lease_is_named_for_the_deployment(&rendered);
+        let name = rendered.deployment()["metadata"]["name"].as_str().unwrap();
+        assert!(name.starts_with("outer-") && name.len() > "outer-opcancel-controller".len());
+        let [binding] = rendered.of_kind("RoleBinding")[..] else {
+            panic!("{folder}: not one RoleBinding");
+        };
+        assert_eq!(binding["roleRef"]["name"], binding["metadata"]["name"]);
+        assert_eq!(
+            binding["subjects"],
+            json!([{"kind": "ServiceAccount", "name": name, "namespace": "tools"}])
+        );
     }
 }
 
@@ -236,6 +298,7 @@ fn the_namespaced_example_gives_rights_in_its_own_namespaces_only() {
         let places: Vec<_> = rendered
             .of_kind(kind)
             .iter()
+            .filter(|object| object["metadata"]["name"] == "opcancel-controller")
             .map(|object| object["metadata"]["namespace"].clone())
             .collect();
         assert_eq!(places, ["chat", "speech"], "{kind}");

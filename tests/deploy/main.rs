@@ -21,4 +21,5 @@ mod consistency;
 mod kustomizations;
 mod people;
 mod rendered;
+mod replicas;
 mod rights_used;

@@ -54,6 +54,11 @@ impl Rendered {
         Self::of(helm_template(arguments).unwrap())
     }
 
+    /// The same for a release of another name.
+    pub fn release(release: &str, arguments: &[&str]) -> Self {
+        Self::of(template_release(release, arguments).unwrap())
+    }
+
     fn of(text: String) -> Self {
         let objects = deploy_files::documents(&text).unwrap();
         assert!(!objects.is_empty());
@@ -97,15 +102,20 @@ impl Rendered {
         &containers[0]
     }
 
-    /// The container's environment.
+    /// The container's environment, as the kubelet makes it.
     pub fn environment(&self) -> BTreeMap<String, String> {
+        let namespace = &self.deployment()["metadata"]["namespace"];
         let variables = self.container()["env"].as_array().into_iter().flatten();
         variables
             .map(|variable| {
-                (
-                    variable["name"].as_str().unwrap().to_owned(),
-                    variable["value"].as_str().unwrap().to_owned(),
-                )
+                let field = variable.pointer("/valueFrom/fieldRef/fieldPath");
+                let value = match field.and_then(Value::as_str) {
+                    None => &variable["value"],
+                    Some("metadata.namespace") => namespace,
+                    Some(other) => panic!("{other}"),
+                };
+                let text = |value: &Value| value.as_str().unwrap().to_owned();
+                (text(&variable["name"]), text(value))
             })
             .collect()
     }
@@ -127,11 +137,14 @@ impl Rendered {
                 _ => argument,
             });
         }
+        // As installed: the tests' own default is no election.
+        command.env_remove("OPCANCEL_LEADER_ELECT");
         command.envs(self.environment());
         command
     }
 
-    /// Every right that the controller's roles give it: verb, group, resource with its subresource; or verb, nothing, path.
+    /// Every right that the controller's roles give it: verb, group, resource with its subresource or the one name that it has; or
+    /// verb, nothing, path.
     pub fn rights(&self) -> BTreeMap<(String, String, String), usize> {
         let mut rights = BTreeMap::new();
         let roles = self.objects.iter().filter(|object| {
@@ -145,7 +158,11 @@ impl Rendered {
                 let list = rule[key].as_array().into_iter().flatten();
                 list.map(|text| text.as_str().unwrap().to_owned()).collect()
             };
-            assert!(rule.get("resourceNames").is_none());
+            let name = match &texts("resourceNames")[..] {
+                [] => String::new(),
+                [name] => format!(" {name}"),
+                names => panic!("{names:?}"),
+            };
             for url in texts("nonResourceURLs") {
                 for verb in texts("verbs") {
                     *rights
@@ -157,7 +174,7 @@ impl Rendered {
                 for resource in texts("resources") {
                     for verb in texts("verbs") {
                         *rights
-                            .entry((verb, group.clone(), resource.clone()))
+                            .entry((verb, group.clone(), format!("{resource}{name}")))
                             .or_default() += 1;
                     }
                 }
@@ -201,9 +218,13 @@ pub fn helm(arguments: &[&str]) -> Result<String, String> {
 
 /// `helm template` as a user installs the chart.
 pub fn helm_template(arguments: &[&str]) -> Result<String, String> {
+    template_release("opcancel", arguments)
+}
+
+fn template_release(release: &str, arguments: &[&str]) -> Result<String, String> {
     let install = [
         "template",
-        "opcancel",
+        release,
         "deploy/chart",
         "--namespace=opcancel-system",
         "--include-crds",

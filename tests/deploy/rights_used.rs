@@ -11,12 +11,12 @@ use operations_emulator::{
     Call::{Cancel, Get},
     Emulator, Latency, RequestRecord, Scenario, Script,
 };
-use serde_json::json;
 use xtask::control_plane::{ControlPlane, audit};
 
 use crate::{
-    applied::{Cluster, apply, empty_cluster},
+    applied::{Cluster, apply, declare, empty_cluster, grant, wait},
     rendered::Rendered,
+    replicas::wait_for_leader,
     support::{
         cluster::runtime,
         controller_process::ControllerProcess,
@@ -65,22 +65,24 @@ fn full_run(folder: &str) -> Cluster {
         .service_account_kubeconfig("opcancel-system", "opcancel-controller")
         .unwrap();
     let emulator = runtime().block_on(Emulator::start(scenario())).unwrap();
-    let mut command = rendered.controller_command();
-    command
-        .arg("--kubeconfig")
-        .arg(&kubeconfig)
-        .arg(format!("--endpoint-override=dialogflow={}", emulator.url()))
-        .arg(format!("--observe-budget={}s", FIRST_LOOK.as_secs() + 1))
-        .env("GCE_METADATA_HOST", emulator.metadata_address());
-    let mut controller = ControllerProcess::spawn(command);
-    controller.wait_until_ready();
+    let start = |pod: &str| {
+        let mut command = rendered.controller_command();
+        command
+            .arg("--kubeconfig")
+            .arg(&kubeconfig)
+            .arg(format!("--endpoint-override=dialogflow={}", emulator.url()))
+            .arg(format!("--observe-budget={}s", FIRST_LOOK.as_secs() + 1))
+            .env("GCE_METADATA_HOST", emulator.metadata_address())
+            .env("HOSTNAME", pod);
+        let mut controller = ControllerProcess::spawn(command);
+        controller.wait_until_ready();
+        controller
+    };
+    let mut controller = start("first");
+    wait_for_leader(&control_plane, "first");
+    let mut standby = start("second");
 
-    let grant = json!({
-        "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant",
-        "metadata": {"name": "contact-center"},
-        "spec": {"namespaces": ["contact-center"], "projects": ["acme-prod"], "services": ["dialogflow"], "identities": ["Operator"]},
-    });
-    control_plane.apply_text(&grant.to_string()).unwrap();
+    grant(&control_plane);
     declare(&control_plane, &[manifest("suspended", &["suspend: true"])]);
     wait(
         &control_plane,
@@ -93,6 +95,9 @@ fn full_run(folder: &str) -> Cluster {
 
     controller.terminate();
     assert!(controller.wait().success());
+    wait_for_leader(&control_plane, "second");
+    standby.terminate();
+    assert!(standby.wait().success());
     let used = used(&control_plane.audit_log());
     let given: BTreeSet<_> = rendered.rights().into_keys().collect();
     assert_eq!(
@@ -186,13 +191,17 @@ fn used(log: &Path) -> BTreeSet<(String, String, String)> {
         }
         let watches = requests.iter().filter(|request| request.verb == "watch");
         let watched: BTreeSet<_> = watches.map(|request| &request.resource).collect();
-        if watched.len() >= 2 || begun.elapsed() > Duration::from_secs(10) {
+        if watched.len() >= 3 || begun.elapsed() > Duration::from_secs(10) {
             let right = |request: &audit::Request| {
                 if request.resource.is_empty() {
                     return (request.verb.clone(), String::new(), request.uri.clone());
                 }
                 let resource = format!("{}/{}", request.resource, request.subresource);
-                let resource = resource.trim_end_matches('/').to_owned();
+                let mut resource = resource.trim_end_matches('/').to_owned();
+                // Only the Lease's right is for one name, and the right to create cannot be.
+                if request.resource == "leases" && request.verb != "create" {
+                    resource = format!("{resource} {}", request.name);
+                }
                 (request.verb.clone(), request.group.clone(), resource)
             };
             return requests.iter().map(right).collect();
@@ -207,24 +216,4 @@ fn own_requests(log: &Path) -> Vec<audit::Request> {
     let mut requests = audit::requests(log).unwrap();
     requests.retain(|request| request.is_from("opcancel-system", "opcancel-controller"));
     requests
-}
-
-fn declare(control_plane: &ControlPlane, manifests: &[String]) {
-    let placed = manifests
-        .concat()
-        .replace("metadata:\n", "metadata:\n  namespace: contact-center\n");
-    control_plane.apply_text(&placed).unwrap();
-}
-
-fn wait(control_plane: &ControlPlane, name: &str, for_: &str) {
-    let arguments = [
-        "wait",
-        "opcancel",
-        name,
-        "--namespace=contact-center",
-        "--timeout=60s",
-        "--for",
-        for_,
-    ];
-    control_plane.run_kubectl(&arguments).unwrap();
 }

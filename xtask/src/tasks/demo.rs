@@ -222,7 +222,8 @@ Use your own kubectl, or {kubectl}:
 
 Inspect:
   kubectl get opcancel -A -o wide
-  kubectl -n opcancel-system logs deployment/opcancel-controller
+  kubectl -n opcancel-system logs deployment/opcancel-controller --all-pods
+  kubectl -n opcancel-system get lease     # which of the two Pods works
   kubectl -n contact-center describe opcancel refused-then-taken
   kubectl -n contact-center get events.events.k8s.io
   kubectl -n contact-center wait opcancel/cancelled-slowly --for=condition=Finished

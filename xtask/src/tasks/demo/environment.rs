@@ -21,13 +21,15 @@ const OVERLAY: &str = "deploy/overlays/gke";
 /// The options of kubectl that name the controller.
 const NAMESPACE: &str = "--namespace=opcancel-system";
 const DEPLOYMENT: &str = "deployment/opcancel-controller";
+/// The Lease of its Pods.
+const LEASE: &str = "lease/opcancel-controller";
 
 /// The running processes; dropping the value stops them.
 pub(super) struct Environment {
     node: Node,
     pub(super) control_plane: ControlPlane,
     emulator: Emulator,
-    /// The controller's /livez, /readyz and /metrics.
+    /// The leader's /livez, /readyz and /metrics.
     pub(super) admin: SocketAddr,
 }
 
@@ -81,7 +83,7 @@ impl Environment {
     /// The end of the controller's log.
     pub(super) fn controller_log(&self) -> Result<String> {
         self.control_plane
-            .run_kubectl(&["logs", DEPLOYMENT, NAMESPACE, "--tail=12"])
+            .run_kubectl(&["logs", DEPLOYMENT, NAMESPACE, "--all-pods", "--tail=12"])
     }
 
     /// The emulator's admin API.
@@ -133,15 +135,30 @@ fn step<T>(what: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
     Ok(result)
 }
 
-/// Waits until the controller is ready; returns the address of its admin server.
+/// Waits until the controller is ready; returns the address of the leader's admin server.
 fn roll_out(control_plane: &ControlPlane, node: &Node) -> Result<SocketAddr> {
     let rolled_out =
         control_plane.run_kubectl(&["rollout", "status", DEPLOYMENT, NAMESPACE, "--timeout=30s"]);
     // The end of its log says more.
     node.check()?;
     rolled_out?;
-    let ip = "--output=jsonpath={.items[0].status.podIP}";
-    let ip = control_plane.run_kubectl(&["get", "pods", NAMESPACE, ip])?;
+    leader(control_plane)
+}
+
+/// The address of the leader's admin server.
+fn leader(control_plane: &ControlPlane) -> Result<SocketAddr> {
+    let holder = "jsonpath={.spec.holderIdentity}";
+    for wanted in ["create", holder] {
+        let wanted = format!("--for={wanted}");
+        control_plane.run_kubectl(&["wait", LEASE, NAMESPACE, &wanted, "--timeout=30s"])?;
+    }
+    let output = format!("--output={holder}");
+    let holder = control_plane.run_kubectl(&["get", LEASE, NAMESPACE, &output])?;
+    let (pod, _) = holder
+        .split_once('_')
+        .context("the holder of the Lease is not a Pod")?;
+    let ip = "--output=jsonpath={.status.podIP}";
+    let ip = control_plane.run_kubectl(&["get", "pod", pod, NAMESPACE, ip])?;
     Ok(SocketAddr::new(
         ip.trim().parse().context("the Pod's address")?,
         8080,
