@@ -105,13 +105,28 @@ impl ControlPlane {
     /// # Errors
     /// When it does not run.
     pub fn kill(&self, name: &str) -> Result<()> {
+        self.signal(name, "KILL")
+    }
+
+    /// Sends a signal, such as `STOP`, to the program `name`, or to `kube-apiserver` or `etcd`.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn signal(&self, name: &str, signal: &str) -> Result<()> {
         let id = fs::read_to_string(self.folder().join(format!("{name}.pid")))
             .with_context(|| format!("{name} does not run"))?;
-        let killed = Command::new("kill").args(["-KILL", id.trim()]).status()?;
-        if !killed.success() {
-            bail!("{name} cannot be killed");
+        let option = format!("-{signal}");
+        let sent = Command::new("kill").args([&option, id.trim()]).status()?;
+        if !sent.success() {
+            bail!("{name} gets no {signal}");
         }
         Ok(())
+    }
+
+    /// The exit code of the program `name`, as text, if it has ended.
+    #[must_use]
+    pub fn exit_code(&self, name: &str) -> Option<String> {
+        self.supervisor.as_ref()?.exit_code(name)
     }
 
     pub(super) fn supervisor(&self) -> Result<&Supervisor> {

@@ -5,6 +5,7 @@ mod answers;
 mod backlog;
 mod baseline;
 mod environment;
+mod failover;
 mod figures;
 mod load;
 mod neighbours;
@@ -73,6 +74,12 @@ enum What {
         #[arg(long, default_value_t = 100)]
         objects: usize,
     },
+    /// Time without a cancel request when the leader of two controllers ends or is killed, while new objects come. About four minutes
+    Failover {
+        /// How often each end is measured
+        #[arg(long, default_value_t = 5)]
+        repetitions: usize,
+    },
     /// The effect of bad neighbours on a new cancel of another tenant, compared with that tenant alone. About five minutes
     Neighbours {
         /// Number of new objects to measure with each neighbour, and the same number without
@@ -97,6 +104,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         What::Throughput { objects } => throughput::measure(&mut environment, objects),
         What::Backlog { pending, objects } => backlog::measure(&mut environment, pending, objects),
         What::Answers { large, objects } => answers::measure(&mut environment, large, objects),
+        What::Failover { repetitions } => failover::measure(&environment, repetitions),
         What::Neighbours { objects } => neighbours::measure(&mut environment, objects),
     };
     if measured.is_err() {

@@ -101,16 +101,72 @@ impl Environment {
     }
 
     fn start_controller_with(&mut self, endpoint: String, before: &[&str]) -> Result<()> {
+        self.admin = Some(self.start_process(
+            CONTROLLER,
+            endpoint,
+            before,
+            &["--leader-elect=false".to_owned()],
+        )?);
+        Ok(())
+    }
+
+    /// Starts one more controller, as the process of this name, with more flags; waits until it is ready. Its calls to Google have its
+    /// name as the cluster's.
+    pub(super) fn start_replica(&self, name: &str, flags: &[String]) -> Result<Replica> {
+        let endpoint = format!("--endpoint-override=dialogflow={}", self.emulator.url);
+        let own = [
+            format!("--cluster-name={name}"),
+            "--leader-elect-namespace=opcancel-system".to_owned(),
+        ];
+        let flags = [&own, flags].concat();
+        Ok(Replica {
+            name: name.to_owned(),
+            admin: self.start_process(name, endpoint, &[], &flags)?,
+        })
+    }
+
+    /// Sends a signal to one of them.
+    pub(super) fn signal(&self, replica: &Replica, signal: &str) -> Result<()> {
+        self.control_plane.signal(&replica.name, signal)
+    }
+
+    /// Waits until one of them has ended.
+    pub(super) fn wait_for_end(&self, replica: &Replica) -> Result<()> {
+        let until = Instant::now() + READY_LIMIT;
+        while self.control_plane.exit_code(&replica.name).is_none() {
+            self.interrupt.check()?;
+            if Instant::now() > until {
+                bail!("{} has not ended after {READY_LIMIT:?}", replica.name);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// The end of the log of one of them.
+    pub(super) fn replica_log(&self, replica: &Replica) -> String {
+        self.control_plane
+            .log_end(&replica.name)
+            .unwrap_or_default()
+    }
+
+    fn start_process(
+        &self,
+        name: &str,
+        endpoint: String,
+        before: &[&str],
+        more: &[String],
+    ) -> Result<SocketAddr> {
         let kubeconfig = self
             .control_plane
             .service_account_kubeconfig("opcancel-system", CONTROLLER)?;
-        let arguments = [
+        let mut arguments = vec![
             format!("--kubeconfig={}", kubeconfig.display()),
             endpoint,
             "--admin-address=127.0.0.1:0".to_owned(),
             "--log-format=json".to_owned(),
-            "--leader-elect=false".to_owned(),
         ];
+        arguments.extend_from_slice(more);
         let metadata = OsStr::new(&self.emulator.metadata_address);
         let image = image_environment::read()?;
         let image = image
@@ -119,6 +175,7 @@ impl Environment {
         let mut variables = vec![
             ("GCE_METADATA_HOST", metadata),
             ("HOME", OsStr::new("/nonexistent")),
+            ("HOSTNAME", OsStr::new(name)),
         ];
         variables.extend(image);
         let mut words: Vec<String> = before.iter().map(ToString::to_string).collect();
@@ -126,16 +183,14 @@ impl Environment {
         words.extend(arguments);
         let program = PathBuf::from(words.remove(0));
         self.control_plane
-            .run_process(CONTROLLER, &program, &words, &variables)?;
-        let log = self.control_plane.log_file(CONTROLLER);
+            .run_process(name, &program, &words, &variables)?;
+        let log = self.control_plane.log_file(name);
         let mut admin = None;
-        self.control_plane
-            .wait_for_process(CONTROLLER, READY_LIMIT, || {
-                admin = admin.or_else(|| served_at(&fs::read_to_string(&log).ok()?));
-                admin.is_some_and(|admin| loopback_http::get(admin, "/readyz").is_ok())
-            })?;
-        self.admin = admin;
-        Ok(())
+        self.control_plane.wait_for_process(name, READY_LIMIT, || {
+            admin = admin.or_else(|| served_at(&fs::read_to_string(&log).ok()?));
+            admin.is_some_and(|admin| loopback_http::get(admin, "/readyz").is_ok())
+        })?;
+        admin.context("the log does not say where it serves")
     }
 
     /// Latency of the emulator's answers about operations of this name, in milliseconds.
@@ -262,6 +317,20 @@ impl Environment {
     }
 }
 
+/// One of several controllers.
+pub(super) struct Replica {
+    pub(super) name: String,
+    admin: SocketAddr,
+}
+
+impl Replica {
+    /// Whether it is the leader.
+    pub(super) fn leads(&self) -> Result<bool> {
+        let metrics = Metrics(loopback_http::get(self.admin, "/metrics")?);
+        Ok(metrics.sum("opcancel_leader ") > 0.0)
+    }
+}
+
 /// Processor time of the programs that run, in seconds.
 pub(super) struct Processor {
     pub(super) api_server: f64,
@@ -325,6 +394,7 @@ fn prepare(control_plane: &ControlPlane) -> Result<()> {
         "deploy/base/namespace.yaml",
         "deploy/base/service-account.yaml",
         "deploy/base/controller-role.yaml",
+        "deploy/base/leader-election-role.yaml",
     ];
     control_plane.apply_files(&files.map(|file| cargo::root().join(file)))?;
     control_plane.wait_for_crds()?;
@@ -389,6 +459,8 @@ fn scenario() -> Value {
         "operations": {
             operation("fast-*"): {},
             operation("slow-*"): {"latency": "100ms"},
+            // The first cancel request is not answered for longer than the controller waits for it.
+            operation("hanging-*"): {"faults": [{"on": "cancel", "times": 1, "answer": {"hang": "60s"}}]},
             operation("never-*"): never,
             operation("large-*"): large,
             theirs("fast"): {},
