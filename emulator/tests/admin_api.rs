@@ -47,8 +47,9 @@ async fn sets_shows_finishes_and_removes_operations() {
     assert_eq!(
         shown["operations"][1],
         json!({"name": other, "description": "d", "phase": "running", "state": "RUNNING", "gets": 1, "cancels": 0,
-               "cancelAccepted": false, "result": null, "lastAsked": null})
+               "cancelAccepted": false, "result": null, "endedAt": null, "lastAsked": null})
     );
+    let before = jiff::Timestamp::now();
     let finish = json!({"name": other, "result": {"failed": {"code": "ABORTED"}}}).to_string();
     assert_eq!(
         send(&setup, "POST", "/admin/operations/finish", &finish)
@@ -57,6 +58,16 @@ async fn sets_shows_finishes_and_removes_operations() {
         200
     );
     assert_eq!(setup.get_name(other).await.1["error"]["code"], 10);
+    let (_, shown) = send(&setup, "GET", "/admin/operations", "").await;
+    let ended: jiff::Timestamp = shown["operations"][1]["endedAt"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(
+        before <= ended && ended <= jiff::Timestamp::now(),
+        "{ended}"
+    );
     assert_eq!(
         send(&setup, "POST", "/admin/operations/finish", &finish)
             .await

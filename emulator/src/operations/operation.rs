@@ -136,6 +136,11 @@ impl Operation {
         }
     }
 
+    /// The age at which it ended, if it has by this age.
+    pub fn ended_at(&self, age: Duration) -> Option<Duration> {
+        self.end(age).map(|(at, _)| at)
+    }
+
     /// Ends it now with this result, for an admin. Returns `false` if it was not running: a result never changes.
     pub fn finish(&mut self, age: Duration, result: EndResult) -> bool {
         let running = matches!(self.phase(age), Phase::Running | Phase::Cancelling);

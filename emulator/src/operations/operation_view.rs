@@ -30,6 +30,8 @@ pub struct OperationView {
     pub state: Option<String>,
     /// The result, if the operation has ended: `completed: TYPE`, or the code and message of the error; long ones are shortened.
     pub result: Option<String>,
+    /// When it ended, if it has, also if it has disappeared since.
+    pub ended_at: Option<Timestamp>,
     /// The number of GETs, including refused ones.
     pub gets: u64,
     /// The number of cancels, including refused ones.
@@ -46,6 +48,7 @@ impl OperationView {
         name: &str,
         operation: &Operation,
         phase: &Phase,
+        ended_at: Option<Timestamp>,
         last_asked: Option<Timestamp>,
     ) -> Self {
         let script = operation.script();
@@ -59,6 +62,7 @@ impl OperationView {
                 .map(|metadata| state_name(metadata, phase).to_owned()),
             phase: phase_name(phase),
             result: result_text(phase),
+            ended_at,
             gets,
             cancels,
             cancel_accepted: operation.cancelled_at().is_some(),

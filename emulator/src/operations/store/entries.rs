@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     operations::{
@@ -168,7 +168,11 @@ impl Entry {
 
     /// The operation as the admin API shows it.
     pub(super) fn view(&mut self, name: &str) -> OperationView {
-        let phase = self.phase();
-        OperationView::new(name, &self.operation, &phase, self.last_asked)
+        let (phase, age) = (self.phase(), self.age());
+        let ended_at = self.operation.ended_at(age).and_then(|at| {
+            let ago = SignedDuration::try_from(age.saturating_sub(at)).ok()?;
+            Timestamp::now().checked_sub(ago).ok()
+        });
+        OperationView::new(name, &self.operation, &phase, ended_at, self.last_asked)
     }
 }
