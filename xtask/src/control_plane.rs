@@ -18,6 +18,7 @@ pub(crate) mod client;
 mod daemons;
 mod etcd;
 pub(crate) mod go_build;
+pub mod history;
 pub(crate) mod kubeconfig;
 mod processes;
 mod start;

@@ -4,9 +4,10 @@
 //! writes to `opcancel.github.io` (`audit-policy.yaml`). The API server writes the line before
 //! its answer ends: a client that has the answer finds the line.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
@@ -74,22 +75,93 @@ impl Request {
 /// # Errors
 /// When the log cannot be read or a complete line of it is not an audit event.
 pub fn requests(log: &Path) -> Result<Vec<Request>> {
-    let file = File::open(log).with_context(|| format!("cannot read {}", log.display()))?;
-    let mut reader = BufReader::new(file);
-    let mut requests = Vec::new();
-    let mut line = String::new();
-    loop {
-        line.clear();
-        reader.read_line(&mut line)?;
-        // The last line may be in the middle of being written.
-        if !line.ends_with('\n') {
-            return Ok(requests);
+    Tail::new(log).read()
+}
+
+/// Reads a log that grows. It follows the API server to a new file when the old one is full.
+#[derive(Debug)]
+pub struct Tail {
+    path: PathBuf,
+    reader: Option<BufReader<File>>,
+    /// The beginning of a line whose end was not written yet.
+    begun: String,
+}
+
+impl Tail {
+    /// Reads from the beginning of the log.
+    #[must_use]
+    pub fn new(log: &Path) -> Self {
+        Self {
+            path: log.to_owned(),
+            reader: None,
+            begun: String::new(),
         }
-        let event: Event = serde_json::from_str(&line)
-            .with_context(|| format!("{} has a line that is not an audit event", log.display()))?;
-        if event.stage == "ResponseComplete" {
-            requests.push(event.into());
+    }
+
+    /// The requests that were answered since the last call, in the order of the log.
+    ///
+    /// # Errors
+    /// As [`requests`].
+    pub fn read(&mut self) -> Result<Vec<Request>> {
+        let mut requests = Vec::new();
+        loop {
+            if self.reader.is_none() {
+                let file = File::open(&self.path)
+                    .with_context(|| format!("cannot read {}", self.path.display()))?;
+                self.reader = Some(BufReader::new(file));
+            }
+            let replaced = self.is_replaced();
+            self.read_file(&mut requests)?;
+            if !replaced {
+                return Ok(requests);
+            }
+            self.reader = None;
         }
+    }
+
+    /// Reads to the end of the file that is open.
+    fn read_file(&mut self, requests: &mut Vec<Request>) -> Result<()> {
+        let Some(reader) = &mut self.reader else {
+            return Ok(());
+        };
+        loop {
+            reader.read_line(&mut self.begun)?;
+            // The last line may be in the middle of being written.
+            if !self.begun.ends_with('\n') {
+                return Ok(());
+            }
+            let event = event(&self.begun).with_context(|| {
+                let path = self.path.display();
+                format!("{path} has a line that is not an audit event")
+            })?;
+            self.begun.clear();
+            if event.stage == "ResponseComplete" {
+                requests.push(event.into());
+            }
+        }
+    }
+
+    /// Whether the path leads to another file by now: the API server moves a full one away, and begins a new one.
+    fn is_replaced(&self) -> bool {
+        let open = self
+            .reader
+            .as_ref()
+            .map(|reader| reader.get_ref().metadata());
+        let (Some(Ok(open)), Ok(named)) = (open, fs::metadata(&self.path)) else {
+            return false;
+        };
+        open.ino() != named.ino()
+    }
+}
+
+/// The event in a line. An API server that was killed may have left the beginning of another one before it.
+fn event(line: &str) -> Result<Event> {
+    let read = serde_json::from_str(line);
+    match line.rfind("{\"kind\":\"Event\"") {
+        Some(start) if read.is_err() && start > 0 => {
+            Ok(serde_json::from_str(line.get(start..).unwrap_or_default())?)
+        }
+        _ => Ok(read?),
     }
 }
 
@@ -181,11 +253,40 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_a_killed_server_began_is_not_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("audit.log");
+        std::fs::write(&log, format!("{}{LINE}\n", &LINE[..100])).unwrap();
+        assert_eq!(requests(&log).unwrap().len(), 1);
+        std::fs::write(&log, "nonsense\n").unwrap();
+        assert!(requests(&log).is_err());
+    }
+
+    #[test]
     fn other_stages_are_not_counted_twice() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("audit.log");
         let started = LINE.replace("ResponseComplete", "ResponseStarted");
         std::fs::write(&log, format!("{started}\n{LINE}\n")).unwrap();
         assert_eq!(requests(&log).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_log_that_grows_and_is_replaced_is_read_once() {
+        use std::io::Write;
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("audit.log");
+        let (begin, end) = LINE.split_at(100);
+        let mut file = File::create(&log).unwrap();
+        write!(file, "{LINE}\n{begin}").unwrap();
+        let mut tail = Tail::new(&log);
+        assert_eq!(tail.read().unwrap().len(), 1);
+        writeln!(file, "{end}").unwrap();
+        assert_eq!(tail.read().unwrap().len(), 1);
+        writeln!(file, "{LINE}").unwrap();
+        fs::rename(&log, folder.path().join("audit-1.log")).unwrap();
+        fs::write(&log, format!("{LINE}\n")).unwrap();
+        assert_eq!(tail.read().unwrap().len(), 2);
+        assert!(tail.read().unwrap().is_empty());
     }
 }

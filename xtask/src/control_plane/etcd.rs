@@ -39,7 +39,8 @@ pub(super) fn ask(folder: &Path, path: &str, body: &Value) -> Result<Value> {
     serde_json::from_str(body).with_context(|| format!("{path}: {body}"))
 }
 
-fn exchange(folder: &Path, request: &str) -> io::Result<String> {
+/// A connection to etcd's socket.
+pub(super) fn connect(folder: &Path) -> io::Result<UnixStream> {
     let folder = File::open(folder)?;
     // A socket's path may have 108 bytes, and the folder's own may be longer.
     let path = format!(
@@ -47,7 +48,11 @@ fn exchange(folder: &Path, request: &str) -> io::Result<String> {
         folder.as_raw_fd(),
         daemons::ETCD_SOCKET
     );
-    let mut socket = UnixStream::connect(path)?;
+    UnixStream::connect(path)
+}
+
+fn exchange(folder: &Path, request: &str) -> io::Result<String> {
+    let mut socket = connect(folder)?;
     socket.set_read_timeout(Some(LIMIT))?;
     socket.write_all(request.as_bytes())?;
     let mut answer = String::new();
