@@ -27,6 +27,7 @@ enum Task {
     Deploy(tasks::deploy::Arguments),
     Image(tasks::image::Arguments),
     Release(tasks::release::Arguments),
+    Soak(tasks::soak::Arguments),
     Test(tasks::test::Arguments),
 }
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Task::Deploy(arguments) => tasks::deploy::run(arguments),
         Task::Image(arguments) => tasks::image::run(arguments),
         Task::Release(arguments) => tasks::release::run(arguments),
+        Task::Soak(arguments) => tasks::soak::run(&arguments),
         Task::Test(arguments) => tasks::test::run(arguments),
     };
     match result {

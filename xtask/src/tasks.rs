@@ -11,5 +11,6 @@ pub(crate) mod image;
 mod image_environment;
 mod interrupt;
 pub(crate) mod release;
+pub(crate) mod soak;
 mod stand_ins;
 pub(crate) mod test;

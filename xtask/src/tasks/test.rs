@@ -11,12 +11,12 @@ use clap::{Args, ValueEnum};
 use xtask::control_plane::{ControlPlane, Options, SHARED_VARIABLE};
 use xtask::{go_tool, official_clients};
 
-use super::{cargo, demo, image, release};
+use super::{cargo, demo, image, release, soak};
 
 /// Google's clients, which judge the emulator; that of Rust is a workspace of its own.
 const OFFICIAL_CLIENTS: &str = "tests/official_clients";
 
-/// Run all checks: formatting, lints, docs, dependencies, alerting rules, tests, demo, image and release files.
+/// Run all checks: formatting, lints, docs, dependencies, alerting rules, tests, demo, soak, image and release files.
 ///
 /// Stops at the first failure. The first run takes about half an hour on 2 cores, since it builds or installs the control
 /// plane, Helm, Google's official clients and other tools, once for each user.
@@ -27,8 +27,8 @@ pub(crate) struct Arguments {
     skip: Vec<Step>,
 
     /// Also run the tests that take too long for CI: the property tests of the lifecycle with 100 times the cases, 500 objects of
-    /// 1.4 MB, and an older release, built first, on the CRDs of this one. Takes about 40 minutes more on 2 cores, and 14 GB of
-    /// memory.
+    /// 1.4 MB, an older release, built first, on the CRDs of this one, and a soak of 10 minutes. Takes about 50 minutes more on 2
+    /// cores, and 14 GB of memory.
     #[arg(long)]
     long: bool,
 }
@@ -48,6 +48,7 @@ enum Step {
     ControlPlane,
     Tests,
     Demo,
+    Soak,
     Image,
 }
 
@@ -112,6 +113,7 @@ impl Step {
             Self::ControlPlane => "control plane",
             Self::Tests => "cargo test",
             Self::Demo => "demo",
+            Self::Soak => "soak",
             Self::Image => "image",
         }
     }
@@ -139,6 +141,7 @@ impl Step {
                  cargo xtask control-plane keeps one running."
             }
             Self::Demo => "Run cargo xtask demo --keep, and inspect it with kubectl.",
+            Self::Soak => "docs/reliability.md says how to read it, and how to repeat it.",
             Self::Image => {
                 "Run cargo xtask image --reuse; docs/image.md lists what the image must fulfil."
             }
@@ -177,6 +180,13 @@ impl Step {
                     control_plane.stop()?;
                 }
                 demo::run(demo::Arguments::once())
+            }
+            Self::Soak => {
+                soak::run(&soak::Arguments::of_tests())?;
+                if long {
+                    soak::run(&soak::Arguments::of_long_tests())?;
+                }
+                Ok(())
             }
             Self::Image => {
                 image::run(image::Arguments::reuse())?;

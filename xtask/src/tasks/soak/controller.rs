@@ -1,0 +1,198 @@
+//! A controller of the soak: its process, which is ended and started again, and the network around it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tokio::sync::{Mutex, MutexGuard};
+use xtask::control_plane::ControlPlane;
+
+use super::proxy::Proxy;
+
+/// How long a process may take to end after SIGTERM.
+const END_LIMIT: Duration = Duration::from_secs(60);
+
+/// Where the controller reaches the rest of the world, past the proxies.
+#[derive(Clone)]
+pub(super) struct Targets {
+    pub(super) api_server: SocketAddr,
+    pub(super) google: SocketAddr,
+    pub(super) tokens: SocketAddr,
+    /// The certificate of the emulator's authority.
+    pub(super) google_authority: PathBuf,
+    /// A kubeconfig that leads to the API server itself.
+    pub(super) kubeconfig: PathBuf,
+}
+
+/// See the module.
+pub(super) struct Controller {
+    /// The proxy to the API server.
+    pub(super) api: Proxy,
+    /// The proxy to Google.
+    pub(super) google: Proxy,
+    /// The proxy to the metadata server.
+    pub(super) tokens: Proxy,
+    number: usize,
+    program: PathBuf,
+    arguments: Vec<String>,
+    control_plane: Arc<ControlPlane>,
+    /// How often the process was started. Locked by what ends or starts it.
+    started: Mutex<u32>,
+}
+
+impl Controller {
+    /// With its proxies; its process does not run yet.
+    pub(super) async fn new(
+        number: usize,
+        control_plane: Arc<ControlPlane>,
+        program: PathBuf,
+        targets: &Targets,
+        settings: &[String],
+    ) -> Result<Self> {
+        let api = Proxy::start(targets.api_server).await?;
+        let google = Proxy::start(targets.google).await?;
+        let tokens = Proxy::start(targets.tokens).await?;
+        let direct = fs::read_to_string(&targets.kubeconfig)?;
+        let through_proxy =
+            direct.replace(&targets.api_server.to_string(), &api.address.to_string());
+        if through_proxy == direct {
+            bail!(
+                "{} has no {}",
+                targets.kubeconfig.display(),
+                targets.api_server
+            );
+        }
+        let kubeconfig = control_plane
+            .folder()
+            .join(format!("controller-{number}.kubeconfig"));
+        fs::write(&kubeconfig, through_proxy)?;
+        let mut arguments = vec![
+            format!("--kubeconfig={}", kubeconfig.display()),
+            format!("--endpoint-override=dialogflow=https://{}", google.address),
+            format!("--ca-file={}", targets.google_authority.display()),
+            "--admin-address=127.0.0.1:0".to_owned(),
+            "--log-format=json".to_owned(),
+            "--log-level=debug".to_owned(),
+        ];
+        arguments.extend_from_slice(settings);
+        Ok(Self {
+            api,
+            google,
+            tokens,
+            number,
+            program,
+            arguments,
+            control_plane,
+            started: Mutex::new(0),
+        })
+    }
+
+    /// Keeps others from ending or starting the process.
+    pub(super) async fn lock(&self) -> MutexGuard<'_, u32> {
+        self.started.lock().await
+    }
+
+    /// The same, unless it is being ended or started now.
+    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, u32>> {
+        self.started.try_lock().ok()
+    }
+
+    /// The name of the process that runs.
+    fn name(&self, started: u32) -> String {
+        format!("controller-{}-{started}", self.number)
+    }
+
+    /// Starts a process, under a name of its own: the logs of all of them stay.
+    pub(super) fn start(&self, started: &mut u32) -> Result<()> {
+        *started += 1;
+        let tokens = self.tokens.address.to_string();
+        let variables = [
+            ("GCE_METADATA_HOST", OsStr::new(&tokens)),
+            ("HOME", OsStr::new("/nonexistent")),
+        ];
+        self.control_plane.run_process(
+            &self.name(*started),
+            &self.program,
+            &self.arguments,
+            &variables,
+        )
+    }
+
+    /// Waits until the process has said that it is ready.
+    pub(super) async fn wait_until_ready(&self, started: u32) -> Result<()> {
+        let name = self.name(started);
+        let control_plane = Arc::clone(&self.control_plane);
+        let log = control_plane.log_file(&name);
+        tokio::task::spawn_blocking(move || {
+            control_plane.wait_for_process(&name, Duration::from_secs(30), || {
+                fs::read_to_string(&log).is_ok_and(|log| log.contains("\"message\":\"ready\""))
+            })
+        })
+        .await?
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub(super) fn signal(&self, started: u32, signal: &str) -> Result<()> {
+        self.control_plane.signal(&self.name(started), signal)
+    }
+
+    /// The exit code, if the process has ended.
+    pub(super) fn exit_code(&self, started: u32) -> Option<String> {
+        self.control_plane.exit_code(&self.name(started))
+    }
+
+    /// Waits until the process has ended, and returns its exit code.
+    pub(super) async fn wait_until_ended(&self, started: u32) -> Result<String> {
+        let until = Instant::now() + END_LIMIT;
+        loop {
+            if let Some(code) = self.exit_code(started) {
+                return Ok(code);
+            }
+            if Instant::now() > until {
+                bail!("{} does not end", self.name(started));
+            }
+            // The supervisor writes a file, which announces nothing.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The end of the log.
+    pub(super) fn log_end(&self, started: u32) -> String {
+        let log = self.control_plane.log_end(&self.name(started));
+        log.unwrap_or_else(|error| error.to_string())
+    }
+
+    /// What the process uses now.
+    pub(super) fn usage(&self, started: u32) -> Result<Usage> {
+        let folder = self.control_plane.folder();
+        let id = fs::read_to_string(folder.join(format!("{}.pid", self.name(started))))?;
+        let process = PathBuf::from(format!("/proc/{}", id.trim()));
+        let status = fs::read_to_string(process.join("status"))?;
+        let number = |field: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(field));
+            let number = line.and_then(|line| line.split_whitespace().next());
+            number
+                .and_then(|number| number.parse::<f64>().ok())
+                .context(field.to_owned())
+        };
+        Ok(Usage {
+            resident: number("VmRSS:")? / 1024.0,
+            threads: number("Threads:")?,
+            descriptors: fs::read_dir(process.join("fd"))?.count() as f64,
+        })
+    }
+}
+
+/// What a process uses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Usage {
+    /// Resident memory in MiB.
+    pub(super) resident: f64,
+    /// Open file descriptors.
+    pub(super) descriptors: f64,
+    pub(super) threads: f64,
+}

@@ -1,0 +1,136 @@
+//! Whether processes grow: what they used in the first and in the last third of the time in which they were not ended, at equal
+//! load. Pure.
+
+use super::controller::Usage;
+
+/// Fewer samples than this in a third say nothing.
+const FEWEST: usize = 20;
+
+/// Growth up to this is not reported: a share of what was used, and in units (MiB, descriptors, threads).
+const ALLOWED: f64 = 0.2;
+const ALLOWED_UNITS: [f64; 3] = [6.0, 12.0, 4.0];
+
+/// What is compared.
+const NAMES: [&str; 3] = ["memory in MiB", "descriptors", "threads"];
+
+/// What one process used, in order.
+#[derive(Debug, Default)]
+pub(super) struct Samples(Vec<[f64; 3]>);
+
+/// The medians of the first and of the last third.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Growth {
+    pub(super) name: &'static str,
+    pub(super) first: f64,
+    pub(super) last: f64,
+    /// Whether it is more than can be by chance.
+    pub(super) is_leak: bool,
+}
+
+impl Samples {
+    pub(super) fn add(&mut self, usage: Usage) {
+        self.0
+            .push([usage.resident, usage.descriptors, usage.threads]);
+    }
+
+    /// Compares the thirds; nothing if there are too few samples.
+    pub(super) fn growth(&self) -> Vec<Growth> {
+        let third = self.0.len() / 3;
+        if third < FEWEST {
+            return Vec::new();
+        }
+        let first = self.0.get(..third).unwrap_or_default();
+        let last = self.0.get(self.0.len() - third..).unwrap_or_default();
+        let compared = NAMES.iter().zip(ALLOWED_UNITS).enumerate();
+        let growth = compared.map(|(index, (name, units))| {
+            let (first, last) = (median(first, index), median(last, index));
+            Growth {
+                name,
+                first,
+                last,
+                is_leak: last > first * (1.0 + ALLOWED) + units,
+            }
+        });
+        growth.collect()
+    }
+}
+
+fn median(samples: &[[f64; 3]], index: usize) -> f64 {
+    let values = samples
+        .iter()
+        .filter_map(|sample| sample.get(index).copied());
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grown(usage: impl Fn(f64) -> Usage, count: u32) -> Vec<Growth> {
+        let mut samples = Samples::default();
+        for index in 0..count {
+            samples.add(usage(f64::from(index)));
+        }
+        samples.growth()
+    }
+
+    const STEADY: Usage = Usage {
+        resident: 20.0,
+        descriptors: 30.0,
+        threads: 3.0,
+    };
+
+    #[test]
+    fn what_goes_up_and_down_does_not_grow() {
+        let growth = grown(
+            |index| Usage {
+                resident: 20.0 + index % 9.0,
+                ..STEADY
+            },
+            90,
+        );
+        assert_eq!(growth.len(), 3);
+        assert!(growth.iter().all(|growth| !growth.is_leak), "{growth:?}");
+    }
+
+    #[test]
+    fn a_leak_of_each_kind_is_found() {
+        let leaks = [
+            Usage {
+                resident: 1.0,
+                descriptors: 0.0,
+                threads: 0.0,
+            },
+            Usage {
+                resident: 0.0,
+                descriptors: 1.0,
+                threads: 0.0,
+            },
+            Usage {
+                resident: 0.0,
+                descriptors: 0.0,
+                threads: 1.0,
+            },
+        ];
+        for (leaking, leak) in leaks.into_iter().enumerate() {
+            let growth = grown(
+                |index| Usage {
+                    resident: STEADY.resident + leak.resident * index / 3.0,
+                    descriptors: STEADY.descriptors + leak.descriptors * index / 3.0,
+                    threads: STEADY.threads + leak.threads * index / 3.0,
+                },
+                120,
+            );
+            let found: Vec<_> = growth.iter().map(|growth| growth.is_leak).collect();
+            let expected: Vec<_> = (0..3).map(|index| index == leaking).collect();
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_few_samples_say_nothing() {
+        assert!(grown(|_| STEADY, 59).is_empty());
+    }
+}
