@@ -2,6 +2,7 @@
 //! the generated files of `deploy/`, programs that are built once or come in packages, promtool, and a browser.
 
 pub mod browser;
+pub mod catalogue;
 pub mod chart_values;
 pub mod control_plane;
 pub mod debian_packages;

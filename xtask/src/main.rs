@@ -21,6 +21,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     Bench(tasks::bench::Arguments),
+    Catalogue(tasks::catalogue::Arguments),
     ControlPlane(tasks::control_plane::Arguments),
     Crds(tasks::crds::Arguments),
     Demo(tasks::demo::Arguments),
@@ -34,6 +35,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Bench(arguments) => tasks::bench::run(arguments),
+        Task::Catalogue(arguments) => tasks::catalogue::run(arguments),
         Task::ControlPlane(arguments) => tasks::control_plane::run(arguments),
         Task::Crds(arguments) => tasks::crds::run(arguments),
         Task::Demo(arguments) => tasks::demo::run(arguments),

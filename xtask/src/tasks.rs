@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 mod cargo;
 mod cargo_tool;
+pub(crate) mod catalogue;
 pub(crate) mod control_plane;
 pub(crate) mod crds;
 pub(crate) mod demo;

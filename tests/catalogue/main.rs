@@ -1,0 +1,105 @@
+//! The data of the service catalogue: it is what `cargo xtask catalogue` makes of Google's discovery documents, it covers what it
+//! covered before, and default versions stay.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic anywhere"
+)]
+
+use std::{collections::BTreeMap, fs, path::Path, sync::OnceLock};
+
+use xtask::catalogue::{self, Coverage, Generated};
+
+fn generated() -> &'static Generated {
+    static GENERATED: OnceLock<Generated> = OnceLock::new();
+    GENERATED.get_or_init(|| catalogue::generate(root()).unwrap())
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn coverage(methods: usize, covered: usize, left_out: &[(&str, usize)]) -> Coverage {
+    let left_out = left_out
+        .iter()
+        .map(|(reason, count)| ((*reason).to_owned(), *count));
+    Coverage {
+        methods,
+        covered,
+        left_out: left_out.collect(),
+    }
+}
+
+#[test]
+fn the_data_is_what_the_documents_say() {
+    let found = fs::read_to_string(root().join(catalogue::DATA)).unwrap();
+    assert!(
+        found == generated().text,
+        "{} is stale: run `cargo xtask catalogue`",
+        catalogue::DATA
+    );
+}
+
+#[test]
+fn every_method_is_covered_or_left_out_for_a_reason() {
+    let generated = generated();
+    assert_eq!(
+        generated.discovery,
+        coverage(
+            466,
+            454,
+            &[
+                ("no GET", 7),
+                ("cancel by GET", 1),
+                ("cloud-platform is not enough", 4)
+            ]
+        )
+    );
+    assert_eq!(
+        generated.beyond_discovery,
+        coverage(
+            144,
+            135,
+            &[
+                ("no GET", 1),
+                ("cloud-platform is not enough", 5),
+                ("no scopes documented", 3)
+            ]
+        )
+    );
+}
+
+/// Objects in clusters depend on it.
+#[test]
+fn default_versions_stay() {
+    let kept = include_str!("default_versions.tsv").lines();
+    let kept: BTreeMap<&str, &str> = kept
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split_once('\t').unwrap())
+        .collect();
+    let services = generated()
+        .text
+        .lines()
+        .filter(|line| line.starts_with("service\t"));
+    let defaults: BTreeMap<&str, &str> = services
+        .map(|line| {
+            let cells: Vec<_> = line.split('\t').collect();
+            (cells[1], cells[5])
+        })
+        .collect();
+    for (service, version) in &kept {
+        assert_eq!(
+            defaults.get(service),
+            Some(version),
+            "{service}: a default version must not change"
+        );
+    }
+    let new: Vec<_> = defaults
+        .keys()
+        .filter(|service| !kept.contains_key(*service))
+        .collect();
+    assert!(
+        new.is_empty(),
+        "add these to tests/catalogue/default_versions.tsv: {new:?}"
+    );
+}
