@@ -2,12 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Parser, builder::PossibleValuesParser};
+use clap::Parser;
 
 use crate::{
     connection_arguments::ConnectionArguments,
     duration_text,
-    google::catalogue::sufficient_scopes,
     leader_election_arguments::{LeaderElectionArguments, namespace},
     telemetry::logs::LogFormat,
 };
@@ -66,8 +65,9 @@ pub struct Arguments {
     #[arg(long, value_name = "PROJECT", env = "OPCANCEL_QUOTA_PROJECT")]
     pub quota_project: Option<String>,
 
-    /// OAuth scope of the tokens. It must be sufficient for every service. Default: Google's broad scope, cloud-platform
-    #[arg(long, value_name = "SCOPE", env = "OPCANCEL_GOOGLE_SCOPE", value_parser = PossibleValuesParser::new(sufficient_scopes()))]
+    /// OAuth scope of the tokens. It must be sufficient for every service that is used. Default: Google's broad scope,
+    /// https://www.googleapis.com/auth/cloud-platform
+    #[arg(long, value_name = "SCOPE", env = "OPCANCEL_GOOGLE_SCOPE", value_parser = scope)]
     pub google_scope: Option<String>,
 
     /// Google identity to act as. The controller refuses any other. Default: any identity except a node's default service account
@@ -145,6 +145,25 @@ fn admin_address(text: &str) -> Result<AdminAddress, String> {
         address => address.parse().map(AdminAddress::At).map_err(|_| {
             "use IP:PORT, for example 127.0.0.1:8080 or [::]:8080, or use off".to_owned()
         }),
+    }
+}
+
+/// The form of Google's scopes.
+fn scope(text: &str) -> Result<String, String> {
+    let name = text.strip_prefix("https://www.googleapis.com/auth/");
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    if name.is_some_and(is_name) {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "invalid scope; use for example https://www.googleapis.com/auth/cloud-platform"
+                .to_owned(),
+        )
     }
 }
 
@@ -250,7 +269,7 @@ mod tests {
                 "https",
             ),
             (
-                &["--endpoint-override=speech=https://example.com"],
+                &["--endpoint-override=gke=https://example.com"],
                 "dialogflow",
             ),
             (&["--admin-address=8080"], "IP:PORT"),

@@ -245,7 +245,7 @@ pub(super) mod tests {
             (&["--project=P"][..], "such as acme-prod"),
             (&["--project=p/q"], "--project"),
             (&["--project=p", "--location=EU"], "such as europe-west1"),
-            (&["--project=p", "--service=speech"], "dialogflow"),
+            (&["--project=p", "--service=gke"], "dialogflow"),
             (&["--project=p", "--api-version=v1"], "v2, v2beta1, v3"),
             (
                 &["--project=p", "--finished=o"],

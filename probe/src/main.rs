@@ -29,7 +29,7 @@ use std::{io::Write, process::ExitCode};
 use clap::Parser;
 use opcancel::{
     google::{
-        catalogue::Service,
+        catalogue::CLOUD_PLATFORM,
         client::ClientConfig,
         endpoint::EndpointOverrides,
         identity::{Environment, IdentityConfig, OperatorIdentity},
@@ -125,7 +125,8 @@ fn client(arguments: &Arguments) -> Result<PacedClient, Failure> {
         .override_roots()
         .map_err(|e| (e, USAGE))?;
     let usual = usual_identity(arguments)?;
-    let narrow = identity(arguments, |service| service.scopes.last())?;
+    let service = arguments.service_row().map_err(|e| (e, USAGE))?;
+    let narrow = identity(arguments, service.narrow_scope.unwrap_or(CLOUD_PLATFORM))?;
     let config = ClientConfig {
         quota_project: arguments
             .quota_project
@@ -145,14 +146,10 @@ fn client(arguments: &Arguments) -> Result<PacedClient, Failure> {
 
 /// The identity that the controller would use.
 fn usual_identity(arguments: &Arguments) -> Result<OperatorIdentity, Failure> {
-    identity(arguments, |service| service.scopes.first())
+    identity(arguments, CLOUD_PLATFORM)
 }
 
-fn identity(
-    arguments: &Arguments,
-    scope: fn(&Service) -> Option<&&'static str>,
-) -> Result<OperatorIdentity, Failure> {
-    let service = arguments.service_row().map_err(|e| (e, USAGE))?;
+fn identity(arguments: &Arguments, scope: &str) -> Result<OperatorIdentity, Failure> {
     let mut environment = Environment::of_process();
     if let Some(file) = &arguments.credentials {
         environment.credentials_file = Some(file.clone());
@@ -164,10 +161,7 @@ fn identity(
             .connections
             .proxy()
             .map_err(|e| (e.to_string(), USAGE))?,
-        scopes: scope(service)
-            .map(ToString::to_string)
-            .into_iter()
-            .collect(),
+        scopes: vec![scope.to_owned()],
         ..IdentityConfig::default()
     };
     OperatorIdentity::new(config, FetchObserver::default())

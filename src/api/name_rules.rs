@@ -177,6 +177,9 @@ const PARENT: &str = concat!(
 /// An operation where its parent should stand.
 const OPERATION_IN_PARENT: &str = "/(operations|transferOperations)/";
 
+/// A name whose parent a grant can name.
+const WITH_PARENT: &str = "^(projects|organizations|folders|billingAccounts)/";
+
 /// The lists of a grant whose entries are names.
 pub const GRANT_ENTRIES: [Entries; 4] = [
     Entries {
@@ -204,8 +207,8 @@ pub const GRANT_ENTRIES: [Entries; 4] = [
     },
     Entries {
         list: "operationNames",
-        must_match: concat!("^([*]|(operations|transferOperations)(/", id!(), ")+)$"),
-        must_not_match: &[BAD_LOCATION, LONG_SEGMENT],
+        must_match: concat!("^([*]|", form!(), ")$"),
+        must_not_match: &[WITH_PARENT, ":", BAD_LOCATION, LONG_SEGMENT],
         message: "expected the full name of an operation without a parent, such as operations/build/x1, or exactly \"*\" for all of them; globs are not supported; for operations with a parent, use projects or parents",
     },
 ];

@@ -37,6 +37,8 @@ const fn default_deadline_seconds() -> i64 {
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether it ended with an accepted outcome"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Project", type_ = "string", json_path = ".status.target.project", priority = 1, description = "The operation's project"),
+    printcolumn(name = "Service", type_ = "string", json_path = ".spec.service", priority = 1, description = "The Google API that runs the operation"),
+    printcolumn(name = "Parent", type_ = "string", json_path = ".status.target.parent", priority = 1, description = "The parent in the operation's name"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1, description = "The reason of the Ready condition"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1, description = "The message of the Ready condition"),
     selectable = ".spec.operationName",

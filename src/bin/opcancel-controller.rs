@@ -7,7 +7,7 @@ use opcancel::{
     arguments::{AdminAddress, Arguments},
     controller::{self, clock::Clock, kube_client},
     google::{
-        catalogue::default_scopes,
+        catalogue::CLOUD_PLATFORM,
         client::{ClientConfig, OperationsClient},
         endpoint::EndpointOverrides,
         identity::{Environment, IdentityConfig, OperatorIdentity},
@@ -91,7 +91,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         expect_principal: arguments.expect_principal,
         scopes: arguments
             .google_scope
-            .map_or_else(default_scopes, |scope| vec![scope]),
+            .map_or_else(|| vec![CLOUD_PLATFORM.to_owned()], |scope| vec![scope]),
         ..IdentityConfig::default()
     };
     let metrics = Arc::new(Metrics::default());

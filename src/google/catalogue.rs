@@ -3,10 +3,11 @@
 pub mod endpoint;
 mod service;
 mod target;
+mod unknown_name;
 
 pub use self::{
     service::{
-        SERVICES, Service, Version, default_scopes, service, service_names, sufficient_scopes,
+        CLOUD_PLATFORM, OperationForm, Right, Service, Version, service, service_names, services,
     },
     target::{ResolveError, Target, read, resolve},
 };

@@ -33,7 +33,7 @@ use super::{
         proto_json::NotProtoJson,
         rpc_error::{self, ErrorResponse, read_error, unrecognised},
     },
-    catalogue::Target,
+    catalogue::{OperationForm, Target},
     connections::{
         CONNECTIONS, Connections, Need, connector::Connector, endpoint_pool::EndpointPool,
         network_error, proxy::HttpsProxy, tls::Trust,
@@ -145,7 +145,7 @@ impl OperationsClient {
         })
     }
 
-    /// `GET {endpoint}/{version}/{name}`. A date in `Retry-After` is counted from `now`. An answer above [`LARGE`] is read only
+    /// GET of the operation. A date in `Retry-After` is counted from `now`. An answer above [`LARGE`] is read only
     /// when few others are.
     pub async fn get(
         &self,
@@ -178,6 +178,7 @@ impl OperationsClient {
             connections.note(&started.used, false);
             let expected = Expected {
                 name: &target.name,
+                form: target.operation_form(),
                 host: host(&target.endpoint),
                 secrets,
             };
@@ -186,13 +187,13 @@ impl OperationsClient {
                 .await
         } else {
             let answer = self.finish(started, MAX_ANSWER, target, secrets).await?;
-            read_get(&answer, now, secrets)
+            read_get(&answer, target.operation_form(), now, secrets)
         };
         note_answer(&connections, answer.as_ref().err());
         answer
     }
 
-    /// `POST {endpoint}/{version}/{name}:cancel`. `Ok` means that the API accepted the request, not that anything ended. After
+    /// The cancel request. `Ok` means that the API accepted the request, not that anything ended. After
     /// any error except a refusal of Google's, the request may have arrived.
     pub async fn cancel(
         &self,
@@ -355,14 +356,19 @@ fn note_answer(connections: &Connections, error: Option<&CallError>) {
 }
 
 /// The result of a whole answer to a GET. It does not compare the operation's name.
-fn read_get(response: &FullResponse, now: SystemTime, secrets: &[&str]) -> GetAnswer {
+fn read_get(
+    response: &FullResponse,
+    form: OperationForm,
+    now: SystemTime,
+    secrets: &[&str],
+) -> GetAnswer {
     if response.status.is_success() && response.status != StatusCode::OK {
         // A part of an operation (206), or something else.
         let wrong = NotProtoJson::new("only 200 shows an operation");
         return Err(broken(response, &wrong, secrets));
     }
     ok_body(response, now, secrets).and_then(|body| {
-        read_whole_operation(body, secrets).map_err(|e| broken(response, &e, secrets))
+        read_whole_operation(body, form, secrets).map_err(|e| broken(response, &e, secrets))
     })
 }
 

@@ -34,7 +34,7 @@ use self::{
     token::{FetchObserver, Token, TokenError, TokenSource},
     token_cache::{FetchTiming, TokenCache},
 };
-use super::{catalogue::default_scopes, connections::proxy::HttpsProxy};
+use super::{catalogue::CLOUD_PLATFORM, connections::proxy::HttpsProxy};
 
 pub use self::default_credentials::Environment;
 
@@ -70,7 +70,7 @@ impl Default for IdentityConfig {
         Self {
             environment: Environment::default(),
             expect_principal: None,
-            scopes: default_scopes(),
+            scopes: vec![CLOUD_PLATFORM.to_owned()],
             request_timeout: Duration::from_secs(60),
             https_proxy: None,
             min_pause: Duration::from_millis(500),

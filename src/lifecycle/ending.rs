@@ -25,7 +25,7 @@ impl Ending {
         }
     }
 
-    /// How an operation ended; `None` if it is not done. The only source of Cancelled, Completed and Failed (I4).
+    /// How an operation ended; `None` if it is not done. The only source of Cancelled, Completed, Failed and Ended (I4).
     pub fn of(operation: &Operation) -> Option<Self> {
         if !operation.done {
             return None;
@@ -33,11 +33,12 @@ impl Ending {
         let outcome = match &operation.error {
             Some(error) if error.code == CANCELLED => Outcome::Cancelled,
             Some(_) => Outcome::Failed,
+            None if operation.result_unknown => Outcome::Ended,
             None => Outcome::Completed,
         };
         Some(Self {
             outcome,
-            no_result: operation.error.is_none() && !operation.has_response,
+            no_result: outcome == Outcome::Completed && !operation.has_response,
         })
     }
 }

@@ -3,7 +3,11 @@
 use super::{ObjectView, Spec, ending::Ending, failure::Failure};
 use crate::{
     api::{Call, GROUP, IdentityKind, ObservedOperation, Outcome, Reason, VERSION},
-    google::{answer::ErrorKind, catalogue::Target, error_table},
+    google::{
+        answer::ErrorKind,
+        catalogue::{Right, Target},
+        error_table,
+    },
 };
 
 /// The longest message of a condition, in bytes: Helm and kubectl print it on one line.
@@ -166,16 +170,17 @@ fn cure(failure: &Failure, spec: &Spec) -> String {
         return text.to_owned();
     }
     let target = spec.target.as_ref().ok();
+    let right = right(target);
+    let owner = owner(target);
     let values = [
-        (
-            "{project}",
-            target.and_then(|target| target.project().or(target.parent())),
-        ),
+        ("{owner}", Some(owner.as_str())),
+        ("{project}", target.and_then(Target::project)),
         ("{service}", target.map(|target| target.service.as_str())),
         ("{version}", target.map(|target| target.version.as_str())),
         ("{location}", target.and_then(Target::location)),
         ("{endpoint}", target.map(|target| target.endpoint.as_str())),
-        ("{role}", target.and_then(Target::role)),
+        ("{right}", Some(right.0.as_str())),
+        ("{role_to_try}", Some(right.1.as_str())),
         (
             "{consumer}",
             metadata("consumer").or(Some("the identity's project")),
@@ -187,6 +192,24 @@ fn cure(failure: &Failure, spec: &Spec) -> String {
         .fold(text.to_owned(), |text, (placeholder, value)| {
             text.replace(placeholder, value.unwrap_or("(none)"))
         })
+}
+
+/// What to grant to an identity: a role, with its permission if that is known, and the role to try first.
+fn right(target: Option<&Target>) -> (String, String) {
+    match target.and_then(Target::right) {
+        Some(Right::Permission(permission)) => (format!("a role with {permission}"), String::new()),
+        Some(Right::Role(role)) => ("a role".to_owned(), format!("; try {role} first")),
+        None => ("a role".to_owned(), String::new()),
+    }
+}
+
+/// Where the operation is: its project, else its parent, else nothing that its name tells.
+fn owner(target: Option<&Target>) -> String {
+    match target.map(|target| (target.project(), target.parent())) {
+        Some((Some(project), _)) => format!("project {project}"),
+        Some((None, Some(parent))) => parent.to_owned(),
+        Some((None, None)) | None => "the operation's project".to_owned(),
+    }
 }
 
 /// The message while nothing fails.

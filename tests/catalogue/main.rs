@@ -31,13 +31,18 @@ fn coverage(methods: usize, covered: usize, left_out: &[(&str, usize)]) -> Cover
 }
 
 #[test]
-fn the_data_is_what_the_documents_say() {
-    let found = fs::read_to_string(root().join(catalogue::DATA)).unwrap();
-    assert!(
-        found == generated().text,
-        "{} is stale: run `cargo xtask catalogue`",
-        catalogue::DATA
-    );
+fn the_data_and_its_page_are_what_the_documents_say() {
+    let generated = generated();
+    for (path, text) in [
+        (catalogue::DATA, &generated.text),
+        (catalogue::PAGE, &generated.page),
+    ] {
+        let found = fs::read_to_string(root().join(path)).unwrap();
+        assert!(
+            found == *text,
+            "{path} is stale: run `cargo xtask catalogue`"
+        );
+    }
 }
 
 #[test]

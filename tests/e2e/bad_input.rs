@@ -128,7 +128,7 @@ fn wrong_values_are_refused_with_what_is_right() {
     let namespace = Namespace::new("values");
     let name = operation("o");
     for (field, said) in [
-        ("service: speech", &["spec.service", "dialogflow"][..]),
+        ("service: gke", &["spec.service", "dialogflow"][..]),
         ("service: null", &["spec.service", "Required"]),
         (
             "service: https://evil.example",
@@ -421,7 +421,7 @@ fn grants_that_would_not_mean_what_they_look_like_are_refused() {
             &["spec.operationNames", "at least 1"],
         ),
         (3, "services: []", &["spec.services", "at least 1"]),
-        (3, "services: [speech]", &["spec.services", "dialogflow"]),
+        (3, "services: [gke]", &["spec.services", "dialogflow"]),
         (
             3,
             "services: [\"*\"]",

@@ -80,7 +80,7 @@ fn a_wrong_flag_is_told_with_what_is_right() {
             &["--endpoint-override", "https"],
         ),
         (
-            &["--endpoint-override=speech=https://example.com"],
+            &["--endpoint-override=gke=https://example.com"],
             &["--endpoint-override", "dialogflow"],
         ),
         (

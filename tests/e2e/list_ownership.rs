@@ -25,7 +25,7 @@ fn values(field: &str) -> (Value, Value) {
         "projects" => (json!(["p", "q"]), json!(["p"])),
         "parents" => (json!(["projects/p", "folders/1"]), json!(["folders/1"])),
         "operationNames" => (
-            json!(["operations/a", "operations/b"]),
+            json!(["customJobs/7/operations/1", "operations/b"]),
             json!(["operations/b"]),
         ),
         "services" => (json!(["dialogflow", "*"]), json!(["dialogflow"])),

@@ -100,8 +100,9 @@ fn a_regional_endpoint_override_alone_makes_it_ready() {
     let mut controller = ControllerProcess::spawn(command);
     controller.wait_until_ready();
     assert_eq!(controller.admin("/readyz"), (200, "ok\n".to_owned()));
-    let log = controller
-        .wait_for_log(|log| log.contains("no connection to a host without an endpoint override"));
+    let log = controller.wait_for_log(|log| {
+        log.contains("no connection to the global host of a service that a grant names")
+    });
     assert!(log.contains("https://dialogflow.googleapis.com"), "{log}");
     world.controller = Some(controller);
     world.cancel("op", &[]);

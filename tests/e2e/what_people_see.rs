@@ -63,6 +63,8 @@ fn columns_and_field_selectors_tell_what_became_of_each() {
             "READY",
             "AGE",
             "PROJECT",
+            "SERVICE",
+            "PARENT",
             "REASON",
             "MESSAGE"
         ]
@@ -71,6 +73,8 @@ fn columns_and_field_selectors_tell_what_became_of_each() {
         lines[1][5..],
         [
             "acme-prod",
+            "dialogflow",
+            "projects/acme-prod/locations/europe-west1",
             "OutcomeNotAccepted",
             "The",
             "operation",

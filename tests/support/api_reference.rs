@@ -3,6 +3,9 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Value, json};
 
+/// An enum with more values has a page of its own: it is that of the services.
+const MOST_VALUES: usize = 20;
+
 /// The whole page.
 pub fn page(crds: &[CustomResourceDefinition]) -> String {
     let mut page =
@@ -138,7 +141,11 @@ fn type_of(field: &Value) -> String {
             .filter_map(Value::as_str)
             .map(|v| format!("`{v}`"))
             .collect();
-        parts = vec![values.join(" or ")];
+        parts = vec![if values.len() > MOST_VALUES {
+            "[service](services.md)".to_owned()
+        } else {
+            values.join(" or ")
+        }];
     }
     if let (Some(least), Some(most)) = (field["minimum"].as_f64(), field["maximum"].as_f64()) {
         parts.push(format!("{least} to {most}"));

@@ -9,6 +9,7 @@ mod discovery;
 mod hand_kept;
 mod method_check;
 mod name_glob;
+mod page;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,9 @@ use crate::official_clients;
 
 /// The generated file, relative to the root of the repository.
 pub const DATA: &str = "src/google/catalogue/services.tsv";
+
+/// The generated page, relative to the root of the repository.
+pub const PAGE: &str = "docs/services.md";
 
 /// What discovery documents do not say: kept by hand.
 const HAND_KEPT: &str = "catalogue/services.yaml";
@@ -48,6 +52,8 @@ pub struct Coverage {
 pub struct Generated {
     /// The text of [`DATA`].
     pub text: String,
+    /// The text of [`PAGE`].
+    pub page: String,
     /// Of the methods in the documents.
     pub discovery: Coverage,
     /// Of the methods beyond the documents.

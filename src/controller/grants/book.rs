@@ -2,8 +2,10 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
 };
+
+use tokio::sync::watch;
 
 use crate::{
     api::{CancellationGrantSpec, IdentityKind},
@@ -136,6 +138,16 @@ impl Grants {
         }
     }
 
+    /// The services that the grants name. `*` names none.
+    pub fn services(&self) -> BTreeSet<&str> {
+        let rows = self.by_namespace.values().flatten();
+        rows.chain(&self.for_all_namespaces)
+            .flat_map(|row| &row.services)
+            .map(String::as_str)
+            .filter(|service| *service != ALL)
+            .collect()
+    }
+
     /// From the specs of all grants.
     pub fn new<'a>(specs: impl IntoIterator<Item = &'a CancellationGrantSpec>) -> Self {
         let mut grants = Self::default();
@@ -192,20 +204,22 @@ impl Grants {
 /// It is empty until the first list, so nothing is allowed before. If the watch fails, the last grants stay until a full list is
 /// overdue; then nothing is allowed, and it is not known what is granted.
 #[derive(Clone, Debug, Default)]
-pub struct GrantBook(Arc<RwLock<Arc<Grants>>>);
+pub struct GrantBook(Arc<watch::Sender<Arc<Grants>>>);
 
 impl GrantBook {
     /// The grants now.
     pub fn now(&self) -> Arc<Grants> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.borrow().clone()
     }
 
     /// Replaces the grants.
     pub fn replace(&self, grants: Grants) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(grants);
+        self.0.send_replace(Arc::new(grants));
+    }
+
+    /// The grants, as they change.
+    pub fn changes(&self) -> watch::Receiver<Arc<Grants>> {
+        self.0.subscribe()
     }
 }
 
@@ -428,6 +442,22 @@ mod tests {
         for service in ["speech", "dialogflow", "*"] {
             assert!(!allows(&grants, "a", "p", service, Operator), "{service}");
         }
+    }
+
+    #[test]
+    fn the_services_are_those_that_any_grant_names() {
+        let spec = |services: &[&str], namespaces: &[&str]| CancellationGrantSpec {
+            services: set(services),
+            ..grant(namespaces, &["p"], &[ServiceAccount])
+        };
+        let grants = Grants::new(&[
+            spec(&["speech", "*"], &["a", "b"]),
+            spec(&["dialogflow"], &["*"]),
+        ]);
+        assert_eq!(
+            grants.services().into_iter().collect::<Vec<_>>(),
+            ["dialogflow", "speech"]
+        );
     }
 
     #[test]

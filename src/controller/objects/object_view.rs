@@ -319,24 +319,24 @@ mod tests {
         for (name, service, version, reason, said) in [
             (
                 NAME,
-                json!("speech"),
+                json!("gke"),
                 Value::Null,
                 Reason::UnknownService,
-                "this release knows",
+                "this release does not have it",
             ),
             (
                 NAME,
                 json!("*"),
                 Value::Null,
                 Reason::UnknownService,
-                "this release knows",
+                "this release does not have it",
             ),
             (
                 NAME,
                 Value::Null,
                 Value::Null,
                 Reason::UnknownService,
-                "this release knows",
+                "this release does not have it",
             ),
             (
                 NAME,

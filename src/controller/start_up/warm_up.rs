@@ -1,15 +1,20 @@
 //! Fetches a token and opens the connections before `/readyz` reports ready, so that the first cancel waits for neither. After that
 //! it keeps the token fresh and the connections warm, however long nothing is cancelled.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use futures::future::{join_all, join4};
-use tokio::time::{sleep, timeout};
+use futures::future::{join, join_all, join3};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 use crate::{
     backoff::doubling,
-    controller::{dispatch::calls::Calls, rate_limited_warning::RateLimitedWarning},
-    google::{catalogue::SERVICES, endpoint::EndpointOverrides, token::TokenSource},
+    controller::{
+        dispatch::calls::Calls, grants::book::Grants, rate_limited_warning::RateLimitedWarning,
+    },
+    google::{catalogue::service, endpoint::EndpointOverrides, token::TokenSource},
     telemetry::health::Health,
 };
 
@@ -22,6 +27,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A token server that takes longer than this is reported.
 const ANSWER_EXPECTED: Duration = Duration::from_secs(10);
 
+/// How many services' hosts are opened before any call. A grant may name all services; those that are called are kept warm anyway.
+const MOST_WARMED: usize = 16;
+
+/// How long hosts of Google's that cannot be reached hold up the readiness.
+const LONGEST_WARM_UP: Duration = Duration::from_secs(5);
+
 /// How often the token is requested while it is not needed. It comes from the cache, except shortly before its end.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -31,28 +42,70 @@ pub async fn run(calls: Arc<Calls>, health: Arc<Health>) {
     let [token, connections] = STEPS;
     first_token(calls.tokens.as_ref(), &health, ANSWER_EXPECTED).await;
     health.done(token);
-    let Endpoints { needed, perhaps } = Endpoints::new(&calls.overrides);
-    // All at once, so that a dead endpoint does not delay the others.
-    let warm = needed.into_iter().map(async |(endpoint, overridden)| {
-        let mut tries = Tries::new(connections, &health);
-        while let Err(error) = calls.client.warm(&endpoint, overridden).await {
-            tries.failed(format!("{endpoint}: {}", error.message)).await;
-        }
-    });
+    let mut grants = calls.grants.changes();
     let opened = async {
-        join_all(warm).await;
+        let overrides = calls.overrides.fixed_endpoints();
+        let overrides = overrides.map(|endpoint| open(&calls, &health, endpoint, true));
+        // All at once, so that a dead endpoint does not delay the others.
+        let (_, warmed) = join(join_all(overrides), async {
+            // The first change is the first list.
+            let _listed = grants.changed().await;
+            let hosts = global_hosts(&grants.borrow_and_update(), &calls.overrides);
+            first_hosts(&calls, &health, hosts).await
+        })
+        .await;
         health.done(connections);
+        warm_new_hosts(&calls, grants, warmed).await;
     };
-    let tried = join_all(perhaps.into_iter().map(async |endpoint| {
-        if let Err(error) = calls.client.warm(&endpoint, false).await {
-            tracing::info!(
-                endpoint,
-                error = error.message,
-                "no connection to a host without an endpoint override"
-            );
-        }
-    }));
-    join4(opened, tried, keep_fresh(&calls), calls.client.keep_warm()).await;
+    join3(opened, keep_fresh(&calls), calls.client.keep_warm()).await;
+}
+
+/// Opens the connections to an endpoint. Tries until it succeeds, and reports each failure as the reason why the controller is not
+/// ready.
+async fn open(calls: &Calls, health: &Health, endpoint: &str, overridden: bool) {
+    let mut tries = Tries::new(STEPS[1], health);
+    while let Err(error) = calls.client.warm(endpoint, overridden).await {
+        tries.failed(format!("{endpoint}: {}", error.message)).await;
+    }
+}
+
+/// Opens the connections to the services that the first grants name. The controller becomes ready without those that take too long:
+/// a private cluster may reach none of Google's global hosts. Returns the endpoints.
+async fn first_hosts(calls: &Calls, health: &Health, hosts: BTreeSet<String>) -> BTreeSet<String> {
+    let hosts: BTreeSet<String> = hosts.into_iter().take(MOST_WARMED).collect();
+    let opened = hosts.iter().map(|host| open(calls, health, host, false));
+    if timeout(LONGEST_WARM_UP, join_all(opened)).await.is_err() {
+        tracing::warn!(
+            "no connection to the host of a service that a grant names; an endpoint override can name another"
+        );
+    }
+    hosts
+}
+
+/// Opens the connections to the services that later grants name.
+async fn warm_new_hosts(
+    calls: &Calls,
+    mut changes: watch::Receiver<Arc<Grants>>,
+    mut warmed: BTreeSet<String>,
+) {
+    // The book lives as long as the calls.
+    while changes.changed().await.is_ok() {
+        let hosts = global_hosts(&changes.borrow_and_update(), &calls.overrides);
+        let new = hosts.difference(&warmed).cloned();
+        let new: Vec<String> = new.take(MOST_WARMED.saturating_sub(warmed.len())).collect();
+        // The calls report what fails.
+        join_all(new.iter().map(|host| calls.client.warm(host, false))).await;
+        warmed.extend(new);
+    }
+}
+
+/// The catalogue's global hosts of the services that grants name, without those that an override replaces.
+fn global_hosts(grants: &Grants, overrides: &EndpointOverrides) -> BTreeSet<String> {
+    let services = grants.services().into_iter().filter_map(service);
+    let services = services.filter(|service| overrides.endpoint(service.name, None).is_none());
+    services
+        .map(|service| format!("https://{}", service.global_host))
+        .collect()
 }
 
 /// Waits for a token. Reports a wait that is longer than `expected`, but never gives up: a token server may need half a minute.
@@ -110,40 +163,6 @@ impl<'a> Tries<'a> {
     }
 }
 
-/// The endpoints that are known before any object.
-#[derive(Debug, PartialEq)]
-struct Endpoints {
-    /// Fixed overrides, and the global host of each service without an override. The flag says whether it is an override.
-    needed: Vec<(String, bool)>,
-    /// The global hosts of services with overrides for other locations only. A private cluster may reach none of them, so they
-    /// are tried once, and the controller is ready without them.
-    perhaps: Vec<String>,
-}
-
-impl Endpoints {
-    fn new(overrides: &EndpointOverrides) -> Self {
-        let mut needed: Vec<_> = overrides
-            .fixed_endpoints()
-            .map(|endpoint| (endpoint.to_owned(), true))
-            .collect();
-        let mut perhaps = Vec::new();
-        for service in SERVICES {
-            if overrides.endpoint(service.name, None).is_some() {
-                continue;
-            }
-            let global = format!("https://{}", service.global_host);
-            if overrides.has_any(service.name) {
-                perhaps.push(global);
-            } else {
-                needed.push((global, false));
-            }
-        }
-        needed.sort();
-        needed.dedup();
-        Self { needed, perhaps }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures::{
@@ -153,6 +172,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::api::{CancellationGrantSpec, IdentityKind};
     use crate::google::token::{Token, TokenError};
 
     /// Answers when the test allows it.
@@ -194,48 +214,50 @@ mod tests {
     }
 
     #[test]
-    fn a_global_host_is_needed_only_without_overrides() {
-        const GLOBAL: &str = "https://dialogflow.googleapis.com";
-        const PRIVATE: &str = "https://dialogflow.corp.example";
-        for (given, needed, perhaps) in [
-            (vec![], vec![(GLOBAL, false)], vec![]),
+    fn the_global_hosts_of_granted_services_are_opened_unless_an_override_replaces_them() {
+        const DIALOGFLOW: &str = "https://dialogflow.googleapis.com";
+        const TRANSLATE: &str = "https://translation.googleapis.com";
+        for (services, given, hosts) in [
+            (vec!["dialogflow"], None, vec![DIALOGFLOW]),
             (
-                vec!["dialogflow=https://dialogflow.corp.example"],
-                vec![(PRIVATE, true)],
+                vec!["translate", "dialogflow"],
+                None,
+                vec![DIALOGFLOW, TRANSLATE],
+            ),
+            (vec!["*"], None, vec![]),
+            (vec!["not-yet-known"], None, vec![]),
+            (
+                vec!["translate", "dialogflow"],
+                Some("dialogflow=https://dialogflow.corp.example"),
+                vec![TRANSLATE],
+            ),
+            (
+                vec!["dialogflow"],
+                Some("dialogflow/global=https://dialogflow.corp.example"),
                 vec![],
             ),
             (
-                vec!["dialogflow/global=https://dialogflow.corp.example"],
-                vec![(PRIVATE, true)],
-                vec![],
-            ),
-            (
-                vec!["dialogflow/us=https://dialogflow.corp.example"],
-                vec![(PRIVATE, true)],
-                vec![GLOBAL],
-            ),
-            (
-                vec!["dialogflow/us+eu=https://{location}.corp.example"],
-                vec![
-                    ("https://eu.corp.example", true),
-                    ("https://us.corp.example", true),
-                ],
-                vec![GLOBAL],
-            ),
-            (
-                vec!["dialogflow=https://{location}-dialogflow.p.googleapis.com"],
-                vec![],
-                vec![],
+                vec!["dialogflow"],
+                Some("dialogflow/us=https://dialogflow.corp.example"),
+                vec![DIALOGFLOW],
             ),
         ] {
-            let overrides =
-                EndpointOverrides::new(given.iter().map(|given| given.parse().unwrap()));
-            let owned = |(endpoint, overridden): (&str, bool)| (endpoint.to_owned(), overridden);
-            let expected = Endpoints {
-                needed: needed.into_iter().map(owned).collect(),
-                perhaps: perhaps.into_iter().map(str::to_owned).collect(),
-            };
-            assert_eq!(Endpoints::new(&overrides), expected, "{given:?}");
+            let set = |entries: &[&str]| entries.iter().map(|entry| (*entry).to_owned()).collect();
+            let grants = Grants::new(&[CancellationGrantSpec {
+                namespaces: set(&["a"]),
+                projects: set(&["p"]),
+                parents: BTreeSet::new(),
+                operation_names: BTreeSet::new(),
+                services: set(&services),
+                identities: [IdentityKind::ServiceAccount].into(),
+            }]);
+            let overrides = EndpointOverrides::new(given.map(|given| given.parse().unwrap()));
+            let found = global_hosts(&grants, &overrides);
+            assert_eq!(
+                found.into_iter().collect::<Vec<_>>(),
+                hosts,
+                "{services:?} {given:?}"
+            );
         }
     }
 }

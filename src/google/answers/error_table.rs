@@ -175,7 +175,7 @@ pub const TABLE: [Row; 22] = [
         "PERMISSION_DENIED",
         Some(7),
         means(Class::Denied, Reason::PermissionDenied),
-        "Grant a role in project {project} to the identity; try {role} first",
+        "Grant {right} in {owner} to the identity{role_to_try}",
     ),
     both(
         ErrorKind::ResourceExhausted,
@@ -267,8 +267,7 @@ const REMEDIES: [(&str, &str); 3] = [
 ];
 
 /// The remedy if the error names the missing permission.
-const LACKS_PERMISSION: &str =
-    "Grant the permission {permission} in project {project} to the identity";
+const LACKS_PERMISSION: &str = "Grant the permission {permission} in {owner} to the identity";
 
 /// The kinds for the reasons of older APIs (`error.errors[].reason`), whose errors have no `status`.
 ///
@@ -381,8 +380,8 @@ pub const fn of_http_status(status: u16) -> ErrorKind {
     }
 }
 
-/// What a person can do, with the placeholders `{project}`, `{service}`, `{version}`, `{location}`,
-/// `{endpoint}`, `{role}`, `{consumer}`, `{permission}`. Empty if waiting is all.
+/// What a person can do, with the placeholders `{project}`, `{owner}`, `{service}`, `{version}`,
+/// `{location}`, `{endpoint}`, `{right}`, `{role_to_try}`, `{consumer}`, `{permission}`. Empty if waiting is all.
 ///
 /// The most specific source wins: the reason in ErrorInfo, then the permission that it names, then the kind.
 pub fn remedy(

@@ -1,6 +1,6 @@
-//! `google.longrunning.Operation` as GET shows it, and the empty answer of a cancel.
+//! An operation as GET shows it, and the empty answer of a cancel.
 //!
-//! Source: google/longrunning/operations.proto. Of `metadata` and `response` only what [`Operation`] keeps is opened; both
+//! Source: google/longrunning/operations.proto; for operations with `status` instead of `done`, the definitions of GKE and Cloud SQL. Of `metadata` and `response` only what [`Operation`] keeps is opened; both
 //! may be anything. What is read here is the copy that `operation_stream` makes of an answer.
 
 use serde_json::value::RawValue;
@@ -10,7 +10,7 @@ use super::{
     proto_json::{NotProtoJson, Object},
     rpc_error::code_name,
 };
-use crate::google::{clean::clean, names::operation_name::OperationName};
+use crate::google::{catalogue::OperationForm, clean::clean, names::operation_name::OperationName};
 
 const FIELDS: [&str; 5] = ["name", "metadata", "done", "error", "response"];
 
@@ -22,17 +22,29 @@ const FIELDS: [&str; 5] = ["name", "metadata", "done", "error", "response"];
 /// not the one asked for.
 pub(in crate::google) fn read_operation(
     body: &[u8],
+    form: OperationForm,
     own: Option<&OperationName>,
     secrets: &[&str],
 ) -> Result<Operation, NotProtoJson> {
     let operation = Object::from_body(body)?;
+    let read = match form {
+        OperationForm::Longrunning => read_longrunning(&operation, secrets)?,
+        OperationForm::DoneStatus => read_done_status(&operation, secrets)?,
+    };
+    if let Some(own) = own {
+        check_name(&operation.string("name")?.unwrap_or_default(), own)?;
+    }
+    Ok(read)
+}
+
+fn read_longrunning(operation: &Object<'_>, secrets: &[&str]) -> Result<Operation, NotProtoJson> {
     if !operation.keys().any(|key| FIELDS.contains(&key)) {
         // Some gateway's own JSON. As an operation it would read as "still running" for ever.
         return Err(NotProtoJson::new(
             "the JSON has none of an operation's fields",
         ));
     }
-    let name = operation.string("name")?.unwrap_or_default();
+    operation.string("name")?;
     if operation.raw("error").is_some() && !operation.boolean("done")? {
         // Some error answer that came with 200. As an operation it would read as "still running".
         return Err(NotProtoJson::new(
@@ -42,7 +54,7 @@ pub(in crate::google) fn read_operation(
     let metadata = opened(operation.raw("metadata"))?;
     let response = opened(operation.raw("response"))?;
     let text = |text: String| clean(&text, secrets);
-    let read = Operation {
+    Ok(Operation {
         done: operation.boolean("done")?,
         metadata_type: metadata.as_ref().and_then(type_name).map(text),
         metadata_state: metadata.as_ref().and_then(state).map(text),
@@ -53,13 +65,59 @@ pub(in crate::google) fn read_operation(
             .map(|error| read_error(&error, secrets))
             .transpose()?
             .flatten(),
+        result_unknown: false,
         reading_took: None,
-    };
-    if let Some(own) = own {
-        check_name(&name, own)?;
-    }
-    Ok(read)
+    })
 }
+
+/// An operation that ends with the status `DONE`. Without an error it was completed or cancelled: the form does not tell.
+fn read_done_status(operation: &Object<'_>, secrets: &[&str]) -> Result<Operation, NotProtoJson> {
+    let status = operation
+        .string("status")?
+        .ok_or_else(|| NotProtoJson::new("the operation has no status"))?;
+    let done = status == "DONE";
+    let error = match operation.object("error")? {
+        Some(error) if done => {
+            read_error(&error, secrets)?.or_else(|| listed_error(&error, secrets))
+        }
+        _ => None,
+    };
+    Ok(Operation {
+        done,
+        metadata_type: operation
+            .string("operationType")?
+            .map(|text| clean(&text, secrets)),
+        metadata_state: Some(clean(&status, secrets)),
+        response_type: None,
+        has_response: false,
+        result_unknown: done && error.is_none(),
+        error,
+        reading_took: None,
+    })
+}
+
+/// The first of a list of errors whose codes are texts of the API's own. None of them is known to mean that the operation was cancelled,
+/// so each is an error like any other.
+fn listed_error(error: &Object<'_>, secrets: &[&str]) -> Option<OperationError> {
+    let errors = error.objects_that_can_be_read("errors");
+    let first = errors.first()?;
+    let text = |key: &str| first.string(key).ok().flatten().unwrap_or_default();
+    let mut status = clean(&text("code"), secrets);
+    if status.is_empty() {
+        code_name(UNKNOWN).clone_into(&mut status);
+    }
+    Some(OperationError {
+        code: UNKNOWN,
+        status: status.chars().take(LONGEST_STATUS).collect(),
+        message: clean(&text("message"), secrets),
+    })
+}
+
+/// The google.rpc code of an error that has no number.
+const UNKNOWN: i32 = 2;
+
+/// The most characters of `status.operation.error.status`.
+const LONGEST_STATUS: usize = 63;
 
 /// Whether an answer is about the operation that was asked for. The project may be another text: its number for its id. An API may
 /// also leave out the part before the operation. But an operation always has a name (AIP-151).
@@ -145,9 +203,78 @@ mod tests {
     use crate::google::answers::operation_stream::OperationStream;
 
     fn read(text: &str) -> Result<Operation, NotProtoJson> {
-        let mut stream = OperationStream::default();
+        read_form(OperationForm::Longrunning, text)
+    }
+
+    fn read_form(form: OperationForm, text: &str) -> Result<Operation, NotProtoJson> {
+        let mut stream = OperationStream::new(form);
         stream.push(text.as_bytes())?;
-        read_operation(&stream.finish()?, None, &["secret-token"])
+        read_operation(&stream.finish()?, form, None, &["secret-token"])
+    }
+
+    #[test]
+    fn operations_with_a_status_end_with_done() {
+        let read = |text: &str| read_form(OperationForm::DoneStatus, text);
+        for (text, done, state) in [
+            (
+                r#"{"name":"operation-1","status":"PENDING"}"#,
+                false,
+                "PENDING",
+            ),
+            (
+                r#"{"name":"operation-1","status":"ABORTING","error":{"code":1}}"#,
+                false,
+                "ABORTING",
+            ),
+            (
+                r#"{"name":"operation-1","status":"DONE","done":false}"#,
+                true,
+                "DONE",
+            ),
+        ] {
+            let operation = read(text).unwrap();
+            assert_eq!(operation.done, done, "{text}");
+            assert_eq!(operation.metadata_state.as_deref(), Some(state), "{text}");
+            assert_eq!(
+                (operation.result_unknown, operation.error),
+                (done, None),
+                "{text}"
+            );
+        }
+        let sql = r#"{"kind":"sql#operation","name":"c0ffee","operationType":"EXPORT","status":"DONE","error":{"kind":"sql#operationErrors",
+            "errors":[{"kind":"sql#operationError","code":"ERROR_RDBMS","message":"no secret-token"},{"code":"OTHER"}]},"other":[[{}],1]}"#;
+        let operation = read(sql).unwrap();
+        assert_eq!(operation.metadata_type.as_deref(), Some("EXPORT"));
+        let error = operation.error.unwrap();
+        assert_eq!((error.code, error.status.as_str()), (2, "ERROR_RDBMS"));
+        assert_eq!(error.message, "no [token removed]");
+        assert!(!operation.result_unknown);
+        for (error, code) in [
+            (r#"{"code":1,"message":"cancelled"}"#, Some(1)),
+            (r#"{"code":13}"#, Some(13)),
+            (r#"{"code":0}"#, None),
+            ("{}", None),
+            ("null", None),
+            (r#"{"errors":[]}"#, None),
+            (r#"{"errors":[1,{"code":"CANCELLED"}]}"#, Some(2)),
+            (r#"{"errors":[{}]}"#, Some(2)),
+        ] {
+            let text = format!(r#"{{"name":"n","status":"DONE","error":{error}}}"#);
+            let operation = read(&text).unwrap();
+            assert_eq!(operation.error.map(|error| error.code), code, "{text}");
+            assert_eq!(operation.result_unknown, code.is_none(), "{text}");
+        }
+        for text in [
+            r#"{"name":"n","done":true}"#,
+            r#"{"name":"n","status":1}"#,
+            r#"{"name":"n","status":"DONE","error":[]}"#,
+            r#"{"name":"n","status":"DONE","error":{"code":"x"}}"#,
+            r#"{"name":"n","status":"DONE","status":"RUNNING"}"#,
+            r#"{"error":{"code":404}}"#,
+            r#"{"name":"n","status":"DONE""#,
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
     }
 
     #[test]
@@ -170,14 +297,22 @@ mod tests {
             ("null", false),
         ] {
             let text = format!(r#"{{"name":{name},"done":true}}"#);
-            let read = read_operation(text.as_bytes(), Some(&own), &[]);
+            let read = read_operation(text.as_bytes(), OperationForm::Longrunning, Some(&own), &[]);
             assert_eq!(read.is_ok(), good, "{name}: {read:?}");
         }
-        let absent = read_operation(br#"{"done":true}"#, Some(&own), &[]).unwrap_err();
+        let absent = read_operation(
+            br#"{"done":true}"#,
+            OperationForm::Longrunning,
+            Some(&own),
+            &[],
+        )
+        .unwrap_err();
         assert_eq!(absent.to_string(), "the operation has no name");
         let wide = OperationName::parse("projects/acme/operations/o-1").unwrap();
         let with_location = br#"{"name":"projects/acme/locations/eu/operations/o-1"}"#;
-        assert!(read_operation(with_location, Some(&wide), &[]).is_ok());
+        assert!(
+            read_operation(with_location, OperationForm::Longrunning, Some(&wide), &[]).is_ok()
+        );
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Reads the JSON of an operation piece by piece and keeps only what this program looks at.
 //!
 //! `response` and `metadata` may be megabytes: an inline export is base64 in one string. So the text is checked as it comes, and
-//! a copy is made that has the members of [`OPERATION`] and nothing else. The copy is small, and is read as a whole once the
+//! a copy is made that has the members of the form's shape and nothing else. The copy is small, and is read as a whole once the
 //! body has ended. Nothing is concluded before: `done` is printed before `error`.
 //!
 //! Guarantees: the copy is made only of a text that is valid JSON (RFC 8259) in valid UTF-8, without half surrogate pairs, and
 //! whose root is an object. Memory is bounded whatever the text holds. Nesting costs a bit for each level and no recursion.
+
+use crate::google::catalogue::OperationForm;
 
 use super::{
     json_scanner::{
@@ -40,9 +42,11 @@ enum Keep {
     Scalar,
     /// Members of an object.
     Object(&'static Shape),
+    /// Members of the objects in a list.
+    List(&'static Shape),
 }
 
-/// What this program looks at (google/longrunning/operations.proto).
+/// What this program looks at in the form with `done` (google/longrunning/operations.proto).
 static OPERATION: Shape = Shape {
     all_keys: true,
     members: &[
@@ -72,6 +76,30 @@ static GENERIC_METADATA: Shape = Shape {
 static RESPONSE: Shape = Shape {
     all_keys: false,
     members: &[("@type", Keep::Scalar)],
+};
+
+/// The same in the form with `status`: that of GKE (google/container/v1/cluster_service.proto) and that of Cloud SQL
+/// (google/cloud/sql/v1/cloud_sql_resources.proto), whose errors differ.
+static DONE_STATUS: Shape = Shape {
+    all_keys: true,
+    members: &[
+        ("name", Keep::Scalar),
+        ("status", Keep::Scalar),
+        ("operationType", Keep::Scalar),
+        ("error", Keep::Object(&DONE_STATUS_ERROR)),
+    ],
+};
+static DONE_STATUS_ERROR: Shape = Shape {
+    all_keys: true,
+    members: &[
+        ("code", Keep::Scalar),
+        ("message", Keep::Scalar),
+        ("errors", Keep::List(&LISTED_ERROR)),
+    ],
+};
+static LISTED_ERROR: Shape = Shape {
+    all_keys: false,
+    members: &[("code", Keep::Scalar), ("message", Keep::Scalar)],
 };
 
 /// What may come next.
@@ -105,9 +133,10 @@ pub(in crate::google) struct OperationStream {
     /// The string under way is a key.
     is_key: bool,
     open: OpenContainers,
-    /// The kept objects that are open, outermost first: they are the outermost of all.
+    /// The kept objects and lists that are open, outermost first: they are the outermost of all. Of a list, the shape is that of its
+    /// objects.
     kept: Vec<&'static Shape>,
-    /// Whether the innermost kept object has a member in the copy.
+    /// Whether each of them has a member in the copy.
     has_members: Vec<bool>,
     /// What is kept of the value that comes; none in what is not kept.
     keep: Option<Keep>,
@@ -121,8 +150,13 @@ pub(in crate::google) struct OperationStream {
     copy: Vec<u8>,
 }
 
-impl Default for OperationStream {
-    fn default() -> Self {
+impl OperationStream {
+    /// For an operation of this form.
+    pub fn new(form: OperationForm) -> Self {
+        let shape = match form {
+            OperationForm::Longrunning => &OPERATION,
+            OperationForm::DoneStatus => &DONE_STATUS,
+        };
         Self {
             next: Next::Value,
             text: StringState::Plain,
@@ -130,7 +164,7 @@ impl Default for OperationStream {
             open: OpenContainers::default(),
             kept: Vec::new(),
             has_members: Vec::new(),
-            keep: Some(Keep::Object(&OPERATION)),
+            keep: Some(Keep::Object(shape)),
             copies_up_to: None,
             character: 0,
             key: Vec::new(),
@@ -138,9 +172,7 @@ impl Default for OperationStream {
             copy: Vec::new(),
         }
     }
-}
 
-impl OperationStream {
     /// The next piece, of any length.
     ///
     /// # Errors
@@ -249,6 +281,7 @@ impl OperationStream {
                 _ => not_json(),
             });
         }
+        self.begin_element()?;
         match byte {
             b'{' | b'[' => return self.open(byte == b'{'),
             b'"' => {
@@ -261,7 +294,7 @@ impl OperationStream {
                         self.character = self.copy.len();
                         self.copies_up_to = Some(self.copy.len() + MAX_STRING);
                     }
-                    Some(Keep::Presence | Keep::Object(_)) => self.put(b"\"\"")?,
+                    Some(Keep::Presence | Keep::Object(_) | Keep::List(_)) => self.put(b"\"\"")?,
                     None => {}
                 }
                 return Ok(());
@@ -282,7 +315,10 @@ impl OperationStream {
 
     /// A byte of a number or a literal.
     fn copy_scalar(&mut self, byte: u8) -> Result<(), NotProtoJson> {
-        if matches!(self.keep, Some(Keep::Scalar | Keep::Object(_))) {
+        if matches!(
+            self.keep,
+            Some(Keep::Scalar | Keep::Object(_) | Keep::List(_))
+        ) {
             self.put(&[byte])?;
         }
         Ok(())
@@ -292,6 +328,11 @@ impl OperationStream {
         match self.keep.take() {
             Some(Keep::Object(shape)) if is_object => {
                 self.put(b"{")?;
+                self.kept.push(shape);
+                self.has_members.push(false);
+            }
+            Some(Keep::List(shape)) if !is_object => {
+                self.put(b"[")?;
                 self.kept.push(shape);
                 self.has_members.push(false);
             }
@@ -308,19 +349,41 @@ impl OperationStream {
     }
 
     fn close(&mut self) -> Result<(), NotProtoJson> {
-        if self.in_kept_object() {
+        if self.in_kept() {
             self.kept.pop();
             self.has_members.pop();
-            self.put(b"}")?;
+            let is_object = self.open.is_object() == Some(true);
+            self.put(if is_object { b"}" } else { b"]" })?;
         }
         self.open.pop();
         self.value_ended();
         Ok(())
     }
 
-    /// Whether the innermost object is a kept one.
-    const fn in_kept_object(&self) -> bool {
+    /// Whether the innermost object or list is a kept one.
+    const fn in_kept(&self) -> bool {
         self.open.depth() == self.kept.len()
+    }
+
+    /// A value begins. If it is an element of a kept list, says what is kept of it.
+    fn begin_element(&mut self) -> Result<(), NotProtoJson> {
+        let shape = self.kept.last().copied();
+        if let Some(shape) =
+            shape.filter(|_| self.in_kept() && self.open.is_object() == Some(false))
+        {
+            self.begin_member()?;
+            self.keep = Some(Keep::Object(shape));
+        }
+        Ok(())
+    }
+
+    /// Writes the comma before a member of the innermost kept object or list.
+    fn begin_member(&mut self) -> Result<(), NotProtoJson> {
+        let had_members = self.has_members.last_mut();
+        if had_members.is_some_and(|has| std::mem::replace(has, true)) {
+            self.put(b",")?;
+        }
+        Ok(())
     }
 
     const fn value_ended(&mut self) {
@@ -341,7 +404,7 @@ impl OperationStream {
         }
         self.text = next_string_state(self.text, byte)?;
         if self.is_key {
-            if self.in_kept_object() {
+            if self.in_kept() {
                 self.take_key(byte)?;
             }
             return Ok(());
@@ -389,7 +452,7 @@ impl OperationStream {
         let Some(shape) = self
             .kept
             .last()
-            .filter(|_| self.in_kept_object() && !self.is_long_key)
+            .filter(|_| self.in_kept() && !self.is_long_key)
         else {
             return Ok(());
         };
@@ -406,11 +469,7 @@ impl OperationStream {
         if self.keep.is_none() {
             return Ok(());
         }
-        if let Some(has_members) = self.has_members.last_mut()
-            && std::mem::replace(has_members, true)
-        {
-            self.put(b",")?;
-        }
+        self.begin_member()?;
         self.put(&quoted)?;
         self.put(b":")
     }

@@ -206,20 +206,21 @@ fn plain_operation(root: &Node) -> Result<Operation, ()> {
         response_type: type_name(response)?,
         has_response: response.is_some(),
         error,
+        result_unknown: false,
         reading_took: None,
     })
 }
 
 /// The same, in pieces that end here.
 fn in_pieces(body: &[u8], ends: &[usize]) -> Result<Operation, NotProtoJson> {
-    let mut stream = OperationStream::default();
+    let mut stream = OperationStream::new(OperationForm::Longrunning);
     let mut begin = 0;
     for end in ends.iter().copied().chain([body.len()]) {
         let end = end.clamp(begin, body.len());
         stream.push(&body[begin..end])?;
         begin = end;
     }
-    read_operation(&stream.finish()?, None, &[])
+    read_operation(&stream.finish()?, OperationForm::Longrunning, None, &[])
 }
 
 fn text() -> BoxedStrategy<String> {
@@ -547,7 +548,7 @@ fn what_is_kept_is_bounded() {
         let error = whole(&text).unwrap_err();
         assert!(error.contains(said), "{error}");
     }
-    let mut stream = OperationStream::default();
+    let mut stream = OperationStream::new(OperationForm::Longrunning);
     stream
         .push(br#"{"done":true,"response":{"data":""#)
         .unwrap();

@@ -7,7 +7,7 @@
 use reqwest::Url;
 use std::{collections::BTreeMap, net::IpAddr, str::FromStr};
 
-use super::service::{service, service_names};
+use super::service::service;
 use crate::google::names::operation_name::is_location;
 
 const PLACEHOLDER: &str = "{location}";
@@ -65,11 +65,6 @@ impl EndpointOverrides {
             .map(|template| template.replace(PLACEHOLDER, location))
     }
 
-    /// Whether there is an override for this service, for any location.
-    pub fn has_any(&self, service: &str) -> bool {
-        self.templates.keys().any(|(named, _)| *named == service)
-    }
-
     /// The base URLs without a placeholder, which are known before there is any object.
     pub fn fixed_endpoints(&self) -> impl Iterator<Item = &str> {
         self.templates
@@ -104,8 +99,7 @@ fn parse(given: &str) -> Result<EndpointOverride, String> {
     };
     let service = service(name).map(|row| row.name).ok_or_else(|| {
         format!(
-            "SERVICE {name:?} is unknown; this release knows {}",
-            service_names().collect::<Vec<_>>().join(", ")
+            "SERVICE {name:?} is unknown; use a value of spec.service, such as dialogflow or aiplatform"
         )
     })?;
     if locations.iter().any(|location| !is_location(location)) {
@@ -298,7 +292,7 @@ mod tests {
     fn wrong_values_say_what_is_wrong() {
         for (given, said) in [
             ("dialogflow", "\"=\" is missing"),
-            ("speech=https://a.example", "SERVICE \"speech\" is unknown"),
+            ("gke=https://a.example", "SERVICE \"gke\" is unknown"),
             ("dialogflow/EU=https://a.example", "LOCATION must be"),
             ("dialogflow/=https://a.example", "LOCATION must be"),
             ("dialogflow=", "URL is invalid"),

@@ -1,135 +1,216 @@
 //! The services as data (docs/architecture.md#the-service-catalogue). A new service is a new row, not new code.
 //!
-//! Sources: the API definitions google/cloud/dialogflow/{v2,v2beta1,cx/v3,cx/v3beta1} and Google's regionalization
-//! pages ("use the region-specific hostname of the form REGION_ID-dialogflow.googleapis.com").
+//! `cargo xtask catalogue` generates the data from Google's discovery documents and from `catalogue/`, which has the evidence of what
+//! the documents do not say.
 
-use crate::google::names::name_pattern::NamePattern;
+use std::sync::LazyLock;
 
-/// One Google API that offers `google.longrunning.Operations` under names of our grammar.
+use crate::google::names::{name_pattern::NamePattern, operation_name::OperationName};
+
+/// The generated data: a line for each service, version and form of names.
+const DATA: &str = include_str!("services.tsv");
+
+/// The OAuth scope that is enough for every service: the generator leaves out what needs another.
+pub const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
+
+/// The cell of a row that has nothing.
+const NOTHING: &str = "-";
+
+/// One Google API whose operations can be cancelled.
 #[derive(Debug)]
 pub struct Service {
     /// The name in `spec.service`, in grants and in `--endpoint-override`.
     pub name: &'static str,
-    /// Host for names with no location or with `global`.
+    /// The host for names with no location or with `global`.
     pub global_host: &'static str,
-    /// Host for any other location, with the placeholder `{location}`.
-    pub regional_host: &'static str,
-    /// Locations whose hosts do not follow the pattern.
-    pub host_exceptions: &'static [(&'static str, &'static str)],
-    /// The versions for the path; the first is the default.
-    pub versions: &'static [Version],
-    /// OAuth scopes. A token for this service needs one of them; the first is the default.
-    pub scopes: &'static [&'static str],
-    /// The predefined IAM role that messages suggest when Google denies a call.
-    pub role: &'static str,
+    /// The host for any other location, with the placeholder `{location}`, or `{region}` for the region of a zone; `None` if all
+    /// locations have the global host.
+    host_by_location: Option<&'static str>,
+    /// Locations with another host: `LOCATION=HOST`, separated by commas.
+    host_exceptions: Option<&'static str>,
+    /// The version for an object without one.
+    pub default_version: &'static str,
+    /// What a caller needs to cancel an operation, as far as it is known.
+    pub right: Option<Right>,
+    /// A narrower scope than [`CLOUD_PLATFORM`] that is enough too, if the service has one.
+    pub narrow_scope: Option<&'static str>,
+    /// The versions for the path.
+    pub versions: Vec<Version>,
+}
+
+/// What a caller needs in IAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// A permission.
+    Permission(&'static str),
+    /// A predefined role to try first: the permission is not known.
+    Role(&'static str),
 }
 
 /// One version of a service.
 #[derive(Debug)]
 pub struct Version {
-    /// The version as in the path.
+    /// The version as in `spec.version`.
     pub name: &'static str,
+    /// What stands before the name in the path, without a slash at the start: `v2/`.
+    pub prefix: &'static str,
+    /// What follows the name in the path of a cancel: `:cancel`.
+    pub suffix: &'static str,
+    /// The form of an operation's JSON.
+    pub operation: OperationForm,
+    /// Whether errors have a `status`. Both forms are read, whatever this says.
+    pub errors_have_status: bool,
     /// The forms of names in this version.
-    pub patterns: &'static [NamePattern],
+    pub patterns: Vec<NamePattern>,
 }
 
-/// Dialogflow's, the same in every version: `projects.operations` and `projects.locations.operations` of the discovery
-/// documents.
-const DIALOGFLOW_NAMES: &[NamePattern] = &[
-    NamePattern {
-        segments: "projects/*/operations/*",
-        parent: 2,
-    },
-    NamePattern {
-        segments: "projects/*/locations/*/operations/*",
-        parent: 4,
-    },
-];
-
-const fn dialogflow(name: &'static str) -> Version {
-    Version {
-        name,
-        patterns: DIALOGFLOW_NAMES,
-    }
+/// The form of an operation's JSON in an answer to GET.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationForm {
+    /// `google.longrunning.Operation`: `done` at the end, with `response` or `error`.
+    Longrunning,
+    /// `status` is `DONE` at the end, and only an `error` says how it ended.
+    DoneStatus,
 }
-
-/// All services.
-///
-/// Dialogflow's `us` follows the pattern: `us-dialogflow.googleapis.com` is what Google's own widgets and pages use for
-/// the multi-region. The discovery document also lists `dialogflow.us.rep.googleapis.com`; to use it, set
-/// `--endpoint-override dialogflow/us=https://dialogflow.us.rep.googleapis.com`.
-pub const SERVICES: &[Service] = &[Service {
-    name: "dialogflow",
-    global_host: "dialogflow.googleapis.com",
-    regional_host: "{location}-dialogflow.googleapis.com",
-    host_exceptions: &[],
-    versions: &[
-        dialogflow("v2"),
-        dialogflow("v2beta1"),
-        dialogflow("v3"),
-        dialogflow("v3beta1"),
-    ],
-    // Whether STS and GKE's metadata server honour the second is not documented: hence it is not the default.
-    scopes: &[
-        "https://www.googleapis.com/auth/cloud-platform",
-        "https://www.googleapis.com/auth/dialogflow",
-    ],
-    role: "roles/dialogflow.admin",
-}];
 
 impl Service {
-    /// The version for an object without one.
-    pub fn default_version(&self) -> &'static str {
-        self.versions
-            .first()
-            .map(|version| version.name)
-            .unwrap_or_default()
-    }
-
     /// The catalogue's host for a location.
     pub(super) fn host(&self, location: Option<&str>) -> String {
-        match location {
-            None | Some("global") => self.global_host.to_owned(),
-            Some(location) => self
-                .host_exceptions
-                .iter()
-                .find(|(exception, _)| *exception == location)
-                .map_or_else(
-                    || self.regional_host.replace("{location}", location),
-                    |(_, host)| (*host).to_owned(),
-                ),
+        let (Some(template), Some(location)) = (
+            self.host_by_location,
+            location.filter(|location| *location != "global"),
+        ) else {
+            return self.global_host.to_owned();
+        };
+        let exceptions = self.host_exceptions.unwrap_or_default().split(',');
+        let mut exceptions = exceptions.filter_map(|exception| exception.split_once('='));
+        if let Some((_, host)) = exceptions.find(|(exception, _)| *exception == location) {
+            return host.to_owned();
         }
+        template
+            .replace("{location}", location)
+            .replace("{region}", region(location))
     }
+
+    /// The row of a version.
+    pub fn version(&self, name: &str) -> Option<&Version> {
+        self.versions.iter().find(|version| version.name == name)
+    }
+}
+
+/// The region of a zone, such as `us-central1` of `us-central1-a`; a region is its own.
+fn region(location: &str) -> &str {
+    let mut hyphens = location.match_indices('-');
+    match hyphens.nth(1) {
+        Some((end, _)) => location.get(..end).unwrap_or(location),
+        None => location,
+    }
+}
+
+impl Version {
+    /// The form that a name has here.
+    pub(super) fn pattern(&self, name: &OperationName) -> Option<&NamePattern> {
+        self.patterns
+            .iter()
+            .find(|pattern| pattern.matches(name).is_some())
+    }
+
+    /// The name as it stands in the path of a URL. A name of another version or service is written as it is.
+    pub fn in_path(&self, name: &OperationName) -> String {
+        let mut patterns = self.patterns.iter();
+        let in_path = patterns.find_map(|pattern| pattern.in_path(name));
+        in_path.unwrap_or_else(|| name.as_str().to_owned())
+    }
+}
+
+/// All services, by name.
+pub fn services() -> &'static [Service] {
+    static SERVICES: LazyLock<Vec<Service>> = LazyLock::new(|| read(DATA));
+    &SERVICES
 }
 
 /// The row of a service.
 pub fn service(name: &str) -> Option<&'static Service> {
-    SERVICES.iter().find(|service| service.name == name)
+    let services = services();
+    let at = services.binary_search_by_key(&name, |service| service.name);
+    services.get(at.ok()?)
 }
 
 /// The names of all services, for the CRD's enum and for messages.
 pub fn service_names() -> impl Iterator<Item = &'static str> {
-    SERVICES.iter().map(|service| service.name)
+    services().iter().map(|service| service.name)
 }
 
-/// The default scopes of tokens: the first scope of each service, so that one token is enough for all services.
-pub fn default_scopes() -> Vec<String> {
-    let first = SERVICES.iter().filter_map(|service| service.scopes.first());
-    let mut scopes: Vec<_> = first.map(ToString::to_string).collect();
-    scopes.sort_unstable();
-    scopes.dedup();
-    scopes
+/// Reads the data. A test shows that each of its lines is read.
+fn read(data: &'static str) -> Vec<Service> {
+    let mut services: Vec<Service> = Vec::new();
+    for line in data.lines() {
+        let mut cells = line.split('\t');
+        match cells.next() {
+            Some("service") => services.extend(read_service(&mut cells)),
+            Some("version") => {
+                let last = services.last_mut().map(|service| &mut service.versions);
+                last.into_iter()
+                    .for_each(|versions| versions.extend(read_version(&mut cells)));
+            }
+            Some("name") => {
+                let last = services
+                    .last_mut()
+                    .and_then(|service| service.versions.last_mut());
+                last.into_iter()
+                    .for_each(|version| version.patterns.extend(read_pattern(&mut cells)));
+            }
+            _ => {}
+        }
+    }
+    services
 }
 
-/// The scopes that are sufficient for every service: the values of `--google-scope`.
-pub fn sufficient_scopes() -> Vec<&'static str> {
-    let all = SERVICES.iter().flat_map(|service| service.scopes).copied();
-    let mut scopes: Vec<_> = all
-        .filter(|scope| SERVICES.iter().all(|s| s.scopes.contains(scope)))
-        .collect();
-    scopes.sort_unstable();
-    scopes.dedup();
-    scopes
+type Cells<'a> = std::str::Split<'a, char>;
+
+fn read_service(cells: &mut Cells<'static>) -> Option<Service> {
+    let mut next = || cells.next();
+    let given = |cell: &'static str| Some(cell).filter(|cell| *cell != NOTHING);
+    Some(Service {
+        name: next()?,
+        global_host: next()?,
+        host_by_location: given(next()?),
+        host_exceptions: given(next()?),
+        default_version: next()?,
+        right: given(next()?).map(|right| {
+            if right.starts_with("roles/") {
+                Right::Role(right)
+            } else {
+                Right::Permission(right)
+            }
+        }),
+        narrow_scope: given(next()?),
+        versions: Vec::new(),
+    })
+}
+
+fn read_version(cells: &mut Cells<'static>) -> Option<Version> {
+    let mut next = || cells.next();
+    Some(Version {
+        name: next()?,
+        prefix: next()?,
+        suffix: next()?,
+        operation: match next()? {
+            "longrunning" => OperationForm::Longrunning,
+            "done-status" => OperationForm::DoneStatus,
+            _ => return None,
+        },
+        errors_have_status: next()? == "status",
+        patterns: Vec::new(),
+    })
+}
+
+fn read_pattern(cells: &mut Cells<'static>) -> Option<NamePattern> {
+    Some(NamePattern {
+        parent: cells.next()?.parse().ok()?,
+        segments: cells.next()?,
+        path: cells.next(),
+    })
 }
 
 #[cfg(test)]
@@ -137,16 +218,86 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_line_of_the_data_is_read() {
+        let lines = |kind: &str| DATA.lines().filter(|line| line.starts_with(kind)).count();
+        let versions = || services().iter().flat_map(|service| &service.versions);
+        assert_eq!(services().len(), lines("service\t"));
+        assert_eq!(versions().count(), lines("version\t"));
+        assert_eq!(
+            versions()
+                .map(|version| version.patterns.len())
+                .sum::<usize>(),
+            lines("name\t")
+        );
+        assert!(services().is_sorted_by_key(|service| service.name));
+    }
+
+    #[test]
     fn every_row_is_usable() {
-        for service in SERVICES {
-            assert!(!service.default_version().is_empty());
-            assert!(!service.scopes.is_empty());
-            assert!(service.role.starts_with("roles/"));
-            assert!(!sufficient_scopes().is_empty());
-            assert!(service.regional_host.contains("{location}"));
-            for version in service.versions {
-                assert!(!version.patterns.is_empty(), "{}", version.name);
+        for service in services() {
+            let name = service.name;
+            assert!(service.version(service.default_version).is_some(), "{name}");
+            for location in [
+                None,
+                Some("global"),
+                Some("europe-west1"),
+                Some("us-central1-a"),
+            ] {
+                let host = service.host(location);
+                let url = reqwest::Url::parse(&format!("https://{host}")).unwrap();
+                assert_eq!(url.host_str(), Some(host.as_str()), "{name}");
+                assert!(host.ends_with(".googleapis.com"), "{name}: {host}");
             }
+            for version in &service.versions {
+                assert!(!version.patterns.is_empty(), "{name} {}", version.name);
+            }
+        }
+    }
+
+    #[test]
+    fn hosts_follow_the_location_where_the_service_wants_it() {
+        for (name, location, host) in [
+            ("dialogflow", None, "dialogflow.googleapis.com"),
+            ("dialogflow", Some("global"), "dialogflow.googleapis.com"),
+            ("dialogflow", Some("us"), "us-dialogflow.googleapis.com"),
+            (
+                "aiplatform",
+                Some("us-central1"),
+                "us-central1-aiplatform.googleapis.com",
+            ),
+            ("aiplatform", Some("eu"), "aiplatform.eu.rep.googleapis.com"),
+            ("aiplatform", None, "aiplatform.googleapis.com"),
+            (
+                "pubsublite",
+                Some("us-central1"),
+                "us-central1-pubsublite.googleapis.com",
+            ),
+            (
+                "pubsublite",
+                Some("us-central1-a"),
+                "us-central1-pubsublite.googleapis.com",
+            ),
+            (
+                "contactcenterinsights",
+                Some("us-central1"),
+                "contactcenterinsights.googleapis.com",
+            ),
+            (
+                "container",
+                Some("us-central1-a"),
+                "container.googleapis.com",
+            ),
+            (
+                "translate",
+                Some("us-central1"),
+                "translation.googleapis.com",
+            ),
+        ] {
+            assert_eq!(
+                service(name).unwrap().host(location),
+                host,
+                "{name} {location:?}"
+            );
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::google::{
         answer::{CallError, CancelAnswer, ErrorKind, GetAnswer},
         proto_json::{NotProtoJson, Object},
     },
-    catalogue::Target,
+    catalogue::{OperationForm, Target},
     clean::clean,
     identity::token::Token,
     names::operation_name::OperationName,
@@ -61,6 +61,7 @@ pub struct CallOptions<'a> {
 /// A whole answer, and what the controller makes of it.
 pub struct Observation {
     response: FullResponse,
+    form: OperationForm,
     token: Option<Token>,
 }
 
@@ -120,6 +121,7 @@ impl OperationsClient {
         let response = self.finish(started, MAX_OBSERVED, target, &secrets).await?;
         Ok(Observation {
             response,
+            form: target.operation_form(),
             token: options.token.cloned(),
         })
     }
@@ -154,7 +156,7 @@ impl Observation {
     /// The result as the controller reads it from an answer to GET, but without comparing the operation's name. A date in `Retry-After`
     /// is counted from `now`.
     pub fn get_answer(&self, now: SystemTime) -> GetAnswer {
-        read_get(&self.response, now, &self.secrets())
+        read_get(&self.response, self.form, now, &self.secrets())
     }
 
     /// What the API definition has as the answer to a cancel: an empty object. The product takes more for one.

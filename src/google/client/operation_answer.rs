@@ -20,6 +20,7 @@ use crate::google::{
         proto_json::NotProtoJson,
         rpc_error::{self, unrecognised, unrecognised_and_unquoted},
     },
+    catalogue::OperationForm,
     connections::network_error,
     names::operation_name::OperationName,
 };
@@ -65,6 +66,7 @@ pub(super) struct OperationReader {
 #[derive(Clone, Copy)]
 pub(super) struct Expected<'a> {
     pub name: &'a OperationName,
+    pub form: OperationForm,
     pub host: &'a str,
     pub secrets: &'a [&'a str],
 }
@@ -93,7 +95,7 @@ impl OperationReader {
     ) -> Result<Operation, CallError> {
         let Expected { host, secrets, .. } = expected;
         let status = response.status().as_u16();
-        let mut stream = OperationStream::default();
+        let mut stream = OperationStream::new(expected.form);
         let mut wrong = None;
         let mut beginning = BytesMut::new();
         let mut size = 0_usize;
@@ -140,9 +142,9 @@ impl OperationReader {
         }
         let read = match wrong {
             Some(wrong) => Err(wrong),
-            None => stream
-                .finish()
-                .and_then(|copy| read_operation(&copy, Some(expected.name), secrets)),
+            None => stream.finish().and_then(|copy| {
+                read_operation(&copy, expected.form, Some(expected.name), secrets)
+            }),
         };
         let operation = read.map_err(|wrong| {
             let was_cut = size > beginning.len();
@@ -192,11 +194,12 @@ impl OperationReader {
 /// If it is no operation.
 pub(super) fn read_whole_operation(
     body: &[u8],
+    form: OperationForm,
     secrets: &[&str],
 ) -> Result<Operation, NotProtoJson> {
-    let mut stream = OperationStream::default();
+    let mut stream = OperationStream::new(form);
     stream.push(body)?;
-    read_operation(&stream.finish()?, None, secrets)
+    read_operation(&stream.finish()?, form, None, secrets)
 }
 
 /// How long to wait after so many bytes that took so long, to keep to [`PACE`].

@@ -3,15 +3,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::operation_name::{LOCATION_COLLECTIONS, OperationName};
+use super::operation_name::{LOCATION_COLLECTIONS, OPERATION_COLLECTIONS, OperationName};
 
 /// One form of names, as Google's discovery documents write it.
 #[derive(Debug)]
 pub struct NamePattern {
     /// Segments: words, `*` for one id, and at the end `**` for one id or more.
     pub segments: &'static str,
-    /// Number of segments of the parent; 0 if the operation has no parent.
+    /// Number of segments of the parent; 0 if the operation has no parent that a grant can name.
     pub parent: usize,
+    /// The form in the path of a URL, with the same wildcards in the same order; `None` if the path has the name itself.
+    pub path: Option<&'static str>,
 }
 
 /// The byte offsets of a name's parts. Nothing is read out of the operation's id.
@@ -53,6 +55,8 @@ impl NamePattern {
         let mut given = name.segments().enumerate().peekable();
         let mut at = 0;
         let mut before = "";
+        // Ids may be words too; only the form says where the operation begins.
+        let mut in_operation = false;
         while let Some((number, segment)) = given.next() {
             let end = at + segment.len();
             let word = wanted.next()?;
@@ -62,9 +66,11 @@ impl NamePattern {
                 if word == "*" && LOCATION_COLLECTIONS.contains(&before) {
                     parts.location = Some((u16::try_from(at).ok()?, u16::try_from(end).ok()?));
                 }
-            } else if number == self.parent + 1 {
+            }
+            if in_operation && parts.operation == 0 {
                 parts.operation = u16::try_from(at).ok()?;
             }
+            in_operation |= OPERATION_COLLECTIONS.contains(&word);
             match word {
                 "**" => return Some(parts),
                 "*" => {}
@@ -79,6 +85,29 @@ impl NamePattern {
         }
         None
     }
+
+    /// The name as it stands in the path of a URL; `None` if it has another form.
+    pub fn in_path(&self, name: &OperationName) -> Option<String> {
+        self.matches(name)?;
+        let Some(path) = self.path else {
+            return Some(name.as_str().to_owned());
+        };
+        let words = self.segments.split('/').zip(name.segments());
+        let mut ids = words.filter(|(word, _)| *word == "*").map(|(_, id)| id);
+        let path = path.split('/').map(|word| match word {
+            "*" => ids.next(),
+            word => Some(word),
+        });
+        Some(path.collect::<Option<Vec<_>>>()?.join("/"))
+    }
+
+    /// How many segments at the start of a name have this form. It says which form was meant.
+    pub fn similarity(&self, name: &OperationName) -> usize {
+        let words = self.segments.split('/').zip(name.segments());
+        words
+            .take_while(|(word, segment)| matches!(*word, "*" | "**") || word == segment)
+            .count()
+    }
 }
 
 #[cfg(test)]
@@ -90,26 +119,37 @@ mod tests {
         let plain = NamePattern {
             segments: "projects/*/operations/*",
             parent: 2,
+            path: None,
         };
         let located = NamePattern {
             segments: "projects/*/locations/*/operations/*",
             parent: 4,
+            path: None,
         };
         let nested = NamePattern {
             segments: "projects/*/regions/*/clusters/*/operations/*",
             parent: 6,
+            path: None,
         };
         let alone = NamePattern {
             segments: "operations/**",
             parent: 0,
+            path: None,
         };
         let singleton = NamePattern {
             segments: "projects/*/locations/*/ragEngineConfig/operations/*",
             parent: 5,
+            path: None,
         };
         let bucket = NamePattern {
             segments: "projects/_/buckets/*/operations/*",
             parent: 4,
+            path: Some("b/*/operations/*"),
+        };
+        let express = NamePattern {
+            segments: "customJobs/*/operations/*",
+            parent: 0,
+            path: None,
         };
         // Pattern, name, and what is read of it: parent, location, operation.
         for (pattern, name, read) in [
@@ -152,6 +192,7 @@ mod tests {
                 Some(("", "", "projects/victim/locations/eu/operations/7")),
             ),
             (&alone, "projects/p/operations/o", None),
+            (&express, "customJobs/7/operations/o", Some(("", "", "o"))),
         ] {
             let parsed = OperationName::parse(name).unwrap();
             let found = pattern.matches(&parsed).map(|parts| {
@@ -163,5 +204,21 @@ mod tests {
             });
             assert_eq!(found, read, "{name} as {}", pattern.segments);
         }
+    }
+
+    #[test]
+    fn the_path_of_a_url_may_have_another_form() {
+        let bucket = NamePattern {
+            segments: "projects/_/buckets/*/operations/*",
+            parent: 4,
+            path: Some("b/*/operations/*"),
+        };
+        let in_path = |name: &str| bucket.in_path(&OperationName::parse(name).unwrap());
+        let name = "projects/_/buckets/my.bucket/operations/AB~c";
+        assert_eq!(
+            in_path(name).as_deref(),
+            Some("b/my.bucket/operations/AB~c")
+        );
+        assert_eq!(in_path("projects/p/operations/o"), None);
     }
 }

@@ -24,7 +24,7 @@ pub const MAX_LOCATION: usize = 52;
 pub const LOCATION_COLLECTIONS: [&str; 3] = ["locations", "regions", "zones"];
 
 /// The collections of operations.
-const OPERATION_COLLECTIONS: [&str; 2] = ["operations", "transferOperations"];
+pub const OPERATION_COLLECTIONS: [&str; 2] = ["operations", "transferOperations"];
 
 /// What a name looks like, for messages.
 const EXAMPLE: &str =

@@ -93,6 +93,23 @@ pub(super) enum DeviationKind {
     DoneStatus,
 }
 
+impl DeviationKind {
+    /// The words in `docs/services.md`.
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::Prefix => "start of the path",
+            Self::Suffix => "end of the path",
+            Self::PathOfName => "form in the path, and the name",
+            Self::RequestField => "field of the request, which is not sent",
+            Self::Query => "query parameter, which is not sent",
+            Self::EmptyAnswer => "answer without a body",
+            Self::NarrowerGet => "GET takes fewer names",
+            Self::CancelScopes => "scopes",
+            Self::DoneStatus => "form of the operation",
+        }
+    }
+}
+
 /// A method that no row covers.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,6 +1,6 @@
 //! The generator stops at what no row can express.
 
-use super::super::{discovery::GetMethod, hand_kept, method_check::CLOUD_PLATFORM};
+use super::super::{discovery::GetMethod, hand_kept};
 use super::*;
 
 const PLAIN: &str =
@@ -43,7 +43,7 @@ fn a_plain_method_is_a_row() {
     assert_eq!(
         rows,
         [
-            "service\tlooker\tlooker.googleapis.com\t-\t-\tv1\t-",
+            "service\tlooker\tlooker.googleapis.com\t-\t-\tv1\t-\t-",
             "version\tv1\tv1/\t:cancel\tlongrunning\tstatus",
             "name\t2\tprojects/*/operations/*",
         ]
