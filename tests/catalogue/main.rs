@@ -6,6 +6,8 @@
     reason = "a test may panic anywhere"
 )]
 
+mod requests;
+
 use std::{collections::BTreeMap, fs, path::Path, sync::OnceLock};
 
 use xtask::catalogue::{self, Coverage, Generated};
