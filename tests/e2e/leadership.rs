@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// A world with these operations whose controllers do not run yet.
-fn world(prefix: &str, operations: &[(&str, Script)]) -> World {
+pub fn world(prefix: &str, operations: &[(&str, Script)]) -> World {
     let scenario = operations
         .iter()
         .fold(Scenario::default(), |scenario, (id, script)| {
@@ -35,7 +35,8 @@ fn work_of(process: &ControllerProcess) -> f64 {
     series.map(|(_, _, value)| value).sum()
 }
 
-fn wait_for_cancel_request(world: &World, id: &str) {
+/// Waits until the first cancel request about an operation has arrived.
+pub fn wait_for_cancel_request(world: &World, id: &str) {
     let name = operation(id);
     let sent = |requests: &[RequestRecord]| {
         requests

@@ -32,6 +32,7 @@ mod instants;
 mod large_answers;
 mod large_objects;
 mod leadership;
+mod leadership_faults;
 mod limits;
 mod list_ownership;
 mod logs;

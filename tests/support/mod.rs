@@ -3,6 +3,7 @@
 pub mod all_outcomes;
 pub mod cluster;
 pub mod controller_process;
+pub mod cuttable_proxy;
 pub mod judges;
 pub mod object;
 pub mod release;

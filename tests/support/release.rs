@@ -1,6 +1,6 @@
 //! Several controllers of one release: processes that elect a leader by a Lease, each as a pod would run it.
 
-use std::process::Command;
+use std::{path::Path, process::Command, time::Instant};
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::{
     cluster::{json_of, kubectl_as_admin},
     controller_process::ControllerProcess,
     served_metrics::Served,
-    world::World,
+    world::{PATIENCE, World},
 };
 
 /// The name of the Lease.
@@ -79,6 +79,27 @@ impl Release {
         command
     }
 
+    /// The same with another kubeconfig.
+    pub fn command_with_kubeconfig(&self, pod: &str, kubeconfig: &Path) -> Command {
+        let given = self.command(pod);
+        let mut command = Command::new(given.get_program());
+        let mut arguments = given.get_args();
+        while let Some(argument) = arguments.next() {
+            command.arg(argument);
+            if argument == "--kubeconfig" {
+                arguments.next();
+                command.arg(kubeconfig);
+            }
+        }
+        for (name, value) in given.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+    }
+
     /// Starts a process and waits until it is ready.
     pub fn start(&self, pod: &str) -> ControllerProcess {
         let mut process = ControllerProcess::spawn(self.command(pod));
@@ -123,6 +144,18 @@ impl Release {
         let condition = format!("--for=jsonpath={{{path}}}={value}");
         self.kubectl_lease(&["wait", &condition, "--timeout=30s"])
             .unwrap_or_else(|why| panic!("{why}: {}", self.lease()));
+    }
+
+    /// Waits until a process in this pod holds the Lease, which may not exist at first.
+    pub fn wait_for_lease_of(&self, pod: &str) {
+        let begun = Instant::now();
+        let is_held = || {
+            self.kubectl_lease(&["get", "--output=json"])
+                .is_ok_and(|lease| lease.contains(&format!("\"{pod}_")))
+        };
+        while !is_held() {
+            assert!(begun.elapsed() < PATIENCE, "{pod} never holds the Lease");
+        }
     }
 
     /// Merges a patch into the spec of the Lease, as an administrator.

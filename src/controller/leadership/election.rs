@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::{api::coordination::v1::LeaseSpec, apimachinery::pkg::apis::meta::v1::MicroTime};
+use serde::{Deserialize, Serialize};
 
 use super::Timing;
 use crate::controller::api_server::versions::number;
@@ -22,6 +22,23 @@ const SHORTEST_LIMIT: Duration = Duration::from_secs(1);
 
 /// The time limit of a request of a process that does not lead.
 const LIMIT_WITHOUT_TERM: Duration = Duration::from_secs(5);
+
+/// The spec of a Lease. Its times are texts: the API server accepts years for which this program has no time, and a Lease with one of
+/// them must not stop the election.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LeaseSpec {
+    /// The name of the holder; absent or empty if there is none.
+    pub holder_identity: Option<String>,
+    /// How long the others wait after the last renewal.
+    pub lease_duration_seconds: Option<i32>,
+    /// When the holder took it.
+    pub acquire_time: Option<String>,
+    /// When the holder renewed it last.
+    pub renew_time: Option<String>,
+    /// How often it has had another holder.
+    pub lease_transitions: Option<i32>,
+}
 
 /// The Lease as it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -257,7 +274,7 @@ impl Election {
                 Decision::Update(stored.version.clone(), self.taken(&stored.spec, wall))
             }
             Known::Nothing | Known::Missing => {
-                Decision::Create(self.spec(MicroTime(wall), 0, wall))
+                Decision::Create(self.spec(micro_time(wall), 0, wall))
             }
         }
     }
@@ -356,7 +373,7 @@ impl Election {
                 let spec = LeaseSpec {
                     holder_identity: Some(String::new()),
                     lease_duration_seconds: Some(RELEASED_SECONDS),
-                    ..self.spec(MicroTime(wall), transitions(&stored.spec), wall)
+                    ..self.spec(micro_time(wall), transitions(&stored.spec), wall)
                 };
                 Release::Update(stored.version.clone(), spec)
             }
@@ -367,7 +384,7 @@ impl Election {
     /// The next Lease of the leader.
     fn renewed(&self, leading: &Leading, wall: Timestamp) -> LeaseSpec {
         let acquired = leading.spec.acquire_time.clone();
-        let acquired = acquired.unwrap_or(MicroTime(wall));
+        let acquired = acquired.unwrap_or_else(|| micro_time(wall));
         self.spec(acquired, transitions(&leading.spec), wall)
     }
 
@@ -375,18 +392,17 @@ impl Election {
     fn taken(&self, before: &LeaseSpec, wall: Timestamp) -> LeaseSpec {
         let transitions = transitions(before);
         let more = i32::from(holder(before) != self.identity);
-        self.spec(MicroTime(wall), transitions.saturating_add(more), wall)
+        self.spec(micro_time(wall), transitions.saturating_add(more), wall)
     }
 
-    fn spec(&self, acquired: MicroTime, transitions: i32, wall: Timestamp) -> LeaseSpec {
+    fn spec(&self, acquired: String, transitions: i32, wall: Timestamp) -> LeaseSpec {
         let seconds = self.timing.lease_duration.as_secs();
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: Some(i32::try_from(seconds).unwrap_or(i32::MAX)),
             acquire_time: Some(acquired),
-            renew_time: Some(MicroTime(wall)),
+            renew_time: Some(micro_time(wall)),
             lease_transitions: Some(transitions),
-            ..LeaseSpec::default()
         }
     }
 }
@@ -405,6 +421,11 @@ pub enum Release {
 /// The holder; empty if there is none.
 pub fn holder(spec: &LeaseSpec) -> &str {
     spec.holder_identity.as_deref().unwrap_or_default()
+}
+
+/// A time as Kubernetes writes it in a Lease.
+fn micro_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
 fn transitions(spec: &LeaseSpec) -> i32 {

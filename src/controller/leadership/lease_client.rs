@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures::stream::BoxStream;
-use k8s_openapi::api::coordination::v1::LeaseSpec;
 use kube::{
     Client, Error,
     api::{GetParams, Patch, PatchParams, PostParams},
@@ -11,7 +10,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::election::{Known, Stored};
+use super::election::{Known, LeaseSpec, Stored};
 use crate::controller::{
     api_server::{
         api_answer::{self, Refused},
