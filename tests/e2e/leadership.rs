@@ -87,11 +87,13 @@ fn a_standby_is_ready_and_does_nothing() {
 
 #[test]
 fn sigterm_hands_over_and_nothing_is_forgotten() {
-    let mut slow = Script::default();
-    slow.latency = Some(Latency {
-        get: Duration::ZERO,
-        cancel: Duration::from_secs(3),
-    });
+    let slow = Script {
+        latency: Some(Latency {
+            get: Duration::ZERO,
+            cancel: Duration::from_secs(3),
+        }),
+        ..Script::default()
+    };
     let world = world(
         "handover",
         &[

@@ -38,10 +38,10 @@ impl Dispatcher {
 
     /// At the first step of an object that was kept, its delays begin.
     pub(super) fn begin_kept(&mut self, id: Id) {
-        let now = self.calls.clock.now();
         if let Some(entry) = self.objects.active(id)
             && std::mem::take(&mut entry.tracking.is_kept)
         {
+            let now = self.calls.clock.now();
             *entry.state = Cancellation::new(entry.state.object().clone(), now);
         }
     }
