@@ -156,9 +156,9 @@ impl Asked<'_> {
                 .iter()
                 .flat_map(|(_, labels, _)| labels.keys().cloned()),
         );
-        // What Prometheus adds to everything that it scrapes.
+        // What Prometheus adds to everything that it scrapes in a cluster.
         self.labels
-            .extend(["job".to_owned(), "instance".to_owned()]);
+            .extend(["job", "instance", "namespace", "cluster"].map(str::to_owned));
         self.families.insert(family.clone());
         Ok(())
     }
