@@ -90,9 +90,12 @@ struct Slot {
 /// `None`: the endpoint speaks HTTP/1.1.
 type Opening = Shared<BoxFuture<'static, Result<Option<Arc<Connection>>, CallError>>>;
 
-/// The connection that a request was sent on.
+/// The connection that a request was sent on, and when.
 #[derive(Clone, Debug, Default)]
-pub(in crate::google) struct UsedConnection(Arc<Mutex<Option<Arc<Connection>>>>);
+pub(in crate::google) struct UsedConnection(Arc<Mutex<Option<SentOn>>>);
+
+/// A connection, and when a request was sent on it.
+type SentOn = (Arc<Connection>, Instant);
 
 enum Ready {
     Http1(hyper::client::conn::http1::SendRequest<NoBody>),
@@ -142,8 +145,9 @@ impl Connections {
                 Ready::Http2(connection) => {
                     *request.uri_mut() = uri.clone();
                     request.headers_mut().remove(header::HOST);
-                    used.set(Some(&connection));
-                    let under_way = connection.begin(Instant::now());
+                    let now = Instant::now();
+                    used.set(Some((connection.clone(), now)));
+                    let under_way = connection.begin(now);
                     match connection.sender().try_send_request(request).await {
                         Ok(response) => {
                             under_way.answered(Instant::now());
@@ -184,14 +188,22 @@ impl Connections {
         })
     }
 
-    /// Records the end of a call. After two time-outs in a row its connection is replaced. Calls on the old one continue.
+    /// Records the end of a call. After two time-outs in a row its connection is replaced; after one without any answer on the
+    /// connection meanwhile, all connections that were silent since then: the same middlebox may have dropped them. Calls on the old
+    /// ones continue.
     pub fn note(&self, used: &UsedConnection, timed_out: bool) {
-        if let Some(connection) = used.get()
-            && connection.is_dead_after(timed_out)
-        {
+        let Some((connection, began)) = used.get() else {
+            return;
+        };
+        let is_dead = connection.is_dead_after(timed_out);
+        if timed_out && !connection.has_answered_since(began) {
+            self.forget_silent_since(began);
+        } else if is_dead {
             self.forget(&connection);
-            self.connector.ended.notify_one();
+        } else {
+            return;
         }
+        self.connector.ended.notify_one();
     }
 
     /// Records that the endpoint answered like an API.
@@ -357,6 +369,15 @@ impl Connections {
         }
     }
 
+    fn forget_silent_since(&self, then: Instant) {
+        for place in 0..CONNECTIONS {
+            if let Some(mut slot) = self.slot(place) {
+                slot.open
+                    .take_if(|current| !current.has_answered_since(then));
+            }
+        }
+    }
+
     /// HTTP/1.1 names the host in a header and only the path in its first line.
     fn for_http1(&self, mut request: Request<NoBody>) -> Request<NoBody> {
         let authority = self.origin.uri.authority();
@@ -379,11 +400,11 @@ impl Slot {
 }
 
 impl UsedConnection {
-    fn set(&self, connection: Option<&Arc<Connection>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = connection.cloned();
+    fn set(&self, connection: Option<SentOn>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = connection;
     }
 
-    fn get(&self) -> Option<Arc<Connection>> {
+    fn get(&self) -> Option<SentOn> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -74,6 +74,32 @@ async fn beside_a_stuck_connection_one_is_trusted_that_was_heard_lately() {
     assert_eq!(two.chosen(RequestKind::Cancel, budget), [0, 0]);
 }
 
+/// Before, each connection was used until two calls on it had timed out: 40 s.
+#[tokio::test]
+async fn a_call_that_times_out_unanswered_ends_the_use_of_all_that_were_silent() {
+    let two = Two::open().await;
+    let began = Instant::now() + Duration::from_secs(1);
+    let used = UsedConnection::default();
+    used.set(Some((two.first.clone(), began)));
+    drop(two.first.begin(began));
+    two.connections.note(&used, true);
+    let now = began + Duration::from_secs(10);
+    assert_eq!(two.chosen(RequestKind::Get, now), [0, 0]);
+
+    let two = Two::open().await;
+    used.set(Some((two.first.clone(), began)));
+    two.second.begin(began).answered(now);
+    two.connections.note(&used, true);
+    assert_eq!(two.chosen(RequestKind::Get, now), [2, 2]);
+
+    // It answers others: the operation may be the slow one.
+    let two = Two::open().await;
+    used.set(Some((two.first.clone(), began)));
+    two.first.begin(began).answered(now);
+    two.connections.note(&used, true);
+    assert_eq!(two.chosen(RequestKind::Get, now), [1, 2]);
+}
+
 #[tokio::test]
 async fn where_all_are_stuck_one_is_replaced_and_not_all_the_time() {
     let two = Two::open().await;

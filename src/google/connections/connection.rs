@@ -94,6 +94,11 @@ impl Connection {
         now.saturating_duration_since(self.traffic().heard)
     }
 
+    /// Whether an answer began after that time, or the connection was only opened then.
+    pub fn has_answered_since(&self, then: Instant) -> bool {
+        self.traffic().heard > then
+    }
+
     /// When it was last used; `None` if a request is in flight.
     pub fn idle_since(&self) -> Option<Instant> {
         let traffic = self.traffic();
