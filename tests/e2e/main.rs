@@ -7,6 +7,8 @@
     clippy::indexing_slicing
 )]
 
+// tests/reliability uses more of it.
+#[allow(dead_code)]
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -12,6 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::{served_metrics::Served, world::PATIENCE};
+
 /// Variables that would lead the controller elsewhere than the test means.
 const FOREIGN_VARIABLES: [&str; 13] = [
     "HTTP_PROXY",
@@ -196,6 +198,25 @@ impl ControllerProcess {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.unwrap().trim().trim_end_matches(" kB");
         kib.parse::<usize>().unwrap() * 1024
+    }
+
+    /// Waits until its metrics are so.
+    pub fn wait_for_metrics(&self, met: impl Fn(&Served) -> bool) {
+        let begun = Instant::now();
+        loop {
+            let text = self.admin("/metrics").1;
+            if met(&Served::read(&text)) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{text}");
+            // Metrics announce nothing.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends SIGTERM.

@@ -63,6 +63,17 @@ impl Served {
         found.unwrap_or_else(|| panic!("{series} is not served")).2
     }
 
+    /// The sum of a family's series with these labels, among others; 0 if there are none.
+    pub fn sum(&self, family: &str, labels: &[(&str, &str)]) -> f64 {
+        let series = self.0.get(family).into_iter().flat_map(|of| &of.series);
+        let fits = |of: &Labels| {
+            labels
+                .iter()
+                .all(|(name, value)| of.get(*name).is_some_and(|given| given == value))
+        };
+        series.filter(|(_, of, _)| fits(of)).map(|(.., n)| n).sum()
+    }
+
     /// The names of a family's labels, without `le`.
     pub fn labels(&self, family: &str) -> BTreeSet<&str> {
         let series = self.0[family].series.iter();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
@@ -52,6 +53,7 @@ pub struct World {
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     overrides_endpoint: bool,
+    kubeconfig: PathBuf,
 }
 
 impl World {
@@ -96,7 +98,13 @@ impl World {
                 .map(|(name, value)| (name.to_string(), value.to_string()))
                 .collect(),
             overrides_endpoint: true,
+            kubeconfig: cluster().controller_kubeconfig.clone(),
         }
+    }
+
+    /// Runs the controller with this kubeconfig, and no longer as the ServiceAccount of `deploy/`.
+    pub fn use_kubeconfig(&mut self, path: &Path) {
+        path.clone_into(&mut self.kubeconfig);
     }
 
     /// Sends calls to Google's own names, through this proxy, and no longer to the emulator by an override.
@@ -131,7 +139,7 @@ impl World {
                 "--admin-address=127.0.0.1:0",
             ])
             .arg("--kubeconfig")
-            .arg(&cluster().controller_kubeconfig)
+            .arg(&self.kubeconfig)
             .args(&self.arguments)
             .env("GCE_METADATA_HOST", self.emulator.metadata_address())
             .envs(self.variables.iter().map(|(name, value)| (name, value)));

@@ -27,8 +27,8 @@ pub(crate) struct Arguments {
     skip: Vec<Step>,
 
     /// Also run the tests that take too long for CI: the property tests of the lifecycle with 100 times the cases, 500 objects of
-    /// 1.4 MB, an older release, built first, on the CRDs of this one, and a soak of 10 minutes. Takes about 50 minutes more on 2
-    /// cores, and 14 GB of memory.
+    /// 1.4 MB, an older release, built first, on the CRDs of this one, a soak of 10 minutes, and 20,000 objects with dead endpoints and
+    /// changing grants. Takes about two hours more on 2 cores, and 14 GB of memory.
     #[arg(long)]
     long: bool,
 }
@@ -257,7 +257,15 @@ fn long_tests() -> Result<()> {
     cargo::run(properties.env("PROPTEST_CASES", MANY_CASES))?;
     // With a control plane of their own, which they fill.
     let large = ["test", "--test=e2e", "large_objects", "--", "--ignored"];
-    cargo::run(&mut cargo::cargo(&large))
+    cargo::run(&mut cargo::cargo(&large))?;
+    let reliability = [
+        "test",
+        "--test=reliability",
+        "--",
+        "--ignored",
+        "--nocapture",
+    ];
+    cargo::run(&mut cargo::cargo(&reliability))
 }
 
 /// Prints what was done, and how long it took.

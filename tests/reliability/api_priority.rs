@@ -1,0 +1,166 @@
+//! API Priority and Fairness gives the controller one place, which is used by another request at first: the API server answers 429.
+
+use std::{convert::Infallible, time::Instant};
+
+use bytes::Bytes;
+use futures::stream;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use kube::api::ListParams;
+use operations_emulator::{EndResult, Scenario, Script};
+use reqwest::Certificate;
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use crate::{
+    many_objects,
+    own_account::OwnAccount,
+    support::{
+        cluster::{cluster, kubectl_as_admin, runtime},
+        world::{PATIENCE, World, operation},
+    },
+};
+
+const MANY: usize = 60;
+
+/// Gives an account's requests no share of the API server's concurrency: it serves one at a time, and refuses others at once.
+fn limit(name: &str, account: &OwnAccount) {
+    let version = "flowcontrol.apiserver.k8s.io/v1";
+    let level = json!({
+        "apiVersion": version, "kind": "PriorityLevelConfiguration", "metadata": {"name": name},
+        "spec": {"type": "Limited", "limited": {
+            "nominalConcurrencyShares": 0, "lendablePercent": 0, "borrowingLimitPercent": 0,
+            "limitResponse": {"type": "Reject"},
+        }},
+    });
+    let (kind, mut of) = ("ServiceAccount", account.subject());
+    of.as_object_mut().unwrap().remove("kind");
+    let subject = json!({"kind": kind, "serviceAccount": of});
+    let schema = json!({
+        "apiVersion": version, "kind": "FlowSchema", "metadata": {"name": name},
+        "spec": {
+            "priorityLevelConfiguration": {"name": name}, "matchingPrecedence": 500,
+            "rules": [{"subjects": [subject], "resourceRules": [{
+                "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"], "clusterScope": true,
+            }]}],
+        },
+    });
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [level, schema]});
+    kubectl_as_admin(&["apply", "--filename=-"], &list.to_string()).unwrap();
+}
+
+/// Uses the only place of an account until it is dropped: a request whose body does not end.
+struct Occupied(JoinHandle<()>);
+
+impl Occupied {
+    /// Waits until the API server refuses the account's other requests.
+    fn new(account: &OwnAccount, namespace: &str) -> Self {
+        opcancel::google::tls::install_provider();
+        let control_plane = cluster().control_plane;
+        let authorities = std::fs::read(control_plane.ca_file()).unwrap();
+        let client = reqwest::Client::builder()
+            .tls_certs_only(Certificate::from_pem_bundle(&authorities).unwrap())
+            .no_proxy()
+            .build();
+        let endless = stream::pending::<Result<Frame<Bytes>, Infallible>>();
+        let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        let request = client
+            .unwrap()
+            .post(format!("{}{reviews}", control_plane.server_url()))
+            .bearer_auth(account.token())
+            .header("Content-Type", "application/json")
+            .body(reqwest::Body::wrap(StreamBody::new(endless)));
+        let occupied = Self(runtime().spawn(async move { drop(request.send().await) }));
+        runtime().block_on(async {
+            let api = many_objects::api(account.kubeconfig(), namespace).await;
+            let begun = Instant::now();
+            // It may have arrived while the place was used.
+            while !matches!(api.list(&ListParams::default().limit(1)).await,
+                Err(kube::Error::Api(status)) if status.code == 429)
+            {
+                assert!(begun.elapsed() < PATIENCE, "never refused");
+                assert!(!occupied.0.is_finished(), "the request has ended");
+            }
+        });
+        occupied
+    }
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// How many requests of a flow schema the API server has refused.
+fn refused(name: &str) -> f64 {
+    let metrics = kubectl_as_admin(&["get", "--raw", "/metrics"], "").unwrap();
+    let label = format!("flow_schema=\"{name}\"");
+    let lines = metrics.lines().filter(|line| {
+        line.starts_with("apiserver_flowcontrol_rejected_requests_total{") && line.contains(&label)
+    });
+    lines
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        .sum()
+}
+
+#[test]
+fn refused_requests_are_repeated_and_nothing_is_sent_without_an_intent() {
+    let scenario = (0..MANY).fold(Scenario::default(), |scenario, n| {
+        scenario.with_operation(operation(&format!("many-{n}")), Script::default())
+    });
+    let scenario = scenario
+        .with_operation(operation("polled"), Script::ignores_cancel())
+        .with_operation(operation("unseen"), Script::missing());
+    let mut world = World::stopped("priority", scenario, &[], &[]);
+    world.grant();
+    let (account, name) = (
+        OwnAccount::new(&world.namespace.name),
+        world.namespace.name.clone(),
+    );
+    world.use_kubeconfig(account.kubeconfig());
+    world.start();
+    world.cancel_all(["polled", "unseen"]);
+    world.wait(&["polled"], "condition=CancelRequested");
+    world.wait(&["unseen"], "condition=Reconciling");
+
+    limit(&name, &account);
+    let occupied = Occupied::new(&account, &name);
+    world
+        .emulator
+        .finish_operation(&operation("polled"), EndResult::completed())
+        .unwrap();
+    world
+        .emulator
+        .set_operation(&operation("unseen"), Script::default())
+        .unwrap();
+    world.controller().wait_for_metrics(|metrics| {
+        let labels = |kind| [("kind", kind), ("result", "failed")];
+        let refused = |kind| metrics.sum("opcancel_status_writes_total", &labels(kind)) > 0.0;
+        refused("intent") || refused("outcome")
+    });
+    let before = refused(&name);
+    world
+        .controller()
+        .wait_for_metrics(|_| refused(&name) > before);
+    assert_eq!(world.posts("unseen"), 0, "its intent is not stored");
+    let many = (0..MANY).map(|n| {
+        let name = format!("many-{n}");
+        let operation = operation(&name);
+        (name, operation)
+    });
+    let admin = cluster().control_plane.kubeconfig();
+    many_objects::create(&admin, &world.namespace.name, many);
+
+    // Now one request at a time.
+    drop(occupied);
+    let objects = world.all_finished();
+    assert_eq!(objects["polled"].outcome(), "Completed");
+    for (name, object) in objects.iter().filter(|(name, _)| *name != "polled") {
+        assert_eq!(object.outcome(), "Cancelled", "{name}");
+        assert_eq!(world.posts(name), 1, "{name}");
+    }
+    for kind in ["flowschema", "prioritylevelconfiguration"] {
+        kubectl_as_admin(&["delete", kind, &name], "").unwrap();
+    }
+}

@@ -1,0 +1,63 @@
+//! One grant is given, taken and given again for all objects of a namespace at once.
+
+use operations_emulator::{Call::Cancel, Scenario, Script};
+
+use crate::{
+    many_objects,
+    support::{
+        cluster::cluster,
+        world::{World, operation},
+    },
+};
+
+/// What the controller may have resident at most. The Deployment's limit is 256 MiB.
+const MOST_RESIDENT: usize = 192 << 20;
+
+fn waits_for_all(world: &World, condition: &str, seconds: usize) {
+    let condition = format!("--for={condition}");
+    let timeout = format!("--timeout={seconds}s");
+    let wait = ["wait", "opcancel", "--all", &condition, &timeout];
+    world.namespace.kubectl(&wait, "").unwrap();
+}
+
+fn all_follow(objects: usize, seconds: usize) {
+    let scenario =
+        Scenario::default().with_operation(operation("many-*"), Script::ignores_cancel());
+    let mut world = World::stopped("grant-for-many", scenario, &["--max-poll=10s"], &[]);
+    world.start();
+    let each = (0..objects).map(|n| {
+        let name = format!("many-{n}");
+        let operation = operation(&name);
+        (name, operation)
+    });
+    let admin = cluster().control_plane.kubeconfig();
+    many_objects::create(&admin, &world.namespace.name, each);
+    waits_for_all(&world, "condition=Authorized=False", seconds);
+    let requests = world.emulator.requests();
+    assert!(requests.iter().all(|request| request.call.is_none()));
+    world.grant();
+    waits_for_all(&world, "condition=CancelRequested", seconds);
+    world.revoke(&world.namespace.name);
+    waits_for_all(&world, "condition=Authorized=False", seconds);
+    world.grant();
+    waits_for_all(&world, "condition=Authorized", seconds);
+    let requests = world.emulator.requests();
+    let posts = requests
+        .iter()
+        .filter(|request| request.call == Some(Cancel));
+    assert_eq!(posts.count(), objects, "once each");
+    let most = world.controller().most_resident();
+    eprintln!("{objects} objects: at most {} MiB resident", most >> 20);
+    assert!(most < MOST_RESIDENT, "{} MiB", most >> 20);
+}
+
+#[test]
+fn a_hundred_objects_follow_it() {
+    all_follow(100, 60);
+}
+
+#[test]
+#[ignore = "takes an hour: cargo xtask test --long"]
+fn twenty_thousand_objects_follow_it() {
+    all_follow(20_000, 3600);
+}

@@ -1,0 +1,60 @@
+//! An event of the watch never arrives, and nothing says so. A full list finds the object.
+
+use std::time::Duration;
+
+use operations_emulator::Script;
+
+use crate::{
+    api_proxy::ApiProxy,
+    support::{
+        cluster::cluster,
+        world::{World, operation},
+    },
+};
+
+/// Longer than the pause between two full lists: ten minutes, plus or minus a tenth.
+const LONGER_THAN_A_LIST_AWAY: Duration = Duration::from_secs(700);
+
+/// A world whose controller has missed the creation of `lost`, and has seen that of `seen`.
+fn after_a_lost_event(prefix: &str) -> (World, ApiProxy, tempfile::TempDir) {
+    let scenario = ["lost", "seen"]
+        .iter()
+        .fold(operations_emulator::Scenario::default(), |scenario, id| {
+            scenario.with_operation(operation(id), Script::default())
+        });
+    let mut world = World::stopped(prefix, scenario, &[], &[]);
+    world.grant();
+    let folder = tempfile::tempdir().unwrap();
+    let proxy = ApiProxy::start(cluster().control_plane);
+    let server = cluster().control_plane.server_url();
+    let kubeconfig = proxy.kubeconfig(&cluster().controller_kubeconfig, server, folder.path());
+    world.use_kubeconfig(&kubeconfig);
+    world.start();
+    proxy.drop_events_with("\"name\":\"lost\"");
+    world.cancel("lost", &[]);
+    proxy.wait_for_dropped();
+    // A later event: the watch will not go back to the lost one.
+    world.cancel("seen", &[]);
+    assert_eq!(world.finished("seen").outcome(), "Cancelled");
+    assert_eq!(world.calls("lost"), []);
+    (world, proxy, folder)
+}
+
+#[test]
+fn after_a_broken_watch_a_list_finds_the_object() {
+    let (world, proxy, _folder) = after_a_lost_event("lost-event");
+    proxy.reset_watches();
+    assert_eq!(world.finished("lost").outcome(), "Cancelled");
+    assert_eq!((world.posts("lost"), world.posts("seen")), (1, 1));
+}
+
+#[test]
+#[ignore = "takes ten minutes: cargo xtask test --long"]
+fn with_nothing_broken_the_list_of_every_ten_minutes_finds_it() {
+    let (world, _proxy, _folder) = after_a_lost_event("lost-event-long");
+    let timeout = format!("--timeout={}s", LONGER_THAN_A_LIST_AWAY.as_secs());
+    let wait = ["wait", "opcancel", "lost", "--for=condition=Finished"];
+    let wait = [&wait[..], &[&timeout]].concat();
+    world.namespace.kubectl(&wait, "").unwrap();
+    assert_eq!((world.posts("lost"), world.posts("seen")), (1, 1));
+}

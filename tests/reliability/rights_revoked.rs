@@ -1,0 +1,69 @@
+//! The controller's role bindings are deleted and come back while it runs.
+
+use operations_emulator::{Call::Get, EndResult, Scenario, Script};
+
+use crate::{
+    api_proxy::ApiProxy,
+    own_account::OwnAccount,
+    support::{
+        cluster::cluster,
+        world::{World, operation},
+    },
+};
+
+#[test]
+fn without_rights_nothing_is_sent_and_with_them_all_ends() {
+    let scripts = [
+        ("polled", Script::ignores_cancel()),
+        ("unseen", Script::missing()),
+        ("meanwhile", Script::default()),
+    ];
+    let scenario = scripts.iter().fold(Scenario::default(), |all, (id, of)| {
+        all.with_operation(operation(id), of.clone())
+    });
+    let mut world = World::stopped("rights", scenario, &[], &[]);
+    world.grant();
+    let account = OwnAccount::new(&world.namespace.name);
+    let folder = tempfile::tempdir().unwrap();
+    let proxy = ApiProxy::start(cluster().control_plane);
+    let server = cluster().control_plane.server_url();
+    world.use_kubeconfig(&proxy.kubeconfig(account.kubeconfig(), server, folder.path()));
+    world.start();
+    world.cancel_all(["polled", "unseen"]);
+    world.wait(&["polled"], "condition=CancelRequested");
+    world.wait(&["unseen"], "condition=Reconciling");
+
+    account.unbind();
+    world
+        .emulator
+        .finish_operation(&operation("polled"), EndResult::completed())
+        .unwrap();
+    world
+        .emulator
+        .set_operation(&operation("unseen"), Script::default())
+        .unwrap();
+    let refused = |kind: &str, metrics: &crate::support::served_metrics::Served| {
+        let labels = [("kind", kind), ("result", "failed")];
+        metrics.sum("opcancel_status_writes_total", &labels) > 0.0
+    };
+    world
+        .controller()
+        .wait_for_metrics(|metrics| refused("intent", metrics) && refused("outcome", metrics));
+    assert_eq!(world.posts("unseen"), 0, "its intent is not stored");
+    proxy.reset_watches();
+    world.controller().wait_for_log(|log| {
+        log.contains("cannot watch operationcancellations")
+            && log.contains("its ServiceAccount needs list and watch")
+    });
+    world.cancel("meanwhile", &[]);
+    assert_eq!(world.emulator.count(&operation("meanwhile"), Get), 0);
+
+    account.bind();
+    let objects = world.all_finished();
+    let outcomes = ["polled", "unseen", "meanwhile"].map(|name| objects[name].outcome());
+    assert_eq!(outcomes, ["Completed", "Cancelled", "Cancelled"]);
+    for (name, _) in scripts {
+        assert_eq!(world.posts(name), 1, "{name}");
+    }
+    assert_eq!(world.controller().admin("/readyz").0, 200);
+}
