@@ -4,6 +4,7 @@
 mod answers;
 mod backlog;
 mod baseline;
+mod dead_endpoint;
 mod environment;
 mod failover;
 mod figures;
@@ -80,6 +81,15 @@ enum What {
         #[arg(long, default_value_t = 5)]
         repetitions: usize,
     },
+    /// The effect of an endpoint that never answers, with half of all operations, on a new cancel elsewhere. Several minutes
+    DeadEndpoint {
+        /// Number of operations, half of them at the dead endpoint
+        #[arg(long, default_value_t = 20_000)]
+        pending: usize,
+        /// Number of new objects to measure with the dead half, and the same number without
+        #[arg(long, default_value_t = 200)]
+        objects: usize,
+    },
     /// The effect of bad neighbours on a new cancel of another tenant, compared with that tenant alone. About five minutes
     Neighbours {
         /// Number of new objects to measure with each neighbour, and the same number without
@@ -105,6 +115,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         What::Backlog { pending, objects } => backlog::measure(&mut environment, pending, objects),
         What::Answers { large, objects } => answers::measure(&mut environment, large, objects),
         What::Failover { repetitions } => failover::measure(&environment, repetitions),
+        What::DeadEndpoint { pending, objects } => {
+            dead_endpoint::measure(&mut environment, pending, objects)
+        }
         What::Neighbours { objects } => neighbours::measure(&mut environment, objects),
     };
     if measured.is_err() {

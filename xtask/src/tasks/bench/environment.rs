@@ -66,7 +66,16 @@ impl Environment {
     /// Starts the controller with its own defaults and its image's environment, and waits until it is ready.
     pub(super) fn start_controller(&mut self) -> Result<()> {
         let endpoint = format!("--endpoint-override=dialogflow={}", self.emulator.url);
-        self.start_controller_with(endpoint, &[])
+        self.start_controller_with(&[endpoint], &[])
+    }
+
+    /// The same, but operations in this location are at another URL.
+    pub(super) fn start_controller_beside(&mut self, location: &str, url: &str) -> Result<()> {
+        let endpoints = [
+            format!("--endpoint-override=dialogflow={}", self.emulator.url),
+            format!("--endpoint-override=dialogflow/{location}={url}"),
+        ];
+        self.start_controller_with(&endpoints, &[])
     }
 
     /// The same, but other locations than the benchmark's own use Google's hosts. With `hides_names`, their names do not resolve,
@@ -77,7 +86,7 @@ impl Environment {
             self.emulator.url
         );
         if !hides_names {
-            return self.start_controller_with(endpoint, &[]);
+            return self.start_controller_with(&[endpoint], &[]);
         }
         let no_names = self.control_plane.folder().join("resolv.conf");
         fs::write(
@@ -97,13 +106,13 @@ impl Environment {
             &script,
             "sh",
         ];
-        self.start_controller_with(endpoint, &before)
+        self.start_controller_with(&[endpoint], &before)
     }
 
-    fn start_controller_with(&mut self, endpoint: String, before: &[&str]) -> Result<()> {
+    fn start_controller_with(&mut self, endpoints: &[String], before: &[&str]) -> Result<()> {
         self.admin = Some(self.start_process(
             CONTROLLER,
-            endpoint,
+            endpoints,
             before,
             &["--leader-elect=false".to_owned()],
         )?);
@@ -121,7 +130,7 @@ impl Environment {
         let flags = [&own, flags].concat();
         Ok(Replica {
             name: name.to_owned(),
-            admin: self.start_process(name, endpoint, &[], &flags)?,
+            admin: self.start_process(name, &[endpoint], &[], &flags)?,
         })
     }
 
@@ -153,7 +162,7 @@ impl Environment {
     fn start_process(
         &self,
         name: &str,
-        endpoint: String,
+        endpoints: &[String],
         before: &[&str],
         more: &[String],
     ) -> Result<SocketAddr> {
@@ -162,7 +171,6 @@ impl Environment {
             .service_account_kubeconfig("opcancel-system", CONTROLLER)?;
         let mut arguments = vec![
             format!("--kubeconfig={}", kubeconfig.display()),
-            endpoint,
             "--admin-address=127.0.0.1:0".to_owned(),
             "--log-format=json".to_owned(),
         ];
@@ -181,6 +189,7 @@ impl Environment {
         let mut words: Vec<String> = before.iter().map(ToString::to_string).collect();
         words.push(self.controller.display().to_string());
         words.extend(arguments);
+        words.extend_from_slice(endpoints);
         let program = PathBuf::from(words.remove(0));
         self.control_plane
             .run_process(name, &program, &words, &variables)?;
@@ -197,6 +206,11 @@ impl Environment {
     pub(super) fn latency(&self, name: &str) -> Result<f64> {
         let answer = self.load.answer_of_google(&self.emulator.url, name);
         self.runtime.block_on(answer)
+    }
+
+    /// The emulator's URL.
+    pub(super) fn google(&self) -> &str {
+        &self.emulator.url
     }
 
     /// The controller's current metrics.
