@@ -9,9 +9,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::sleep;
 use xtask::control_plane::ControlPlane;
 
 use super::proxy::Proxy;
+
+/// How long a process may take to start, and to be ready.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often the supervisor's files are read, which announce nothing.
+const FILES_EVERY: Duration = Duration::from_millis(10);
 
 /// How long a process may take to end after SIGTERM.
 const END_LIMIT: Duration = Duration::from_secs(60);
@@ -106,20 +113,26 @@ impl Controller {
         format!("controller-{}-{started}", self.number)
     }
 
-    /// Starts a process, under a name of its own: the logs of all of them stay.
-    pub(super) fn start(&self, started: &mut u32) -> Result<()> {
+    /// Starts a process, under a name of its own: the logs of all of them stay. When it returns, the process gets signals.
+    pub(super) async fn start(&self, started: &mut u32) -> Result<()> {
         *started += 1;
         let tokens = self.tokens.address.to_string();
         let variables = [
             ("GCE_METADATA_HOST", OsStr::new(&tokens)),
             ("HOME", OsStr::new("/nonexistent")),
         ];
-        self.control_plane.run_process(
-            &self.name(*started),
-            &self.program,
-            &self.arguments,
-            &variables,
-        )
+        let name = self.name(*started);
+        self.control_plane
+            .run_process(&name, &self.program, &self.arguments, &variables)?;
+        let id = self.control_plane.folder().join(format!("{name}.pid"));
+        let until = Instant::now() + START_LIMIT;
+        while !id.exists() && self.exit_code(*started).is_none() {
+            if Instant::now() > until {
+                bail!("{name} does not start");
+            }
+            sleep(FILES_EVERY).await;
+        }
+        Ok(())
     }
 
     /// Waits until the process has said that it is ready.
@@ -128,7 +141,7 @@ impl Controller {
         let control_plane = Arc::clone(&self.control_plane);
         let log = control_plane.log_file(&name);
         tokio::task::spawn_blocking(move || {
-            control_plane.wait_for_process(&name, Duration::from_secs(30), || {
+            control_plane.wait_for_process(&name, START_LIMIT, || {
                 fs::read_to_string(&log).is_ok_and(|log| log.contains("\"message\":\"ready\""))
             })
         })
@@ -155,8 +168,7 @@ impl Controller {
             if Instant::now() > until {
                 bail!("{} does not end", self.name(started));
             }
-            // The supervisor writes a file, which announces nothing.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            sleep(FILES_EVERY).await;
         }
     }
 

@@ -65,7 +65,7 @@ impl Environment {
             let plane = Arc::clone(&control_plane);
             let controller = Controller::new(number, plane, program, &targets, &settings).await?;
             let mut started = controller.lock().await;
-            controller.start(&mut started)?;
+            controller.start(&mut started).await?;
             controller.wait_until_ready(*started).await?;
             drop(started);
             controllers.push(Arc::new(controller));

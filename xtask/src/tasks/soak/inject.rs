@@ -128,7 +128,7 @@ async fn restart(controller: &Controller, signal: &str, after: Duration) -> Resu
         );
     }
     sleep(after).await;
-    controller.start(&mut started)
+    controller.start(&mut started).await
 }
 
 async fn pause(controller: &Controller, lasts: Duration) -> Result<()> {

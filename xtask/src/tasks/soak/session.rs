@@ -38,6 +38,9 @@ const KEPT_FINISHED: usize = 60;
 const FINISH_LIMIT: Duration = Duration::from_secs(120);
 const FINISH_LIMIT_AFTER_DENIALS: Duration = Duration::from_secs(420);
 
+/// How long operations may still be cancelled before they are ended.
+const GRACE: Duration = Duration::from_secs(3);
+
 /// How long all must be quiet in the end; and before that, how long the events of the last outcomes may take.
 const QUIET: Duration = Duration::from_secs(10);
 const QUIET_OF_SHORT: Duration = Duration::from_secs(3);
@@ -210,7 +213,7 @@ impl<'a> Session<'a> {
         } else {
             FINISH_LIMIT
         };
-        let until = Instant::now() + limit;
+        let healed = Instant::now();
         loop {
             self.interrupt.check()?;
             block_in_place(|| observer.read())?;
@@ -219,7 +222,7 @@ impl<'a> Session<'a> {
             if unfinished.is_empty() || !self.is_good() {
                 return Ok(true);
             }
-            if Instant::now() > until {
+            if healed.elapsed() > limit {
                 lock(&self.checker).not_finished();
                 return Ok(false);
             }
@@ -229,7 +232,9 @@ impl<'a> Session<'a> {
                 if object.suspended {
                     let _failed = tenant.suspend(object, false).await;
                 }
-                let _failed = tenant.end_operation(&object.operation).await;
+                if healed.elapsed() > GRACE {
+                    let _failed = tenant.end_operation(&object.operation).await;
+                }
             }
             sleep(LOOK_EVERY).await;
         }
