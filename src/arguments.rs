@@ -9,6 +9,7 @@ use crate::{
     duration_text,
     leader_election_arguments::{LeaderElectionArguments, namespace},
     telemetry::logs::LogFormat,
+    workload_identity_arguments::WorkloadIdentityArguments,
 };
 
 /// A shorter `--not-found-after` is only for experiments: Google can take minutes to show a new operation.
@@ -77,6 +78,10 @@ pub struct Arguments {
     /// How the leader is elected.
     #[command(flatten)]
     pub leader_election: LeaderElectionArguments,
+
+    /// How the controller acts as ServiceAccounts.
+    #[command(flatten)]
+    pub workload_identity: WorkloadIdentityArguments,
 
     /// Address that serves /livez, /readyz and /metrics. `[::]` serves IPv6 and IPv4. `off` disables it
     #[arg(long, value_name = "ADDRESS", env = "OPCANCEL_ADMIN_ADDRESS", default_value = "[::]:8080", value_parser = admin_address)]
@@ -292,6 +297,19 @@ mod tests {
             (&["--leader-elect-renew-deadline=15s"], "shorter than"),
             (&["--leader-elect-retry-period=99ms"], "100ms or longer"),
             (&["--leader-elect-retry-period=8334ms"], "1.2 times"),
+            (
+                &["--workload-identity-provider=aks"],
+                "workloadIdentityPools/POOL/providers/PROVIDER",
+            ),
+            (&["--service-account-token-max-age=2h"], "10s to 1h"),
+            (
+                &["--sts-endpoint=http://sts.example"],
+                "must be an https:// URL",
+            ),
+            (
+                &["--iam-credentials-endpoint=https://iam.example/v1"],
+                "must have no path",
+            ),
             (&["--no-such-flag"], "--no-such-flag"),
         ] {
             let error = parse(arguments).unwrap_err();

@@ -19,6 +19,7 @@ pub mod leadership;
 mod objects;
 mod queue;
 mod rate_limited_warning;
+mod service_accounts;
 mod start_up;
 mod watches;
 mod writes;
@@ -44,7 +45,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::{CancellationGrant, OperationCancellation},
     google::{
-        client::OperationsClient, endpoint::EndpointOverrides, quota::Quotas, token::TokenSource,
+        client::OperationsClient,
+        endpoint::EndpointOverrides,
+        identity::{CacheLimits, WorkloadIdentity},
+        quota::Quotas,
+        token::TokenSource,
     },
     lifecycle::Settings,
     telemetry::{health::Health, metrics::Metrics},
@@ -56,6 +61,7 @@ use self::{
     dispatch::{DispatchConfig, Dispatcher, calls::Calls},
     grants::book::GrantBook,
     leadership::{LeaderElection, Leadership, elector::Elector},
+    service_accounts::tenant_tokens::TenantTokens,
     start_up::{preflight, warm_up},
     watches::{
         cancellation_watch::{CancellationEvent, watch_cancellations},
@@ -108,12 +114,23 @@ pub struct Parts {
     pub google: OperationsClient,
     /// The operator's own identity.
     pub tokens: Arc<dyn TokenSource>,
+    /// The identities of tenants' ServiceAccounts, if an administrator has allowed them.
+    pub tenants: Option<TenantIdentities>,
     /// Readiness and liveness; made by [`health`].
     pub health: Arc<Health>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// The clocks, which learn the API server's time from the Kubernetes client.
     pub clock: Clock,
+}
+
+/// How the controller acts as tenants' ServiceAccounts.
+#[derive(Debug)]
+pub struct TenantIdentities {
+    /// Exchanges their tokens.
+    pub identity: WorkloadIdentity,
+    /// How long the tokens are kept.
+    pub limits: CacheLimits,
 }
 
 /// A readiness with all steps of the start.
@@ -139,9 +156,15 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         health: parts.health.clone(),
     };
     let grants = GrantBook::default();
+    let kubernetes = parts.kubernetes.clone();
+    let clock = parts.clock.clone();
+    let tenants = parts
+        .tenants
+        .map(|tenants| TenantTokens::new(kubernetes, tenants.identity, clock, tenants.limits));
     let calls = Arc::new(Calls {
         client: parts.google,
         tokens: parts.tokens,
+        tenants,
         grants: grants.clone(),
         overrides: config.overrides.clone(),
         cluster: config.cluster,

@@ -12,3 +12,4 @@ pub mod lifecycle;
 pub mod one_thread;
 pub mod stop_signals;
 pub mod telemetry;
+pub mod workload_identity_arguments;

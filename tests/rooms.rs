@@ -17,7 +17,7 @@ use std::{
 };
 
 /// The rooms, the lowest first. A room may import the rooms before it.
-const ROOMS: [&str; 12] = [
+const ROOMS: [&str; 13] = [
     "backoff",
     "duration_text",
     "api",
@@ -27,16 +27,18 @@ const ROOMS: [&str; 12] = [
     "controller",
     "connection_arguments",
     "leader_election_arguments",
+    "workload_identity_arguments",
     "arguments",
     "one_thread",
     "stop_signals",
 ];
 
 /// The rooms of the controller, the lowest first.
-const CONTROLLER_ROOMS: [&str; 11] = [
+const CONTROLLER_ROOMS: [&str; 12] = [
     "clock",
     "rate_limited_warning",
     "api_server",
+    "service_accounts",
     "grants",
     "objects",
     "queue",

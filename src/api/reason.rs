@@ -65,8 +65,16 @@ pub enum Reason {
     UnknownVersion,
     /// `spec.operationName` has a form that this controller's catalogue does not have, which may be older than the CRD.
     UnknownName,
-    /// This controller cannot act as `spec.serviceAccountName`.
+    /// An administrator has not allowed this controller to act as `spec.serviceAccountName`.
     IdentityNotSupported,
+    /// The ServiceAccount of `spec.serviceAccountName` does not exist, cannot be read, or has an invalid annotation. Retried.
+    ServiceAccountNotReady,
+    /// The API server does not issue a token of the ServiceAccount to the controller. Retried.
+    TokenRequestFailed,
+    /// Google's Security Token Service does not accept the ServiceAccount's token. Retried.
+    TokenExchangeFailed,
+    /// The ServiceAccount may not act as the Google service account of its annotation. Retried.
+    ImpersonationFailed,
     /// Finished, and `spec.acceptedOutcomes` has the outcome.
     OutcomeAccepted,
     /// Finished, and `spec.acceptedOutcomes` does not have the outcome.
@@ -77,9 +85,22 @@ pub enum Reason {
     DeadlineExceeded,
 }
 
+/// The steps of a ServiceAccount's identity that can fail.
+const TOKEN_STEPS: [Reason; 4] = [
+    Reason::ServiceAccountNotReady,
+    Reason::TokenRequestFailed,
+    Reason::TokenExchangeFailed,
+    Reason::ImpersonationFailed,
+];
+
 impl Reason {
     /// Every reason, in the order of the reference.
     pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// The step of a ServiceAccount's identity with this name.
+    pub fn of_token_step(name: &str) -> Option<Self> {
+        TOKEN_STEPS.into_iter().find(|step| step.name() == name)
+    }
 
     /// The CamelCase name as it stands in conditions.
     pub fn name(self) -> &'static str {

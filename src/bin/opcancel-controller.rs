@@ -85,13 +85,19 @@ async fn run(arguments: Arguments) -> Result<(), String> {
             "using a proxy for connections to Google"
         );
     }
+    let environment = Environment::of_process();
+    let scopes = arguments
+        .google_scope
+        .map_or_else(|| vec![CLOUD_PLATFORM.to_owned()], |scope| vec![scope]);
+    let tenants = arguments
+        .workload_identity
+        .tenants(&environment, &scopes, https_proxy.as_ref())
+        .map_err(|error| error.to_string())?;
     let identity = IdentityConfig {
         https_proxy: https_proxy.clone(),
-        environment: Environment::of_process(),
+        environment,
         expect_principal: arguments.expect_principal,
-        scopes: arguments
-            .google_scope
-            .map_or_else(|| vec![CLOUD_PLATFORM.to_owned()], |scope| vec![scope]),
+        scopes,
         ..IdentityConfig::default()
     };
     let metrics = Arc::new(Metrics::default());
@@ -120,6 +126,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
             min_poll: arguments.min_poll,
             max_poll: arguments.max_poll,
             not_found_after: arguments.not_found_after,
+            service_accounts: tenants.is_some(),
         },
         namespaces: arguments.watch_namespace,
         workers: arguments.workers,
@@ -135,6 +142,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         lease_client,
         google,
         tokens: Arc::new(tokens),
+        tenants,
         health: health.clone(),
         metrics: metrics.clone(),
         clock,

@@ -392,7 +392,7 @@ impl Dispatcher {
                     self.cancels.remove(&id);
                 }
             }
-            Source::LargeAnswer => {}
+            Source::WithoutWorker => {}
             Source::Api { request, .. } => {
                 let now = self.calls.clock.mono();
                 self.requests.done(request, unavailable, now);
@@ -443,10 +443,10 @@ impl Dispatcher {
         let mut events = VecDeque::from([event]);
         let grants = self.calls.grants.now();
         while let Some(event) = events.pop_front() {
-            let principal = self.calls.tokens.principal();
             let Some(entry) = self.objects.active(id) else {
                 return;
             };
+            let principal = self.calls.principal_of(entry.state.object());
             let namespace = &entry.state.object().namespace;
             let may_write = matches!(event, Event::WriteTurn)
                 || self.requests.is_free(namespace, self.calls.clock.mono());

@@ -11,6 +11,7 @@ mod uid;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -57,6 +58,8 @@ pub struct Tracking {
     pub grant: Grant,
     /// The last token that Google did not accept.
     pub refused_token: Option<Token>,
+    /// When the token of its ServiceAccount was requested for the intent that is being written.
+    pub token_requested: Option<Duration>,
     /// Effects that wait or are in flight.
     pub pending_effects: u32,
     /// How many of them are requests to the API server; a queued write is not.
@@ -139,6 +142,7 @@ impl Live {
                 timer: None,
                 grant: Grant::NotGranted,
                 refused_token: None,
+                token_requested: None,
                 pending_effects: 0,
                 api_requests: 0,
                 is_kept: false,

@@ -310,7 +310,9 @@ impl OperationsClient {
         }
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert("x-goog-request-reason", reason.header());
-        if let Some(project) = &self.quota_project {
+        if let Some(project) = &self.quota_project
+            && !token.is_some_and(Token::is_of_tenant)
+        {
             headers.insert("x-goog-user-project", project.clone());
         }
         if method == Method::POST {

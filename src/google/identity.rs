@@ -1,5 +1,5 @@
-//! The operator's own identity, from application-default credentials: a credential file that needs no other program, or the metadata
-//! server.
+//! Google identities. The operator's own comes from application-default credentials: a credential file that needs no other program, or
+//! the metadata server. That of a tenant's ServiceAccount comes from the ServiceAccount's token (`workload_identity`).
 //!
 //! Guarantees: credentials that can never work end the start with an error that names the file and the field; an unexpected identity
 //! gets no token; `token_cache` caches and renews tokens; `guarded_http` limits every request; keys and tokens are never shown. Each
@@ -22,6 +22,9 @@ mod subject_token;
 pub mod token;
 mod token_answer;
 mod token_cache;
+mod workload_identity;
+mod workload_provider;
+mod workload_token_cache;
 
 use futures::future::BoxFuture;
 use std::{sync::Arc, time::Duration};
@@ -36,7 +39,16 @@ use self::{
 };
 use super::{catalogue::CLOUD_PLATFORM, connections::proxy::HttpsProxy};
 
-pub use self::default_credentials::Environment;
+pub use self::{
+    default_credentials::Environment,
+    secret::Secret,
+    token_answer::FetchedToken,
+    workload_identity::{
+        ACCOUNT_ANNOTATION, GoogleAccount, TokenEndpoint, WorkloadIdentity, WorkloadIdentityConfig,
+    },
+    workload_provider::{Audiences, WorkloadIdentityProvider},
+    workload_token_cache::{CacheLimits, Cached, WorkloadTokenCache},
+};
 
 /// Maximum number of requests of one fetch: identity, token, identity again; or subject token, token exchange, impersonation.
 const REQUESTS: u32 = 3;

@@ -78,6 +78,8 @@ pub struct Settings {
     pub max_poll: Duration,
     /// `--not-found-after`: how long GETs have to answer NOT_FOUND before the outcome is NotFound.
     pub not_found_after: Duration,
+    /// Whether the controller can act as `spec.serviceAccountName` (`--workload-identity-provider`).
+    pub service_accounts: bool,
 }
 
 impl Default for Settings {
@@ -87,6 +89,7 @@ impl Default for Settings {
             min_poll: Duration::from_millis(500),
             max_poll: Duration::from_secs(60),
             not_found_after: Duration::from_secs(300),
+            service_accounts: false,
         }
     }
 }

@@ -158,8 +158,13 @@ impl Failure {
         error_table::meaning(self.error.kind, self.call).class
     }
 
-    /// The reason that the conditions name.
+    /// The reason that the conditions name. Without a token for a ServiceAccount it is the step that failed.
     pub fn reason(&self) -> Reason {
+        if self.error.kind == ErrorKind::Token
+            && let Some(step) = self.error.reason.as_deref().and_then(Reason::of_token_step)
+        {
+            return step;
+        }
         error_table::meaning(self.error.kind, self.call).reason
     }
 

@@ -114,8 +114,8 @@ fn is_object_name(name: &str) -> bool {
 /// `spec.serviceAccountName` is set.
 pub fn identity_not_supported(name: &str) -> String {
     cut(format!(
-        "This controller cannot act as ServiceAccount {name} yet; to use the operator's identity, create an \
-         OperationCancellation without spec.serviceAccountName"
+        "This controller cannot act as ServiceAccount {name}: an administrator has to set --workload-identity-provider; to use \
+         the operator's identity, create an OperationCancellation without spec.serviceAccountName"
     ))
 }
 

@@ -111,14 +111,10 @@ pub(super) fn facts(state: &Cancellation, context: &Context<'_>) -> Cancellation
         if let Ok(target) = &spec.target {
             status.target = Some(shown(target));
         }
-        let principal = match &spec.service_account_name {
-            None => context.principal.map(str::to_owned),
-            Some(_) => None,
-        };
         status.identity = Some(Identity {
             kind: spec.identity_kind().name().to_owned(),
             name: spec.service_account_name.clone(),
-            principal: principal
+            principal: (context.principal.map(str::to_owned))
                 .or_else(|| status.identity.and_then(|identity| identity.principal)),
         });
     }

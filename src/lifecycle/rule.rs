@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Cancellation, Context, Grant, Now, cancellation::Mode, ending::Ending, message};
+use super::{Cancellation, Context, Grant, Now, Spec, cancellation::Mode, ending::Ending, message};
 use crate::api::{Outcome, Reason};
 
 /// The first rule that applies.
@@ -48,7 +48,8 @@ pub fn applicable_rule(state: &Cancellation, context: &Context<'_>) -> Rule {
         return Rule::GrantUnknown;
     }
     if deadline_at(state, context.now).is_some_and(|at| at <= context.now.mono) {
-        let may_look = context.grant == Grant::Granted && spec.service_account_name.is_none();
+        let may_look =
+            context.grant == Grant::Granted && unsupported_identity(spec, context).is_none();
         return if may_look {
             Rule::FinalGet
         } else {
@@ -58,7 +59,7 @@ pub fn applicable_rule(state: &Cancellation, context: &Context<'_>) -> Rule {
     if context.grant == Grant::NotGranted {
         return Rule::NotGranted;
     }
-    if let Some(name) = &spec.service_account_name {
+    if let Some(name) = unsupported_identity(spec, context) {
         return Rule::Stall(
             Reason::IdentityNotSupported,
             message::identity_not_supported(name),
@@ -68,6 +69,12 @@ pub fn applicable_rule(state: &Cancellation, context: &Context<'_>) -> Rule {
         return Rule::Suspended;
     }
     Rule::Proceed
+}
+
+/// The ServiceAccount of the spec, if this controller cannot act as one.
+fn unsupported_identity<'a>(spec: &'a Spec, context: &Context<'_>) -> Option<&'a str> {
+    let name = spec.service_account_name.as_deref();
+    name.filter(|_| !context.settings.service_accounts)
 }
 
 /// When the deadline passes, in monotonic time; `None` before the start.

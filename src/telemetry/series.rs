@@ -35,7 +35,7 @@ pub const NEW: &str = "New";
 pub const OTHER: &str = "Other";
 
 /// The reasons of an unfinished object's `Ready` condition, and `Suspended`.
-const UNFINISHED: [Reason; 19] = [
+const UNFINISHED: [Reason; 23] = [
     Reason::NoGrant,
     Reason::GrantsNotRead,
     Reason::Observing,
@@ -55,6 +55,10 @@ const UNFINISHED: [Reason; 19] = [
     Reason::UnknownVersion,
     Reason::UnknownName,
     Reason::IdentityNotSupported,
+    Reason::ServiceAccountNotReady,
+    Reason::TokenRequestFailed,
+    Reason::TokenExchangeFailed,
+    Reason::ImpersonationFailed,
 ];
 
 /// The states of an unfinished object: a reason that this release knows, `New` or `Other`.

@@ -52,6 +52,7 @@ mod restored_backup;
 mod restored_etcd;
 mod startup;
 mod suspension;
+mod tenant_identity;
 mod wait_for_outcome;
 mod waiting_tools;
 mod what_people_see;

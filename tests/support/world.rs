@@ -107,6 +107,18 @@ impl World {
         path.clone_into(&mut self.kubeconfig);
     }
 
+    /// Sets a flag of the controller, before it is started.
+    pub fn set_argument(&mut self, flag: &str, value: &str) {
+        let flag = format!("{flag}=");
+        self.arguments.retain(|given| !given.starts_with(&flag));
+        self.arguments.push(flag + value);
+    }
+
+    /// Another stand-in for Google, before the controller is started: for scenarios that depend on the name of the namespace.
+    pub fn replace_emulator(&mut self, scenario: impl Into<Config>) {
+        self.emulator = runtime().block_on(Emulator::start(scenario)).unwrap();
+    }
+
     /// Sends calls to Google's own names, through this proxy, and no longer to the emulator by an override.
     pub fn use_proxy(&mut self, url: &str) {
         self.overrides_endpoint = false;

@@ -84,6 +84,32 @@ pub async fn object(client: &Client, request: Request<Vec<u8>>) -> Result<RawObj
     }
 }
 
+/// Sends a request and reads the whole answer, of at most this many bytes.
+///
+/// # Errors
+/// If there is no answer, or it is an error, or larger.
+pub async fn body(
+    client: &Client,
+    request: Request<Vec<u8>>,
+    most: usize,
+) -> Result<Vec<u8>, Refused> {
+    let answer = client.send(request.map(Body::from)).await?;
+    if !answer.status().is_success() {
+        return Err(refused(answer).await);
+    }
+    let (mut body, mut whole) = (answer.into_body(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        let bytes = frame?.into_data().unwrap_or_default();
+        if whole.len() + bytes.len() > most {
+            return Err(no_json(serde_json::Error::custom(
+                "the answer is too large",
+            )));
+        }
+        whole.extend_from_slice(&bytes);
+    }
+    Ok(whole)
+}
+
 impl Answer {
     /// The next piece; `None` at the end.
     ///

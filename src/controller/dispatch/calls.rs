@@ -14,6 +14,7 @@ use crate::{
         clock::{Clock, milliseconds},
         grants::book::{GrantBook, Unit},
         queue::lanes::Method,
+        service_accounts::tenant_tokens::{AtHand, TenantTokens},
     },
     google::{
         answer::{CallError, ErrorKind},
@@ -22,7 +23,7 @@ use crate::{
         endpoint::EndpointOverrides,
         quota::{Allowance, Caller, Quotas, Share},
         request_reason::RequestReason,
-        token::{Token, TokenSource},
+        token::{Token, TokenError, TokenSource},
     },
     lifecycle::{Event, ObjectView},
     telemetry::metrics::Metrics,
@@ -37,6 +38,8 @@ pub struct Calls {
     pub client: OperationsClient,
     /// The operator's own identity.
     pub tokens: Arc<dyn TokenSource>,
+    /// The identities of tenants' ServiceAccounts, if an administrator has allowed them.
+    pub tenants: Option<TenantTokens>,
     /// The grants.
     pub grants: GrantBook,
     /// `--endpoint-override`.
@@ -55,7 +58,8 @@ pub struct Calls {
 #[derive(Clone, Debug)]
 pub struct Address {
     namespace: String,
-    identity: IdentityKind,
+    /// The ServiceAccount whose identity makes the call; the operator's identity if there is none.
+    service_account: Option<String>,
     target: Target,
     reason: RequestReason,
 }
@@ -77,6 +81,14 @@ enum NotMade {
     NoToken(CallError),
 }
 
+impl Address {
+    /// The ServiceAccount that makes the call, with its namespace.
+    fn requester(&self) -> Option<(&str, &str)> {
+        let name = self.service_account.as_deref()?;
+        Some((&self.namespace, name))
+    }
+}
+
 impl From<Event> for CallAnswer {
     /// No token was refused.
     fn from(event: Event) -> Self {
@@ -94,10 +106,35 @@ impl Calls {
         let target = spec.target.as_ref().ok()?;
         Some(Address {
             namespace: object.namespace.clone(),
-            identity: spec.identity_kind(),
+            service_account: spec.service_account_name.clone(),
             target: target.clone(),
             reason: RequestReason::new(&self.cluster, &object.namespace, &object.name, &object.uid),
         })
+    }
+
+    /// What has to be done before the call if the token of its ServiceAccount is not at hand. Nothing is done for a call that no
+    /// grant allows. The ServiceAccount must have been read since `since`.
+    pub fn missing_token(
+        &self,
+        address: &Address,
+        since: Duration,
+    ) -> Option<impl Future<Output = Result<(), TokenError>> + Send + 'static> {
+        let name = address.service_account.as_deref()?;
+        let tenants = self.tenants.as_ref().filter(|_| self.allowed(address))?;
+        match tenants.at_hand(&address.namespace, name, since) {
+            AtHand::Nothing => Some(tenants.obtain(&address.namespace, name, since)),
+            AtHand::Token(_) | AtHand::Failed(_) => None,
+        }
+    }
+
+    /// While the intent of a cancel request is written, its ServiceAccount is read and a token is fetched if there is none. Returns
+    /// when that began.
+    pub fn request_token(&self, object: &ObjectView) -> Option<Duration> {
+        let since = self.clock.mono();
+        let missing = self.missing_token(&self.address(object)?, since)?;
+        // If it fails, the cancel request will show that.
+        tokio::spawn(async { drop(missing.await) });
+        Some(since)
     }
 
     /// The namespace and the endpoint for which a call of the object counts. `None` as in [`Calls::address`].
@@ -105,19 +142,21 @@ impl Calls {
         Some((&object.namespace, &target_of(object)?.endpoint))
     }
 
-    /// Makes a call. `large` is notified once if the answer is large. A cancel request is not sent if it is `withdrawn` before.
+    /// Makes a call. `large` is notified once if the answer is large. A cancel request is not sent if it is `withdrawn` before. The
+    /// ServiceAccount must have been read since `since`.
     pub async fn make(
         &self,
         address: &Address,
         method: Method,
+        since: Duration,
         large: &Notify,
         withdrawn: &CancellationToken,
     ) -> CallAnswer {
         match method {
             Method::Get {
                 regardless_of_quota,
-            } => self.get(address, regardless_of_quota, large).await,
-            Method::Cancel => self.cancel(address, withdrawn).await,
+            } => self.get(address, regardless_of_quota, since, large).await,
+            Method::Cancel => self.cancel(address, since, withdrawn).await,
         }
     }
 
@@ -125,13 +164,14 @@ impl Calls {
         &self,
         address: &Address,
         regardless_of_quota: bool,
+        since: Duration,
         large: &Notify,
     ) -> CallAnswer {
-        let caller = self.caller(&address.target);
+        let caller = self.caller(&address.target, address.requester());
         if !regardless_of_quota && self.are_gets_held(&caller, &address.namespace) {
             return Event::GetWithheld.into();
         }
-        let token = match self.token(address).await {
+        let token = match self.token(address, since).await {
             Ok(token) => token,
             Err(NotMade::Withheld) => {
                 tracing::debug!(call = "Get", "not made: no grant allows it");
@@ -166,11 +206,16 @@ impl Calls {
 
     /// The intent is recorded, so a quota that was exhausted since then does not hold the request back. `withdrawn` does until
     /// it is sent: while it waits for a token and a connection, a GET may show that the operation is done.
-    async fn cancel(&self, address: &Address, withdrawn: &CancellationToken) -> CallAnswer {
+    async fn cancel(
+        &self,
+        address: &Address,
+        since: Duration,
+        withdrawn: &CancellationToken,
+    ) -> CallAnswer {
         let token = tokio::select! {
             biased;
             () = withdrawn.cancelled() => return not_sent("it is no longer needed"),
-            token = self.token(address) => token,
+            token = self.token(address, since) => token,
         };
         let token = match token {
             Ok(token) => token,
@@ -180,7 +225,7 @@ impl Calls {
                 return Event::CancelAnswered(Err(error)).into();
             }
         };
-        let caller = self.caller(&address.target);
+        let caller = self.caller(&address.target, address.requester());
         let begun = Instant::now();
         self.quotas().begin(Share::Post, &caller, self.clock.mono());
         let answer = self.client.cancel_unless(
@@ -221,7 +266,27 @@ impl Calls {
     }
 
     fn caller_for(&self, object: &ObjectView) -> Option<Caller> {
-        Some(self.caller(target_of(object)?))
+        let spec = object.spec.as_ref().ok()?;
+        let service_account = spec.service_account_name.as_deref();
+        let requester = service_account.map(|name| (object.namespace.as_str(), name));
+        Some(self.caller(target_of(object)?, requester))
+    }
+
+    /// Google's name for the identity that makes the calls of an object, if it is known.
+    pub fn principal_of(&self, object: &ObjectView) -> Option<String> {
+        let spec = object.spec.as_ref().ok();
+        match spec.and_then(|spec| spec.service_account_name.as_deref()) {
+            None => self.tokens.principal(),
+            Some(name) => self.tenants.as_ref()?.principal(&object.namespace, name),
+        }
+    }
+
+    /// Google refused this token.
+    pub fn refused(&self, token: &Token) {
+        match &self.tenants {
+            Some(tenants) if token.is_of_tenant() => tenants.refused(token),
+            _ => self.tokens.refused(token),
+        }
     }
 
     fn quotas(&self) -> MutexGuard<'_, Quotas> {
@@ -229,15 +294,15 @@ impl Calls {
     }
 
     /// A token, if a grant allows the call both before and after it was fetched.
-    async fn token(&self, address: &Address) -> Result<Token, NotMade> {
+    async fn token(&self, address: &Address, since: Duration) -> Result<Token, NotMade> {
         if !self.allowed(address) {
             return Err(NotMade::Withheld);
         }
-        let token = self
-            .tokens
-            .token()
-            .await
-            .map_err(|error| NotMade::NoToken(error.into()))?;
+        let token = match &address.service_account {
+            None => self.tokens.token().await,
+            Some(name) => self.token_of(&address.namespace, name, since),
+        };
+        let token = token.map_err(|error| NotMade::NoToken(error.into()))?;
         if self.allowed(address) {
             Ok(token)
         } else {
@@ -245,21 +310,44 @@ impl Calls {
         }
     }
 
-    fn allowed(&self, address: &Address) -> bool {
-        // This process only has the operator's token, which must not be used for another identity.
-        address.identity == IdentityKind::Operator
-            && self.grants.now().allows(
-                &address.namespace,
-                Unit::of(&address.target),
-                &address.target.service,
-                address.identity,
-            )
+    /// The token of a ServiceAccount. No failure leads to another identity.
+    fn token_of(&self, namespace: &str, name: &str, since: Duration) -> Result<Token, TokenError> {
+        let at_hand = self
+            .tenants
+            .as_ref()
+            .map(|tenants| tenants.at_hand(namespace, name, since));
+        match at_hand {
+            Some(AtHand::Token(token)) => Ok(token),
+            Some(AtHand::Failed(error)) => Err(error),
+            Some(AtHand::Nothing) => Err(TokenError::new(format!(
+                "the token of ServiceAccount {namespace}/{name} is no longer valid; the controller fetches another one"
+            ))),
+            None => Err(TokenError::new(format!(
+                "this controller cannot act as ServiceAccount {namespace}/{name}"
+            ))),
+        }
     }
 
-    fn caller(&self, target: &Target) -> Caller {
+    fn allowed(&self, address: &Address) -> bool {
+        self.grants.now().allows(
+            &address.namespace,
+            Unit::of(&address.target),
+            &address.target.service,
+            match address.service_account {
+                None => IdentityKind::Operator,
+                Some(_) => IdentityKind::ServiceAccount,
+            },
+        )
+    }
+
+    /// Whose quotas a call uses. A `requester` is a ServiceAccount; without one it is the operator.
+    fn caller(&self, target: &Target, requester: Option<(&str, &str)>) -> Caller {
         Caller {
             endpoint: target.endpoint.clone(),
-            principal: self.principal(),
+            principal: match requester {
+                None => self.principal(),
+                Some((namespace, name)) => format!("ServiceAccount {namespace}/{name}"),
+            },
             // Operations without a project share the quota of the endpoint.
             project: target.project().unwrap_or_default().to_owned(),
         }

@@ -1,6 +1,6 @@
 //! The effects of the life cycle: queued, begun when a worker is free, and answered exactly once.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::Notify;
@@ -19,7 +19,7 @@ use crate::{
         },
         writes::status_writer::ObjectId,
     },
-    google::token::Token,
+    google::token::{Token, TokenError},
     lifecycle::{Effect, Event, Notice, ObjectView, StatusWrite, WriteKind},
 };
 
@@ -39,8 +39,8 @@ const TURNS_AT_ONCE: usize = 64;
 #[derive(Debug)]
 pub(super) enum Source {
     Lane(Lane, Owner),
-    /// A large answer, whose worker is free already.
-    LargeAnswer,
+    /// A large answer, whose worker is free already, or a call that waited without one.
+    WithoutWorker,
     /// A request to the API server: a write of this kind, or a read.
     Api {
         kind: Option<WriteKind>,
@@ -53,7 +53,7 @@ impl Source {
     pub const fn write_kind(&self) -> Option<WriteKind> {
         match self {
             Self::Api { kind, .. } => *kind,
-            Self::Lane(..) | Self::LargeAnswer => None,
+            Self::Lane(..) | Self::WithoutWorker => None,
         }
     }
 }
@@ -76,6 +76,13 @@ pub(super) struct Answer {
 pub(super) enum TaskEnd {
     /// The answer.
     Answer(Box<Answer>),
+    /// A call without a worker has waited for the token of a ServiceAccount.
+    TokenObtained {
+        lane: Lane,
+        call: QueuedCall,
+        /// Why there is no token, if the next look would not show it.
+        failed: Option<TokenError>,
+    },
     /// The answer has begun and is large. The worker is free for the next call while `rest` reads it.
     Large {
         lane: Lane,
@@ -107,6 +114,10 @@ impl Dispatcher {
             Effect::Write(write) => {
                 entry.tracking.pending_effects += 1;
                 entry.tracking.api_requests += 1;
+                if write.kind == WriteKind::Intent {
+                    let requested = self.calls.request_token(entry.state.object());
+                    entry.tracking.token_requested = requested;
+                }
                 self.send(id, Some(*write));
                 None
             }
@@ -126,7 +137,7 @@ impl Dispatcher {
             }
             Effect::DropToken => {
                 if let Some(token) = entry.tracking.refused_token.take() {
-                    self.calls.tokens.refused(&token);
+                    self.calls.refused(&token);
                 }
                 None
             }
@@ -158,8 +169,17 @@ impl Dispatcher {
         match Calls::owner(entry.state.object()) {
             Some((namespace, endpoint)) => {
                 entry.tracking.pending_effects += 1;
-                self.lanes
-                    .push(lane, namespace, endpoint, QueuedCall { id, method });
+                let requested = &mut entry.tracking.token_requested;
+                let call = QueuedCall {
+                    id,
+                    method,
+                    read_since: match method {
+                        Method::Cancel => requested.take(),
+                        Method::Get { .. } => None,
+                    },
+                    has_waited: false,
+                };
+                self.lanes.push(lane, namespace, endpoint, call);
                 None
             }
             None => Some(method.withheld()),
@@ -199,7 +219,7 @@ impl Dispatcher {
     }
 
     fn begin(&mut self, lane: Lane, owner: Owner, call: QueuedCall) {
-        let QueuedCall { id, method } = call;
+        let QueuedCall { id, method, .. } = call;
         let draining = self.drain.is_some();
         let Some(entry) = self.objects.active(id) else {
             // The object is gone.
@@ -220,6 +240,18 @@ impl Dispatcher {
         };
         let span = object_log::task_span(entry.state.object());
         let calls = self.calls.clone();
+        let read_since = read_since(lane, call, calls.clock.mono());
+        if !call.has_waited
+            && let Some(missing) = calls.missing_token(&address, read_since)
+        {
+            self.lanes.done(lane, &owner);
+            let call = QueuedCall {
+                read_since: Some(read_since),
+                has_waited: true,
+                ..call
+            };
+            return self.wait_for_token(lane, call, missing.instrument(span).boxed());
+        }
         let large = Arc::new(Notify::new());
         let is_large = large.clone();
         let withdrawn = CancellationToken::new();
@@ -227,10 +259,12 @@ impl Dispatcher {
             self.cancels.insert(id, withdrawn.clone());
         }
         let rest = async move {
-            let answer = calls.make(&address, method, &large, &withdrawn).await;
+            let answer = calls
+                .make(&address, method, read_since, &large, &withdrawn)
+                .await;
             Answer {
                 id,
-                source: Source::LargeAnswer,
+                source: Source::WithoutWorker,
                 event: answer.event,
                 refused_token: answer.refused,
                 warning: None,
@@ -250,10 +284,59 @@ impl Dispatcher {
         });
     }
 
+    /// Waits without a worker until the token of a ServiceAccount is at hand: a token server that hangs must not delay other calls.
+    /// The call is queued again then. One that is withdrawn waits no longer.
+    fn wait_for_token(
+        &mut self,
+        lane: Lane,
+        call: QueuedCall,
+        missing: BoxFuture<'static, Result<(), TokenError>>,
+    ) {
+        let withdrawn = CancellationToken::new();
+        if call.method == Method::Cancel {
+            self.cancels.insert(call.id, withdrawn.clone());
+        }
+        self.tasks.spawn(async move {
+            let failed = tokio::select! {
+                biased;
+                () = withdrawn.cancelled() => None,
+                obtained = missing => obtained.err(),
+            };
+            TaskEnd::TokenObtained { lane, call, failed }
+        });
+    }
+
+    /// The token of a ServiceAccount is at hand, or it is known why not.
+    fn token_obtained(&mut self, lane: Lane, call: QueuedCall, failed: Option<TokenError>) {
+        let QueuedCall { id, method, .. } = call;
+        if lane == Lane::Cancel {
+            self.cancels.remove(&id);
+        }
+        if let Some(error) = failed {
+            return self.handle_answer(Answer {
+                id,
+                source: Source::WithoutWorker,
+                event: method.failed(error.into()),
+                refused_token: None,
+                warning: None,
+                unavailable: None,
+            });
+        }
+        let Some(entry) = self.objects.active(id) else {
+            return;
+        };
+        if let Some((namespace, endpoint)) = Calls::owner(entry.state.object()) {
+            self.lanes.push(lane, namespace, endpoint, call);
+        }
+    }
+
     /// Handles the end of a task.
     pub(super) fn handle_task_end(&mut self, end: TaskEnd) {
         match end {
             TaskEnd::Answer(answer) => self.handle_answer(*answer),
+            TaskEnd::TokenObtained { lane, call, failed } => {
+                self.token_obtained(lane, call, failed);
+            }
             TaskEnd::Large { lane, owner, rest } => {
                 self.lanes.done(lane, &owner);
                 let rest = rest.map(|answer| TaskEnd::Answer(Box::new(answer)));
@@ -297,6 +380,19 @@ impl Dispatcher {
         };
         let term = self.leadership.term.clone();
         self.tasks.spawn(term.during(make.instrument(span)));
+    }
+}
+
+/// Since when a ServiceAccount must have been read for a call whose turn comes now. For a cancel request it may have been read while the
+/// intent was written. A poll only reads, so it may be that of the last second: otherwise each poll would cost a request to the API
+/// server.
+fn read_since(lane: Lane, call: QueuedCall, now: Duration) -> Duration {
+    const LONG_AGO: Duration = Duration::from_secs(10);
+    match (lane, call.read_since) {
+        (_, Some(since)) if call.has_waited => since,
+        (Lane::Cancel, Some(since)) => since.max(now.saturating_sub(LONG_AGO)),
+        (Lane::Poll, _) => now.saturating_sub(Duration::from_secs(1)),
+        (Lane::Cancel | Lane::Start, _) => now,
     }
 }
 

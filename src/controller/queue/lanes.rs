@@ -3,9 +3,12 @@
 //! Cancel requests and first GETs have workers of their own: they never wait behind a backlog of polls, and cancel requests never
 //! wait behind first GETs that hang.
 
+use std::time::Duration;
+
 use super::fair_queue::{FairQueue, Owner};
 use crate::{
     controller::objects::id::Id,
+    google::answer::CallError,
     lifecycle::{Event, GetLane},
 };
 
@@ -15,6 +18,10 @@ pub struct QueuedCall {
     /// The object.
     pub id: Id,
     pub method: Method,
+    /// Since when its ServiceAccount must have been read; `None` if that is decided when its turn comes.
+    pub read_since: Option<Duration>,
+    /// It has waited for the token of its ServiceAccount.
+    pub has_waited: bool,
 }
 
 /// A method of the Operations API.
@@ -30,6 +37,14 @@ pub enum Method {
 }
 
 impl Method {
+    /// The answer to a call that failed before it was made.
+    pub const fn failed(self, error: CallError) -> Event {
+        match self {
+            Self::Get { .. } => Event::GetAnswered(Err(error)),
+            Self::Cancel => Event::CancelAnswered(Err(error)),
+        }
+    }
+
     /// The answer to a call that is not made.
     pub const fn withheld(self) -> Event {
         match self {

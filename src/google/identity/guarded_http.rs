@@ -107,6 +107,13 @@ impl GuardedHttp {
         self.url.as_str()
     }
 
+    /// A client for another path of the same server.
+    pub fn with_path(&self, path: &str) -> Self {
+        let mut other = self.clone();
+        other.url.set_path(path);
+        other
+    }
+
     /// A GET with these headers.
     ///
     /// # Errors

@@ -32,6 +32,11 @@ impl Default for Lifetime {
 }
 
 impl Lifetime {
+    /// This long; within Google's bounds.
+    pub const fn new(lifetime: Duration) -> Self {
+        Self(lifetime)
+    }
+
     /// Reads it from a field; absent is the default.
     ///
     /// # Errors
@@ -90,6 +95,22 @@ impl Impersonation {
             lifetime,
             server,
         })
+    }
+
+    /// Of a service account without delegates. `server` is its `generateAccessToken`.
+    pub const fn of_account(
+        server: GuardedHttp,
+        account: String,
+        scopes: Vec<String>,
+        lifetime: Lifetime,
+    ) -> Self {
+        Self {
+            server,
+            account,
+            delegates: Vec::new(),
+            scopes,
+            lifetime,
+        }
     }
 
     /// The service account's e-mail address.

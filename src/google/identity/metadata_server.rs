@@ -48,11 +48,7 @@ impl MetadataServer {
         expect_principal: Option<String>,
         limit: Duration,
     ) -> Result<Self, TokenError> {
-        let base = base(host.unwrap_or(DEFAULT_HOST)).ok_or_else(|| {
-            TokenError::new(format!(
-                "{HOST_VARIABLE} must be HOST[:PORT] of a metadata server, for example 169.254.169.254"
-            ))
-        })?;
+        let base = checked_base(host)?;
         let scopes = form_value(&scopes.join(","));
         let http = |path: &str| {
             let url = format!("{base}{ACCOUNT_PATH}{path}");
@@ -129,9 +125,44 @@ impl Credential for MetadataServer {
     }
 }
 
+/// A client for one value below `/computeMetadata/v1`. `host` is the value of `GCE_METADATA_HOST`.
+///
+/// # Errors
+/// As [`MetadataServer::new`].
+pub(super) fn value(
+    host: Option<&str>,
+    path: &str,
+    limit: Duration,
+) -> Result<GuardedHttp, TokenError> {
+    let url = format!("{}/computeMetadata/v1{path}", checked_base(host)?);
+    let url = Url::parse(&url).map_err(|error| TokenError::new(error.to_string()))?;
+    GuardedHttp::new(url, limit, None).map_err(TokenError::new)
+}
+
+/// Reads such a value.
+///
+/// # Errors
+/// With the reason in words.
+pub(super) async fn read_value(value: &GuardedHttp) -> Result<String, String> {
+    let answer = value.get(headers()).await?;
+    if answer.status != 200 {
+        return Err(token_answer::refusal(&answer, &[]));
+    }
+    let text = std::str::from_utf8(&answer.body).map_err(|_| "its answer is not UTF-8")?;
+    Ok(text.trim().to_owned())
+}
+
 fn headers() -> HeaderMap {
     let google = HeaderValue::from_static("Google");
     HeaderMap::from_iter([(http::HeaderName::from_static("metadata-flavor"), google)])
+}
+
+fn checked_base(host: Option<&str>) -> Result<String, TokenError> {
+    base(host.unwrap_or(DEFAULT_HOST)).ok_or_else(|| {
+        TokenError::new(format!(
+            "{HOST_VARIABLE} must be HOST[:PORT] of a metadata server, for example 169.254.169.254"
+        ))
+    })
 }
 
 /// Base URL without a slash at its end; none if `host` is more or less than a host and a port.

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A text that `Debug` does not show. There is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Secret(String);
+pub struct Secret(String);
 
 impl Secret {
     /// Takes the text as it is.

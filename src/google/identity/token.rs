@@ -5,14 +5,20 @@ use http::HeaderValue;
 use std::{fmt, sync::Arc};
 use strum::{IntoStaticStr, VariantArray};
 
-use crate::google::answers::{
-    answer::{CallError, ErrorKind},
-    rpc_error,
+use crate::{
+    api::{GROUP, Reason},
+    google::answers::{
+        answer::{CallError, ErrorKind},
+        rpc_error,
+    },
 };
 
 /// An access token. Neither `Debug` nor anything else but [`Token::secret`] and [`Token::authorization`] shows it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(Arc<str>);
+pub struct Token {
+    secret: Arc<str>,
+    is_of_tenant: bool,
+}
 
 impl Token {
     /// Wraps a token from a server.
@@ -22,7 +28,10 @@ impl Token {
     pub fn new(secret: &str) -> Result<Self, TokenError> {
         let good = !secret.is_empty() && secret.bytes().all(|b| b.is_ascii_graphic());
         if good {
-            Ok(Self(Arc::from(secret)))
+            Ok(Self {
+                secret: Arc::from(secret),
+                is_of_tenant: false,
+            })
         } else {
             Err(TokenError::new(
                 "the token server returned an access token that is empty or cannot be sent in a header",
@@ -30,14 +39,28 @@ impl Token {
         }
     }
 
+    /// The same as a token of a tenant's identity: calls with it do not use the quota project of the operator's identity, for which the
+    /// tenant has no permission.
+    pub fn of_tenant(self) -> Self {
+        Self {
+            is_of_tenant: true,
+            ..self
+        }
+    }
+
+    /// Whether it is of a tenant's identity.
+    pub const fn is_of_tenant(&self) -> bool {
+        self.is_of_tenant
+    }
+
     /// The token itself, only to find and remove it in texts from a server.
     pub fn secret(&self) -> &str {
-        &self.0
+        &self.secret
     }
 
     /// The `Authorization` header, marked as sensitive so that HTTP libraries do not log or index it.
     pub fn authorization(&self) -> Option<HeaderValue> {
-        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0)).ok()?;
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.secret)).ok()?;
         value.set_sensitive(true);
         Some(value)
     }
@@ -54,6 +77,8 @@ impl fmt::Debug for Token {
 #[error("{message}")]
 pub struct TokenError {
     message: String,
+    /// The step that failed, if it is one of a ServiceAccount's identity.
+    step: Option<Reason>,
 }
 
 impl TokenError {
@@ -61,13 +86,31 @@ impl TokenError {
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
+            step: None,
         }
+    }
+
+    /// The same about the step of a ServiceAccount's identity that failed.
+    pub fn because(step: Reason, message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            step: Some(step),
+        }
+    }
+
+    /// The step of a ServiceAccount's identity that failed.
+    pub const fn step(&self) -> Option<Reason> {
+        self.step
     }
 }
 
 impl From<TokenError> for CallError {
     fn from(error: TokenError) -> Self {
-        rpc_error::error(ErrorKind::Token, None, error.message)
+        Self {
+            reason: error.step.map(|step| step.name().to_owned()),
+            domain: error.step.map(|_| GROUP.to_owned()),
+            ..rpc_error::error(ErrorKind::Token, None, error.message)
+        }
     }
 }
 

@@ -16,7 +16,7 @@ const MAX_QUOTE: usize = 300;
 
 /// A token and its lifetime, counted from the request.
 #[derive(Clone, Debug)]
-pub(super) struct FetchedToken {
+pub struct FetchedToken {
     /// The token.
     pub token: Token,
     /// The lifetime that the server gives; never zero, but possibly absurdly long.

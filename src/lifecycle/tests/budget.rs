@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use super::simulation::{Simulation, done, error, object, running};
 use crate::{
-    api::Outcome,
-    google::answer::ErrorKind,
+    api::{Outcome, Reason},
+    google::{
+        answer::{CallError, ErrorKind},
+        token::TokenError,
+    },
     lifecycle::{
         Grant, Notice, WriteAnswer,
         WriteKind::{Intent, Outcome as End, Progress},
@@ -94,6 +97,56 @@ fn a_service_account_makes_no_call_and_stalls_at_once() {
         (identity.kind.as_str(), identity.principal.as_deref()),
         ("ServiceAccount", None)
     );
+}
+
+#[test]
+fn a_service_account_is_as_good_as_the_operator_if_it_is_supported() {
+    let mut object = object();
+    object.spec.as_mut().unwrap().service_account_name = Some("team".into());
+    let mut sim = Simulation::of(object, |_, _| running(), |_| Ok(()));
+    sim.settings.service_accounts = true;
+    sim.run_for(MS(1000));
+    assert_eq!(sim.posts.len(), 1);
+    let identity = sim.stored.status.identity.as_ref().unwrap();
+    assert_eq!(
+        (identity.kind.as_str(), identity.name.as_deref()),
+        ("ServiceAccount", Some("team"))
+    );
+}
+
+/// Each step of a ServiceAccount's identity that fails has a reason of its own, nothing is sent, and the first success heals it.
+#[test]
+fn a_failed_step_of_the_identity_is_the_reason() {
+    for step in [
+        Reason::ServiceAccountNotReady,
+        Reason::TokenRequestFailed,
+        Reason::TokenExchangeFailed,
+        Reason::ImpersonationFailed,
+    ] {
+        let mut object = object();
+        object.spec.as_mut().unwrap().service_account_name = Some("team".into());
+        let failing = move |_, at: Duration| match at < MS(300_000) {
+            true => Err(CallError::from(TokenError::because(step, "why"))),
+            false => running(),
+        };
+        let mut sim = Simulation::of(object, failing, |_| Ok(()));
+        sim.settings.service_accounts = true;
+        sim.run_for(MS(100_000));
+        assert_eq!(sim.condition("Ready"), format!("Unknown/{}", step.name()));
+        let error = sim.stored.status.last_error.as_ref().unwrap();
+        assert_eq!(
+            (error.call.as_str(), error.reason.as_deref()),
+            ("Token", Some(step.name()))
+        );
+        assert_eq!(error.domain.as_deref(), Some("opcancel.github.io"));
+        sim.restart();
+        sim.run_for(MS(150_000));
+        assert_eq!(sim.condition("Stalled"), format!("True/{}", step.name()));
+        assert_eq!(sim.posts.len(), 0);
+        sim.run_for(MS(200_000));
+        assert_eq!(sim.posts.len(), 1, "{}", step.name());
+        assert_eq!(sim.condition("Stalled"), "-");
+    }
 }
 
 #[test]

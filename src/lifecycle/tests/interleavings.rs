@@ -103,6 +103,18 @@ fn a_service_account_past_its_deadline_ends_without_a_call() {
 }
 
 #[test]
+fn a_service_account_that_is_supported_has_its_last_get() {
+    let mut object = object();
+    object.spec.as_mut().unwrap().service_account_name = Some("team".into());
+    object.status.start_time = Some(Time(object.created));
+    let mut sim = Simulation::of(object, |_, _| running(), |_| Ok(()));
+    sim.settings.service_accounts = true;
+    assert_eq!(sim.run(), Some(Outcome::Unknown));
+    let last = *sim.gets.last().unwrap();
+    assert!(last >= s(86_000), "{last:?}: the one after the deadline");
+}
+
+#[test]
 fn an_unknown_target_past_its_deadline_waits_in_peace() {
     let mut object = object();
     object.status.start_time = Some(Time(object.created));

@@ -266,6 +266,13 @@ impl Simulation {
         Timestamp::new(START, 0).unwrap() + since + self.wall_offset
     }
 
+    /// Google's name for the identity that makes the calls; that of a ServiceAccount is not known.
+    fn principal(&self) -> Option<&'static str> {
+        let spec = self.stored.spec.as_ref().ok();
+        let is_tenant = spec.is_some_and(|spec| spec.service_account_name.is_some());
+        (!is_tenant).then_some("opcancel@acme.iam.gserviceaccount.com")
+    }
+
     /// Delivers one event now.
     pub fn deliver(&mut self, event: Event) {
         if self.forgotten {
@@ -282,7 +289,7 @@ impl Simulation {
             holder: HOLDER,
             others: self.others,
             grant: self.grant,
-            principal: Some("opcancel@acme.iam.gserviceaccount.com"),
+            principal: self.principal(),
             quota: self.allowance(),
             stopping: self.stopping,
             may_write: self.turns_take.is_none() || matches!(event, Event::WriteTurn),

@@ -1,0 +1,341 @@
+//! The Google identity of a Kubernetes ServiceAccount: its token in exchange for one of Google's, and, if the ServiceAccount names a
+//! Google service account, a token of that.
+//!
+//! Nothing is cached here but the audiences; see [`super::workload_token_cache`]. Every error names the step that failed.
+
+use reqwest::Url;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+use tokio::sync::Mutex;
+
+use super::{
+    guarded_http::{GuardedHttp, token_url},
+    impersonation::{IAM_SCOPE, Impersonation, Lifetime},
+    metadata_server,
+    principal_name::is_account,
+    secret::Secret,
+    sts::TokenExchange,
+    token::TokenError,
+    token_answer::FetchedToken,
+    workload_provider::{Audiences, WorkloadIdentityProvider},
+};
+use crate::{
+    api::Reason,
+    google::{clean::clean, connections::proxy::HttpsProxy},
+};
+
+/// The annotation by which GKE's Workload Identity names the Google service account of a ServiceAccount.
+pub const ACCOUNT_ANNOTATION: &str = "iam.gke.io/gcp-service-account";
+
+/// Lifetime of the generated tokens of a Google service account, in seconds. Google's default is an hour: but a token stays valid after
+/// the binding was revoked.
+pub const TOKEN_SECONDS: u64 = 900;
+
+/// How long a failure to read the cluster's name is remembered.
+const NAME_PAUSE: Duration = Duration::from_secs(5);
+
+/// How the identities of ServiceAccounts are obtained.
+#[derive(Clone, Debug)]
+pub struct WorkloadIdentityConfig {
+    /// `--workload-identity-provider`
+    pub provider: WorkloadIdentityProvider,
+    /// `GCE_METADATA_HOST`
+    pub metadata_host: Option<String>,
+    /// `--sts-endpoint`: the base URL of the Security Token Service.
+    pub sts: TokenEndpoint,
+    /// `--iam-credentials-endpoint`: the base URL of IAM Credentials.
+    pub iam_credentials: TokenEndpoint,
+    /// Scopes of the tokens.
+    pub scopes: Vec<String>,
+    /// Time limit of one request to a token server.
+    pub request_timeout: Duration,
+    /// `--https-proxy`
+    pub https_proxy: Option<HttpsProxy>,
+}
+
+/// The base URL of a token server, such as `https://sts.googleapis.com`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenEndpoint(String);
+
+impl std::str::FromStr for TokenEndpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let url = token_url(text)?;
+        if url.path() == "/" && url.host_str().is_some() {
+            Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+        } else {
+            Err("must have no path; use for example https://sts.googleapis.com".to_owned())
+        }
+    }
+}
+
+impl std::fmt::Display for TokenEndpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The e-mail address of a Google service account, from an annotation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GoogleAccount(String);
+
+impl GoogleAccount {
+    /// Reads an annotation.
+    ///
+    /// # Errors
+    /// If it is not an e-mail address that can be part of a URL's path.
+    pub fn new(text: &str) -> Result<Self, TokenError> {
+        let parts = text.split_once('@');
+        let good = is_account(text)
+            && !text.contains(':')
+            && parts.is_some_and(|(name, domain)| {
+                !name.is_empty() && domain.contains('.') && !domain.contains('@')
+            });
+        if good {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(TokenError::because(
+            Reason::ServiceAccountNotReady,
+            format!(
+                "the annotation {ACCOUNT_ANNOTATION} is not the email address of a Google service account; correct the annotation, or remove it"
+            ),
+        ))
+    }
+
+    /// The e-mail address.
+    pub fn email(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Exchanges the tokens of ServiceAccounts.
+#[derive(Debug)]
+pub struct WorkloadIdentity {
+    sts: GuardedHttp,
+    iam_credentials: GuardedHttp,
+    scopes: Vec<String>,
+    provider: Provider,
+}
+
+#[derive(Debug)]
+enum Provider {
+    Named(Arc<Audiences>),
+    /// The values of the metadata server: project, location and name of the cluster.
+    Gke(Box<GkeCluster>),
+}
+
+#[derive(Debug)]
+struct GkeCluster {
+    values: [GuardedHttp; 3],
+    read: Mutex<ClusterName>,
+    known: OnceLock<Arc<Audiences>>,
+}
+
+/// The last failure to read the cluster's name, and when it was.
+#[derive(Debug, Default)]
+struct ClusterName {
+    failed: Option<(TokenError, tokio::time::Instant)>,
+}
+
+/// Where the metadata server has the project, the location and the name of a GKE cluster.
+const CLUSTER_PATHS: [&str; 3] = [
+    "/project/project-id",
+    "/instance/attributes/cluster-location",
+    "/instance/attributes/cluster-name",
+];
+
+impl WorkloadIdentity {
+    /// Sends no request yet.
+    ///
+    /// # Errors
+    /// If there are no certificate authorities, or `GCE_METADATA_HOST` is no host.
+    pub fn new(config: &WorkloadIdentityConfig) -> Result<Self, TokenError> {
+        let limit = config.request_timeout;
+        let http = |base: &TokenEndpoint, path: &str| {
+            let url = Url::parse(&format!("{base}{path}"));
+            let url = url.map_err(|error| TokenError::new(error.to_string()))?;
+            GuardedHttp::new(url, limit, config.https_proxy.as_ref()).map_err(TokenError::new)
+        };
+        let provider = match &config.provider {
+            WorkloadIdentityProvider::Named(audiences) => {
+                Provider::Named(Arc::new(audiences.clone()))
+            }
+            WorkloadIdentityProvider::ThisGkeCluster => {
+                let host = config.metadata_host.as_deref();
+                let [project, location, cluster] = CLUSTER_PATHS;
+                let value = |path| metadata_server::value(host, path, limit);
+                Provider::Gke(Box::new(GkeCluster {
+                    values: [value(project)?, value(location)?, value(cluster)?],
+                    read: Mutex::default(),
+                    known: OnceLock::new(),
+                }))
+            }
+        };
+        Ok(Self {
+            sts: http(&config.sts, "/v1/token")?,
+            iam_credentials: http(&config.iam_credentials, "/")?,
+            scopes: config.scopes.clone(),
+            provider,
+        })
+    }
+
+    /// The audiences, if they are known yet.
+    pub fn known_audiences(&self) -> Option<Arc<Audiences>> {
+        match &self.provider {
+            Provider::Named(audiences) => Some(audiences.clone()),
+            Provider::Gke(cluster) => cluster.known.get().cloned(),
+        }
+    }
+
+    /// The audiences. Concurrent callers share the requests for the cluster's name.
+    ///
+    /// # Errors
+    /// If the metadata server does not return it.
+    pub async fn audiences(&self) -> Result<Arc<Audiences>, TokenError> {
+        let GkeCluster {
+            values,
+            read,
+            known,
+        } = match &self.provider {
+            Provider::Named(audiences) => return Ok(audiences.clone()),
+            Provider::Gke(cluster) => cluster.as_ref(),
+        };
+        let mut read = read.lock().await;
+        if let Some(known) = known.get() {
+            return Ok(known.clone());
+        }
+        if let Some((error, at)) = &read.failed
+            && at.elapsed() < NAME_PAUSE
+        {
+            return Err(error.clone());
+        }
+        let audiences = cluster_name(values).await.map_err(|why| {
+            let message = format!(
+                "the metadata server does not return the name of this GKE cluster: {why}; set --workload-identity-provider=projects/PROJECT/locations/LOCATION/clusters/CLUSTER"
+            );
+            TokenError::because(Reason::TokenExchangeFailed, clean(&message, &[]))
+        });
+        match audiences {
+            Ok(audiences) => Ok(known.get_or_init(|| Arc::new(audiences)).clone()),
+            Err(error) => {
+                read.failed = Some((error.clone(), tokio::time::Instant::now()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Exchanges a ServiceAccount's token; with `account` for a token of that Google service account.
+    ///
+    /// # Errors
+    /// With the step that failed, and what the server says.
+    pub async fn exchange(
+        &self,
+        audiences: &Audiences,
+        subject_token: &Secret,
+        account: Option<&GoogleAccount>,
+    ) -> Result<FetchedToken, TokenError> {
+        let fetched = self.fetch(audiences, subject_token, account).await?;
+        Ok(FetchedToken {
+            token: fetched.token.of_tenant(),
+            life: fetched.life,
+        })
+    }
+
+    async fn fetch(
+        &self,
+        audiences: &Audiences,
+        subject_token: &Secret,
+        account: Option<&GoogleAccount>,
+    ) -> Result<FetchedToken, TokenError> {
+        // A token that is only shown to IAM Credentials need not be good for more.
+        let scope = match account {
+            Some(_) => IAM_SCOPE.to_owned(),
+            None => self.scopes.join(" "),
+        };
+        let exchange = TokenExchange {
+            server: self.sts.clone(),
+            audience: audiences.exchange.clone(),
+            subject_token_type: "urn:ietf:params:oauth:token-type:jwt".to_owned(),
+            scope,
+            workforce_project: None,
+            client: None,
+        };
+        let failed = |reason| move |why: String| TokenError::because(reason, clean(&why, &[]));
+        let own = exchange.exchange(subject_token).await;
+        let own = own.map_err(failed(Reason::TokenExchangeFailed))?;
+        let Some(account) = account else {
+            return Ok(own);
+        };
+        let path = format!(
+            "/v1/projects/-/serviceAccounts/{}:generateAccessToken",
+            account.email()
+        );
+        let server = self.iam_credentials.with_path(&path);
+        let scopes = self.scopes.clone();
+        let lifetime = Lifetime::new(Duration::from_secs(TOKEN_SECONDS));
+        let impersonation =
+            Impersonation::of_account(server, account.email().to_owned(), scopes, lifetime);
+        let token = impersonation.token(&own.token).await;
+        token.map_err(failed(Reason::ImpersonationFailed))
+    }
+}
+
+async fn cluster_name(values: &[GuardedHttp; 3]) -> Result<Audiences, String> {
+    let [project, location, cluster] = values;
+    let project = metadata_server::read_value(project).await?;
+    let location = metadata_server::read_value(location).await?;
+    let cluster = metadata_server::read_value(cluster).await?;
+    Audiences::of_gke(&project, &location, &cluster).ok_or_else(|| {
+        "its project, location or name has characters that such names do not have".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_annotation_is_an_email_address_or_nothing() {
+        let email = "deployer@acme-prod.iam.gserviceaccount.com";
+        assert_eq!(GoogleAccount::new(email).unwrap().email(), email);
+        for bad in [
+            "",
+            " ",
+            "deployer",
+            "@acme-prod.iam.gserviceaccount.com",
+            "deployer@",
+            "deployer@localhost",
+            "a@b@c.example",
+            "a/../b@c.example",
+            "a%2fb@c.example",
+            "a@c.example:generateIdToken",
+            "a@c.example?x=y",
+            "a@c.example#",
+            "a@c.example\n",
+            "\u{e4}@c.example",
+        ] {
+            let error = GoogleAccount::new(bad).unwrap_err().to_string();
+            assert!(error.contains(ACCOUNT_ANNOTATION), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_hosts_over_tls() {
+        let endpoint: TokenEndpoint = "https://sts.googleapis.com/".parse().unwrap();
+        assert_eq!(endpoint.to_string(), "https://sts.googleapis.com");
+        assert!("http://127.0.0.1:1".parse::<TokenEndpoint>().is_ok());
+        for bad in [
+            "",
+            "sts.googleapis.com",
+            "http://sts.googleapis.com",
+            "https://sts.googleapis.com/v1",
+            "https://user@sts.googleapis.com",
+            "https://sts.googleapis.com?x",
+        ] {
+            assert!(bad.parse::<TokenEndpoint>().is_err(), "{bad}");
+        }
+    }
+}
