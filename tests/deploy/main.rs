@@ -23,3 +23,4 @@ mod people;
 mod rendered;
 mod replicas;
 mod rights_used;
+mod service_accounts;

@@ -43,6 +43,7 @@ mod monitoring;
 mod odd_answers;
 mod older_shapes;
 mod outcomes;
+mod policies;
 mod proxy;
 mod quotas;
 mod requests;

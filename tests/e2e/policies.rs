@@ -1,0 +1,210 @@
+//! The admission policies that are shipped (`deploy/policies/`) and the samples (`examples/policies/`), enforced by a real API server.
+
+use std::{fs, time::Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    cluster::{Namespace, kubectl_as_admin, root},
+    world::{PATIENCE, of_operation},
+};
+
+const OPERATION: &str = "projects/acme-prod/locations/europe-west1/operations/op";
+
+/// Applies a policy, for this namespace only: the other tests' objects are in the same cluster.
+fn apply(file: &str, namespace: &Namespace) {
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let mut documents = serde_saphyr::from_multiple::<Value>(&text).unwrap();
+    let name = format!(
+        "{}.{}",
+        documents[0]["metadata"]["name"].as_str().unwrap(),
+        namespace.name
+    );
+    for document in &mut documents {
+        document["metadata"]["name"] = json!(name);
+    }
+    assert_eq!(documents.len(), 2, "a policy and its binding");
+    documents[1]["spec"]["policyName"] = json!(name);
+    documents[1]["spec"]["matchResources"] = json!({"namespaceSelector": {"matchLabels": {
+        "kubernetes.io/metadata.name": namespace.name,
+    }}});
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": documents});
+    kubectl_as_admin(&["create", "--filename=-"], &list.to_string()).unwrap();
+}
+
+/// Creates an object as the tenant until the answer is as expected: the API server learns of a policy, a role or a label a moment
+/// after their creation. Every accepted object is deleted again.
+fn answered(
+    namespace: &Namespace,
+    spec: &[&str],
+    expected: impl Fn(&Result<String, String>) -> bool,
+) {
+    answered_for(namespace, OPERATION, spec, expected);
+}
+
+fn answered_for(
+    namespace: &Namespace,
+    operation: &str,
+    spec: &[&str],
+    expected: impl Fn(&Result<String, String>) -> bool,
+) {
+    let manifest = of_operation("tried", operation, spec);
+    let begun = Instant::now();
+    loop {
+        let answer = namespace_create(namespace, &manifest);
+        if answer.is_ok() {
+            let delete = ["delete", "opcancel", "tried"];
+            namespace.kubectl(&delete, "").unwrap();
+        }
+        if expected(&answer) {
+            return;
+        }
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{operation} {spec:?}: {answer:?}"
+        );
+    }
+}
+
+/// Not [`Namespace::kubectl`], which repeats what is forbidden.
+fn namespace_create(namespace: &Namespace, manifest: &str) -> Result<String, String> {
+    let tenant = format!("--as=system:serviceaccount:{}:tenant", namespace.name);
+    let within = format!("--namespace={}", namespace.name);
+    kubectl_as_admin(&["create", "--filename=-", &tenant, &within], manifest)
+}
+
+fn label(namespace: &Namespace, label: &str) {
+    let arguments = ["label", "--overwrite", "namespace", &namespace.name, label];
+    kubectl_as_admin(&arguments, "").unwrap();
+}
+
+fn is_refused(answer: &Result<String, String>, with: &str) -> bool {
+    answer.as_ref().is_err_and(|why| why.contains(with))
+}
+
+#[test]
+fn a_service_account_is_named_only_with_the_verb_use() {
+    let namespace = Namespace::new("use");
+    apply("deploy/policies/service-account-use.yaml", &namespace);
+    let named = ["serviceAccountName: deployer"];
+    let refusal = format!(
+        "spec.serviceAccountName: system:serviceaccount:{0}:tenant needs the verb use on serviceaccounts/deployer in namespace {0}",
+        namespace.name
+    );
+    answered(&namespace, &named, |answer| is_refused(answer, &refusal));
+    answered(&namespace, &[], Result::is_ok);
+    // What the built-in role `edit` has is not the verb.
+    let edit = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"namespace": namespace.name, "name": "edit"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+        "subjects": [{"kind": "ServiceAccount", "name": "tenant", "namespace": namespace.name}],
+    });
+    kubectl_as_admin(&["create", "--filename=-"], &edit.to_string()).unwrap();
+    let tenant = format!("--as=system:serviceaccount:{}:tenant", namespace.name);
+    let within = format!("--namespace={}", namespace.name);
+    let begun = Instant::now();
+    let may_impersonate = [
+        "auth",
+        "can-i",
+        "impersonate",
+        "serviceaccounts/deployer",
+        &tenant,
+        &within,
+    ];
+    while kubectl_as_admin(&may_impersonate, "").is_err() {
+        assert!(begun.elapsed() < PATIENCE, "the role edit is never bound");
+    }
+    answered(&namespace, &named, |answer| is_refused(answer, &refusal));
+
+    // kubectl create role refuses the verb: `can not perform 'use' on 'serviceaccounts'`.
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": {"namespace": namespace.name, "name": "use"},
+        "rules": [{"apiGroups": [""], "resources": ["serviceaccounts"], "resourceNames": ["deployer"], "verbs": ["use"]}],
+    });
+    kubectl_as_admin(&["create", "--filename=-"], &role.to_string()).unwrap();
+    let subject = format!("--serviceaccount={}:tenant", namespace.name);
+    kubectl_as_admin(
+        &[
+            "create",
+            "rolebinding",
+            "use",
+            "--role=use",
+            &subject,
+            &within,
+        ],
+        "",
+    )
+    .unwrap();
+    answered(&namespace, &named, Result::is_ok);
+    let other = ["serviceAccountName: other"];
+    answered(&namespace, &other, |answer| {
+        is_refused(answer, "serviceaccounts/other")
+    });
+}
+
+#[test]
+fn a_namespace_cancels_only_in_the_projects_of_its_label() {
+    let namespace = Namespace::new("projects");
+    apply("examples/policies/projects-by-namespace.yaml", &namespace);
+    let refusal = "the namespace's label opcancel.github.io/projects does not have this project";
+    answered(&namespace, &[], |answer| is_refused(answer, refusal));
+    label(
+        &namespace,
+        "opcancel.github.io/projects=acme-test_acme-prod",
+    );
+    answered(&namespace, &[], Result::is_ok);
+    for other in [
+        "projects/acme/operations/op",
+        "projects/acme-prod2/operations/op",
+    ] {
+        answered_for(&namespace, other, &[], |answer| is_refused(answer, refusal));
+    }
+}
+
+#[test]
+fn in_a_suspended_namespace_nothing_new_is_cancelled() {
+    let namespace = Namespace::new("suspended");
+    let before = of_operation("before", OPERATION, &[]);
+    namespace
+        .kubectl(&["create", "--filename=-"], &before)
+        .unwrap();
+    apply("examples/policies/suspended-namespace.yaml", &namespace);
+    label(&namespace, "opcancel.github.io/suspended=true");
+    let refusal = "spec.suspend must be true, because the namespace has the label";
+    answered(&namespace, &[], |answer| is_refused(answer, refusal));
+    answered(&namespace, &["suspend: true"], Result::is_ok);
+    let held = of_operation("held", OPERATION, &["suspend: true"]);
+    namespace
+        .kubectl(&["create", "--filename=-"], &held)
+        .unwrap();
+    let resume = |name: &str| {
+        let patch = [
+            "patch",
+            "opcancel",
+            name,
+            "--type=merge",
+            "--patch={\"spec\":{\"suspend\":false}}",
+        ];
+        namespace.kubectl(&patch, "")
+    };
+    assert!(is_refused(&resume("held"), refusal));
+    // What was there before can still be labelled, and suspended.
+    namespace
+        .kubectl(&["label", "opcancel", "before", "a=b"], "")
+        .unwrap();
+    let suspend = [
+        "patch",
+        "opcancel",
+        "before",
+        "--type=merge",
+        "--patch={\"spec\":{\"suspend\":true}}",
+    ];
+    namespace.kubectl(&suspend, "").unwrap();
+    label(&namespace, "opcancel.github.io/suspended-");
+    let begun = Instant::now();
+    while let Err(why) = resume("held") {
+        assert!(begun.elapsed() < PATIENCE, "{why}");
+    }
+}
