@@ -2,9 +2,9 @@
 //! and without impersonation, keys. Signatures are verified; the cluster's own keys are in `tests/e2e/federation.rs`.
 
 #[path = "../support/credential_files.rs"]
-mod credential_files;
+pub mod credential_files;
 #[path = "../support/signing_key.rs"]
-mod signing_key;
+pub mod signing_key;
 
 use credential_files::{CLOUD_PLATFORM, EMAIL, Files, IAM, Observed, PROVIDER};
 use operations_emulator::{

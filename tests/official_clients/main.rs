@@ -14,6 +14,7 @@ mod identity;
 mod ours;
 mod request_fields;
 mod sent;
+mod tenant_identity;
 mod tunnel;
 
 use std::collections::BTreeSet;
