@@ -56,6 +56,31 @@ impl Objects {
     }
 }
 
+/// The objects that a sweep over the kept ones finds, in its order.
+fn kept(objects: &Objects, phase: Phase) -> Vec<Id> {
+    let (mut found, mut before) = (Vec::new(), Some(Id::MAX));
+    while let Some(from) = before {
+        let (some, next) = objects.kept_before(from, |of| of == phase);
+        assert!(some.len() <= FOUND_AT_ONCE);
+        found.extend(some);
+        before = next;
+    }
+    found
+}
+
+#[test]
+fn kept_objects_are_found_the_latest_first_and_each_once() {
+    let (mut objects, ids) = many(1000);
+    assert!(kept(&objects, Phase::Request).is_empty());
+    for id in ids.iter().filter(|id| **id % 3 > 0) {
+        objects.active(*id).unwrap().tracking.is_kept = true;
+    }
+    let expected: Vec<Id> = ids.into_iter().rev().filter(|id| id % 3 > 0).collect();
+    assert_eq!(kept(&objects, Phase::Request), expected);
+    assert!(kept(&objects, Phase::Completion).is_empty());
+    assert!(kept(&Objects::default(), Phase::Request).is_empty());
+}
+
 #[test]
 fn all_but_a_few_are_packed_and_each_comes_back_as_it_was() {
     let (mut objects, ids) = many(1500);

@@ -112,6 +112,7 @@ fn sigterm_hands_over_and_nothing_is_forgotten() {
     wait_for_cancel_request(world, "sending");
 
     leader.terminate();
+    leader.wait_for_log(|log| log.contains("stopping"));
     world.cancel("new", &[]);
     wait_to_lead(&standby);
     assert!(leader.wait().success());
@@ -132,6 +133,40 @@ fn sigterm_hands_over_and_nothing_is_forgotten() {
     }
     assert_eq!((world.posts("polled"), world.posts("new")), (1, 1));
     assert!(world.posts("sending") <= 2);
+}
+
+#[test]
+fn of_three_one_leads_at_a_time_until_the_last_one() {
+    let release = Release::new(world("three", &[("op", Script::default())]), LONG_LEASE);
+    let mut first = release.start_leader("pod-a");
+    let mut others = ["pod-b", "pod-c"].map(|pod| release.start_standby(pod, "pod-a"));
+    first.terminate();
+    assert!(first.wait().success());
+    release.wait_for_other_than("pod-a");
+    let second = release.holder();
+    let [b, c] = &mut others;
+    let (leader, standby) = if second == "pod-b" { (b, c) } else { (c, b) };
+    wait_to_lead(leader);
+    standby.wait_for_log(|log| log.contains(&format!("leader=\"{second}_")));
+    assert!(!leads(&standby.log()));
+    leader.terminate();
+    assert!(leader.wait().success());
+    wait_to_lead(standby);
+    release.world.cancel("op", &[]);
+    assert_eq!(release.world.finished("op").outcome(), "Cancelled");
+    assert_eq!(release.lease()["leaseTransitions"], 2);
+}
+
+#[test]
+fn a_standby_that_ends_leaves_the_lease_alone() {
+    let release = Release::new(world("standby-ends", &[]), LONG_LEASE);
+    let _leader = release.start_leader("pod-a");
+    let mut standby = release.start_standby("pod-b", "pod-a");
+    standby.terminate();
+    assert!(standby.wait().success());
+    assert!(!standby.log().contains("released"));
+    assert_eq!(release.holder(), "pod-a");
+    assert_eq!(release.lease()["leaseTransitions"], 0);
 }
 
 #[test]

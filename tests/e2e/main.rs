@@ -35,6 +35,7 @@ mod large_answers;
 mod large_objects;
 mod leadership;
 mod leadership_faults;
+mod leadership_outage;
 mod limits;
 mod list_ownership;
 mod logs;

@@ -38,29 +38,8 @@ pub struct Release {
 impl Release {
     /// Gives the controller's ServiceAccount the rights for its Lease, as deploy/base/leader-election-role.yaml does.
     pub fn new(world: World, timing: [&'static str; 3]) -> Self {
-        let namespace = &world.namespace.name;
-        let rbac = "rbac.authorization.k8s.io";
-        let meta = json!({"name": "leader-election", "namespace": namespace});
-        let leases = |names: &[&str], verbs: &[&str]| {
-            json!({
-                "apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
-                "resourceNames": names, "verbs": verbs,
-            })
-        };
-        let list = json!({"apiVersion": "v1", "kind": "List", "items": [
-            {
-                "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": meta,
-                "rules": [leases(&[], &["create"]), leases(&[LEASE], &["get", "patch", "watch"])],
-            },
-            {
-                "apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": meta,
-                "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "leader-election"},
-                "subjects": [{
-                    "kind": "ServiceAccount", "name": "opcancel-controller", "namespace": "opcancel-system",
-                }],
-            },
-        ]});
-        kubectl_as_admin(&["create", "--filename=-"], &list.to_string()).unwrap();
+        let role = lease_role(&world.namespace.name).to_string();
+        kubectl_as_admin(&["create", "--filename=-"], &role).unwrap();
         Self { world, timing }
     }
 
@@ -158,6 +137,14 @@ impl Release {
         }
     }
 
+    /// Waits until a process in another pod holds the Lease.
+    pub fn wait_for_other_than(&self, pod: &str) {
+        let begun = Instant::now();
+        while [pod, ""].contains(&self.holder().as_str()) {
+            assert!(begun.elapsed() < PATIENCE, "nobody takes over from {pod}");
+        }
+    }
+
     /// Merges a patch into the spec of the Lease, as an administrator.
     pub fn edit_lease(&self, spec: &Value) {
         let patch = format!("--patch={}", json!({"spec": spec}));
@@ -177,6 +164,31 @@ impl Release {
         all.extend(&arguments[1..]);
         kubectl_as_admin(&all, "")
     }
+}
+
+/// The rights of the controller's ServiceAccount for its Lease, as deploy/base/leader-election-role.yaml has them.
+pub fn lease_role(namespace: &str) -> Value {
+    let rbac = "rbac.authorization.k8s.io";
+    let meta = json!({"name": "leader-election", "namespace": namespace});
+    let leases = |names: &[&str], verbs: &[&str]| {
+        json!({
+            "apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
+            "resourceNames": names, "verbs": verbs,
+        })
+    };
+    json!({"apiVersion": "v1", "kind": "List", "items": [
+        {
+            "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": meta,
+            "rules": [leases(&[], &["create"]), leases(&[LEASE], &["get", "patch", "watch"])],
+        },
+        {
+            "apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": meta,
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "leader-election"},
+            "subjects": [{
+                "kind": "ServiceAccount", "name": "opcancel-controller", "namespace": "opcancel-system",
+            }],
+        },
+    ]})
 }
 
 /// Waits until a process leads.
