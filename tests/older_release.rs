@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use operations_emulator::{Scenario, Script};
+use operations_emulator::{EndResult, Fault, FaultCall, RpcCode, Scenario, Script};
 use serde_json::{Value, json};
 use support::{
     cluster::root,
@@ -268,4 +268,50 @@ fn an_older_controller_takes_no_new_grant_for_more_than_it_knows() {
     world.grant();
     world.cancel("known", &[]);
     assert_eq!(world.finished("known").outcome(), "Cancelled");
+}
+
+/// What one release began, the other ends: an upgrade, and a rollback.
+#[test]
+#[ignore = "builds an older release, which takes minutes: cargo xtask test --long"]
+fn each_release_goes_on_from_what_the_other_wrote() {
+    for (prefix, older_is_first) in [("upgraded", true), ("rolled-back", false)] {
+        let names = ["polled", "refused", "done"];
+        let refusal = Fault::refuse(FaultCall::Cancel, RpcCode::FailedPrecondition).times(1);
+        let scenario = Scenario::default()
+            .with_operation(operation("polled"), Script::ignores_cancel())
+            .with_operation(
+                operation("refused"),
+                Script::ignores_cancel().with_fault(refusal),
+            )
+            .with_operation(operation("done"), Script::default());
+        let mut world = World::stopped(prefix, scenario, &[], &[]);
+        world.grant();
+        let start = |world: &mut World, older: bool| match older {
+            true => start_older(world),
+            false => world.start(),
+        };
+        start(&mut world, older_is_first);
+        world.cancel_all(names);
+        assert_eq!(world.finished("done").outcome(), "Cancelled");
+        world.wait(&["polled"], "condition=CancelRequested");
+        world.wait(
+            &["refused"],
+            "jsonpath={.status.lastError.status}=FAILED_PRECONDITION",
+        );
+        let done = world.object("done").0["status"].clone();
+        world.controller().kill();
+        for name in ["polled", "refused"] {
+            let result = EndResult::completed();
+            let ended = world.emulator.finish_operation(&operation(name), result);
+            ended.unwrap();
+        }
+        start(&mut world, !older_is_first);
+        for name in ["polled", "refused"] {
+            let object = world.finished(name);
+            assert_eq!(object.outcome(), "Completed", "{prefix}: {name}");
+            assert_eq!(world.posts(name), 1, "{prefix}: {name}");
+        }
+        assert_eq!(world.object("done").0["status"], done, "{prefix}");
+        assert_eq!(world.posts("done"), 1, "{prefix}");
+    }
 }

@@ -1,6 +1,8 @@
 //! An administrator restores etcd from an older snapshot while the controller runs.
 
-use operations_emulator::{Emulator, EndResult, Scenario, Script};
+use std::time::Duration;
+
+use operations_emulator::{Call::Cancel, Emulator, EndResult, Scenario, Script};
 use xtask::control_plane::{ControlPlane, Options};
 
 use crate::support::{
@@ -40,7 +42,8 @@ fn objects_go_on_from_what_is_stored_then() {
         .service_account_kubeconfig("opcancel-system", "opcancel-controller")
         .unwrap();
     let names = ["ended", "changed", "later"];
-    let scenario = names.iter().fold(Scenario::default(), |scenario, name| {
+    let unasked = Scenario::default().with_operation(operation("unasked"), Script::missing());
+    let scenario = names.iter().fold(unasked, |scenario, name| {
         scenario.with_operation(operation(name), Script::ignores_cancel())
     });
     let emulator = runtime().block_on(Emulator::start(scenario)).unwrap();
@@ -48,7 +51,11 @@ fn objects_go_on_from_what_is_stored_then() {
     command
         .arg("--kubeconfig")
         .arg(kubeconfig)
-        .args(["--admin-address=127.0.0.1:0", "--max-poll=2s"])
+        .args([
+            "--admin-address=127.0.0.1:0",
+            "--max-poll=2s",
+            "--observe-budget=5s",
+        ])
         .arg(format!("--endpoint-override=dialogflow={}", emulator.url()))
         .env("GCE_METADATA_HOST", emulator.metadata_address());
     let mut controller = ControllerProcess::spawn(command);
@@ -57,6 +64,9 @@ fn objects_go_on_from_what_is_stored_then() {
         control_plane.apply_text(&manifest(name, &[])).unwrap();
         wait(&control_plane, name, "CancelRequested");
     }
+    // Not asked to be cancelled before the backup is made: it is not there yet.
+    control_plane.apply_text(&manifest("unasked", &[])).unwrap();
+    wait(&control_plane, "unasked", "Reconciling");
     control_plane.back_up().unwrap();
 
     // What happens from here on is forgotten.
@@ -67,12 +77,23 @@ fn objects_go_on_from_what_is_stored_then() {
     control_plane.run_kubectl(&label).unwrap();
     control_plane.apply_text(&manifest("later", &[])).unwrap();
     wait(&control_plane, "later", "CancelRequested");
+    let script = Script::cancelled_after(Duration::ZERO);
+    emulator
+        .set_operation(&operation("unasked"), script)
+        .unwrap();
+    wait(&control_plane, "unasked", "Finished");
+    let posts = |name| emulator.count(&operation(name), Cancel);
+    assert_eq!(["ended", "changed", "unasked"].map(posts), [1, 1, 1]);
     control_plane.restore().unwrap();
 
     controller.wait_for_log(|log| log.contains("its data was rolled back"));
-    wait(&control_plane, "ended", "Finished");
+    for name in ["ended", "unasked"] {
+        wait(&control_plane, name, "Finished");
+    }
     finish("changed").unwrap();
     wait(&control_plane, "changed", "Finished");
+    // What is finished, and what is asked already, is not asked again.
+    assert_eq!(["ended", "changed", "unasked"].map(posts), [1, 1, 1]);
     drop(controller);
     control_plane.stop().unwrap();
 }

@@ -52,8 +52,8 @@ fn all_follow(objects: usize, seconds: usize) {
 }
 
 #[test]
-fn a_hundred_objects_follow_it() {
-    all_follow(100, 60);
+fn fifty_objects_follow_it() {
+    all_follow(50, 60);
 }
 
 #[test]

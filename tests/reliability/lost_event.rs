@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use operations_emulator::Script;
+use operations_emulator::{Scenario, Script};
 
 use crate::{
     api_proxy::ApiProxy,
@@ -17,11 +17,9 @@ const LONGER_THAN_A_LIST_AWAY: Duration = Duration::from_secs(700);
 
 /// A world whose controller has missed the creation of `lost`, and has seen that of `seen`.
 fn after_a_lost_event(prefix: &str) -> (World, ApiProxy, tempfile::TempDir) {
-    let scenario = ["lost", "seen"]
-        .iter()
-        .fold(operations_emulator::Scenario::default(), |scenario, id| {
-            scenario.with_operation(operation(id), Script::default())
-        });
+    let scenario = Scenario::default()
+        .with_operation(operation("lost"), Script::default())
+        .with_operation(operation("seen"), Script::default());
     let mut world = World::stopped(prefix, scenario, &[], &[]);
     world.grant();
     let folder = tempfile::tempdir().unwrap();

@@ -90,7 +90,7 @@ const CASES: [Case; 6] = [
         name: "a certificate that expired and is renewed",
         begin: |network| {
             Box::pin(async {
-                network.relay.silence_open_connections();
+                network.relay.close_open_connections();
                 let expired = ConnectionAnswer::Certificate(Certificate::Expired);
                 network.refuse_connections(expired);
                 network.fail_for(Duration::from_secs(1)).await;

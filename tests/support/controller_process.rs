@@ -202,13 +202,18 @@ impl ControllerProcess {
 
     /// Waits until its metrics are so.
     pub fn wait_for_metrics(&self, met: impl Fn(&Served) -> bool) {
+        self.wait_for_metrics_within(PATIENCE, met);
+    }
+
+    /// The same for at most this long.
+    pub fn wait_for_metrics_within(&self, limit: Duration, met: impl Fn(&Served) -> bool) {
         let begun = Instant::now();
         loop {
             let text = self.admin("/metrics").1;
             if met(&Served::read(&text)) {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "{text}");
+            assert!(begun.elapsed() < limit, "{text}");
             // Metrics announce nothing.
             std::thread::sleep(Duration::from_millis(20));
         }
