@@ -174,7 +174,11 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
     });
     // The tasks of each set end with this function.
     let mut warming = JoinSet::new();
-    warming.spawn(warm_up::run(calls.clone(), parts.health.clone()));
+    warming.spawn(warm_up::run(
+        calls.clone(),
+        parts.health.clone(),
+        config.namespaces.clone(),
+    ));
     tokio::select! {
         () = preflight::wait(&parts.kubernetes, &config.namespaces, config.leader_election.as_ref(), &parts.health) => {}
         () = stop.cancelled() => return Ok(()),

@@ -101,7 +101,7 @@ fn a_regional_endpoint_override_alone_makes_it_ready() {
     controller.wait_until_ready();
     assert_eq!(controller.admin("/readyz"), (200, "ok\n".to_owned()));
     let log = controller.wait_for_log(|log| {
-        log.contains("no connection to the global host of a service that a grant names")
+        log.contains("no connection to the host of a service that a grant names")
     });
     assert!(log.contains("https://dialogflow.googleapis.com"), "{log}");
     world.controller = Some(controller);

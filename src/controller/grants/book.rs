@@ -138,9 +138,12 @@ impl Grants {
         }
     }
 
-    /// The services that the grants name. `*` names none.
-    pub fn services(&self) -> BTreeSet<&str> {
-        let rows = self.by_namespace.values().flatten();
+    /// The services that the grants of these namespaces name; of all namespaces if there are none. `*` names none.
+    pub fn services(&self, namespaces: &[String]) -> BTreeSet<&str> {
+        let by_namespace = self.by_namespace.iter();
+        let rows = by_namespace
+            .filter(|(of, _)| namespaces.is_empty() || namespaces.contains(of))
+            .flat_map(|(_, rows)| rows);
         rows.chain(&self.for_all_namespaces)
             .flat_map(|row| &row.services)
             .map(String::as_str)
@@ -454,10 +457,15 @@ mod tests {
             spec(&["speech", "*"], &["a", "b"]),
             spec(&["dialogflow"], &["*"]),
         ]);
-        assert_eq!(
-            grants.services().into_iter().collect::<Vec<_>>(),
-            ["dialogflow", "speech"]
-        );
+        for (namespaces, services) in [
+            (&[][..], &["dialogflow", "speech"][..]),
+            (&["b", "c"], &["dialogflow", "speech"]),
+            (&["c"], &["dialogflow"]),
+        ] {
+            let namespaces: Vec<_> = namespaces.iter().map(ToString::to_string).collect();
+            let found = grants.services(&namespaces);
+            assert_eq!(found.into_iter().collect::<Vec<_>>(), services);
+        }
     }
 
     #[test]

@@ -357,7 +357,7 @@ mod tests {
                 json!("dialogflow"),
                 Value::Null,
                 Reason::UnknownName,
-                "this release knows",
+                "a form of securitycenter",
             ),
             (
                 "projects/p/operations/o!",

@@ -38,7 +38,7 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Runs both steps until they succeed, then keeps token and connections ready. The controller works meanwhile: objects show in
 /// their status what fails.
-pub async fn run(calls: Arc<Calls>, health: Arc<Health>) {
+pub async fn run(calls: Arc<Calls>, health: Arc<Health>, namespaces: Vec<String>) {
     let [token, connections] = STEPS;
     first_token(calls.tokens.as_ref(), &health, ANSWER_EXPECTED).await;
     health.done(token);
@@ -50,12 +50,12 @@ pub async fn run(calls: Arc<Calls>, health: Arc<Health>) {
         let (_, warmed) = join(join_all(overrides), async {
             // The first change is the first list.
             let _listed = grants.changed().await;
-            let hosts = global_hosts(&grants.borrow_and_update(), &calls.overrides);
+            let hosts = global_hosts(&grants.borrow_and_update(), &namespaces, &calls.overrides);
             first_hosts(&calls, &health, hosts).await
         })
         .await;
         health.done(connections);
-        warm_new_hosts(&calls, grants, warmed).await;
+        warm_new_hosts(&calls, &namespaces, grants, warmed).await;
     };
     join3(opened, keep_fresh(&calls), calls.client.keep_warm()).await;
 }
@@ -85,12 +85,13 @@ async fn first_hosts(calls: &Calls, health: &Health, hosts: BTreeSet<String>) ->
 /// Opens the connections to the services that later grants name.
 async fn warm_new_hosts(
     calls: &Calls,
+    namespaces: &[String],
     mut changes: watch::Receiver<Arc<Grants>>,
     mut warmed: BTreeSet<String>,
 ) {
     // The book lives as long as the calls.
     while changes.changed().await.is_ok() {
-        let hosts = global_hosts(&changes.borrow_and_update(), &calls.overrides);
+        let hosts = global_hosts(&changes.borrow_and_update(), namespaces, &calls.overrides);
         let new = hosts.difference(&warmed).cloned();
         let new: Vec<String> = new.take(MOST_WARMED.saturating_sub(warmed.len())).collect();
         // The calls report what fails.
@@ -99,9 +100,13 @@ async fn warm_new_hosts(
     }
 }
 
-/// The catalogue's global hosts of the services that grants name, without those that an override replaces.
-fn global_hosts(grants: &Grants, overrides: &EndpointOverrides) -> BTreeSet<String> {
-    let services = grants.services().into_iter().filter_map(service);
+/// The catalogue's global hosts of the services that the grants of these namespaces name, without those that an override replaces.
+fn global_hosts(
+    grants: &Grants,
+    namespaces: &[String],
+    overrides: &EndpointOverrides,
+) -> BTreeSet<String> {
+    let services = grants.services(namespaces).into_iter().filter_map(service);
     let services = services.filter(|service| overrides.endpoint(service.name, None).is_none());
     services
         .map(|service| format!("https://{}", service.global_host))
@@ -252,7 +257,7 @@ mod tests {
                 identities: [IdentityKind::ServiceAccount].into(),
             }]);
             let overrides = EndpointOverrides::new(given.map(|given| given.parse().unwrap()));
-            let found = global_hosts(&grants, &overrides);
+            let found = global_hosts(&grants, &[], &overrides);
             assert_eq!(
                 found.into_iter().collect::<Vec<_>>(),
                 hosts,
