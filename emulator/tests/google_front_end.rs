@@ -12,7 +12,7 @@ async fn an_unknown_path_is_an_html_404() {
     let setup = start(Script::default()).await;
     for path in [
         "/",
-        "/v1/projects/p/operations/o",
+        "/v9/projects/p/operations/o",
         "/v2/projects/p/agents",
         "/v2/projects/p/operations/o:wait",
         "/admin/requests",

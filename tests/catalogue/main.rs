@@ -33,11 +33,12 @@ fn coverage(methods: usize, covered: usize, left_out: &[(&str, usize)]) -> Cover
 }
 
 #[test]
-fn the_data_and_its_page_are_what_the_documents_say() {
+fn the_generated_files_are_what_the_documents_say() {
     let generated = generated();
     for (path, text) in [
         (catalogue::DATA, &generated.text),
         (catalogue::PAGE, &generated.page),
+        (catalogue::BINDINGS, &generated.bindings),
     ] {
         let found = fs::read_to_string(root().join(path)).unwrap();
         assert!(

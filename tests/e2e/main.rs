@@ -52,6 +52,7 @@ mod resources;
 mod restart;
 mod restored_backup;
 mod restored_etcd;
+mod services;
 mod startup;
 mod suspension;
 mod tenant_identity;

@@ -52,8 +52,9 @@ pub struct World {
     pub controller: Option<ControllerProcess>,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
-    overrides_endpoint: bool,
     kubeconfig: PathBuf,
+    /// The services whose calls go to the emulator by an override.
+    overridden: Vec<String>,
 }
 
 impl World {
@@ -97,7 +98,7 @@ impl World {
                 .iter()
                 .map(|(name, value)| (name.to_string(), value.to_string()))
                 .collect(),
-            overrides_endpoint: true,
+            overridden: vec!["dialogflow".to_owned()],
             kubeconfig: cluster().controller_kubeconfig.clone(),
         }
     }
@@ -119,9 +120,15 @@ impl World {
         self.emulator = runtime().block_on(Emulator::start(scenario)).unwrap();
     }
 
+    /// Sends the calls of these services to the emulator too.
+    pub fn override_endpoints(&mut self, services: &[&str]) {
+        let services = services.iter().map(ToString::to_string);
+        self.overridden.extend(services);
+    }
+
     /// Sends calls to Google's own names, through this proxy, and no longer to the emulator by an override.
     pub fn use_proxy(&mut self, url: &str) {
-        self.overrides_endpoint = false;
+        self.overridden.clear();
         self.arguments.push(format!("--https-proxy={url}"));
     }
 
@@ -140,9 +147,9 @@ impl World {
             }
         }
         // Before the test's own arguments, whose override counts instead.
-        if self.overrides_endpoint {
-            let url = self.emulator.url();
-            command.arg(format!("--endpoint-override=dialogflow={url}"));
+        let url = self.emulator.url();
+        for service in &self.overridden {
+            command.arg(format!("--endpoint-override={service}={url}"));
         }
         command
             .args([

@@ -5,6 +5,7 @@
 //! stops at everything that no row of the data can express, unless the file kept by hand names it with a reason.
 
 mod beyond_discovery;
+mod bindings;
 mod discovery;
 mod hand_kept;
 mod method_check;
@@ -26,6 +27,9 @@ pub const DATA: &str = "src/google/catalogue/services.tsv";
 
 /// The generated page, relative to the root of the repository.
 pub const PAGE: &str = "docs/services.md";
+
+/// The emulator's generated file, relative to the root of the repository.
+pub const BINDINGS: &str = "emulator/src/protocol/bindings.tsv";
 
 /// What discovery documents do not say: kept by hand.
 const HAND_KEPT: &str = "catalogue/services.yaml";
@@ -54,6 +58,8 @@ pub struct Generated {
     pub text: String,
     /// The text of [`PAGE`].
     pub page: String,
+    /// The text of [`BINDINGS`].
+    pub bindings: String,
     /// Of the methods in the documents.
     pub discovery: Coverage,
     /// Of the methods beyond the documents.

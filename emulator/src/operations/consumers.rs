@@ -15,8 +15,6 @@ use crate::{
     transport::reply::Reply,
 };
 
-const SERVICE: &str = "dialogflow.googleapis.com";
-
 /// The consumer projects of an emulator, with their usage in the current minute.
 #[derive(Debug)]
 pub struct Consumers {
@@ -36,17 +34,24 @@ impl Consumers {
     }
 
     /// The refusal of a request, if it gets one; it counts against the quota of its consumer.
-    pub fn refusal(&self, call: Call, principal: &str, named: Option<&str>) -> Option<Reply> {
+    pub fn refusal(
+        &self,
+        service: &str,
+        call: Call,
+        principal: &str,
+        named: Option<&str>,
+    ) -> Option<Reply> {
         if self.projects.is_empty() {
             return None;
         }
         let minute = self.started.elapsed().as_secs() / 60;
-        self.refusal_in(minute, call, principal, named)
+        self.refusal_in(service, minute, call, principal, named)
             .map(|refusal| Reply::refusal(&refusal))
     }
 
     fn refusal_in(
         &self,
+        service: &str,
         minute: u64,
         call: Call,
         principal: &str,
@@ -60,7 +65,7 @@ impl Consumers {
                     .find(|(id, consumer)| *id == name || consumer.number.as_deref() == Some(name));
                 match found {
                     Some(found) if may_use(found, principal) => found,
-                    _ => return Some(user_project_denied(name)),
+                    _ => return Some(user_project_denied(service, name)),
                 }
             }
             // Requests of a principal without a project count against none.
@@ -71,7 +76,7 @@ impl Consumers {
         };
         let number = consumer.number.as_deref().unwrap_or(project);
         if !consumer.enabled {
-            return Some(service_disabled(number));
+            return Some(service_disabled(service, number));
         }
         let limit = match call {
             Call::Get => consumer.per_minute.get,
@@ -84,7 +89,7 @@ impl Consumers {
             (*of, *count) = (minute, 0);
         }
         *count += 1;
-        (*count > limit).then(|| exhausted(number, limit, consumer.retry_info))
+        (*count > limit).then(|| exhausted(service, number, limit, consumer.retry_info))
     }
 }
 
@@ -102,6 +107,21 @@ fn may_use((_, consumer): (&String, &Consumer), principal: &str) -> bool {
         .is_none_or(|users| users.iter().any(|user| user == principal))
 }
 
+fn host(service: &str) -> String {
+    format!("{service}.googleapis.com")
+}
+
+/// The name with a capital letter, which for most services is not quite its title.
+fn title(service: &str) -> String {
+    let mut letters = service.chars();
+    letters
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(letters)
+        .collect()
+}
+
 fn info(reason: &str, metadata: &[(&str, String)]) -> Option<ErrorInfo> {
     let pairs = metadata
         .iter()
@@ -113,7 +133,7 @@ fn info(reason: &str, metadata: &[(&str, String)]) -> Option<ErrorInfo> {
     })
 }
 
-fn user_project_denied(project: &str) -> Refusal {
+fn user_project_denied(service: &str, project: &str) -> Refusal {
     let message = format!(
         "Caller does not have required permission to use project {project}. Grant the caller the \
          roles/serviceusage.serviceUsageConsumer role, or a custom role with the serviceusage.services.use permission."
@@ -121,7 +141,7 @@ fn user_project_denied(project: &str) -> Refusal {
     let metadata = [
         ("consumer", format!("projects/{project}")),
         ("containerInfo", project.to_owned()),
-        ("service", SERVICE.to_owned()),
+        ("service", host(service)),
     ];
     Refusal {
         message: Some(message),
@@ -130,20 +150,20 @@ fn user_project_denied(project: &str) -> Refusal {
     }
 }
 
-fn service_disabled(number: &str) -> Refusal {
-    let url = format!(
-        "https://console.developers.google.com/apis/api/{SERVICE}/overview?project={number}"
-    );
+fn service_disabled(service: &str, number: &str) -> Refusal {
+    let (host, title) = (host(service), title(service));
+    let url =
+        format!("https://console.developers.google.com/apis/api/{host}/overview?project={number}");
     let message = format!(
-        "Dialogflow API has not been used in project {number} before or it is disabled. Enable it by visiting {url} then retry. If \
+        "{title} API has not been used in project {number} before or it is disabled. Enable it by visiting {url} then retry. If \
          you enabled this API recently, wait a few minutes for the action to propagate to our systems and retry."
     );
     let metadata = [
         ("activationUrl", url.clone()),
         ("consumer", format!("projects/{number}")),
         ("containerInfo", number.to_owned()),
-        ("service", SERVICE.to_owned()),
-        ("serviceTitle", "Dialogflow API".to_owned()),
+        ("service", host.clone()),
+        ("serviceTitle", format!("{title} API")),
     ];
     let link = json!({"description": "Google developers console API activation", "url": url});
     let details: [Value; 2] = [
@@ -158,10 +178,11 @@ fn service_disabled(number: &str) -> Refusal {
     }
 }
 
-fn exhausted(number: &str, limit: u64, retry_info: Option<Duration>) -> Refusal {
-    let metric = format!("{SERVICE}/operations_requests");
+fn exhausted(service: &str, number: &str, limit: u64, retry_info: Option<Duration>) -> Refusal {
+    let host = host(service);
+    let metric = format!("{host}/operations_requests");
     let message = format!(
-        "Quota exceeded for quota metric '{metric}' and limit 'Operations requests per minute' of service '{SERVICE}' for consumer \
+        "Quota exceeded for quota metric '{metric}' and limit 'Operations requests per minute' of service '{host}' for consumer \
          'project_number:{number}'."
     );
     let metadata = [
@@ -174,7 +195,7 @@ fn exhausted(number: &str, limit: u64, retry_info: Option<Duration>) -> Refusal 
         ("quota_location", "global".to_owned()),
         ("quota_metric", metric),
         ("quota_unit", "1/min/{project}".to_owned()),
-        ("service", SERVICE.to_owned()),
+        ("service", host.clone()),
     ];
     Refusal {
         message: Some(message),
@@ -203,7 +224,7 @@ mod tests {
         let consumers = Consumers::new(BTreeMap::from(both));
         let refused = |minute, call, project: &str| {
             consumers
-                .refusal_in(minute, call, "x@y", Some(project))
+                .refusal_in("dialogflow", minute, call, "x@y", Some(project))
                 .is_some()
         };
         let got: Vec<bool> = (0..3).map(|_| refused(0, Call::Get, "a")).collect();

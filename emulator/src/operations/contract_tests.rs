@@ -11,7 +11,7 @@ use crate::{
         operation::{CancelVerdict, Operation, Phase},
         operation_json::operation_json,
     },
-    protocol::rpc_code::RpcCode,
+    protocol::{bindings::OperationForm, rpc_code::RpcCode},
     scenario::script::{
         CancelAnswer, CancelBehaviour, CancelEffect, EndResult, Ending, MetadataScript, Script,
         Vanishing,
@@ -163,7 +163,7 @@ impl Witness {
 
 fn answer_to_get(operation: &mut Operation, age: Duration) -> Option<Value> {
     let phase = operation.phase(age);
-    operation_json(NAME, operation.script(), &phase)
+    operation_json(NAME, operation.script(), &phase, OperationForm::Longrunning)
 }
 
 fn take(

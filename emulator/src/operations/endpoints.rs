@@ -12,7 +12,12 @@ pub fn location(name: &str) -> &str {
 }
 
 /// The message for a request to the wrong host; `None` if the host serves the location or is unknown.
-pub fn wrong_host(endpoints: &[Endpoint], host: Option<&str>, name: &str) -> Option<String> {
+pub fn wrong_host(
+    service: &str,
+    endpoints: &[Endpoint],
+    host: Option<&str>,
+    name: &str,
+) -> Option<String> {
     let host = host?;
     let without_port = host.rsplit_once(':').map_or(host, |(host, _)| host);
     let meant = |endpoint: &&Endpoint| {
@@ -26,8 +31,8 @@ pub fn wrong_host(endpoints: &[Endpoint], host: Option<&str>, name: &str) -> Opt
     }
     let right = match endpoints.iter().find(serves) {
         Some(endpoint) => endpoint.host.clone(),
-        None if location == "global" => "dialogflow.googleapis.com".to_owned(),
-        None => format!("{location}-dialogflow.googleapis.com"),
+        None if location == "global" => format!("{service}.googleapis.com"),
+        None => format!("{location}-{service}.googleapis.com"),
     };
     Some(format!(
         "The location {location} of the resource {name} is not served by {without_port}. Please find the correct endpoint for the \
@@ -58,7 +63,7 @@ mod tests {
             endpoint("global.test", "global"),
             endpoint("eu.test:81", "eu"),
         ];
-        let asked = |host: &str, name: &str| wrong_host(&endpoints, Some(host), name);
+        let asked = |host: &str, name: &str| wrong_host("dialogflow", &endpoints, Some(host), name);
         let (plain, eu) = (
             "projects/p/operations/o",
             "projects/p/locations/eu/operations/o",

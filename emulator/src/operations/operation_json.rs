@@ -1,15 +1,69 @@
-//! `google.longrunning.Operation` as JSON, by ProtoJSON's rules: a `done` that is false is left out.
+//! Operations as JSON, by ProtoJSON's rules: a `done` that is false is left out.
 
 use serde_json::{Map, Value, json};
 
 use crate::{
     operations::operation::Phase,
-    protocol::rpc_code::RpcCode,
-    scenario::script::{EndResult, MetadataScript, Script, StatePlace},
+    protocol::{bindings::OperationForm, rpc_code::RpcCode},
+    scenario::script::{EndResult, Failure, MetadataScript, Script, StatePlace},
 };
 
 /// The answer to a GET in this phase; `None` if the operation is absent.
-pub fn operation_json(name: &str, script: &Script, phase: &Phase) -> Option<Value> {
+pub fn operation_json(
+    name: &str,
+    script: &Script,
+    phase: &Phase,
+    form: OperationForm,
+) -> Option<Value> {
+    match form {
+        OperationForm::Longrunning => longrunning_json(name, script, phase),
+        OperationForm::Status => status_json(name, script, phase, "ABORTING", |failure| {
+            error(failure.code, &failure.message, &failure.details)
+        }),
+        OperationForm::StatusAndErrors => status_json(
+            name,
+            script,
+            phase,
+            "RUNNING",
+            |failure| json!({"errors": [{"code": failure.code.name(), "message": failure.message}]}),
+        ),
+    }
+}
+
+/// The form of GKE and Cloud SQL. A cancelled operation is done like a completed one: whether they say more is not documented.
+fn status_json(
+    name: &str,
+    script: &Script,
+    phase: &Phase,
+    cancelling: &str,
+    error: impl FnOnce(&Failure) -> Value,
+) -> Option<Value> {
+    let status = match phase {
+        Phase::Absent => return None,
+        Phase::Running => "RUNNING",
+        Phase::Cancelling => cancelling,
+        Phase::Cancelled | Phase::Ended(_) => "DONE",
+    };
+    let name = name.rsplit('/').next().unwrap_or_default();
+    let name = script.name_in_answer.as_deref().unwrap_or(name);
+    let mut operation = Map::from_iter([
+        ("name".to_owned(), name.into()),
+        ("status".to_owned(), status.into()),
+    ]);
+    match phase {
+        Phase::Ended(EndResult::Failed(failure)) => {
+            operation.insert("error".into(), error(failure));
+        }
+        Phase::Ended(EndResult::EmptyError) => {
+            operation.insert("error".into(), json!({}));
+        }
+        Phase::Ended(EndResult::Raw(fields)) => operation.extend(fields.clone()),
+        _ => {}
+    }
+    Some(Value::Object(operation))
+}
+
+fn longrunning_json(name: &str, script: &Script, phase: &Phase) -> Option<Value> {
     let mut operation = Map::new();
     operation.insert(
         "name".into(),
@@ -101,7 +155,7 @@ fn error(code: RpcCode, message: &str, details: &[Value]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::script::{Failure, Response};
+    use crate::scenario::script::Response;
 
     const NAME: &str = "projects/p/operations/o";
 
@@ -146,14 +200,53 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                operation_json(NAME, &Script::default(), &phase),
+                longrunning_json(NAME, &Script::default(), &phase),
                 Some(expected)
             );
         }
         assert_eq!(
-            operation_json(NAME, &Script::default(), &Phase::Absent),
+            longrunning_json(NAME, &Script::default(), &Phase::Absent),
             None
         );
+    }
+
+    #[test]
+    fn operations_with_a_status_have_the_forms_of_gke_and_of_cloud_sql() {
+        let failure = Failure {
+            code: RpcCode::Internal,
+            message: "boom".into(),
+            details: Vec::new(),
+        };
+        for (phase, form, expected) in [
+            (
+                Phase::Running,
+                OperationForm::Status,
+                json!({"name": "o", "status": "RUNNING"}),
+            ),
+            (
+                Phase::Cancelling,
+                OperationForm::Status,
+                json!({"name": "o", "status": "ABORTING"}),
+            ),
+            (
+                Phase::Cancelled,
+                OperationForm::Status,
+                json!({"name": "o", "status": "DONE"}),
+            ),
+            (
+                Phase::Ended(EndResult::Failed(failure.clone())),
+                OperationForm::Status,
+                json!({"name": "o", "status": "DONE", "error": {"code": 13, "message": "boom"}}),
+            ),
+            (
+                Phase::Ended(EndResult::Failed(failure)),
+                OperationForm::StatusAndErrors,
+                json!({"name": "o", "status": "DONE", "error": {"errors": [{"code": "INTERNAL", "message": "boom"}]}}),
+            ),
+        ] {
+            let json = operation_json(NAME, &Script::default(), &phase, form);
+            assert_eq!(json, Some(expected));
+        }
     }
 
     #[test]
@@ -173,7 +266,7 @@ mod tests {
             ),
             (StatePlace::None, json!({})),
         ] {
-            let json = operation_json(NAME, &with(place), &Phase::Cancelling).expect("present");
+            let json = longrunning_json(NAME, &with(place), &Phase::Cancelling).expect("present");
             assert_eq!(json["metadata"], expected);
         }
     }

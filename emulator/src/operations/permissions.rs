@@ -22,16 +22,17 @@ pub fn allowed(permissions: &[Permission], principal: &str, call: Call, resource
 }
 
 /// IAM's refusal. Google publishes `dialogflow.operations.get`; the other names follow it.
-pub fn denied(call: Call, resource: &str) -> Reply {
-    let permission = match call {
-        Call::Get => "dialogflow.operations.get",
-        Call::List => "dialogflow.operations.list",
-        Call::Cancel => "dialogflow.operations.cancel",
+pub fn denied(service: &str, call: Call, resource: &str) -> Reply {
+    let verb = match call {
+        Call::Get => "get",
+        Call::List => "list",
+        Call::Cancel => "cancel",
     };
-    let resource = format!("//dialogflow.googleapis.com/{resource}");
+    let permission = format!("{service}.operations.{verb}");
+    let resource = format!("//{service}.googleapis.com/{resource}");
     let info = json!({
         "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "IAM_PERMISSION_DENIED",
-        "domain": "dialogflow.googleapis.com", "metadata": {"permission": permission, "resource": resource},
+        "domain": format!("{service}.googleapis.com"), "metadata": {"permission": permission, "resource": resource},
     });
     let message =
         format!("Permission '{permission}' denied on resource '{resource}' (or it may not exist).");

@@ -14,6 +14,7 @@ use crate::{
         permissions::{allowed, denied},
     },
     protocol::{
+        bindings::Binding,
         call::{Route, host},
         rpc_code::RpcCode,
     },
@@ -75,6 +76,7 @@ impl Rules {
         &self,
         request: &Request<Bytes>,
         route: &Route,
+        binding: &Binding,
         principal: &str,
     ) -> Option<Reply> {
         let named = request
@@ -83,8 +85,8 @@ impl Rules {
             .map(HeaderValue::as_bytes)
             .map(String::from_utf8_lossy);
         self.consumers
-            .refusal(route.call, principal, named.as_deref())
-            .or_else(|| self.forbidden(request, route, principal))
+            .refusal(binding.service, route.call, principal, named.as_deref())
+            .or_else(|| self.forbidden(request, route, binding, principal))
     }
 
     /// The refusal for permission or host, which counts against no quota.
@@ -92,6 +94,7 @@ impl Rules {
         &self,
         request: &Request<Bytes>,
         route: &Route,
+        binding: &Binding,
         principal: &str,
     ) -> Option<Reply> {
         let resource = &route.operation;
@@ -103,9 +106,9 @@ impl Rules {
                 &self.stored_name(resource),
             )
         {
-            return Some(denied(route.call, resource));
+            return Some(denied(binding.service, route.call, resource));
         }
-        let message = wrong_host(&self.endpoints, host(request), resource)?;
+        let message = wrong_host(binding.service, &self.endpoints, host(request), resource)?;
         Some(Reply::error(RpcCode::InvalidArgument, &message, &[]))
     }
 

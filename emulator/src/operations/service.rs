@@ -18,7 +18,8 @@ use crate::{
         store::{Arrival, Store},
     },
     protocol::{
-        call::{Call, Route, route},
+        bindings::Binding,
+        call::{Call, Route, host, route},
         query::Query,
         rpc_code::RpcCode,
     },
@@ -93,7 +94,10 @@ impl OperationsService {
         let principal = match &token {
             TokenCheck::Valid { principal, .. } if rules.accepts_tokens_of(principal) => principal,
             bad => {
-                return delayed(rules.latency.of(route.call), unauthenticated(bad, &route)).await;
+                let service = route.binding(None, host(request));
+                let service = service.map_or("dialogflow", |binding| binding.service);
+                let reply = unauthenticated(bad, &route, service);
+                return delayed(rules.latency.of(route.call), reply).await;
             }
         };
         if let Some(reply) = body_refusal(request) {
@@ -104,6 +108,11 @@ impl OperationsService {
             Err(message) => return Reply::error(RpcCode::InvalidArgument, &message, &[]),
         };
         let name = rules.stored_name(&route.operation);
+        let scripted = self.store.service_of(&name);
+        let Some(binding) = route.binding(scripted.as_deref(), host(request)) else {
+            // Another service has the operation.
+            return self.not_found(&rules, &route.operation, &name);
+        };
         let Arrival {
             fault,
             latency: own,
@@ -111,12 +120,16 @@ impl OperationsService {
         // Half of the delay before the effect, half after it: a client that gives up may hit either.
         let half = own.unwrap_or(rules.latency).of(route.call) / 2;
         pause(half).await;
-        let refusal = || rules.refusal(request, &route, principal);
-        let usual = || refusal().unwrap_or_else(|| self.usual(&rules, &route, &name, &query));
+        let refusal = || rules.refusal(request, &route, binding, principal);
+        let usual =
+            || refusal().unwrap_or_else(|| self.usual(&rules, &route, binding, &name, &query));
         let reply = match fault {
             Some(fault) => {
                 // Whatever the answer is: a call without permission has no effect.
-                if route.call != Call::List && rules.forbidden(request, &route, principal).is_none()
+                if route.call != Call::List
+                    && rules
+                        .forbidden(request, &route, binding, principal)
+                        .is_none()
                 {
                     self.store.create_from_template(&name);
                 }
@@ -126,6 +139,11 @@ impl OperationsService {
                 self.fault(&rules, &name, fault, usual).await
             }
             None => usual(),
+        };
+        let reply = if binding.has_older_errors {
+            reply.in_older_form()
+        } else {
+            reply
         };
         delayed(half, reply).await
     }
@@ -161,17 +179,30 @@ impl OperationsService {
         }
     }
 
-    fn usual(&self, rules: &Rules, route: &Route, name: &str, query: &Query) -> Reply {
+    fn usual(
+        &self,
+        rules: &Rules,
+        route: &Route,
+        binding: &Binding,
+        name: &str,
+        query: &Query,
+    ) -> Reply {
         let not_found = || self.not_found(rules, &route.operation, name);
         match route.call {
             Call::List => self.list(rules, name, query),
             Call::Get => self
                 .store
-                .get(name, &rules.name_in_answers(&route.operation))
+                .get(
+                    name,
+                    &rules.name_in_answers(&route.operation),
+                    binding.operation,
+                )
                 .map_or_else(not_found, |(json, padding)| {
                     Reply::operation(&json, padding)
                 }),
             Call::Cancel => match self.store.cancel(name) {
+                // The older APIs have no message for nothing.
+                CancelVerdict::Ok if binding.has_older_errors => Reply::empty(),
                 CancelVerdict::Ok => Reply::json(200, &json!({})),
                 CancelVerdict::Absent => not_found(),
                 CancelVerdict::NotCancellable => precondition("The operation is not cancellable."),
@@ -269,7 +300,7 @@ fn length_refusal(request: &Request<Bytes>) -> Option<Reply> {
 }
 
 /// Google's answer to a rejected token; the reason of ErrorInfo says why.
-fn unauthenticated(token: &TokenCheck, route: &Route) -> Reply {
+fn unauthenticated(token: &TokenCheck, route: &Route, service: &str) -> Reply {
     let (message, reason) = match token {
         TokenCheck::Absent => (
             "Request is missing required authentication credential.",
@@ -291,7 +322,7 @@ fn unauthenticated(token: &TokenCheck, route: &Route) -> Reply {
     };
     let info = json!({
         "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "googleapis.com",
-        "metadata": {"service": "dialogflow.googleapis.com", "method": method},
+        "metadata": {"service": format!("{service}.googleapis.com"), "method": method},
     });
     let challenge = HeaderValue::from_static("Bearer realm=\"https://accounts.google.com/\"");
     Reply::error(RpcCode::Unauthenticated, message, &[info])

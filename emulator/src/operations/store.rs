@@ -18,7 +18,10 @@ use crate::{
         operation_json::operation_json,
         operation_view::OperationView,
     },
-    protocol::call::Call,
+    protocol::{
+        bindings::{OperationForm, operation_form},
+        call::Call,
+    },
     scenario::{
         Scenario,
         fault::Fault,
@@ -87,8 +90,18 @@ impl Store {
         self.lock().entry(name);
     }
 
-    /// The answer to a GET, with this name, and the number of padding bytes in its response; `None` for NOT_FOUND.
-    pub fn get(&self, name: &str, name_in_answer: &str) -> Option<(serde_json::Value, usize)> {
+    /// The service that the operation's script names.
+    pub fn service_of(&self, name: &str) -> Option<String> {
+        self.lock().script(name)?.service.clone()
+    }
+
+    /// The answer to a GET, with this name and in this form, and the number of padding bytes in its response; `None` for NOT_FOUND.
+    pub fn get(
+        &self,
+        name: &str,
+        name_in_answer: &str,
+        form: OperationForm,
+    ) -> Option<(serde_json::Value, usize)> {
         let mut inner = self.lock();
         let entry = inner.entry(name)?;
         let phase = entry.phase();
@@ -96,7 +109,7 @@ impl Store {
             Phase::Ended(EndResult::Completed(response)) => response.padding,
             _ => 0,
         };
-        let json = operation_json(name_in_answer, entry.operation.script(), &phase)?;
+        let json = operation_json(name_in_answer, entry.operation.script(), &phase, form)?;
         Some((json, padding))
     }
 
@@ -128,12 +141,13 @@ impl Store {
         let mut listed: Vec<(&String, serde_json::Value)> = Vec::new();
         for (name, entry) in found {
             let phase = entry.phase();
-            let Some(json) =
-                operation_json(&name_in_answers(name), entry.operation.script(), &phase)
-            else {
+            let script = entry.operation.script();
+            let form = operation_form(script.service.as_deref());
+            let Some(json) = operation_json(&name_in_answers(name), script, &phase, form) else {
                 continue;
             };
-            let is_done = json.get("done") == Some(&true.into());
+            let is_done = json.get("done") == Some(&true.into())
+                || json.get("status") == Some(&"DONE".into());
             if request.done.is_some_and(|wanted| wanted != is_done) {
                 continue;
             }

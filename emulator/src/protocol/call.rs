@@ -1,11 +1,11 @@
 //! The calls of the Operations API: version, operation and method, read from the HTTP path.
-//!
-//! The bindings are those of google/cloud/dialogflow/*/dialogflow_*.yaml; nothing else of the API is served.
 
 use http::{Method, Request, header};
 use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::bindings::{Binding, bindings};
 
 /// A method of `google.longrunning.Operations`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -19,7 +19,7 @@ pub enum Call {
     List,
 }
 
-/// A request that matches one of the bindings.
+/// A request that matches at least one of the bindings. Services may share a path, such as `v1/projects/*/locations/*/operations/*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The API version in the path.
@@ -28,74 +28,95 @@ pub struct Route {
     pub operation: String,
     /// The method.
     pub call: Call,
+    /// The bindings that it matches: never empty.
+    bindings: Vec<&'static Binding>,
 }
 
 /// The versions of Dialogflow's API.
 pub const VERSIONS: [&str; 4] = ["v2", "v2beta1", "v3", "v3beta1"];
 
+/// The service of a path that several have, if nothing tells which.
+const USUAL_SERVICE: &str = "dialogflow";
+
+impl Route {
+    /// The binding of a service; without one, of the service of the host, or of the usual one. `None` if the service does not have this
+    /// path.
+    pub fn binding(&self, service: Option<&str>, host: Option<&str>) -> Option<&'static Binding> {
+        let mut bindings = self.bindings.iter().copied();
+        if let Some(service) = service {
+            return bindings.find(|binding| binding.service == service);
+        }
+        let at_host = host.and_then(|host| bindings.find(|binding| binding.is_at(host)));
+        let usual = self
+            .bindings
+            .iter()
+            .find(|binding| binding.service == USUAL_SERVICE);
+        at_host
+            .or(usual.copied())
+            .or(self.bindings.first().copied())
+    }
+}
+
 /// The binding that matches this request; `None` means Google's HTML 404.
 pub fn route(method: &Method, path: &str) -> Option<Route> {
-    let (version, name) = path.strip_prefix('/')?.split_once('/')?;
-    if !VERSIONS.contains(&version) {
-        return None;
+    let path = path.strip_prefix('/')?;
+    for suffix in [":cancel", "/cancel"] {
+        let cancelled = path.strip_suffix(suffix).and_then(decoded);
+        let cancelled = cancelled.and_then(|segments| {
+            let is_cancel = |binding: &&Binding| binding.is_cancel(method, &segments, suffix);
+            found(Call::Cancel, &segments, is_cancel)
+        });
+        if cancelled.is_some() {
+            return cancelled;
+        }
     }
     // The verb is a literal colon; an encoded one belongs to the name.
-    let (name, verb) = match name.rsplit_once('/') {
-        Some((_, last)) => match last.rsplit_once(':') {
-            Some((_, verb)) => (name.strip_suffix(verb)?.strip_suffix(':')?, Some(verb)),
-            None => (name, None),
-        },
-        None => return None,
-    };
-    let (call, operation) = match (method, verb) {
-        // An operation's own id may be `operations`: the two bindings differ in the number of segments.
-        (&Method::GET, None) => match name.strip_suffix("/operations").and_then(parent_name) {
-            Some(parent) => (Call::List, parent),
-            None => (Call::Get, operation_name(name)?),
-        },
-        (&Method::POST, Some("cancel")) => (Call::Cancel, operation_name(name)?),
-        _ => return None,
+    let has_verb = path
+        .rsplit('/')
+        .next()
+        .is_some_and(|last| last.contains(':'));
+    if method != Method::GET || has_verb {
+        return None;
+    }
+    let segments = decoded(path)?;
+    // An operation's own id may be `operations`: the two bindings differ in the number of segments.
+    let listed = found(Call::List, &segments, |binding| binding.is_list(&segments));
+    listed.or_else(|| found(Call::Get, &segments, |binding| binding.is_get(&segments)))
+}
+
+fn found(call: Call, segments: &[String], fits: impl Fn(&&Binding) -> bool) -> Option<Route> {
+    let bindings: Vec<&'static Binding> =
+        bindings().iter().filter(|binding| fits(binding)).collect();
+    let first = bindings.first()?;
+    let named = match (call, segments) {
+        (Call::List, [parent @ .., _]) => parent,
+        _ => segments,
     };
     Some(Route {
-        version: version.to_owned(),
-        operation,
+        version: first.version.to_owned(),
+        operation: first.name(named),
         call,
+        bindings,
     })
 }
 
-/// The decoded name, if it is `projects/*/operations/*` or `projects/*/locations/*/operations/*`.
-pub fn operation_name(encoded: &str) -> Option<String> {
-    resource(encoded, |segments| {
-        matches!(
-            segments,
-            ["projects", _, "operations", _] | ["projects", _, "locations", _, "operations", _]
-        )
-    })
+/// Whether a service has operations of this name.
+pub fn is_operation_name(name: &str) -> bool {
+    bindings().iter().any(|binding| binding.has_name(name))
 }
 
-/// The decoded name, if it is `projects/*` or `projects/*/locations/*`.
-fn parent_name(encoded: &str) -> Option<String> {
-    resource(encoded, |segments| {
-        matches!(segments, ["projects", _] | ["projects", _, "locations", _])
-    })
+/// Whether a service has operations.
+pub fn is_service(name: &str) -> bool {
+    bindings().iter().any(|binding| binding.service == name)
 }
 
-fn resource(encoded: &str, fits: impl FnOnce(&[&str]) -> bool) -> Option<String> {
-    let segments: Vec<String> = encoded
-        .split('/')
-        .map(|segment| {
-            percent_decode_str(segment)
-                .decode_utf8()
-                .ok()
-                .map(|text| text.into_owned())
-        })
-        .collect::<Option<_>>()?;
-    let borrowed: Vec<&str> = segments.iter().map(String::as_str).collect();
-    (fits(&borrowed)
-        && borrowed
-            .iter()
-            .all(|segment| !segment.is_empty() && !segment.contains('/')))
-    .then(|| segments.join("/"))
+/// The decoded segments of a path, if none is empty or has a slash.
+fn decoded(encoded: &str) -> Option<Vec<String>> {
+    let segments = encoded.split('/').map(|segment| {
+        let text = percent_decode_str(segment).decode_utf8().ok()?;
+        (!text.is_empty() && !text.contains('/')).then(|| text.into_owned())
+    });
+    segments.collect()
 }
 
 /// The host and port that a request is for: `:authority` of HTTP/2, `Host` of HTTP/1.1.
@@ -191,7 +212,7 @@ mod tests {
     fn takes_nothing_else() {
         for (method, path) in [
             (Method::GET, "/"),
-            (Method::GET, "/v1/projects/p/operations/o"),
+            (Method::GET, "/v9/projects/p/operations/o"),
             (Method::POST, "/v2/projects/p/operations"),
             (Method::GET, "/v2/projects/operations"),
             (Method::GET, "/v2/projects/p/locations/operations"),

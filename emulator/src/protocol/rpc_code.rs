@@ -78,6 +78,21 @@ impl RpcCode {
         TABLE.iter().find(|row| row.2 == name).map(|row| row.0)
     }
 
+    /// The reason in errors of older APIs, as their discovery documents and client libraries have it.
+    pub fn older_reason(self) -> &'static str {
+        match self {
+            Self::NotFound => "notFound",
+            Self::PermissionDenied => "forbidden",
+            Self::Unauthenticated => "authError",
+            Self::Unimplemented => "notImplemented",
+            Self::FailedPrecondition => "conditionNotMet",
+            Self::ResourceExhausted => "rateLimitExceeded",
+            Self::AlreadyExists | Self::Aborted => "conflict",
+            Self::InvalidArgument | Self::OutOfRange => "invalid",
+            _ => "backendError",
+        }
+    }
+
     /// The google.rpc number, as in `Operation.error.code`.
     pub fn number(self) -> i32 {
         match self {

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use http::{HeaderName, HeaderValue};
 
 use crate::{
-    protocol::{call::operation_name, rpc_code::RpcCode},
+    protocol::{
+        call::{is_operation_name, is_service},
+        rpc_code::RpcCode,
+    },
     scenario::{
         AcceptedToken, Identity, Scenario, UnknownOperations,
         connection_fault::ConnectionFault,
@@ -195,14 +198,23 @@ pub(crate) fn operation(name: &str, script: &Script) -> Vec<String> {
         None => (name, false),
     };
     let fits = if star {
-        plain.starts_with("projects/") && !plain.contains('*')
+        plain.contains('/') && !plain.contains('*')
     } else {
-        operation_name(name).as_deref() == Some(name) && !name.contains(['*', '%'])
+        is_operation_name(name) && !name.contains(['*', '%'])
     };
     if !fits {
         problems.push(format!(
-            "{field}: invalid operation name; use projects/P/operations/O or projects/P/locations/L/operations/O, \
-             or the beginning of a name and a * at the end"
+            "{field}: invalid operation name; use projects/P/operations/O, projects/P/locations/L/operations/O or another form \
+             that a service has, or the beginning of a name and a * at the end"
+        ));
+    }
+    if let Some(service) = script
+        .service
+        .as_deref()
+        .filter(|service| !is_service(service))
+    {
+        problems.push(format!(
+            "{field}.service: unknown service {service:?}; use a name such as dialogflow or container"
         ));
     }
     problems

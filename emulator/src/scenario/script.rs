@@ -22,6 +22,9 @@ use crate::{
 pub struct Script {
     /// Free text, shown by the admin API.
     pub description: Option<String>,
+    /// The service that has the operation, such as `container`. It decides the paths and the form of the answers. If absent, all services
+    /// with such names have it, and the host tells which is asked; without a service's host it is dialogflow, if that has the path.
+    pub service: Option<String>,
     /// `false`: the operation never exists, and the rest of the script has no effect.
     pub exists: bool,
     /// Before this age every request gets NOT_FOUND, like real operations in their first seconds or minutes.
@@ -48,6 +51,7 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             description: None,
+            service: None,
             exists: true,
             appears_after: None,
             vanishes: None,

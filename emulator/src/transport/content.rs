@@ -35,6 +35,14 @@ impl Content {
         }
     }
 
+    /// The bytes, if they are sent as they are.
+    pub fn plain(&self) -> Option<&Bytes> {
+        let length = self.pattern.len() as u64;
+        let is_plain = self.around.is_none() && self.pace.is_none();
+        let is_whole = [self.filling, self.length, self.claimed] == [length; 3];
+        (is_plain && is_whole).then_some(&self.pattern)
+    }
+
     /// A prefix, this many letters x, and a suffix.
     #[must_use]
     pub fn filled(begin: Bytes, filling: u64, end: Bytes) -> Self {

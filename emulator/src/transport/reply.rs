@@ -145,6 +145,32 @@ impl Reply {
         Self::json(code.http_status(), &json!({"error": error}))
     }
 
+    /// A success without a body.
+    pub fn empty() -> Self {
+        Self::Answer(Box::new(with_status(204, Bytes::new())))
+    }
+
+    /// An error in the form of older APIs: a reason instead of `status`. Any other answer stays as it is.
+    #[must_use]
+    pub fn in_older_form(self) -> Self {
+        let Self::Answer(response) = &self else {
+            return self;
+        };
+        let body = response.body().plain();
+        let body: Option<Value> = body.and_then(|body| serde_json::from_slice(body).ok());
+        let error = body.as_ref().and_then(|body| body.get("error"));
+        let Some((error, code)) = error
+            .and_then(|error| Some((error, RpcCode::from_name(error.get("status")?.as_str()?)?)))
+        else {
+            return self;
+        };
+        let message = error.get("message").cloned().unwrap_or_default();
+        let listed = json!({"domain": "global", "reason": code.older_reason(), "message": message});
+        let older =
+            json!({"error": {"errors": [listed], "code": error["code"], "message": message}});
+        self.map_content(|_| Content::new(older.to_string().into()))
+    }
+
     /// The answer of a refusal, with its `Retry-After`.
     pub fn refusal(refusal: &Refusal) -> Self {
         let plain = || format!("Refused by the scenario with {}.", refusal.code.name());

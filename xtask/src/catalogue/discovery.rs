@@ -51,6 +51,8 @@ pub(super) struct GetMethod {
     pub path: String,
     pub scopes: Vec<String>,
     pub answer: OperationForm,
+    /// Whether the operation's `error` is a list in `errors`.
+    pub lists_errors: bool,
 }
 
 /// The form of an operation's JSON.
@@ -126,6 +128,8 @@ struct Schema {
 
 #[derive(Debug, Deserialize)]
 struct Property {
+    #[serde(rename = "$ref")]
+    schema: Option<String>,
     #[serde(default, rename = "enum")]
     values: Vec<String>,
 }
@@ -211,6 +215,7 @@ fn cancel_method(
             path: path(document, get)?,
             scopes: get.scopes.clone(),
             answer: operation_form(document, get.response.as_ref()),
+            lists_errors: lists_errors(document, get.response.as_ref()),
         })
     });
     Ok(CancelMethod {
@@ -259,6 +264,14 @@ fn operation_form(document: &Document, of: Option<&Reference>) -> OperationForm 
     } else {
         OperationForm::Other
     }
+}
+
+fn lists_errors(document: &Document, of: Option<&Reference>) -> bool {
+    let schema = |name: &Option<String>| document.schemas.get(name.as_ref()?);
+    let operation = of.and_then(|of| schema(&of.schema));
+    let error = operation.and_then(|operation| operation.properties.get("error"));
+    let error = error.and_then(|error| schema(&error.schema));
+    error.is_some_and(|error| error.properties.contains_key("errors"))
 }
 
 /// The whole path, with the wildcards of its parameters' patterns in their places.

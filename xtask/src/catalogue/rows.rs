@@ -6,7 +6,7 @@ use std::fmt::Write;
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    Coverage, Generated, beyond_discovery,
+    Coverage, Generated, beyond_discovery, bindings,
     discovery::{CancelMethod, OperationForm},
     hand_kept::{HandKept, Hosts, Reason},
     method_check::{CLOUD_PLATFORM, MethodCheck, SUFFIX, Verdict, Version},
@@ -88,6 +88,7 @@ pub(super) fn generate(
     Ok(Generated {
         text,
         page,
+        bindings: bindings::text(documents)?,
         discovery,
         beyond_discovery,
     })

@@ -25,6 +25,7 @@ fn plain() -> CancelMethod {
             path: "v1/projects/*/operations/*".to_owned(),
             scopes: vec![CLOUD_PLATFORM.to_owned()],
             answer: OperationForm::Longrunning,
+            lists_errors: false,
         }),
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn run(_arguments: Arguments) -> Result<()> {
     for (name, text) in [
         (catalogue::DATA, &generated.text),
         (catalogue::PAGE, &generated.page),
+        (catalogue::BINDINGS, &generated.bindings),
     ] {
         let path = cargo::root().join(name);
         let changed = fs::read_to_string(&path).unwrap_or_default() != *text;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{links::encoded, requests};
 use crate::{
     admin::html::{Text, Value},
-    protocol::rpc_code::TABLE,
+    protocol::{bindings::operation_form, rpc_code::TABLE},
     shared::Shared,
 };
 
@@ -53,9 +53,10 @@ pub(super) fn contents(name: &str, part: &str, tag: &str) -> String {
 pub(super) fn live(shared: &Shared, name: &str) -> Option<String> {
     let view = shared.store.view(name)?;
     let name_in_answer = shared.rules.now().name_in_answers(name);
+    let form = operation_form(shared.store.service_of(name).as_deref());
     let json = shared
         .store
-        .get(name, &name_in_answer)
+        .get(name, &name_in_answer, form)
         .map(|(json, _)| format!("{json:#}"));
     let mut html = String::new();
     let asked = view

@@ -120,6 +120,17 @@ impl Entries {
         self.expected.get_mut(name)
     }
 
+    /// The script of an operation, or of the template for it.
+    pub(super) fn script(&self, name: &str) -> Option<&Script> {
+        let entry = self
+            .operations
+            .get(name)
+            .or_else(|| self.expected.get(name));
+        entry
+            .map(|entry| entry.operation.script())
+            .or_else(|| self.template(name))
+    }
+
     /// The operation of this name, created from a template if it does not exist yet.
     pub(super) fn entry(&mut self, name: &str) -> Option<&mut Entry> {
         if !self.operations.contains_key(name) {
