@@ -20,6 +20,8 @@ pub enum Reply {
     Keep(String),
     /// These bytes, and the connection is closed.
     Close(String),
+    /// These bytes, which need not be UTF-8, and the connection is closed.
+    Bytes(Vec<u8>),
     /// After so long these bytes, and the connection is closed.
     Late(Duration, String),
     /// These bytes, and then nothing until the client goes away.
@@ -119,6 +121,10 @@ async fn serve<F>(
             }
             Reply::Close(bytes) => {
                 let _ = stream.write_all(bytes.as_bytes()).await;
+                return;
+            }
+            Reply::Bytes(bytes) => {
+                let _ = stream.write_all(&bytes).await;
                 return;
             }
             Reply::Late(after, bytes) => {

@@ -1,0 +1,459 @@
+//! Every server that the controller talks to for a call, with every kind of misbehaviour: the metadata server, the API server (reading a
+//! ServiceAccount, TokenRequest), the Security Token Service, IAM Credentials, the Operations API and the proxy.
+//!
+//! In each cell of the matrix the call fails with a text that shows no secret, nothing is sent anywhere else, every wait ends, and the
+//! next good answer heals it. The cells are the product of two enums, so none can be missing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::expect_used
+)]
+
+#[path = "support/raw_http.rs"]
+mod raw_http;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use futures::future::join_all;
+use kube::{Client, Config};
+use opcancel::{
+    controller::{
+        clock::Clock,
+        tenant_tokens::{AtHand, TenantTokens},
+    },
+    google::{
+        catalogue::{Target, resolve},
+        client::{ClientConfig, OperationsClient},
+        endpoint::EndpointOverrides,
+        identity::{CacheLimits, WorkloadIdentity, WorkloadIdentityConfig},
+        operation_name::OperationName,
+        proxy::{HttpsProxy, ProxyUrl},
+        request_reason::RequestReason,
+        tls,
+        token::Token,
+    },
+};
+use raw_http::{RawHttp, Reply, answer};
+use serde_json::json;
+use strum::VariantArray;
+
+/// What nobody may see: parts of the tokens at each hop.
+const SECRETS: [&str; 4] = [
+    "canary-of-the-subject",
+    "canary-of-sts",
+    "canary-of-iam",
+    "canary-of-the-call",
+];
+
+/// A server, and what it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
+enum Hop {
+    /// The name of the GKE cluster.
+    Metadata,
+    /// The API server: the ServiceAccount.
+    ServiceAccount,
+    /// The API server: its token.
+    TokenRequest,
+    /// The Security Token Service.
+    Sts,
+    /// IAM Credentials.
+    IamCredentials,
+    /// GET of an operation.
+    Get,
+    /// The cancel request.
+    Cancel,
+    /// CONNECT at the proxy, on the way to the Security Token Service.
+    Proxy,
+}
+
+/// What it does instead of answering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
+enum Misbehaviour {
+    /// 301 to another host.
+    Moved,
+    /// 302 to another host.
+    Found,
+    /// 303 to another host.
+    SeeOther,
+    /// 307 to another host, which would repeat the body.
+    TemporaryRedirect,
+    /// 308 to another host, over plain HTTP.
+    PermanentRedirect,
+    /// A body without an end.
+    Flood,
+    /// A byte of the body now and then.
+    SlowDrip,
+    /// The head, and nothing more.
+    Silence,
+    /// Nothing at all.
+    NoAnswer,
+    /// The connection is closed without an answer.
+    Closed,
+    /// A body that is shorter than its length.
+    Truncated,
+    /// JSON that ends in the middle.
+    HalfJson,
+    /// An empty 200.
+    Empty,
+    /// A login page with 200.
+    Html,
+    /// An error page with 502.
+    HtmlError,
+    /// Text with another content type.
+    WrongContentType,
+    /// JSON that is nested 10,000 times.
+    DeepJson,
+    /// Bytes that are not UTF-8.
+    InvalidUtf8,
+    /// Numbers that no type can hold.
+    HugeNumbers,
+    /// A megabyte of header fields.
+    HeaderFlood,
+    /// Not HTTP.
+    Garbage,
+    /// An error that repeats everything that was sent.
+    Echo,
+    /// 200 that repeats everything that was sent.
+    EchoAsSuccess,
+    /// 500 with a well-formed error.
+    InternalError,
+}
+
+fn redirect(status: &str, elsewhere: &str) -> Reply {
+    let location = format!("location: {elsewhere}/x\r\ncontent-length: 0\r\n\r\n");
+    Reply::Close(format!("HTTP/1.1 {status}\r\n{location}"))
+}
+
+fn ok(body: &str) -> Reply {
+    Reply::Close(answer("200 OK", body))
+}
+
+impl Misbehaviour {
+    fn reply(self, request: &str, elsewhere: &str) -> Reply {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+        let close = |text: &str| Reply::Close(text.to_owned());
+        match self {
+            Self::Moved => redirect("301 Moved Permanently", elsewhere),
+            Self::Found => redirect("302 Found", elsewhere),
+            Self::SeeOther => redirect("303 See Other", elsewhere),
+            Self::TemporaryRedirect => redirect("307 Temporary Redirect", elsewhere),
+            Self::PermanentRedirect => redirect("308 Permanent Redirect", elsewhere),
+            Self::Flood => Reply::Flood(format!("{head}\r\n{{\"access_token\":\"")),
+            Self::SlowDrip => Reply::Drip(format!("{head}content-length: 9000\r\n\r\n{{")),
+            Self::Silence => Reply::Hang(format!("{head}content-length: 9\r\n\r\n")),
+            Self::NoAnswer => Reply::Hang(String::new()),
+            Self::Closed => close(""),
+            Self::Truncated => close(&format!("{head}content-length: 900\r\n\r\n{{\"done\":")),
+            Self::HalfJson => ok("{\"access_token\":\"x"),
+            Self::Empty => ok(""),
+            Self::Html => ok("<html><form action=login></form></html>"),
+            Self::HtmlError => Reply::Close(answer("502 Bad Gateway", "<html>502</html>")),
+            Self::WrongContentType => close(
+                "HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: 4\r\n\r\n\u{1}PNG",
+            ),
+            Self::DeepJson => ok(&format!("{}{}", "[".repeat(10_000), "]".repeat(10_000))),
+            Self::InvalidUtf8 => Reply::Bytes(
+                [
+                    format!("{head}content-length: 24\r\n\r\n").as_bytes(),
+                    b"{\"access_token\":\"\xff\xfe\xc3\x28\"}}",
+                ]
+                .concat(),
+            ),
+            Self::HugeNumbers => ok(
+                r#"{"access_token":1e999999,"expires_in":99999999999999999999999999,"expireTime":1e400,"done":1e400,"metadata":{"uid":1e400},"status":{"token":1e400}}"#,
+            ),
+            Self::HeaderFlood => Reply::Close(format!(
+                "HTTP/1.1 200 OK\r\n{}\r\n\r\n",
+                format!("x: {}\r\n", "y".repeat(1000)).repeat(1000)
+            )),
+            Self::Garbage => close("SSH-2.0-OpenSSH_9.9\r\n\r\n"),
+            Self::Echo => Reply::Close(answer("400 Bad Request", &error_with(request))),
+            Self::EchoAsSuccess => ok(&error_with(request)),
+            Self::InternalError => {
+                let error = r#"{"error":{"code":500,"status":"INTERNAL","message":"try again"},"kind":"Status","code":500,"message":"try again","reason":"InternalError"}"#;
+                Reply::Close(answer("500 Internal Server Error", error))
+            }
+        }
+    }
+}
+
+/// An error in the forms of Google's APIs, of OAuth and of Kubernetes, which quotes the request.
+fn error_with(request: &str) -> String {
+    json!({
+        "error": {"code": 400, "status": "INVALID_ARGUMENT", "message": request},
+        "error_description": request,
+        "kind": "Status", "status": "Failure", "message": request, "reason": "BadRequest", "code": 400,
+    })
+    .to_string()
+}
+
+/// The token of a ServiceAccount with this uid, as far as the controller reads it.
+fn subject_token() -> String {
+    let claims = json!({"kubernetes.io": {"serviceaccount": {"uid": "uid-1"}}});
+    let claims = BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
+    format!("eyJhbGciOiJub25lIn0.{claims}.{}", SECRETS[0])
+}
+
+impl Hop {
+    /// Whether the server of this hop gets this request.
+    fn is_asked(self, request: &str) -> bool {
+        let line = request.lines().next().unwrap_or_default();
+        match self {
+            Self::Metadata => line.starts_with("GET /computeMetadata/"),
+            Self::ServiceAccount => line.contains("/serviceaccounts/deployer HTTP"),
+            Self::TokenRequest => line.contains("/serviceaccounts/deployer/token "),
+            Self::Sts => line.starts_with("POST /v1/token "),
+            Self::IamCredentials => line.contains(":generateAccessToken "),
+            Self::Get => line.starts_with("GET /v2/"),
+            Self::Cancel => line.contains(":cancel "),
+            Self::Proxy => line.starts_with("CONNECT "),
+        }
+    }
+}
+
+/// The good answer to a request of any hop.
+fn good(request: &str) -> Reply {
+    let hop = Hop::VARIANTS.iter().find(|hop| hop.is_asked(request));
+    let body = match hop.unwrap_or_else(|| panic!("an unexpected request: {request}")) {
+        Hop::Metadata => "value".to_owned(),
+        Hop::ServiceAccount => json!({"metadata": {
+            "namespace": "team", "name": "deployer", "uid": "uid-1",
+            "annotations": {"iam.gke.io/gcp-service-account": "deployer@acme.iam.gserviceaccount.com"},
+        }})
+        .to_string(),
+        Hop::TokenRequest => json!({"status": {"token": subject_token()}}).to_string(),
+        Hop::Sts => json!({
+            "access_token": format!("ya29.{}", SECRETS[1]), "expires_in": 3600, "token_type": "Bearer",
+        })
+        .to_string(),
+        Hop::IamCredentials => json!({
+            "accessToken": format!("ya29.{}", SECRETS[2]), "expireTime": "2100-01-01T00:00:00Z",
+        })
+        .to_string(),
+        Hop::Get => json!({"name": NAME, "done": false}).to_string(),
+        Hop::Cancel => "{}".to_owned(),
+        // There is nothing behind it that could answer.
+        Hop::Proxy => return Reply::Close(answer("503 Service Unavailable", "")),
+    };
+    ok(&body)
+}
+
+const NAME: &str = "projects/acme/locations/eu/operations/o-1";
+
+/// The limit for one request to Google, and for the whole answer.
+const LIMIT: Duration = Duration::from_millis(700);
+
+/// Longer than every limit: those for the API server are 5 s.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// All servers of one cell: one listener, which behaves at every hop but one.
+struct Servers {
+    server: RawHttp,
+    misbehaves: Arc<AtomicBool>,
+    elsewhere: RawHttp,
+}
+
+async fn servers(hop: Hop, misbehaviour: Misbehaviour) -> Servers {
+    let elsewhere = RawHttp::start(|request, _| good(request)).await;
+    let misbehaves = Arc::new(AtomicBool::new(true));
+    let (url, bad) = (elsewhere.url(), misbehaves.clone());
+    let server = RawHttp::start(move |request, _| {
+        if hop.is_asked(request) && bad.load(Ordering::SeqCst) {
+            misbehaviour.reply(request, &url)
+        } else {
+            good(request)
+        }
+    })
+    .await;
+    Servers {
+        server,
+        misbehaves,
+        elsewhere,
+    }
+}
+
+/// Makes the call of a hop. `Err` has all that people would see.
+enum Caller {
+    Tenants(TenantTokens, Clock),
+    Operations(OperationsClient, Target, Hop),
+}
+
+impl Caller {
+    fn new(hop: Hop, server: &RawHttp) -> Self {
+        tls::install_provider();
+        if matches!(hop, Hop::Get | Hop::Cancel) {
+            let name = OperationName::parse(NAME).unwrap();
+            let overriding = format!("dialogflow={}", server.url()).parse().unwrap();
+            let overrides = EndpointOverrides::new([overriding]);
+            let client = OperationsClient::new(ClientConfig {
+                call_timeout: LIMIT,
+                idle_timeout: LIMIT,
+                read_timeout: LIMIT,
+                ..ClientConfig::default()
+            });
+            let target = resolve("dialogflow", None, &name, &overrides).unwrap();
+            return Self::Operations(client.unwrap(), target, hop);
+        }
+        let through = matches!(hop, Hop::Proxy);
+        let sts = match through {
+            true => "https://sts.googleapis.com".to_owned(),
+            false => server.url(),
+        };
+        let proxy = HttpsProxy::new(&ProxyUrl::from(server.url().as_str())).unwrap();
+        let identity = WorkloadIdentity::new(&WorkloadIdentityConfig {
+            provider: "gke".parse().unwrap(),
+            metadata_host: Some(server.address.to_string()),
+            sts: sts.parse().unwrap(),
+            iam_credentials: server.url().parse().unwrap(),
+            scopes: vec!["scope".to_owned()],
+            request_timeout: LIMIT,
+            https_proxy: through.then_some(proxy),
+        });
+        let mut config = Config::new(server.url().parse().unwrap());
+        config.default_retry = false;
+        let clock = Clock::start();
+        let limits = CacheLimits {
+            min_pause: Duration::from_millis(1),
+            max_pause: Duration::from_millis(1),
+            ..CacheLimits::default()
+        };
+        let client = Client::try_from(config).unwrap();
+        let tenants = TenantTokens::new(client, identity.unwrap(), clock.clone(), limits);
+        Self::Tenants(tenants, clock)
+    }
+
+    async fn call(&self) -> Result<(), String> {
+        match self {
+            Self::Tenants(tenants, clock) => {
+                let since = clock.mono();
+                tenants
+                    .obtain("team", "deployer", since)
+                    .await
+                    .map_err(|error| format!("{error} {error:?}"))?;
+                match tenants.at_hand("team", "deployer", since) {
+                    AtHand::Token(_) => Ok(()),
+                    AtHand::Failed(error) => Err(format!("{error} {error:?}")),
+                    // The failure was remembered for a millisecond only.
+                    AtHand::Nothing => Err("nothing is at hand".to_owned()),
+                }
+            }
+            Self::Operations(client, target, hop) => {
+                let token = Token::new(&format!("ya29.{}", SECRETS[3])).unwrap();
+                let reason = RequestReason::new("prod", "team", "stop", "uid");
+                let now = SystemTime::now();
+                let answered = match hop {
+                    Hop::Cancel => client.cancel(target, &reason, &token, now).await,
+                    _ => client.get(target, &reason, &token, now).await.map(drop),
+                };
+                answered.map_err(|error| format!("{} {error:?}", error.message))
+            }
+        }
+    }
+}
+
+/// Cells in which the call succeeds although the server misbehaves, and why that is right.
+const HARMLESS: [(Hop, Misbehaviour, &str); 2] = [
+    (
+        Hop::Cancel,
+        Misbehaviour::Empty,
+        "a 2xx without a body means that the request was accepted (docs/life-of-a-cancellation.md#what-each-answer-means)",
+    ),
+    (
+        Hop::Cancel,
+        Misbehaviour::HugeNumbers,
+        "so does a JSON object without an error; its other fields are not read",
+    ),
+];
+
+async fn cell(hop: Hop, misbehaviour: Misbehaviour) -> Result<(), String> {
+    let servers = servers(hop, misbehaviour).await;
+    let caller = Caller::new(hop, &servers.server);
+    let asked = || {
+        let requests = servers.server.requests();
+        requests
+            .iter()
+            .filter(|request| hop.is_asked(request))
+            .count()
+    };
+    let first = async {
+        loop {
+            let answered = caller.call().await;
+            // On a busy machine the limit may pass at a hop before this one.
+            if asked() > 0 {
+                return answered;
+            }
+        }
+    };
+    let answered = tokio::time::timeout(PATIENCE, first).await;
+    let answered = answered.map_err(|_| "it waits for ever".to_owned())?;
+    let harmless = HARMLESS
+        .iter()
+        .any(|(of, with, _)| (*of, *with) == (hop, misbehaviour));
+    match &answered {
+        Ok(()) if !harmless => return Err("it is taken for an answer".to_owned()),
+        Err(error) if harmless => return Err(format!("it is harmless: {error}")),
+        _ => {}
+    }
+    let text = answered.err().unwrap_or_default();
+    for secret in SECRETS {
+        if text.contains(secret) {
+            return Err(format!("{secret} is shown: {text}"));
+        }
+    }
+    if text.len() > 4096 {
+        return Err(format!("a text of {} bytes", text.len()));
+    }
+    let elsewhere = servers.elsewhere.requests();
+    if !elsewhere.is_empty() {
+        return Err(format!("it was followed: {elsewhere:?}"));
+    }
+    // The name of a cluster is three values; all other requests are sent once.
+    let most = if hop == Hop::Metadata { 3 } else { 1 };
+    let asked = asked();
+    if asked > most {
+        return Err(format!("it was asked {asked} times"));
+    }
+    if hop == Hop::Proxy {
+        // Behind the proxy is nothing here that could heal it: tests/google_proxy.rs has whole tunnels.
+        return Ok(());
+    }
+    servers.misbehaves.store(false, Ordering::SeqCst);
+    let heals = async {
+        loop {
+            if caller.call().await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let healed = tokio::time::timeout(PATIENCE, heals).await;
+    healed.map_err(|_| format!("it never heals after: {text}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_hop_survives_every_misbehaviour() {
+    let cells: Vec<_> = Hop::VARIANTS
+        .iter()
+        .flat_map(|hop| Misbehaviour::VARIANTS.iter().map(|bad| (*hop, *bad)))
+        .collect();
+    assert_eq!(
+        cells.len(),
+        Hop::VARIANTS.len() * Misbehaviour::VARIANTS.len()
+    );
+    // Those that wait for a limit wait together.
+    let outcomes = join_all(cells.iter().map(|(hop, bad)| cell(*hop, *bad))).await;
+    let wrong: Vec<_> = cells
+        .iter()
+        .zip(outcomes)
+        .filter_map(|((hop, bad), outcome)| Some(format!("{hop:?} x {bad:?}: {}", outcome.err()?)))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
