@@ -141,6 +141,19 @@ fn without_a_token_it_works_but_is_not_ready_and_says_why() {
     );
 }
 
+/// A metadata server may not answer in a pod's first seconds.
+#[test]
+fn grants_that_are_read_before_the_first_token_do_not_hold_up_the_readiness() {
+    let mut scenario = Scenario::default();
+    scenario.identity.not_ready.requests = 2;
+    let mut world = World::stopped("late-token", scenario, &[], &[]);
+    world.grant();
+    let mut controller = ControllerProcess::spawn(world.controller_command());
+    controller.wait_for_log(|log| log.contains("not ready: token: "));
+    controller.wait_until_ready();
+    world.controller = Some(controller);
+}
+
 #[test]
 fn a_missing_permission_is_named_with_what_to_apply() {
     let mut world = World::stopped("no-rights", Scenario::default(), &[], &[]);

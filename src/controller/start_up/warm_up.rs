@@ -37,12 +37,26 @@ const LONGEST_WARM_UP: Duration = Duration::from_secs(5);
 const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Runs both steps until they succeed, then keeps token and connections ready. The controller works meanwhile: objects show in
-/// their status what fails.
-pub async fn run(calls: Arc<Calls>, health: Arc<Health>, namespaces: Vec<String>) {
+/// their status what fails. Call it before the grants are read.
+pub fn run(
+    calls: Arc<Calls>,
+    health: Arc<Health>,
+    namespaces: Vec<String>,
+) -> impl Future<Output = ()> {
+    // At once, not when the future is polled: the first list may come before the first token, and must not be missed.
+    let grants = calls.grants.changes();
+    warm_up(calls, health, namespaces, grants)
+}
+
+async fn warm_up(
+    calls: Arc<Calls>,
+    health: Arc<Health>,
+    namespaces: Vec<String>,
+    mut grants: watch::Receiver<Arc<Grants>>,
+) {
     let [token, connections] = STEPS;
     first_token(calls.tokens.as_ref(), &health, ANSWER_EXPECTED).await;
     health.done(token);
-    let mut grants = calls.grants.changes();
     let opened = async {
         let overrides = calls.overrides.fixed_endpoints();
         let overrides = overrides.map(|endpoint| open(&calls, &health, endpoint, true));
