@@ -70,7 +70,6 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     // First, so that no signal is lost during the start.
     let stop = stop_on_signals()?;
 
-    let leader_election = arguments.leader_election.election()?;
     let override_roots = arguments.connections.override_roots()?;
     if let Err(why) = tls::find_authorities() {
         tracing::warn!("cannot call Google APIs: {why}");
@@ -118,6 +117,8 @@ async fn run(arguments: Arguments) -> Result<(), String> {
     let kubeconfig = arguments.kubeconfig.as_deref();
     let kubernetes = kube_client::client(kubeconfig, metrics.clone(), clock.clone()).await?;
     let lease_client = kube_client::client(kubeconfig, metrics.clone(), clock.clone()).await?;
+    // After the API server: without one, its absence is the better message.
+    let leader_election = arguments.leader_election.election()?;
 
     let health = controller::health();
     let config = controller::Config {
