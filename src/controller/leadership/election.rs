@@ -341,7 +341,6 @@ impl Election {
             });
             self.must_read = false;
         }
-        self.other = None;
         self.newest = number(&stored.version);
         self.known = Known::Lease(stored);
     }

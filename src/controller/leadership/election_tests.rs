@@ -273,6 +273,40 @@ fn a_leader_that_cannot_renew_stops_before_the_others_begin() {
 }
 
 #[test]
+fn a_leader_whose_renewal_failed_reads_the_lease_and_renews_it() {
+    let mut election = leader(S(100));
+    election.failed(Failure::Conflict, S(102), S(102));
+    assert_eq!(election.decide(S(102), wall()), Decision::Read);
+    // The renewal before was stored, only its answer was lost.
+    election.read(Known::Lease(lease(11, "me")), S(102));
+    assert!(matches!(
+        election.decide(S(102), wall()),
+        Decision::Update(version, _) if version == "11"
+    ));
+    election.failed(Failure::Other, S(102), S(103));
+    assert_eq!(
+        election.decide(S(103), wall()),
+        Decision::Wait(Some(S(104)))
+    );
+    assert_eq!(election.decide(S(104), wall()), Decision::Read);
+}
+
+#[test]
+fn a_process_whose_first_write_was_stored_unseen_goes_on_at_once() {
+    for preparation in [Preparation::Cached, Preparation::Complete] {
+        let mut election = candidate();
+        election.prepared(preparation);
+        election.read(Known::Lease(lease(1, "")), S(110));
+        election.failed(Failure::Other, S(115), S(117));
+        election.read(Known::Lease(lease(2, "me")), S(117));
+        assert!(matches!(
+            election.decide(S(117), wall()),
+            Decision::Update(version, spec) if version == "2" && spec.lease_transitions == Some(3)
+        ));
+    }
+}
+
+#[test]
 fn a_process_that_was_stopped_for_longer_does_not_lead_when_it_goes_on() {
     let election = leader(S(100));
     let hour_later = election.decide(S(3700), wall());
@@ -357,6 +391,16 @@ fn events_from_before_the_last_answer_are_ignored() {
     assert!(matches!(
         election.decide(S(101), wall()),
         Decision::Stop(Lost::Taken(_))
+    ));
+    // From there the watch goes on.
+    let mut standby = candidate();
+    standby.read(Known::Lease(lease(9, "other")), S(100));
+    watched(&mut standby, &lease(10, "other"), S(100));
+    standby.read(Known::Lease(lease(5, "other")), S(100));
+    watched(&mut standby, &lease(6, ""), S(101));
+    assert!(matches!(
+        standby.decide(S(101), wall()),
+        Decision::Update(version, _) if version == "6"
     ));
 }
 
