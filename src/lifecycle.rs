@@ -23,6 +23,12 @@ mod final_report;
 mod foreign_intent;
 mod get_answer;
 mod merge_patch;
+// Only in the crate model/, which compiles these sources with optimisation.
+#[cfg(opcancel_model)]
+#[path = "lifecycle/tests"]
+pub mod checked {
+    pub mod model;
+}
 mod message;
 mod next_call;
 mod next_write;

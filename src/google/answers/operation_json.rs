@@ -20,7 +20,7 @@ const FIELDS: [&str; 5] = ["name", "metadata", "done", "error", "response"];
 /// # Errors
 /// If it is no Operation: not JSON, a key twice, `done` no boolean, or an object with none of an Operation's fields; or if it is
 /// not the one asked for.
-pub(in crate::google) fn read_operation(
+pub(in super::super) fn read_operation(
     body: &[u8],
     form: OperationForm,
     own: Option<&OperationName>,

@@ -183,7 +183,7 @@ fn check_url(template: &str, location: &str) -> Result<String, String> {
 }
 
 /// Whether a URL's host can only be this machine.
-pub(in crate::google) fn is_loopback(host: &str) -> bool {
+pub(in super::super) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::simulation::{HOLDER, Simulation, object, running};
-use crate::lifecycle::{Event, ForeignIntent, Others, WriteAnswer};
+use super::simulation::{HOLDER, Simulation, error, object, running};
+use crate::{
+    google::answer::ErrorKind,
+    lifecycle::{Event, ForeignIntent, Others, WriteAnswer},
+};
 
 const OTHER: &str = "fedcba9876543210";
 
@@ -105,4 +108,18 @@ fn an_object_without_an_author_is_continued() {
     );
     sim.deliver(Event::Woken);
     assert!(sim.foreign_intents.is_empty());
+}
+
+#[test]
+fn after_an_intent_of_another_process_a_get_must_say_running_first() {
+    let mut sim = Simulation::new(|_, _| Err(error(ErrorKind::PermissionDenied)), |_| Ok(()));
+    sim.get_latency = Duration::from_millis(100);
+    sim.run_for(Duration::from_millis(50));
+    let mut other = Simulation::cancellable(s(100));
+    other.run_until_posted();
+    sim.stored.status = other.stored.status.clone();
+    sim.stored.status.cancel_attempted_by = Some(OTHER.to_owned());
+    sim.show();
+    sim.run_for(s(1000));
+    assert_eq!(sim.posts.len(), 0);
 }

@@ -26,9 +26,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "STEP")]
     skip: Vec<Step>,
 
-    /// Also run the tests that take too long for CI: the property tests of the lifecycle with 100 times the cases, 500 objects of
-    /// 1.4 MB, an older release, built first, on the CRDs of this one, a soak of 10 minutes, and 20,000 objects with dead endpoints and
-    /// changing grants. Takes about two hours more on 2 cores, and 14 GB of memory.
+    /// Also run the tests that take too long for CI: the property tests of the lifecycle with 100 times the cases, a deeper search of
+    /// the model checker, 500 objects of 1.4 MB, an older release, built first, on the CRDs of this one, a soak of 10 minutes, and 20,000
+    /// objects with dead endpoints and changing grants. Takes about two hours more on 2 cores, and 14 GB of memory.
     #[arg(long)]
     long: bool,
 }
@@ -255,6 +255,8 @@ fn tests(shared: Option<&ControlPlane>, long: bool) -> Result<()> {
 fn long_tests() -> Result<()> {
     let mut properties = cargo::cargo(&["test", "--lib", "lifecycle::tests::properties"]);
     cargo::run(properties.env("PROPTEST_CASES", MANY_CASES))?;
+    let model = ["test", "--package=opcancel-model", "--", "--ignored"];
+    cargo::run(&mut cargo::cargo(&model))?;
     // With a control plane of their own, which they fill.
     let large = ["test", "--test=e2e", "large_objects", "--", "--ignored"];
     cargo::run(&mut cargo::cargo(&large))?;
