@@ -13,10 +13,14 @@ use axum::{Router, body::Body, extract::Request, response::Response};
 use bytes::Bytes;
 use futures::stream;
 use reqwest::Certificate;
+use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 use xtask::control_plane::ControlPlane;
 
-use crate::support::{cluster::runtime, world::PATIENCE};
+use crate::support::{
+    cluster::{cluster, runtime},
+    world::{PATIENCE, World},
+};
 
 /// What passes, and what does not.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +53,7 @@ pub struct ApiProxy {
     url: String,
     rules: watch::Sender<Rules>,
     seen: watch::Receiver<Seen>,
+    folder: TempDir,
 }
 
 struct Forwarder {
@@ -84,14 +89,29 @@ impl ApiProxy {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let url = format!("http://{}", listener.local_addr().unwrap());
             tokio::spawn(axum::serve(listener, router).into_future());
-            Self { url, rules, seen }
+            Self {
+                url,
+                rules,
+                seen,
+                folder: tempfile::tempdir().unwrap(),
+            }
         })
     }
 
-    /// Copies a kubeconfig, with this proxy as its server.
-    pub fn kubeconfig(&self, of: &Path, server: &str, folder: &Path) -> PathBuf {
-        let path = folder.join("through-proxy.kubeconfig");
-        let text = std::fs::read_to_string(of).unwrap();
+    /// Starts one before the shared API server, and runs a world's controller through it, as the user of a kubeconfig.
+    pub fn of_world(world: &mut World, kubeconfig: &Path) -> Self {
+        let proxy = Self::start(cluster().control_plane);
+        world.use_kubeconfig(&proxy.kubeconfig(kubeconfig, cluster().control_plane));
+        proxy
+    }
+
+    /// Copies a kubeconfig of this control plane, with this proxy as its server.
+    pub fn kubeconfig(&self, of: &Path, control_plane: &ControlPlane) -> PathBuf {
+        let path = self.folder.path().join("kubeconfig");
+        let (text, server) = (
+            std::fs::read_to_string(of).unwrap(),
+            control_plane.server_url(),
+        );
         assert!(text.contains(server), "{text}");
         std::fs::write(&path, text.replace(server, &self.url)).unwrap();
         path

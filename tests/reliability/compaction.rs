@@ -31,12 +31,7 @@ fn compact(cluster: &OwnCluster) {
 
 fn through_proxy(cluster: &mut OwnCluster) -> ApiProxy {
     let proxy = ApiProxy::start(&cluster.control_plane);
-    let control_plane = &cluster.control_plane;
-    cluster.kubeconfig = proxy.kubeconfig(
-        &cluster.kubeconfig,
-        control_plane.server_url(),
-        control_plane.folder(),
-    );
+    cluster.kubeconfig = proxy.kubeconfig(&cluster.kubeconfig, &cluster.control_plane);
     proxy
 }
 

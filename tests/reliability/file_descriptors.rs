@@ -38,11 +38,7 @@ fn it_lives_says_so_and_goes_on_when_there_are_some() {
     let mut world = World::stopped("descriptors", scenario, &[&endpoint], &[]);
     relay.lead_to(world.emulator.url());
     world.grant();
-    let folder = tempfile::tempdir().unwrap();
-    let proxy = ApiProxy::start(cluster().control_plane);
-    let server = cluster().control_plane.server_url();
-    let kubeconfig = proxy.kubeconfig(&cluster().controller_kubeconfig, server, folder.path());
-    world.use_kubeconfig(&kubeconfig);
+    let proxy = ApiProxy::of_world(&mut world, &cluster().controller_kubeconfig);
     world.start();
     world.cancel("op", &[]);
     assert_eq!(world.finished("op").outcome(), "Cancelled");

@@ -16,17 +16,13 @@ use crate::{
 const LONGER_THAN_A_LIST_AWAY: Duration = Duration::from_secs(700);
 
 /// A world whose controller has missed the creation of `lost`, and has seen that of `seen`.
-fn after_a_lost_event(prefix: &str) -> (World, ApiProxy, tempfile::TempDir) {
+fn after_a_lost_event(prefix: &str) -> (World, ApiProxy) {
     let scenario = Scenario::default()
         .with_operation(operation("lost"), Script::default())
         .with_operation(operation("seen"), Script::default());
     let mut world = World::stopped(prefix, scenario, &[], &[]);
     world.grant();
-    let folder = tempfile::tempdir().unwrap();
-    let proxy = ApiProxy::start(cluster().control_plane);
-    let server = cluster().control_plane.server_url();
-    let kubeconfig = proxy.kubeconfig(&cluster().controller_kubeconfig, server, folder.path());
-    world.use_kubeconfig(&kubeconfig);
+    let proxy = ApiProxy::of_world(&mut world, &cluster().controller_kubeconfig);
     world.start();
     proxy.drop_events_with("\"name\":\"lost\"");
     world.cancel("lost", &[]);
@@ -35,12 +31,12 @@ fn after_a_lost_event(prefix: &str) -> (World, ApiProxy, tempfile::TempDir) {
     world.cancel("seen", &[]);
     assert_eq!(world.finished("seen").outcome(), "Cancelled");
     assert_eq!(world.calls("lost"), []);
-    (world, proxy, folder)
+    (world, proxy)
 }
 
 #[test]
 fn after_a_broken_watch_a_list_finds_the_object() {
-    let (world, proxy, _folder) = after_a_lost_event("lost-event");
+    let (world, proxy) = after_a_lost_event("lost-event");
     proxy.reset_watches();
     assert_eq!(world.finished("lost").outcome(), "Cancelled");
     assert_eq!((world.posts("lost"), world.posts("seen")), (1, 1));
@@ -49,7 +45,7 @@ fn after_a_broken_watch_a_list_finds_the_object() {
 #[test]
 #[ignore = "takes ten minutes: cargo xtask test --long"]
 fn with_nothing_broken_the_list_of_every_ten_minutes_finds_it() {
-    let (world, _proxy, _folder) = after_a_lost_event("lost-event-long");
+    let (world, _proxy) = after_a_lost_event("lost-event-long");
     let timeout = format!("--timeout={}s", LONGER_THAN_A_LIST_AWAY.as_secs());
     let wait = ["wait", "opcancel", "lost", "--for=condition=Finished"];
     let wait = [&wait[..], &[&timeout]].concat();

@@ -5,10 +5,7 @@ use operations_emulator::{Call::Get, EndResult, Scenario, Script};
 use crate::{
     api_proxy::ApiProxy,
     own_account::OwnAccount,
-    support::{
-        cluster::cluster,
-        world::{World, operation},
-    },
+    support::world::{World, operation},
 };
 
 #[test]
@@ -24,10 +21,7 @@ fn without_rights_nothing_is_sent_and_with_them_all_ends() {
     let mut world = World::stopped("rights", scenario, &[], &[]);
     world.grant();
     let account = OwnAccount::new(&world.namespace.name);
-    let folder = tempfile::tempdir().unwrap();
-    let proxy = ApiProxy::start(cluster().control_plane);
-    let server = cluster().control_plane.server_url();
-    world.use_kubeconfig(&proxy.kubeconfig(account.kubeconfig(), server, folder.path()));
+    let proxy = ApiProxy::of_world(&mut world, account.kubeconfig());
     world.start();
     world.cancel_all(["polled", "unseen"]);
     world.wait(&["polled"], "condition=CancelRequested");

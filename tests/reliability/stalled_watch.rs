@@ -21,11 +21,7 @@ fn it_is_replaced_and_misses_nothing() {
     let scenario = Scenario::default().with_operation(operation("op"), Script::default());
     let mut world = World::stopped("stalled", scenario, &[], &[]);
     world.grant();
-    let folder = tempfile::tempdir().unwrap();
-    let proxy = ApiProxy::start(cluster().control_plane);
-    let server = cluster().control_plane.server_url();
-    let kubeconfig = proxy.kubeconfig(&cluster().controller_kubeconfig, server, folder.path());
-    world.use_kubeconfig(&kubeconfig);
+    let proxy = ApiProxy::of_world(&mut world, &cluster().controller_kubeconfig);
     world.start();
     // That of cancellations and that of grants.
     proxy.wait_for_watches(2, REPLACED_WITHIN);
