@@ -229,3 +229,42 @@ fn the_version_is_stamped() {
         .unwrap();
     assert!(String::from_utf8_lossy(&version.stdout).contains("Client Version: v1."));
 }
+
+#[test]
+fn every_version_that_was_stored_is_known() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    shared().apply_files(&[root.join("crds")]).unwrap();
+    shared().wait_for_crds().unwrap();
+    let namespace = shared().namespace("history").unwrap();
+    let history = shared().history("opcancel.github.io").unwrap();
+    let object = format!(
+        "{{apiVersion: opcancel.github.io/v1alpha1, kind: OperationCancellation, metadata: {{name: a, namespace: {namespace}}}, \
+         spec: {{service: dialogflow, operationName: projects/p/operations/o}}}}"
+    );
+    let inside = format!("--namespace={namespace}");
+    let suspend = [
+        "patch",
+        "opcancel",
+        "a",
+        &inside,
+        "--type=merge",
+        "--patch={\"spec\":{\"suspend\":true}}",
+    ];
+    // Twice: what was read is not read again.
+    for _ in 0..2 {
+        shared().apply_text(&object).unwrap();
+        shared().run_kubectl(&suspend).unwrap();
+        shared()
+            .run_kubectl(&["delete", "opcancel", "a", &inside])
+            .unwrap();
+        let mut changes = history.read(shared()).unwrap();
+        let key = format!("/registry/opcancel.github.io/operationcancellations/{namespace}/a");
+        changes.retain(|change| change.key == key);
+        let suspended =
+            |index: usize| changes[index].object.as_ref().unwrap()["spec"]["suspend"] == true;
+        assert_eq!(changes.len(), 3, "{changes:?}");
+        assert!(!suspended(0) && suspended(1));
+        assert_eq!(changes[2].object, None);
+        assert!(changes[0].revision < changes[1].revision);
+    }
+}

@@ -1,5 +1,6 @@
 //! `cargo xtask soak`: real processes under random faults, and the guarantees of docs/guarantees.md checked all along.
 
+mod claim;
 mod controller;
 mod environment;
 mod fault;

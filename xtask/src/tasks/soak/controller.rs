@@ -1,16 +1,18 @@
 //! A controller of the soak: its process, which is ended and started again, and the network around it.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::sleep;
 use xtask::control_plane::ControlPlane;
+use xtask::loopback_http;
 
 use super::proxy::Proxy;
 
@@ -19,6 +21,9 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// How often the supervisor's files are read, which announce nothing.
 const FILES_EVERY: Duration = Duration::from_millis(10);
+
+/// The part of a log that says where /metrics is served, in bytes.
+const BEGINNING: u64 = 64 * 1024;
 
 /// How long a process may take to end after SIGTERM.
 const END_LIMIT: Duration = Duration::from_secs(60);
@@ -148,9 +153,19 @@ impl Controller {
         .await?
     }
 
-    /// Sends a signal, such as `TERM`.
+    /// Sends a signal, such as `TERM`, unless the process has ended: a leader that cannot renew its Lease ends by itself.
     pub(super) fn signal(&self, started: u32, signal: &str) -> Result<()> {
-        self.control_plane.signal(&self.name(started), signal)
+        let sent = self.control_plane.signal(&self.name(started), signal);
+        if sent.is_err() && self.exit_code(started).is_some() {
+            return Ok(());
+        }
+        sent
+    }
+
+    /// Whether the log says that the process ended because it lost the Lease.
+    pub(super) fn has_lost_its_lease(&self, started: u32) -> Result<bool> {
+        let log = fs::read_to_string(self.control_plane.log_file(&self.name(started)))?;
+        Ok(log.contains("this process is no longer the leader"))
     }
 
     /// The exit code, if the process has ended.
@@ -178,30 +193,45 @@ impl Controller {
         log.unwrap_or_else(|error| error.to_string())
     }
 
-    /// What the process uses now.
-    pub(super) fn usage(&self, started: u32) -> Result<Usage> {
-        let folder = self.control_plane.folder();
-        let id = fs::read_to_string(folder.join(format!("{}.pid", self.name(started))))?;
-        let process = PathBuf::from(format!("/proc/{}", id.trim()));
-        let status = fs::read_to_string(process.join("status"))?;
-        let number = |field: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(field));
-            let number = line.and_then(|line| line.split_whitespace().next());
-            number
-                .and_then(|number| number.parse::<f64>().ok())
-                .context(field.to_owned())
+    /// What the process uses now; nothing if it is about to start or to end.
+    pub(super) fn usage(&self, started: u32) -> Option<Usage> {
+        let name = self.name(started);
+        let mut log = String::new();
+        // One of the first lines says it.
+        let file = File::open(self.control_plane.log_file(&name)).ok()?;
+        file.take(BEGINNING).read_to_string(&mut log).ok()?;
+        let metrics = loopback_http::get(served_at(&log)?, "/metrics").ok()?;
+        let value = |metric: &str| {
+            let line = metrics.lines().find_map(|line| line.strip_prefix(metric));
+            line?.trim().parse::<f64>().ok()
         };
-        Ok(Usage {
-            resident: number("VmRSS:")? / 1024.0,
-            threads: number("Threads:")?,
-            descriptors: fs::read_dir(process.join("fd"))?.count() as f64,
+        let id =
+            fs::read_to_string(self.control_plane.folder().join(format!("{name}.pid"))).ok()?;
+        let threads = fs::read_dir(format!("/proc/{}/task", id.trim())).ok()?;
+        Some(Usage {
+            process: started,
+            leads: value("opcancel_leader ")? > 0.0,
+            resident: value("process_resident_memory_bytes ")? / 1_048_576.0,
+            descriptors: value("process_open_fds ")?,
+            threads: threads.count() as f64,
         })
     }
+}
+
+/// The address in the log line that says where /metrics is served.
+fn served_at(log: &str) -> Option<SocketAddr> {
+    let line = log.lines().find(|line| line.contains("serving /livez"))?;
+    let (_, rest) = line.split_once("127.0.0.1:")?;
+    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)))
 }
 
 /// What a process uses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Usage {
+    /// The number of the process among those of this controller.
+    pub(super) process: u32,
+    pub(super) leads: bool,
     /// Resident memory in MiB.
     pub(super) resident: f64,
     /// Open file descriptors.

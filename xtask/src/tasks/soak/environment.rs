@@ -18,7 +18,7 @@ use crate::tasks::interrupt::Interrupt;
 use crate::tasks::stand_ins::{CONTROLLER, EMULATOR, Emulator};
 
 /// How many controllers run.
-pub(super) const CONTROLLERS: usize = 1;
+pub(super) const CONTROLLERS: usize = 2;
 
 /// How long each of the emulator's answers takes, unless a fault says otherwise.
 pub(super) const LATENCY: &str = "10ms";
@@ -58,6 +58,11 @@ impl Environment {
         let settings = [
             "--max-poll=1s".to_owned(),
             format!("--not-found-after={NOT_FOUND_AFTER:#}"),
+            "--leader-elect-namespace=opcancel-system".to_owned(),
+            // Shorter than the defaults, so that a leader that is killed or cut off costs less of the soak.
+            "--leader-elect-lease-duration=4s".to_owned(),
+            "--leader-elect-renew-deadline=3s".to_owned(),
+            "--leader-elect-retry-period=500ms".to_owned(),
         ];
         let mut controllers = Vec::new();
         for number in 0..CONTROLLERS {
@@ -130,6 +135,7 @@ fn prepare(control_plane: &ControlPlane) -> Result<()> {
         "deploy/base/namespace.yaml",
         "deploy/base/service-account.yaml",
         "deploy/base/controller-role.yaml",
+        "deploy/base/leader-election-role.yaml",
     ];
     control_plane.apply_files(&files.map(|file| cargo::root().join(file)))?;
     control_plane.wait_for_crds()?;

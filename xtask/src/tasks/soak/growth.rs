@@ -13,9 +13,13 @@ const ALLOWED_UNITS: [f64; 3] = [6.0, 12.0, 4.0];
 /// What is compared.
 const NAMES: [&str; 3] = ["memory in MiB", "descriptors", "threads"];
 
-/// What one process used, in order.
+/// What the processes of a controller used, in order. The longest time that one of them led, or did not, is compared.
 #[derive(Debug, Default)]
-pub(super) struct Samples(Vec<[f64; 3]>);
+pub(super) struct Samples {
+    current: Option<(u32, bool)>,
+    now: Vec<[f64; 3]>,
+    longest: Vec<[f64; 3]>,
+}
 
 /// The medians of the first and of the last third.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,18 +33,35 @@ pub(super) struct Growth {
 
 impl Samples {
     pub(super) fn add(&mut self, usage: Usage) {
-        self.0
+        let current = Some((usage.process, usage.leads));
+        if self.current != current {
+            self.current = current;
+            self.keep_longer();
+        }
+        self.now
             .push([usage.resident, usage.descriptors, usage.threads]);
+    }
+
+    fn keep_longer(&mut self) {
+        let before = std::mem::take(&mut self.now);
+        if before.len() > self.longest.len() {
+            self.longest = before;
+        }
     }
 
     /// Compares the thirds; nothing if there are too few samples.
     pub(super) fn growth(&self) -> Vec<Growth> {
-        let third = self.0.len() / 3;
+        let samples = if self.now.len() > self.longest.len() {
+            &self.now
+        } else {
+            &self.longest
+        };
+        let third = samples.len() / 3;
         if third < FEWEST {
             return Vec::new();
         }
-        let first = self.0.get(..third).unwrap_or_default();
-        let last = self.0.get(self.0.len() - third..).unwrap_or_default();
+        let first = samples.get(..third).unwrap_or_default();
+        let last = samples.get(samples.len() - third..).unwrap_or_default();
         let compared = NAMES.iter().zip(ALLOWED_UNITS).enumerate();
         let growth = compared.map(|(index, (name, units))| {
             let (first, last) = (median(first, index), median(last, index));
@@ -77,6 +98,8 @@ mod tests {
     }
 
     const STEADY: Usage = Usage {
+        process: 1,
+        leads: true,
         resident: 20.0,
         descriptors: 30.0,
         threads: 3.0,
@@ -97,29 +120,14 @@ mod tests {
 
     #[test]
     fn a_leak_of_each_kind_is_found() {
-        let leaks = [
-            Usage {
-                resident: 1.0,
-                descriptors: 0.0,
-                threads: 0.0,
-            },
-            Usage {
-                resident: 0.0,
-                descriptors: 1.0,
-                threads: 0.0,
-            },
-            Usage {
-                resident: 0.0,
-                descriptors: 0.0,
-                threads: 1.0,
-            },
-        ];
+        let leaks = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
         for (leaking, leak) in leaks.into_iter().enumerate() {
             let growth = grown(
                 |index| Usage {
-                    resident: STEADY.resident + leak.resident * index / 3.0,
-                    descriptors: STEADY.descriptors + leak.descriptors * index / 3.0,
-                    threads: STEADY.threads + leak.threads * index / 3.0,
+                    resident: STEADY.resident + leak[0] * index / 3.0,
+                    descriptors: STEADY.descriptors + leak[1] * index / 3.0,
+                    threads: STEADY.threads + leak[2] * index / 3.0,
+                    ..STEADY
                 },
                 120,
             );
@@ -127,6 +135,20 @@ mod tests {
             let expected: Vec<_> = (0..3).map(|index| index == leaking).collect();
             assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn a_new_process_or_a_new_leader_is_not_growth() {
+        let growth = grown(
+            |index| Usage {
+                process: if index < 70.0 { 1 } else { 2 },
+                leads: index > 140.0,
+                resident: index,
+                ..STEADY
+            },
+            200,
+        );
+        assert_eq!((growth[0].first, growth[0].last), (81.0, 129.0));
     }
 
     #[test]

@@ -121,7 +121,8 @@ async fn restart(controller: &Controller, signal: &str, after: Duration) -> Resu
     let mut started = controller.lock().await;
     controller.signal(*started, signal)?;
     let code = controller.wait_until_ended(*started).await?;
-    if signal == "TERM" && code != "0" {
+    let lost = controller.has_lost_its_lease(*started)?;
+    if signal == "TERM" && code != "0" && !lost {
         bail!(
             "a controller ended with exit code {code} after SIGTERM\n{}",
             controller.log_end(*started)

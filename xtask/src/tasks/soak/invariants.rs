@@ -9,10 +9,8 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use xtask::control_plane::audit::Request;
 
+use super::claim::Claim;
 use super::records::{Answer, Call, Method, Truth, Version};
-
-/// Times in a status have no fractions of seconds, and come from the `Date` header of answers.
-const TIMES_DIFFER: SignedDuration = SignedDuration::from_secs(2);
 
 /// A broken guarantee, with what shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -337,83 +335,18 @@ impl Checker {
             let written = self.writes.get(&version.revision);
             let written = written.map_or(now, |written| written.received);
             let truth = truths.get(version.operation.as_str()).copied();
-            if let Err(what) = self.is_true(life, version, truth, written) {
+            let claim = Claim {
+                version,
+                gets: &life.gets,
+                posts: &life.posts,
+                written,
+            };
+            if let Err(what) = claim.check(truth, self.not_found_after) {
                 let calls = life.gets.iter().chain(&life.posts);
                 let mut evidence = vec![stored(version), format!("emulator: {truth:?}")];
                 evidence.extend(calls.rev().take(6).map(received));
                 self.violated("I4", name(version), what, evidence);
             }
-        }
-    }
-
-    fn is_true(
-        &self,
-        life: &Life,
-        version: &Version,
-        truth: Option<&Truth>,
-        written: Timestamp,
-    ) -> Result<(), String> {
-        let outcome = version.outcome.as_deref().unwrap_or_default();
-        let phase = truth.map_or("absent", |truth| truth.phase.as_str());
-        let result = truth
-            .and_then(|truth| truth.result.as_deref())
-            .unwrap_or_default();
-        let completed = result.starts_with("completed:") || result.starts_with("done,");
-        let answered = |calls: &[Call], status| {
-            calls
-                .iter()
-                .any(|call| call.answer == Answer::Status(status))
-        };
-        let is_end = match outcome {
-            "Cancelled" => phase == "cancelled",
-            "Completed" => phase == "ended" && completed,
-            "Failed" => phase == "ended" && !completed,
-            "NotFound" => return self.is_not_found(life, written),
-            "Unknown" => return is_past_deadline(version),
-            "Unsupported" if answered(&life.posts, 501) => return Ok(()),
-            "Rejected" if answered(&life.posts, 400) && answered(&life.gets, 400) => return Ok(()),
-            _ => false,
-        };
-        if !is_end {
-            return Err(format!(
-                "the outcome is {outcome}, and the operation is {phase} {result}"
-            ));
-        }
-        let ended = truth.and_then(|truth| truth.ended_at);
-        if ended.is_none_or(|ended| written < ended) {
-            return Err(format!(
-                "the outcome was written at {written}, before the end of the operation"
-            ));
-        }
-        if !answered(&life.gets, 200) {
-            return Err("no GET was answered".to_owned());
-        }
-        Ok(())
-    }
-
-    /// Whether GETs got nothing but NOT_FOUND for long enough.
-    fn is_not_found(&self, life: &Life, written: Timestamp) -> Result<(), String> {
-        let seen = life
-            .version
-            .status
-            .get("operation")
-            .is_some_and(|seen| !seen.is_null());
-        let seen = seen
-            || life
-                .gets
-                .iter()
-                .any(|get| get.answer == Answer::Status(200));
-        let patience = if seen {
-            self.not_found_after / 5
-        } else {
-            self.not_found_after
-        };
-        let before = life.gets.iter().rev().filter(|get| get.received <= written);
-        let row = before.take_while(|get| get.answer != Answer::Status(200));
-        let first = row.filter(|get| get.answer == Answer::Status(404)).last();
-        match first {
-            Some(first) if written.duration_since(first.received) >= patience => Ok(()),
-            _ => Err(format!("GETs were not answered with 404 for {patience:#}")),
         }
     }
 
@@ -522,19 +455,6 @@ fn changed(before: &Version, after: &Version) -> Vec<(&'static str, String)> {
         wrong.push(("I10", "startTime changes after the first intent".to_owned()));
     }
     wrong
-}
-
-fn is_past_deadline(version: &Version) -> Result<(), String> {
-    let (Some(start), Some(completion)) = (version.start, version.completion) else {
-        return Err("the outcome is Unknown without a start or an end".to_owned());
-    };
-    let passed = completion.duration_since(start) + TIMES_DIFFER;
-    if passed < SignedDuration::from_secs(version.deadline) {
-        return Err(format!(
-            "the outcome is Unknown {passed:#} after the start, before the deadline"
-        ));
-    }
-    Ok(())
 }
 
 fn name(version: &Version) -> String {

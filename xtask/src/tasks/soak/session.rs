@@ -57,6 +57,7 @@ pub(super) struct Session<'a> {
     faults: JoinSet<Result<()>>,
     deeds: JoinSet<()>,
     injected: BTreeMap<Fault, usize>,
+    leases_lost: usize,
     samples: Vec<Samples>,
     begun: Instant,
 }
@@ -84,6 +85,7 @@ impl<'a> Session<'a> {
             faults: JoinSet::new(),
             deeds: JoinSet::new(),
             injected: BTreeMap::new(),
+            leases_lost: 0,
             samples: samples.collect(),
             begun: Instant::now(),
         })
@@ -107,7 +109,7 @@ impl<'a> Session<'a> {
             while next_look < step.at {
                 sleep_until(begun + next_look).await;
                 next_look += LOOK_EVERY;
-                self.look_after(begun.elapsed())?;
+                self.look_after(begun.elapsed()).await?;
                 if !self.is_good() {
                     return Ok(());
                 }
@@ -140,8 +142,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Fails if a process has ended by itself, takes samples, and deletes finished objects.
-    fn look_after(&mut self, passed: Duration) -> Result<()> {
+    /// Starts a leader again that ended because it lost the Lease, fails if a process has ended for another reason, takes samples, and
+    /// deletes finished objects.
+    async fn look_after(&mut self, passed: Duration) -> Result<()> {
         self.interrupt.check()?;
         while let Some(ended) = self.faults.try_join_next() {
             ended??;
@@ -154,15 +157,21 @@ impl<'a> Session<'a> {
         }
         for (controller, samples) in self.environment.controllers.iter().zip(&mut self.samples) {
             // A fault that ends the process has the lock.
-            let Some(started) = controller.try_lock() else {
+            let Some(mut started) = controller.try_lock() else {
                 continue;
             };
             if let Some(code) = controller.exit_code(*started) {
-                let log = controller.log_end(*started);
-                bail!("a controller ended by itself with exit code {code}\n{log}");
-            }
-            if passed >= self.plan.controllers_live_from {
-                samples.add(controller.usage(*started)?);
+                if !controller.has_lost_its_lease(*started)? {
+                    let log = controller.log_end(*started);
+                    bail!("a controller ended by itself with exit code {code}\n{log}");
+                }
+                // As the kubelet does.
+                self.leases_lost += 1;
+                controller.start(&mut started).await?;
+            } else if passed >= self.plan.controllers_live_from
+                && let Some(usage) = block_in_place(|| controller.usage(*started))
+            {
+                samples.add(usage);
             }
         }
         self.delete_finished();
@@ -232,7 +241,9 @@ impl<'a> Session<'a> {
                 if object.suspended {
                     let _failed = tenant.suspend(object, false).await;
                 }
-                if healed.elapsed() > GRACE {
+                if healed.elapsed() > GRACE && object.is_invalid() {
+                    let _failed = tenant.shorten_deadline(object).await;
+                } else if healed.elapsed() > GRACE {
                     let _failed = tenant.end_operation(&object.operation).await;
                 }
             }
@@ -274,6 +285,7 @@ impl<'a> Session<'a> {
                 .map(|(name, count)| (name.to_owned(), count))
                 .collect(),
             faults: self.injected.clone(),
+            leases_lost: self.leases_lost,
             violations: checker.violations().to_vec(),
             growth: self.samples.iter().map(Samples::growth).collect(),
         }

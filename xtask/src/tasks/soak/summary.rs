@@ -18,6 +18,8 @@ pub(super) struct Summary {
     pub(super) deeds: u64,
     pub(super) outcomes: BTreeMap<String, usize>,
     pub(super) faults: BTreeMap<Fault, usize>,
+    /// How often a leader ended because it could not renew the Lease.
+    pub(super) leases_lost: usize,
     pub(super) violations: Vec<Violation>,
     /// Of each controller.
     pub(super) growth: Vec<Vec<Growth>>,
@@ -62,6 +64,13 @@ impl Summary {
             .collect();
         let count: usize = self.faults.values().sum();
         row("faults", format!("{count}: {}", listed(&faults)));
+        row(
+            "leaders",
+            format!(
+                "{} ended because they could not renew the Lease",
+                self.leases_lost
+            ),
+        );
         for (number, growth) in self.growth.iter().enumerate() {
             row("growth", format!("controller {number}: {}", grown(growth)));
         }
@@ -114,6 +123,7 @@ mod tests {
             deeds: 9,
             outcomes: BTreeMap::from([("Cancelled".to_owned(), 4)]),
             faults: BTreeMap::from([(Fault::GoAway, 2), (Fault::ControllerKilled, 1)]),
+            leases_lost: 1,
             violations,
             growth: vec![vec![Growth {
                 name: "descriptors",

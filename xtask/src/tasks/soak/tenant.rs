@@ -35,6 +35,14 @@ pub(super) struct Existing {
     pub(super) finished: bool,
 }
 
+impl Existing {
+    /// Whether no GET of the operation says how it is. After a lost answer the controller then waits as after a refusal: minutes.
+    pub(super) fn is_invalid(&self) -> bool {
+        let invalid = format!("/{:?}-", Behaviour::IsInvalid);
+        self.operation.contains(&invalid)
+    }
+}
+
 /// See the module.
 #[derive(Clone)]
 pub(super) struct Tenant {
@@ -127,9 +135,10 @@ impl Tenant {
 
     async fn create_named(&self, namespace: &str, name: &str, pick: u64) -> Result<()> {
         let number = self.created.fetch_add(1, Ordering::Relaxed);
-        let operation =
-            format!("projects/{namespace}/locations/europe-west1/operations/op-{number}");
         let behaviour = Behaviour::pick(pick);
+        let operation = format!(
+            "projects/{namespace}/locations/europe-west1/operations/{behaviour:?}-{number}"
+        );
         let script = behaviour.script(pick >> 8);
         let operation_set = json!({"name": operation, "script": script});
         self.admin(Method::PUT, "operations", &operation_set)
@@ -185,6 +194,12 @@ impl Tenant {
 
     async fn patch(&self, object: &Existing, patch: &Value) -> Result<()> {
         self.api(Method::PATCH, &path(object), MERGE_PATCH, patch)
+            .await
+    }
+
+    /// Lets the deadline of an object pass.
+    pub(super) async fn shorten_deadline(&self, object: &Existing) -> Result<()> {
+        self.patch(object, &json!({"spec": {"deadlineSeconds": 10}}))
             .await
     }
 
