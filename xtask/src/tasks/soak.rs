@@ -122,7 +122,7 @@ async fn soak(
     plan: &Plan,
     folder: PathBuf,
 ) -> Result<Summary> {
-    let environment = Environment::start(programs, folder, interrupt).await?;
+    let environment = Environment::start(programs, folder, plan, interrupt).await?;
     let summary = Session::begin(&environment, plan, interrupt)?.run().await;
     environment.stop()?;
     summary

@@ -12,6 +12,7 @@ use xtask::control_plane::{ControlPlane, Options};
 
 use super::NOT_FOUND_AFTER;
 use super::controller::{Controller, Targets};
+use super::plan::Plan;
 use super::tenant::{NAMESPACES, Tenant, grant};
 use crate::tasks::cargo::{self, Programs};
 use crate::tasks::interrupt::Interrupt;
@@ -39,6 +40,7 @@ impl Environment {
     pub(super) async fn start(
         programs: &Programs,
         folder: PathBuf,
+        plan: &Plan,
         interrupt: &Interrupt,
     ) -> Result<Self> {
         let options = Options {
@@ -55,14 +57,19 @@ impl Environment {
             google_authority: authority(&control_plane),
             kubeconfig,
         };
+        let (lease, renewal) = if plan.is_short() {
+            ("4s", "3s")
+        } else {
+            ("10s", "8s")
+        };
         let settings = [
             "--max-poll=1s".to_owned(),
             format!("--not-found-after={NOT_FOUND_AFTER:#}"),
             "--leader-elect-namespace=opcancel-system".to_owned(),
-            // Shorter than the defaults, so that a leader that is killed or cut off costs less of the soak.
-            "--leader-elect-lease-duration=4s".to_owned(),
-            "--leader-elect-renew-deadline=3s".to_owned(),
             "--leader-elect-retry-period=500ms".to_owned(),
+            // Shorter than the defaults, so that a leader that is killed or cut off costs less of the soak.
+            format!("--leader-elect-lease-duration={lease}"),
+            format!("--leader-elect-renew-deadline={renewal}"),
         ];
         let mut controllers = Vec::new();
         for number in 0..CONTROLLERS {

@@ -122,10 +122,10 @@ impl Observer {
     }
 }
 
-/// Whether the controller does something, other than to watch, to hold its lease and to report an outcome.
+/// Whether the controller writes to an object. Holding the Lease and publishing events is no work.
 fn is_work(request: &Request) -> bool {
     let is_ours = request.is_from("opcancel-system", "opcancel-controller");
-    is_ours && request.is_write() && request.resource != "leases"
+    is_ours && request.is_write() && request.resource == "operationcancellations"
 }
 
 pub(super) fn lock(checker: &SharedChecker) -> MutexGuard<'_, Checker> {

@@ -41,10 +41,10 @@ const FINISH_LIMIT_AFTER_DENIALS: Duration = Duration::from_secs(420);
 /// How long operations may still be cancelled before they are ended.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How long all must be quiet in the end; and before that, how long the events of the last outcomes may take.
+/// How long all must be quiet in the end; and before that, how long the calls under way may take.
 const QUIET: Duration = Duration::from_secs(10);
 const QUIET_OF_SHORT: Duration = Duration::from_secs(3);
-const LAST_EVENTS: Duration = Duration::from_secs(2);
+const LAST_CALLS: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub(super) struct Session<'a> {
@@ -253,7 +253,7 @@ impl<'a> Session<'a> {
 
     /// Notes a violation if the controllers still do something.
     async fn listen(&self, observer: &mut Observer) -> Result<()> {
-        sleep(LAST_EVENTS).await;
+        sleep(LAST_CALLS).await;
         block_in_place(|| observer.read())?;
         observer.listen();
         sleep(if self.plan.is_short() {
