@@ -82,6 +82,8 @@ async fn what_a_newer_release_says_in_a_grant_never_grants_more() {
             "{namespace} {identity:?}"
         );
     }
+    // Only the leader has metrics of objects.
+    metrics.leads(true);
     let text = metrics.text(Format::Text).unwrap();
     for state in ["Valid", "UnknownField", "UnknownIdentity", "Invalid"] {
         assert!(
