@@ -19,8 +19,7 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// Emulates google.longrunning.Operations (Dialogflow v2, v2beta1, v3, v3beta1), GKE's metadata server and Google's token
-/// services.
+/// Emulates google.longrunning.Operations at the paths of all Google services, GKE's metadata server and Google's token services.
 ///
 /// When it is ready, it prints its addresses as one line of JSON: url, metadataAddress (for GCE_METADATA_HOST), credentialsUrl
 /// (for credential files) and adminUrl. Open adminUrl in a browser to watch the operations and to end them. It logs each

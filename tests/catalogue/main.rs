@@ -6,6 +6,7 @@
     reason = "a test may panic anywhere"
 )]
 
+mod no_names_in_code;
 mod requests;
 
 use std::{collections::BTreeMap, fs, path::Path, sync::OnceLock};

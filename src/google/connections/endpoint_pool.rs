@@ -8,10 +8,10 @@ use super::{
     connector::{Connector, Origin},
 };
 
-/// Maximum number of endpoints.
-const MAX_ENDPOINTS: usize = 96;
+/// Maximum number of endpoints: more than the catalogue has services.
+const MAX_ENDPOINTS: usize = 256;
 
-/// The maximum for one tenant. Dialogflow has some twenty locations.
+/// The maximum for one tenant. Vertex AI has some fifty locations.
 const MAX_PER_TENANT: usize = MAX_ENDPOINTS / 4;
 
 /// The connections by endpoint and whether it is an override.
