@@ -303,6 +303,13 @@ mod tests {
             resolve("dialogflow", None, &name(length), overrides).err()
         };
         assert_eq!(long(52, &EndpointOverrides::default()), None);
+        let insights = |length| {
+            let none = EndpointOverrides::default();
+            resolve("contactcenterinsights", None, &name(length), &none).err()
+        };
+        assert_eq!(insights(41), None);
+        let error = insights(42).unwrap().to_string();
+        assert!(error.contains("a location of 42 characters"), "{error}");
         assert_eq!(long(32, &overrides), None);
         let error = long(33, &overrides).unwrap().to_string();
         assert!(error.contains("a location of 33 characters"), "{error}");
