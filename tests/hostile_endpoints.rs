@@ -283,7 +283,7 @@ async fn servers(hop: Hop, misbehaviour: Misbehaviour) -> Servers {
 /// Makes the call of a hop. `Err` has all that people would see.
 enum Caller {
     Tenants(TenantTokens, Clock),
-    Operations(OperationsClient, Target, Hop),
+    Operations(Box<(OperationsClient, Target)>, Hop),
 }
 
 impl Caller {
@@ -300,7 +300,7 @@ impl Caller {
                 ..ClientConfig::default()
             });
             let target = resolve("dialogflow", None, &name, &overrides).unwrap();
-            return Self::Operations(client.unwrap(), target, hop);
+            return Self::Operations(Box::new((client.unwrap(), target)), hop);
         }
         let through = matches!(hop, Hop::Proxy);
         let sts = match through {
@@ -345,7 +345,8 @@ impl Caller {
                     AtHand::Nothing => Err("nothing is at hand".to_owned()),
                 }
             }
-            Self::Operations(client, target, hop) => {
+            Self::Operations(of, hop) => {
+                let (client, target) = of.as_ref();
                 let token = Token::new(&format!("ya29.{}", SECRETS[3])).unwrap();
                 let reason = RequestReason::new("prod", "team", "stop", "uid");
                 let now = SystemTime::now();

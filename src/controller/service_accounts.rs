@@ -7,9 +7,10 @@
 //!
 //! Guarantees: the caller has checked the grants; a failed step never leads to another identity; a token is used only for the
 //! ServiceAccount with the same uid and annotation as when it was fetched; concurrent callers share each request; every wait is
-//! bounded; one namespace has at most a few requests in flight.
+//! bounded; one namespace has at most a few requests in flight, and a budget of tokens per minute.
 
 mod account;
+mod fetch_budget;
 mod fetch_turns;
 pub mod tenant_tokens;
 mod token_request;

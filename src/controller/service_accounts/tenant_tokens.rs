@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::{
     account::{self, Account},
+    fetch_budget::{FetchBudget, PER_MINUTE},
     fetch_turns::FetchTurns,
     token_request,
 };
@@ -78,6 +79,7 @@ struct State {
     accounts: LruCache<AccountName, Read>,
     tokens: WorkloadTokenCache<Key>,
     fetches: HashMap<Key, Shared<BoxFuture<'static, ()>>>,
+    budget: FetchBudget,
 }
 
 /// What is at hand for a call.
@@ -108,6 +110,7 @@ impl TenantTokens {
                 accounts: LruCache::new(MOST_ACCOUNTS),
                 tokens: WorkloadTokenCache::new(limits),
                 fetches: HashMap::new(),
+                budget: FetchBudget::default(),
             }),
         }))
     }
@@ -281,6 +284,16 @@ impl Inner {
             audiences,
         } = key;
         let _turn = self.turns.take(namespace).await;
+        let now = self.clock.mono();
+        self.lock().budget.take(namespace, now).map_err(|wait| {
+            TokenError::because(
+                Reason::TokenRequestFailed,
+                format!(
+                    "namespace {namespace} has requested {PER_MINUTE} tokens of ServiceAccounts in a minute; the next one follows in {} s",
+                    wait.as_secs() + 1
+                ),
+            )
+        })?;
         let request = token_request::token(
             &self.client,
             namespace,
