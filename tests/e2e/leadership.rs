@@ -133,6 +133,8 @@ fn sigterm_hands_over_and_nothing_is_forgotten() {
     }
     assert_eq!((world.posts("polled"), world.posts("new")), (1, 1));
     assert!(world.posts("sending") <= 2);
+    let foreign = metrics(&standby).value("opcancel_foreign_intents_total");
+    assert_eq!(foreign, 0.0, "the process before was its leader");
 }
 
 #[test]

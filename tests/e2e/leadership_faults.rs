@@ -13,7 +13,7 @@ use crate::{
         controller_process::ControllerProcess,
         cuttable_proxy::CuttableProxy,
         object::Object,
-        release::{LONG_LEASE, Release, SHORT_LEASE, leads, wait_to_lead},
+        release::{LONG_LEASE, Release, SHORT_LEASE, leads, metrics, wait_to_lead},
         world::operation,
     },
 };
@@ -70,6 +70,8 @@ fn a_leader_that_stood_still_for_longer_than_its_lease_does_nothing_more() {
         assert!(world.posts(id) <= attempts, "{id}");
     }
     assert_eq!(release.holder(), "pod-b");
+    let foreign = metrics(&second).value("opcancel_foreign_intents_total");
+    assert_eq!(foreign, 0.0);
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod etcd_full;
 mod far_future;
 mod file_descriptors;
 mod grant_for_many;
+mod leader_clocks;
 mod lost_event;
 mod name_service;
 mod namespace_deleted;

@@ -1,6 +1,6 @@
 //! Several controllers of one release: processes that elect a leader by a Lease, each as a pod would run it.
 
-use std::{path::Path, process::Command, time::Instant};
+use std::{collections::BTreeSet, path::Path, process::Command, time::Instant};
 
 use serde_json::{Value, json};
 
@@ -134,6 +134,16 @@ impl Release {
         };
         while !is_held() {
             assert!(begun.elapsed() < PATIENCE, "{pod} never holds the Lease");
+        }
+    }
+
+    /// Waits until the Lease was renewed so often.
+    pub fn wait_for_renewals(&self, count: usize) {
+        let mut seen = BTreeSet::new();
+        let begun = Instant::now();
+        while seen.len() <= count {
+            assert!(begun.elapsed() < PATIENCE, "{seen:?}");
+            seen.insert(self.lease()["renewTime"].to_string());
         }
     }
 
