@@ -26,9 +26,6 @@ const GOAL: f64 = 1.5;
 /// The memory limit of the Deployment, in MiB.
 const MEMORY_LIMIT: f64 = 256.0;
 
-/// How long the dead half is there before anything is measured.
-const SETTLED: Duration = Duration::from_secs(30);
-
 /// The location whose endpoint is dead.
 const LOCATION: &str = "us-central1";
 
@@ -67,8 +64,10 @@ pub(super) fn measure(environment: &mut Environment, pending: usize, objects: us
     environment.wait(limit(half), |metrics| {
         metrics.sum("opcancel_pending{") >= (2 * half) as f64
     })?;
-    // Many that come at once cost the API server time whatever they are.
-    std::thread::sleep(SETTLED);
+    // Many that come at once cost the API server time whatever they are: each has its intent written.
+    environment.wait(limit(half), |metrics| {
+        metrics.sum("opcancel_queue_depth{lane=\"urgent_write\"}") == 0.0
+    })?;
     let with = phases::paced(environment, "fast-with", objects, RATE)?;
     let memory = environment.metrics()?.resident();
 
