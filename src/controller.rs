@@ -159,9 +159,10 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
     let grants = GrantBook::default();
     let kubernetes = parts.kubernetes.clone();
     let clock = parts.clock.clone();
-    let tenants = parts
-        .tenants
-        .map(|tenants| TenantTokens::new(kubernetes, tenants.identity, clock, tenants.limits));
+    let metrics = parts.metrics.clone();
+    let tenants = parts.tenants.map(|tenants| {
+        TenantTokens::new(kubernetes, tenants.identity, clock, metrics, tenants.limits)
+    });
     let calls = Arc::new(Calls {
         client: parts.google,
         tokens: parts.tokens,

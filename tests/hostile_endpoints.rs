@@ -40,6 +40,7 @@ use opcancel::{
         tls,
         token::Token,
     },
+    telemetry::metrics::Metrics,
 };
 use raw_http::{RawHttp, Reply, answer};
 use serde_json::json;
@@ -326,7 +327,8 @@ impl Caller {
             ..CacheLimits::default()
         };
         let client = Client::try_from(config).unwrap();
-        let tenants = TenantTokens::new(client, identity.unwrap(), clock.clone(), limits);
+        let metrics = Arc::<Metrics>::default();
+        let tenants = TenantTokens::new(client, identity.unwrap(), clock.clone(), metrics, limits);
         Self::Tenants(tenants, clock)
     }
 

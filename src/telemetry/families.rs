@@ -27,6 +27,7 @@ pub(super) struct Families {
     pub grants: Family<Labels<1>, Gauge>,
     pub oldest_age: Family<Labels<1>, Seconds>,
     pub token_fetches: Counters<1>,
+    pub service_account_token_fetches: Counters<1>,
     pub writes: Counters<2>,
     pub events_dropped: Counter,
     pub foreign_intents: Counter,
@@ -51,6 +52,7 @@ impl Default for Families {
             grants: Family::default(),
             oldest_age: Family::default(),
             token_fetches: Family::default(),
+            service_account_token_fetches: Family::default(),
             writes: Family::default(),
             events_dropped: Counter::default(),
             foreign_intents: Counter::default(),
@@ -103,6 +105,12 @@ impl Families {
             "token_fetches",
             "Token fetches by result",
             self.token_fetches.clone(),
+        );
+        add(
+            registry,
+            "service_account_token_fetches",
+            "Token fetches for ServiceAccounts by result",
+            self.service_account_token_fetches.clone(),
         );
         add(
             registry,
@@ -224,6 +232,11 @@ impl Families {
         }
         for result in series::token_results() {
             let _ = self.token_fetches.get_or_create(&[("result", result)]);
+        }
+        for result in series::SERVICE_ACCOUNT_TOKEN_RESULTS {
+            let _ = self
+                .service_account_token_fetches
+                .get_or_create(&[("result", result)]);
         }
         for kind in series::WRITE_KINDS {
             for result in series::WRITE_RESULTS {

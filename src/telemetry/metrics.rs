@@ -17,6 +17,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::api::Reason;
+
 use super::{
     exposition::{self, Format},
     families::Families,
@@ -134,6 +136,15 @@ impl Metrics {
     pub fn token_fetched(&self, result: &'static str) {
         self.families
             .token_fetches
+            .get_or_create(&[("result", result)])
+            .inc();
+    }
+
+    /// Counts a fetch of a token for a ServiceAccount. `failed` is the step that failed.
+    pub fn service_account_token_fetched(&self, failed: Option<Reason>) {
+        let result = series::service_account_token_result(failed);
+        self.families
+            .service_account_token_fetches
             .get_or_create(&[("result", result)])
             .inc();
     }

@@ -1,4 +1,5 @@
 use super::{exposition::Format, metrics::*, series::Phase};
+use crate::api::Reason;
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ fn what_was_counted_stands_in_the_text() {
     metrics.finished("Cancelled", Duration::from_secs(40));
     metrics.wrote("intent", "written");
     metrics.token_fetched("fetched");
+    metrics.service_account_token_fetched(None);
+    metrics.service_account_token_fetched(Some(Reason::ImpersonationFailed));
     metrics.watch_restarted("cancellationgrants");
     metrics.queued("poll", 3);
     metrics.event_dropped();
@@ -70,6 +73,8 @@ fn what_was_counted_stands_in_the_text() {
             "opcancel_cancellations_total{outcome=\"Cancelled\"} 1",
             "opcancel_status_writes_total{kind=\"intent\",result=\"written\"} 1",
             "opcancel_token_fetches_total{result=\"fetched\"} 1",
+            "opcancel_service_account_token_fetches_total{result=\"fetched\"} 1",
+            "opcancel_service_account_token_fetches_total{result=\"impersonation\"} 1",
             "opcancel_watch_restarts_total{resource=\"cancellationgrants\"} 1",
             "opcancel_queue_depth{lane=\"poll\"} 3",
             "opcancel_events_dropped_total 1",
@@ -90,6 +95,7 @@ fn every_series_exists_before_anything_happened() {
             "opcancel_pending{state=\"PermissionDenied\"} 0",
             "opcancel_oldest_pending_age_seconds{phase=\"request\"} 0.0",
             "opcancel_token_fetches_total{result=\"failed\"} 0",
+            "opcancel_service_account_token_fetches_total{result=\"token_exchange\"} 0",
             "opcancel_status_writes_total{kind=\"outcome\",result=\"failed\"} 0",
             "opcancel_watch_restarts_total{resource=\"operationcancellations\"} 0",
             "opcancel_queue_depth{lane=\"urgent_write\"} 0",

@@ -22,6 +22,25 @@ pub fn token_results() -> impl Iterator<Item = &'static str> {
     FetchResult::ALL.iter().map(|result| result.name())
 }
 
+/// The results of a fetch of a token for a ServiceAccount: the step that failed, if any.
+pub const SERVICE_ACCOUNT_TOKEN_RESULTS: [&str; 4] = [
+    "fetched",
+    "token_request",
+    "token_exchange",
+    "impersonation",
+];
+
+/// The result of such a fetch, by the step that failed.
+pub fn service_account_token_result(failed: Option<Reason>) -> &'static str {
+    let [fetched, token_request, token_exchange, impersonation] = SERVICE_ACCOUNT_TOKEN_RESULTS;
+    match failed {
+        None => fetched,
+        Some(Reason::TokenExchangeFailed) => token_exchange,
+        Some(Reason::ImpersonationFailed) => impersonation,
+        Some(_) => token_request,
+    }
+}
+
 /// The kinds of status writes.
 pub const WRITE_KINDS: [&str; 3] = ["intent", "outcome", "progress"];
 

@@ -30,6 +30,7 @@ use crate::{
         },
         token::{Token, TokenError},
     },
+    telemetry::metrics::Metrics,
 };
 
 /// Maximum number of ServiceAccounts that are remembered.
@@ -71,6 +72,7 @@ struct Inner {
     client: Client,
     identity: WorkloadIdentity,
     clock: Clock,
+    metrics: Arc<Metrics>,
     turns: FetchTurns,
     state: Mutex<State>,
 }
@@ -99,12 +101,14 @@ impl TenantTokens {
         client: Client,
         identity: WorkloadIdentity,
         clock: Clock,
+        metrics: Arc<Metrics>,
         limits: CacheLimits,
     ) -> Self {
         Self(Arc::new(Inner {
             client,
             identity,
             clock,
+            metrics,
             turns: FetchTurns::default(),
             state: Mutex::new(State {
                 accounts: LruCache::new(MOST_ACCOUNTS),
@@ -265,6 +269,8 @@ impl Inner {
                 let begun = inner.clock.mono();
                 let result = inner.fetch(&of).await;
                 log(&of, &result, inner.clock.mono().saturating_sub(begun));
+                let failed = result.as_ref().err().and_then(TokenError::step);
+                inner.metrics.service_account_token_fetched(failed);
                 let mut state = inner.lock();
                 state.fetches.remove(&of);
                 let now = inner.clock.mono();
