@@ -145,9 +145,8 @@ fn allow_tokens(namespace: &str) {
     kubectl_as_admin(&["create", "--filename=-"], &list.to_string()).unwrap();
 }
 
-/// Google's side: it knows this cluster by its keys, lets each tenant's ServiceAccount act as its Google service account, and lets
-/// each of those cancel in its own project.
-fn google(tenants: &[&Tenant<'_>]) -> Scenario {
+/// A provider that knows this cluster by the keys that its API server publishes, and accepts tokens for this audience.
+fn provider(name: &str, audience: &str) -> Provider {
     let keys = kubectl_as_admin(&["get", "--raw=/openid/v1/jwks"], "").unwrap();
     let configuration =
         kubectl_as_admin(&["get", "--raw=/.well-known/openid-configuration"], "").unwrap();
@@ -155,15 +154,22 @@ fn google(tenants: &[&Tenant<'_>]) -> Scenario {
         .as_str()
         .unwrap()
         .to_owned();
+    Provider {
+        audience: name.to_owned(),
+        issuer,
+        allowed_audiences: vec![audience.to_owned()],
+        jwks: Some(from_value(json_of(&keys)).unwrap()),
+    }
+}
+
+/// Google's side: it knows this cluster by its keys, lets each tenant's ServiceAccount act as its Google service account, and lets
+/// each of those cancel in its own project.
+fn google(tenants: &[&Tenant<'_>]) -> Scenario {
     let credentials = Credentials {
-        providers: vec![Provider {
-            audience: format!(
-                "identitynamespace:{POOL}:https://container.googleapis.com/v1/{CLUSTER}"
-            ),
-            issuer,
-            allowed_audiences: vec![POOL.to_owned()],
-            jwks: Some(from_value(json_of(&keys)).unwrap()),
-        }],
+        providers: vec![provider(
+            &format!("identitynamespace:{POOL}:https://container.googleapis.com/v1/{CLUSTER}"),
+            POOL,
+        )],
         impersonation: tenants
             .iter()
             .map(|tenant| MayImpersonate {
@@ -676,4 +682,88 @@ fn many_objects_of_one_service_account_share_one_token() {
     assert_eq!(two.requests_about_accounts().0, 1);
     let exchanges = two.world.emulator.credentials_requests();
     assert_eq!(exchanges.len(), 2, "one exchange and one impersonation");
+}
+
+/// The same on a cluster that is not Google's, by the two other forms of the flag.
+#[test]
+fn a_fleet_and_any_other_cluster_work_the_same() {
+    const MEMBER: &str = "projects/emulated-project/locations/global/memberships/on-premises";
+    const PROVIDER: &str =
+        "projects/123456789012/locations/global/workloadIdentityPools/clusters/providers/one";
+    cluster();
+    for is_fleet in [true, false] {
+        let (flag, name, audience) = match is_fleet {
+            true => {
+                let name =
+                    format!("identitynamespace:{POOL}:https://gkehub.googleapis.com/{MEMBER}");
+                (MEMBER, name, POOL.to_owned())
+            }
+            false => {
+                let name = format!("//iam.googleapis.com/{PROVIDER}");
+                (PROVIDER, name.clone(), name)
+            }
+        };
+        let mut world = World::stopped("elsewhere", Scenario::default(), &[], &[]);
+        let namespace = world.namespace.name.clone();
+        let tenant = Tenant {
+            namespace: &world.namespace,
+            project: "team-a",
+        };
+        let email = tenant.email();
+        let (subject, shown) = match is_fleet {
+            true => (tenant.subject(), format!("{POOL}[{namespace}/{NAME}]")),
+            false => {
+                let pool = "iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/clusters";
+                (
+                    format!("principal://{pool}/subject/system:serviceaccount:{namespace}:{NAME}"),
+                    format!("principalSet://{pool}/*"),
+                )
+            }
+        };
+        let (direct, impersonated) = (tenant.operation("direct"), tenant.operation("impersonated"));
+        let scenario = Scenario {
+            credentials: Credentials {
+                providers: vec![provider(&name, &audience)],
+                impersonation: vec![MayImpersonate {
+                    principal: subject.clone(),
+                    service_account: email.clone(),
+                }],
+                ..Credentials::default()
+            },
+            ..Scenario::default()
+        }
+        .with_operation(direct.clone(), Script::default())
+        .with_operation(impersonated.clone(), Script::default());
+        world.replace_emulator(scenario);
+        let url = world.emulator.credentials_url().to_owned();
+        world.set_argument("--sts-endpoint", &url);
+        world.set_argument("--iam-credentials-endpoint", &url);
+        world.set_argument("--workload-identity-provider", flag);
+        world.start();
+        let grant = json!({"projects": ["*"], "identities": ["ServiceAccount"]});
+        world.grant_spec(&namespace, &grant);
+        allow_tokens(&namespace);
+        let tenant = Tenant {
+            namespace: &world.namespace,
+            project: "team-a",
+        };
+        tenant.create_account(None);
+        for (name, operation, principal) in [
+            ("direct", &direct, &shown),
+            ("impersonated", &impersonated, &email),
+        ] {
+            tenant.cancel(name, operation);
+            let object = tenant.wait(name, "condition=Finished");
+            assert_eq!(object.outcome(), "Cancelled");
+            assert_eq!(object.text("/status/identity/principal"), *principal);
+            annotate(&namespace, &format!("={email}"));
+        }
+        let issued = world.emulator.tokens_issued();
+        let of_tenants: Vec<_> = issued
+            .iter()
+            .map(|token| token.principal.as_str())
+            .filter(|principal| [subject.as_str(), email.as_str()].contains(principal))
+            .collect();
+        assert_eq!(of_tenants, [subject.as_str(), &subject, &email], "{flag}");
+    }
 }
