@@ -117,6 +117,26 @@ mod tests {
         parse("team", "deployer", body.as_bytes()).map_err(|error| error.to_string())
     }
 
+    proptest::proptest! {
+        /// Any bytes, and any change of a good answer: an error, or a ServiceAccount of this name with a uid.
+        #[test]
+        fn any_answer_is_read_or_refused(
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..64),
+            at in 0..200usize,
+        ) {
+            let good = json!({"metadata": {"namespace": "team", "name": "deployer", "uid": "u",
+                "annotations": {ACCOUNT_ANNOTATION: "a@b.example"}}});
+            let mut changed = good.to_string().into_bytes();
+            let end = changed.len();
+            changed.splice(at.min(end)..(at + 3).min(end), bytes.clone());
+            for answer in [&bytes, &changed] {
+                if let Ok(account) = parse("team", "deployer", answer) {
+                    proptest::prop_assert!(!account.uid.is_empty());
+                }
+            }
+        }
+    }
+
     #[test]
     fn uid_and_annotation_are_read_and_nothing_else_is_accepted() {
         let plain =

@@ -269,11 +269,7 @@ impl WorkloadIdentity {
         let Some(account) = account else {
             return Ok(own);
         };
-        let path = format!(
-            "/v1/projects/-/serviceAccounts/{}:generateAccessToken",
-            account.email()
-        );
-        let server = self.iam_credentials.with_path(&path);
+        let server = self.iam_credentials.with_path(&account_path(account));
         let scopes = self.scopes.clone();
         let lifetime = Lifetime::new(Duration::from_secs(TOKEN_SECONDS));
         let impersonation =
@@ -281,6 +277,14 @@ impl WorkloadIdentity {
         let token = impersonation.token(&own.token).await;
         token.map_err(failed(Reason::ImpersonationFailed))
     }
+}
+
+/// The path at IAM Credentials that generates a token of a service account.
+fn account_path(account: &GoogleAccount) -> String {
+    format!(
+        "/v1/projects/-/serviceAccounts/{}:generateAccessToken",
+        account.email()
+    )
 }
 
 async fn cluster_name(values: &[GuardedHttp; 3]) -> Result<Audiences, String> {
@@ -319,6 +323,25 @@ mod tests {
         ] {
             let error = GoogleAccount::new(bad).unwrap_err().to_string();
             assert!(error.contains(ACCOUNT_ANNOTATION), "{bad}: {error}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever is accepted stands in the path unchanged, and leads nowhere else.
+        #[test]
+        fn an_accepted_annotation_is_one_segment_of_the_path(
+            text in "[a-z0-9@.:%/\\\\?#+_~ -]{0,40}|[a-z.]{1,9}@[a-z.-]{1,20}|\\PC{0,20}"
+        ) {
+            if let Ok(account) = GoogleAccount::new(&text) {
+                let path = account_path(&account);
+                let mut url = Url::parse("https://iamcredentials.googleapis.com/").unwrap();
+                url.set_path(&path);
+                proptest::prop_assert_eq!(url.path(), &path);
+                proptest::prop_assert_eq!(url.host_str(), Some("iamcredentials.googleapis.com"));
+                proptest::prop_assert_eq!((url.query(), url.fragment()), (None, None));
+                let expected = format!("/v1/projects/-/serviceAccounts/{text}:generateAccessToken");
+                proptest::prop_assert_eq!(path, expected);
+            }
         }
     }
 
