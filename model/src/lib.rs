@@ -6,7 +6,10 @@
     dead_code,
     missing_docs,
     unused_imports,
-    reason = "it is a part of the controller, which uses and documents all of it"
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::derived_hash_with_manual_eq,
+    reason = "it is a part of the controller, which uses and documents all of it, and tests"
 )]
 
 #[path = "../../src"]

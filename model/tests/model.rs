@@ -10,9 +10,13 @@
 )]
 
 use std::{
-    sync::Arc,
-    thread::available_parallelism,
-    time::{Duration, Instant},
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::{self, available_parallelism},
+    time::Instant,
 };
 
 use opcancel_model::lifecycle::checked::model::{
@@ -27,38 +31,48 @@ const LEAST_MUTANTS: usize = 20;
 /// Each mutant is searched among so many transitions at most.
 const MOST_FOR_A_MUTANT: usize = 50_000;
 
-fn threads() -> usize {
-    available_parallelism().map_or(1, usize::from)
-}
-
 /// Explores all of them, prints what was explored, and returns the number of distinct states.
 fn explore_all(scenarios: &[Scenario], coverage: &Arc<Coverage>) -> usize {
-    println!(
-        "{:<52} {:>9} {:>11}  {}",
-        "scenario", "states", "transitions", "complete"
-    );
     let begun = Instant::now();
+    // Each is explored by one thread, so that every run explores the same states.
+    let next = AtomicUsize::new(0);
+    let found = Mutex::new(BTreeMap::new());
+    thread::scope(|scope| {
+        for _ in 0..available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(scenario) = scenarios.get(index) else {
+                        return;
+                    };
+                    let explored = explore(scenario, None, coverage, scenario.most);
+                    found.lock().unwrap().insert(index, explored);
+                }
+            });
+        }
+    });
+    let found = found.into_inner().unwrap();
+    println!(
+        "{:<52} {:>9} {:>11}  complete",
+        "scenario", "states", "transitions"
+    );
     let mut states = 0;
-    for scenario in scenarios {
-        let found = explore(scenario, None, coverage, scenario.most, threads());
+    for (scenario, found) in scenarios.iter().zip(found.into_values()) {
         if let Some(violation) = found.violation {
             panic!("{}: {violation}", scenario.name);
         }
         states += found.states;
+        let complete = if found.is_complete { "yes" } else { "no" };
         println!(
-            "{:<52} {:>9} {:>11}  {}",
-            scenario.name,
-            found.states,
-            found.transitions,
-            if found.is_complete { "yes" } else { "no" }
+            "{:<52} {:>9} {:>11}  {complete}",
+            scenario.name, found.states, found.transitions
         );
     }
-    println!("{states} distinct states in {:.0?}", seconds(begun));
+    println!(
+        "{states} distinct states in {} s",
+        begun.elapsed().as_secs()
+    );
     states
-}
-
-fn seconds(begun: Instant) -> Duration {
-    Duration::from_secs(begun.elapsed().as_secs())
 }
 
 #[test]
@@ -83,13 +97,7 @@ fn each_mutant_is_found() {
     let mut missed = Vec::new();
     for mutant in mutants() {
         let scenario = mutant.scenario();
-        let found = explore(
-            &scenario,
-            Some(mutant),
-            &coverage,
-            MOST_FOR_A_MUTANT,
-            threads(),
-        );
+        let found = explore(&scenario, Some(mutant), &coverage, MOST_FOR_A_MUTANT);
         match found.violation {
             Some(violation) => {
                 let what = violation.lines().next().unwrap_or_default();

@@ -111,13 +111,12 @@ pub struct Explored {
     pub violation: Option<String>,
 }
 
-/// Explores a scenario, at most about so many states.
+/// Explores a scenario in one thread, at most about so many transitions.
 pub fn explore(
     scenario: &Scenario,
     mutant: Option<Mutant>,
     coverage: &Arc<Coverage>,
     most: usize,
-    threads: usize,
 ) -> Explored {
     let life = Life {
         scenario: scenario.clone(),
@@ -128,7 +127,6 @@ pub fn explore(
     };
     let builder = life
         .checker()
-        .threads(threads)
         .target_state_count(most)
         .finish_when(HasDiscoveries::Any);
     // In breadth, the way to a violation is short; in depth, the memory is small.

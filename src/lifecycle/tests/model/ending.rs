@@ -71,11 +71,11 @@ impl Endings {
                 return self.fails(&seen, format!("it has not ended after {:?}", world.now));
             }
             if !goes_on {
-                let open = world
+                let mut open = world
                     .objects
                     .iter()
                     .filter_map(|object| object.view.as_ref());
-                return match open.map(|view| is_finished(view)).all(|finished| finished) {
+                return match open.all(|view| is_finished(view)) {
                     true => Ok(()),
                     false => self.fails(
                         &seen,

@@ -138,9 +138,8 @@ impl Mutant {
 
     /// Changes the event or the context.
     pub fn event(self, event: Event, state: &Cancellation, context: &mut Context<'_>) -> Event {
-        match self {
-            Self::IgnoresGrants => context.grant = Grant::Granted,
-            _ => {}
+        if self == Self::IgnoresGrants {
+            context.grant = Grant::Granted;
         }
         match (self, event) {
             (Self::TrustsLostIntent, Event::WriteAnswered(WriteAnswer::Unconfirmed))

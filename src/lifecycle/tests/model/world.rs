@@ -849,10 +849,16 @@ impl World {
     }
 
     fn holder(&self, p: usize) -> String {
-        format!(
-            "{:016x}",
-            p * 256 + usize::from(self.processes[p].starts) + 1
-        )
+        holder_id(p, usize::from(self.processes[p].starts))
+    }
+
+    /// The process that worked before: the other one, or the last one in this place.
+    fn predecessor(&self, p: usize) -> Option<String> {
+        if self.processes.len() > 1 {
+            return Some(self.holder(1 - p));
+        }
+        let starts = usize::from(self.processes[p].starts);
+        (starts > 0).then(|| holder_id(p, starts - 1))
     }
 
     /// The process lets the life cycle decide, and carries out the effects.
@@ -861,12 +867,17 @@ impl World {
             return;
         };
         let holder = self.holder(p);
+        let predecessor = self.predecessor(p);
         let may_write = !rules.scenario.queued || matches!(event, Event::WriteTurn);
         let mut context = Context {
             now: self.now(),
             jitter: 0.5,
             settings: &SETTINGS,
             holder: &holder,
+            others: match rules.scenario.elected {
+                true => crate::lifecycle::Others::HaveStopped(predecessor.as_deref()),
+                false => crate::lifecycle::Others::MayWork,
+            },
             grant: match self.grant {
                 GrantNow::Granted => Grant::Granted,
                 GrantNow::NotGranted => Grant::NotGranted,
@@ -889,6 +900,10 @@ impl World {
         note_state(&state, &context, rules.coverage);
         if plan.foreign_intent.is_some() {
             rules.coverage.note(Reached::ForeignIntent);
+        }
+        let is_raised = state.object().cancel_attempts() > before.object().cancel_attempts();
+        let author = state.object().status.cancel_attempted_by.as_deref();
+        if is_raised && author != Some(&holder) {
             let cell = &mut self.processes[p].cells[o];
             cell.evidence.must_look = true;
             cell.look_again();
@@ -1075,7 +1090,12 @@ const SETTINGS: Settings = Settings {
     min_poll: Duration::from_secs(20),
     max_poll: Duration::from_secs(20),
     not_found_after: Duration::from_secs(50),
+    service_accounts: false,
 };
+
+fn holder_id(p: usize, starts: usize) -> String {
+    format!("{:016x}", p * 256 + starts + 1)
+}
 
 /// Whether the watch shows it: unfinished objects only.
 fn is_watched(view: &Shared<ObjectView>) -> bool {
