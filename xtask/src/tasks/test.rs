@@ -27,8 +27,9 @@ pub(crate) struct Arguments {
     skip: Vec<Step>,
 
     /// Also run the tests that take too long for CI: the property tests of the lifecycle with 100 times the cases, a deeper search of
-    /// the model checker, 500 objects of 1.4 MB, an older release, built first, on the CRDs of this one, a soak of 10 minutes, and 20,000
-    /// objects with dead endpoints and changing grants. Takes about two hours more on 2 cores, and 14 GB of memory.
+    /// the model checker, each fault at each request, 500 objects of 1.4 MB, an older release, built first, on the CRDs of this one, a
+    /// soak of 10 minutes, and 20,000 objects with dead endpoints and changing grants. Takes about two and a half hours more on 2
+    /// cores, and 14 GB of memory.
     #[arg(long)]
     long: bool,
 }
@@ -253,6 +254,16 @@ fn tests(shared: Option<&ControlPlane>, long: bool) -> Result<()> {
 }
 
 fn long_tests() -> Result<()> {
+    // One after the other, with the figures that they print.
+    let faults = [
+        "test",
+        "--test=faults",
+        "--",
+        "--ignored",
+        "--nocapture",
+        "--test-threads=1",
+    ];
+    cargo::run(&mut cargo::cargo(&faults))?;
     let mut properties = cargo::cargo(&["test", "--lib", "lifecycle::tests::properties"]);
     cargo::run(properties.env("PROPTEST_CASES", MANY_CASES))?;
     let model = ["test", "--package=opcancel-model", "--", "--ignored"];

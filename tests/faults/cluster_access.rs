@@ -1,0 +1,160 @@
+//! What people do in a case: they declare objects and grants, change them, and look.
+
+use std::time::Duration;
+
+use kube::{
+    Api, Client, Config,
+    api::{DynamicObject, Patch, PatchParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+    core::{ApiResource, GroupVersionKind},
+};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use super::{
+    proxy::OBJECT,
+    support::{
+        cluster::cluster,
+        world::{PROJECT, operation},
+    },
+};
+
+/// Access to one namespace, as the administrator.
+#[derive(Clone)]
+pub struct ClusterAccess {
+    client: Client,
+    namespace: String,
+}
+
+async fn administrator() -> Client {
+    static CLIENT: OnceCell<Client> = OnceCell::const_new();
+    let client = CLIENT.get_or_init(|| async {
+        opcancel::google::tls::install_provider();
+        let file = Kubeconfig::read_from(cluster().control_plane.kubeconfig()).unwrap();
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(file, &options)
+            .await
+            .unwrap();
+        Client::try_from(config).unwrap()
+    });
+    client.await.clone()
+}
+
+/// Waits until the API server publishes the schema of our kinds, which it does some time after it serves them. Without that the
+/// controller asks for it more than once.
+pub async fn wait_for_schema() {
+    let client = administrator().await;
+    loop {
+        let request = http::Request::get("/openapi/v3/apis/opcancel.github.io/v1alpha1");
+        let published = client.request_text(request.body(Vec::new()).unwrap()).await;
+        let kinds = ["OperationCancellation", "CancellationGrant"];
+        if published.is_ok_and(|text| kinds.iter().all(|kind| text.contains(kind))) {
+            return;
+        }
+        // Nothing announces it.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn ours(kind: &str) -> ApiResource {
+    let gvk = GroupVersionKind::gvk("opcancel.github.io", "v1alpha1", kind);
+    ApiResource::from_gvk(&gvk)
+}
+
+impl ClusterAccess {
+    /// Creates a namespace of this name.
+    pub async fn to_new_namespace(name: &str) -> Self {
+        let access = Self {
+            client: administrator().await,
+            namespace: name.to_owned(),
+        };
+        let namespaces = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Namespace"));
+        let api = Api::all_with(access.client.clone(), &namespaces);
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        access.create(&api, namespace).await;
+        access
+    }
+
+    /// Its name, which is that of its grant too.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Allows the namespace to cancel the operations of the tests' project.
+    pub async fn grant(&self) {
+        let grant = json!({
+            "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant",
+            "metadata": {"name": self.namespace},
+            "spec": {
+                "namespaces": [self.namespace], "projects": [PROJECT],
+                "services": ["dialogflow"], "identities": ["Operator"],
+            },
+        });
+        self.create(&self.grants(), grant).await;
+    }
+
+    /// Declares the cancellation of the operation of the same id.
+    pub async fn declare(&self, name: &str, more: &Value) {
+        let mut spec = json!({"service": "dialogflow", "operationName": operation(name)});
+        let fields = more.as_object().unwrap().clone();
+        spec.as_object_mut().unwrap().extend(fields);
+        let object = json!({
+            "apiVersion": "opcancel.github.io/v1alpha1", "kind": "OperationCancellation",
+            "metadata": {"name": name}, "spec": spec,
+        });
+        self.create(&self.objects(), object).await;
+    }
+
+    /// Ends the suspension of the object of the case.
+    pub async fn resume(&self) {
+        let patch = json!({"spec": {"suspend": false}});
+        merge(&self.objects(), OBJECT, patch).await;
+    }
+
+    /// Changes a label of the object of the case, as other controllers do.
+    pub async fn touch_object(&self) {
+        let patch = json!({"metadata": {"labels": {"touched": "yes"}}});
+        merge(&self.objects(), OBJECT, patch).await;
+    }
+
+    /// Changes a label of the grant.
+    pub async fn touch_grant(&self) {
+        let patch = json!({"metadata": {"labels": {"touched": "yes"}}});
+        merge(&self.grants(), &self.namespace, patch).await;
+    }
+
+    /// The object of the case as it is stored.
+    pub async fn object(&self) -> Value {
+        let object = self.objects().get(OBJECT).await.unwrap();
+        serde_json::to_value(object).unwrap()
+    }
+
+    /// Removes the grant, which every controller watches.
+    pub async fn clean_up(&self) {
+        let _gone = self
+            .grants()
+            .delete(&self.namespace, &kube::api::DeleteParams::default())
+            .await;
+    }
+
+    fn objects(&self) -> Api<DynamicObject> {
+        let resource = ours("OperationCancellation");
+        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
+    }
+
+    fn grants(&self) -> Api<DynamicObject> {
+        Api::all_with(self.client.clone(), &ours("CancellationGrant"))
+    }
+
+    async fn create(&self, api: &Api<DynamicObject>, object: Value) {
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        api.create(&PostParams::default(), &object).await.unwrap();
+    }
+}
+
+async fn merge(api: &Api<DynamicObject>, name: &str, patch: Value) {
+    let parameters = PatchParams::default();
+    let patched = api.patch(name, &parameters, &Patch::Merge(&patch)).await;
+    patched.unwrap();
+}
