@@ -234,7 +234,7 @@ mod tests {
         let error = target("projects/p/operations/o", Some("v1")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown version \"v1\" of dialogflow; this release knows v2, v2beta1, v3, v3alpha1, v3beta1"
+            "unknown version \"v1\" of dialogflow; this release knows v2, v2beta1, v3, v3beta1"
         );
     }
 
