@@ -1,5 +1,7 @@
 //! The services besides Dialogflow: their paths, and the forms of their operations and errors.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic anywhere")]
+
 mod support;
 
 use operations_emulator::{Call, Scenario, Script};

@@ -1,9 +1,14 @@
 //! Services of each class, through the real API server: their names, grants, paths, and the ends of their operations.
 
+use std::fs;
+
 use operations_emulator::{Call, EndResult, RpcCode, Scenario, Script};
 use serde_json::{Value, json};
 
-use crate::support::{cluster::kubectl_as_admin, world::World};
+use crate::support::{
+    cluster::{kubectl_as_admin, root},
+    world::World,
+};
 
 /// One service of a class.
 struct Class {
@@ -247,4 +252,49 @@ fn without_a_grant_the_message_has_the_grant_for_its_own_parent() {
             .iter()
             .all(|request| request.call.is_none())
     );
+}
+
+/// What people copy from `examples/services/`.
+#[test]
+fn the_examples_of_services_end_as_they_say() {
+    let folder = root().join("examples/services");
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut files: Vec<Value> = files
+        .map(|path| serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap())
+        .collect();
+    let is_grant = |file: &Value| file["kind"] == "CancellationGrant";
+    let grant = files.iter().position(is_grant).unwrap();
+    let grant = files.swap_remove(grant);
+    let mut scenario = Scenario::default();
+    for file in &files {
+        let script = Script {
+            service: Some(file["spec"]["service"].as_str().unwrap().to_owned()),
+            ..Script::default()
+        };
+        scenario = scenario.with_operation(file["spec"]["operationName"].as_str().unwrap(), script);
+    }
+    let mut world = World::stopped("examples", scenario, &[], &[]);
+    let services: Vec<_> = files
+        .iter()
+        .map(|file| file["spec"]["service"].as_str().unwrap())
+        .collect();
+    assert_eq!(services.len(), 6);
+    world.override_endpoints(&services);
+    let mut spec = grant["spec"].clone();
+    spec["namespaces"] = json!([world.namespace.name]);
+    world.grant_spec(&format!("{}-examples", world.namespace.name), &spec);
+    world.start();
+    let manifests = files.iter().map(|file| {
+        let mut file = file.clone();
+        file["metadata"]["namespace"] = json!(world.namespace.name);
+        format!("{file}\n---\n")
+    });
+    world.apply(&manifests.collect::<String>()).unwrap();
+    for file in &files {
+        let name = file["metadata"]["name"].as_str().unwrap();
+        let expected = &file["metadata"]["annotations"]["examples.opcancel.github.io/ends-as"];
+        assert_eq!(json!(world.finished(name).outcome()), *expected, "{name}");
+    }
 }
