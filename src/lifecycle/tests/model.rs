@@ -111,6 +111,10 @@ pub struct Explored {
     pub violation: Option<String>,
 }
 
+/// The longest path that is explored. A suspended object is read for ever, so its paths have no end, and the checker keeps the whole
+/// path of each state that waits: without a limit it would take all memory.
+const MOST_DEEP: usize = 500;
+
 /// Explores a scenario in one thread, at most about so many transitions.
 pub fn explore(
     scenario: &Scenario,
@@ -128,19 +132,16 @@ pub fn explore(
     let builder = life
         .checker()
         .target_state_count(most)
+        .target_max_depth(MOST_DEEP)
         .finish_when(HasDiscoveries::Any);
     // In breadth, the way to a violation is short; in depth, the memory is small.
-    let found = match mutant {
-        Some(_) => report(builder.spawn_bfs().join()),
-        None => report(builder.spawn_dfs().join()),
-    };
-    Explored {
-        is_complete: found.transitions < most,
-        ..found
+    match mutant {
+        Some(_) => report(builder.spawn_bfs().join(), most),
+        None => report(builder.spawn_dfs().join(), most),
     }
 }
 
-fn report(checker: impl Checker<Life>) -> Explored {
+fn report(checker: impl Checker<Life>, most: usize) -> Explored {
     let violation = checker
         .discoveries()
         .into_iter()
@@ -165,7 +166,7 @@ fn report(checker: impl Checker<Life>) -> Explored {
     Explored {
         states: checker.unique_state_count(),
         transitions: checker.state_count(),
-        is_complete: false,
+        is_complete: checker.state_count() < most && checker.max_depth() < MOST_DEEP,
         violation,
     }
 }

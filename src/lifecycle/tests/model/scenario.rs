@@ -296,7 +296,7 @@ pub fn scenarios() -> Vec<Scenario> {
                 crashes: 1,
                 ..Budget::default()
             },
-            most: 250_000,
+            most: 400_000,
             ..two.clone()
         },
         special("a malformed spec", &[First::Malformed], &two),
