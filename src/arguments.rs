@@ -67,7 +67,7 @@ pub struct Arguments {
     pub quota_project: Option<String>,
 
     /// OAuth scope of the tokens. It must be sufficient for every service that is used. Default: Google's broad scope,
-    /// https://www.googleapis.com/auth/cloud-platform
+    /// cloud-platform
     #[arg(long, value_name = "SCOPE", env = "OPCANCEL_GOOGLE_SCOPE", value_parser = scope)]
     pub google_scope: Option<String>,
 

@@ -1,4 +1,4 @@
-//! The task that takes part in the election: it carries out what [`Election`] decides.
+//! The task that takes part in the election: it carries out what `Election` decides.
 
 use std::{pin::pin, time::Duration};
 
