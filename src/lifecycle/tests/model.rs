@@ -2,8 +2,8 @@
 //!
 //! A [`World`] is an API server, a Google API, users and processes, as a value. The checker (stateright) explores every sequence of
 //! [`Action`]s: answers that come late, are lost or are errors, stale watches, edits, deletions, grants that come and go, crashes between
-//! any two effects, operations that end at any moment. The world checks each effect of [`super::super::step`] ([`world`]), and from every state that
-//! is reached a run without further faults must end ([`ending`]). [`Mutant`]s break the step on purpose; each has to be found.
+//! any two effects, operations that end at any moment. The world checks each effect of [`super::super::step`] (`world`), and from every state that
+//! is reached a run without further faults must end (`ending`). [`Mutant`]s break the step on purpose; each has to be found.
 
 mod actions;
 mod coverage;
