@@ -277,9 +277,11 @@ impl World {
             }
             Action::WatchLast(p, o) => {
                 self.left.stale -= 1;
-                let shown = self.processes[p].cells[o].watch.pop().unwrap();
-                self.processes[p].cells[o].watch.clear();
-                self.show(p, o, shown, rules);
+                let mut watch = std::mem::take(&mut self.processes[p].cells[o].watch);
+                // A list does not have an object that is gone, even if another one has its name now.
+                let has_left = watch.iter().any(Option::is_none);
+                let last = watch.pop().unwrap();
+                self.show(p, o, last.filter(|_| !has_left), rules);
             }
             Action::Wake(p, o) => {
                 self.processes[p].cells[o].wake = None;
