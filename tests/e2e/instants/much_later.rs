@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use opcancel::{
     api::Reason,
-    google::answer::{CallError, ErrorKind, Operation},
+    google::{
+        answer::{CallError, ErrorKind, GetAnswer, Operation},
+        token::TokenError,
+    },
     lifecycle::{Grant, UnknownTarget},
 };
 
@@ -31,6 +34,29 @@ fn denied() -> CallError {
         not_sent: false,
         retry_after: None,
     }
+}
+
+type Get = fn() -> GetAnswer;
+
+/// The steps of a ServiceAccount's identity.
+const TOKEN_STEPS: [(&str, Get); 4] = [
+    ("ServiceAccountNotReady", || {
+        no_token(Reason::ServiceAccountNotReady)
+    }),
+    ("TokenRequestFailed", || {
+        no_token(Reason::TokenRequestFailed)
+    }),
+    ("TokenExchangeFailed", || {
+        no_token(Reason::TokenExchangeFailed)
+    }),
+    ("ImpersonationFailed", || {
+        no_token(Reason::ImpersonationFailed)
+    }),
+];
+
+fn no_token(step: Reason) -> GetAnswer {
+    let why = "the ServiceAccount team/deployer cannot be used";
+    Err(TokenError::because(step, why).into())
 }
 
 /// Not observed yet; denied for four minutes; with a spec that only a newer release knows.
@@ -83,6 +109,33 @@ pub(super) fn much_later(instants: &mut Instants) {
         Stuck,
         SUSPEND,
     );
+    let life = SimulatedLife {
+        read_as: |_| (),
+        ..life
+    };
+    for (step, get) in TOKEN_STEPS {
+        let name = step.to_lowercase();
+        namespace
+            .kubectl(&["apply", "--filename=-"], &manifest(&name, &[]))
+            .unwrap();
+        let life = SimulatedLife { get, ..life };
+        life.run(&namespace, &name, Duration::from_secs(230));
+        instants.add(
+            "a step of a ServiceAccount's identity fails",
+            object(&name),
+            step,
+            Working,
+            SUSPEND,
+        );
+        life.run(&namespace, &name, Duration::from_secs(250));
+        instants.add(
+            "a step of a ServiceAccount's identity fails, after four minutes",
+            object(&name),
+            step,
+            Stuck,
+            SUSPEND,
+        );
+    }
     // No controller has seen this one: no status was ever written.
     let unseen = object("unseen");
     assert_eq!(unseen.text("/status/observedGeneration"), "-1");
