@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-const MANY: usize = 60;
+const MANY: usize = 20;
 
 /// Gives an account's requests no share of the API server's concurrency: it serves one at a time, and refuses others at once.
 fn limit(name: &str, account: &OwnAccount) {
