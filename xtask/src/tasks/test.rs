@@ -277,6 +277,7 @@ fn long_tests() -> Result<()> {
         "--",
         "--ignored",
         "--nocapture",
+        "--test-threads=1",
     ];
     cargo::run(&mut cargo::cargo(&reliability))
 }
