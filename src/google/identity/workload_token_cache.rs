@@ -103,7 +103,7 @@ impl<K: Hash + Eq> WorkloadTokenCache<K> {
     ) {
         let entry = match result {
             Ok(fetched) => {
-                let age = (fetched.life * 4 / 5).min(self.limits.max_age);
+                let age = (fetched.life / 5 * 4).min(self.limits.max_age);
                 Entry {
                     until: begun.saturating_add(age),
                     state: State::Token(fetched.token),

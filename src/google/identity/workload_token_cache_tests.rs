@@ -145,6 +145,15 @@ fn the_life_counts_from_the_request_and_ends_at_80_percent() {
     assert_eq!(cache.get(&1, s(100)), Cached::Missing, "another key");
 }
 
+/// Before, the exchange ended with a panic.
+#[test]
+fn a_token_whose_life_is_absurdly_long_is_used_for_the_longest_age() {
+    let mut cache = cache();
+    cache.keep(0, fetched(1, u64::MAX), s(10), s(15));
+    assert_eq!(cache.get(&0, s(109)), Cached::Token(token(1)));
+    assert_eq!(cache.get(&0, s(110)), Cached::Missing);
+}
+
 #[test]
 fn a_refused_token_is_gone_at_once_and_fetched_again_after_a_pause() {
     let mut cache = cache();
