@@ -5,7 +5,10 @@
 
 use std::sync::LazyLock;
 
-use crate::google::names::{name_pattern::NamePattern, operation_name::OperationName};
+use crate::google::names::{
+    name_pattern::{NameParts, NamePattern},
+    operation_name::OperationName,
+};
 
 /// The generated data: a line for each service, version and form of names.
 const DATA: &str = include_str!("services.tsv");
@@ -108,11 +111,10 @@ fn region(location: &str) -> &str {
 }
 
 impl Version {
-    /// The form that a name has here.
-    pub(super) fn pattern(&self, name: &OperationName) -> Option<&NamePattern> {
-        self.patterns
-            .iter()
-            .find(|pattern| pattern.matches(name).is_some())
+    /// The parts of a name; `None` if this version has no such form of names.
+    pub(super) fn parts(&self, name: &OperationName) -> Option<NameParts> {
+        let mut patterns = self.patterns.iter();
+        patterns.find_map(|pattern| pattern.matches(name))
     }
 
     /// The name as it stands in the path of a URL. A name of another version or service is written as it is.
@@ -146,29 +148,28 @@ fn read(data: &'static str) -> Vec<Service> {
     let mut services: Vec<Service> = Vec::new();
     for line in data.lines() {
         let mut cells = line.split('\t');
-        match cells.next() {
-            Some("service") => services.extend(read_service(&mut cells)),
-            Some("version") => {
-                let last = services.last_mut().map(|service| &mut service.versions);
-                last.into_iter()
-                    .for_each(|versions| versions.extend(read_version(&mut cells)));
-            }
-            Some("name") => {
-                let last = services
-                    .last_mut()
-                    .and_then(|service| service.versions.last_mut());
-                last.into_iter()
-                    .for_each(|version| version.patterns.extend(read_pattern(&mut cells)));
-            }
-            _ => {}
+        let kind = cells.next();
+        if kind == Some("service") {
+            services.extend(read_service(&mut cells));
+            continue;
+        }
+        let Some(service) = services.last_mut() else {
+            continue;
+        };
+        if kind == Some("version") {
+            service.versions.extend(read_version(&mut cells));
+        } else if kind == Some("name")
+            && let Some(version) = service.versions.last_mut()
+        {
+            version.patterns.extend(read_pattern(&mut cells));
         }
     }
     services
 }
 
-type Cells<'a> = std::str::Split<'a, char>;
+type Cells = std::str::Split<'static, char>;
 
-fn read_service(cells: &mut Cells<'static>) -> Option<Service> {
+fn read_service(cells: &mut Cells) -> Option<Service> {
     let mut next = || cells.next();
     let given = |cell: &'static str| Some(cell).filter(|cell| *cell != NOTHING);
     Some(Service {
@@ -189,7 +190,7 @@ fn read_service(cells: &mut Cells<'static>) -> Option<Service> {
     })
 }
 
-fn read_version(cells: &mut Cells<'static>) -> Option<Version> {
+fn read_version(cells: &mut Cells) -> Option<Version> {
     let mut next = || cells.next();
     Some(Version {
         name: next()?,
@@ -205,7 +206,7 @@ fn read_version(cells: &mut Cells<'static>) -> Option<Version> {
     })
 }
 
-fn read_pattern(cells: &mut Cells<'static>) -> Option<NamePattern> {
+fn read_pattern(cells: &mut Cells) -> Option<NamePattern> {
     Some(NamePattern {
         parent: cells.next()?.parse().ok()?,
         segments: cells.next()?,

@@ -150,13 +150,11 @@ fn target(
     name: &OperationName,
     overrides: &EndpointOverrides,
 ) -> Result<Target, ResolveError> {
-    let found = version
-        .patterns
-        .iter()
-        .find_map(|pattern| pattern.matches(name));
-    let parts = found.ok_or_else(|| ResolveError::UnknownName {
-        wrong: unknown_name::explanation(service, version, name),
-    })?;
+    let parts = version
+        .parts(name)
+        .ok_or_else(|| ResolveError::UnknownName {
+            wrong: unknown_name::explanation(service, version, name),
+        })?;
     let location = parts.location(name);
     let overriding = overrides.endpoint(service.name, location);
     let overridden = overriding.is_some();

@@ -17,7 +17,7 @@ pub(super) fn explanation(service: &Service, version: &Version, name: &Operation
         .iter()
         .filter(|other| other.name != version.name);
     let others: Vec<_> = others
-        .filter(|other| other.pattern(name).is_some())
+        .filter(|other| other.parts(name).is_some())
         .map(|other| other.name)
         .collect();
     let (service_name, version_name) = (service.name, version.name);
@@ -45,7 +45,7 @@ pub(super) fn explanation(service: &Service, version: &Version, name: &Operation
 fn owners(name: &OperationName) -> Vec<&'static str> {
     let has = |service: &&Service| {
         let mut versions = service.versions.iter();
-        versions.any(|version| version.pattern(name).is_some())
+        versions.any(|version| version.parts(name).is_some())
     };
     let owners = services().iter().filter(has).map(|service| service.name);
     let owners: Vec<_> = owners.take(MOST_SERVICES + 1).collect();
