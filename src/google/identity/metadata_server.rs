@@ -24,7 +24,8 @@ const HOST_VARIABLE: &str = "GCE_METADATA_HOST";
 /// `metadata.google.internal` to a Service of a tenant, and plain HTTP would not notice.
 const DEFAULT_HOST: &str = "169.254.169.254";
 
-const ACCOUNT_PATH: &str = "/computeMetadata/v1/instance/service-accounts/default";
+/// Below `/computeMetadata/v1`.
+const ACCOUNT_PATH: &str = "/instance/service-accounts/default";
 
 /// The identity that a metadata server provides. It is read and checked before and after every token, because the server answers
 /// each request independently: no call to Google may use an unexpected identity.
@@ -48,17 +49,12 @@ impl MetadataServer {
         expect_principal: Option<String>,
         limit: Duration,
     ) -> Result<Self, TokenError> {
-        let base = checked_base(host)?;
         let scopes = form_value(&scopes.join(","));
-        let http = |path: &str| {
-            let url = format!("{base}{ACCOUNT_PATH}{path}");
-            let url = Url::parse(&url).map_err(|error| TokenError::new(error.to_string()))?;
-            GuardedHttp::new(url, limit, None).map_err(TokenError::new)
-        };
+        let http = |path: &str| value(host, &format!("{ACCOUNT_PATH}{path}"), limit);
         Ok(Self {
             email: http("/email")?,
             token: http(&format!("/token?scopes={scopes}"))?,
-            base,
+            base: checked_base(host)?,
             expect_principal,
             principal: Mutex::default(),
         })
@@ -67,13 +63,9 @@ impl MetadataServer {
     /// The e-mail address of the identity that tokens from here would have.
     async fn email(&self) -> Result<String, String> {
         let failed = |why: String| format!("it did not return the identity: {why}");
-        let answer = self.email.get(headers()).await.map_err(failed)?;
-        if answer.status != 200 {
-            return Err(failed(token_answer::refusal(&answer, &[])));
-        }
-        let email = std::str::from_utf8(&answer.body).unwrap_or_default().trim();
-        if is_account(email) {
-            Ok(email.to_owned())
+        let email = read_value(&self.email).await.map_err(failed)?;
+        if is_account(&email) {
+            Ok(email)
         } else {
             Err(failed("its answer is not an email address".to_owned()))
         }
