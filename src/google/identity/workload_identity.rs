@@ -1,14 +1,14 @@
-//! The Google identity of a Kubernetes ServiceAccount: its token in exchange for one of Google's, and, if the ServiceAccount names a
-//! Google service account, a token of that.
+//! The Google identity of a Kubernetes ServiceAccount. Google's Security Token Service exchanges the ServiceAccount's token for one of
+//! Google's. If the ServiceAccount names a Google service account, IAM Credentials then generates a token of that account.
 //!
-//! Nothing is cached here but the audiences; see [`super::workload_token_cache`]. Every error names the step that failed.
+//! This module keeps only the audiences; [`super::workload_token_cache`] caches the tokens. Every error names the step that failed.
 
 use reqwest::Url;
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     guarded_http::{GuardedHttp, token_url},
@@ -29,9 +29,9 @@ use crate::{
 /// The annotation by which GKE's Workload Identity names the Google service account of a ServiceAccount.
 pub const ACCOUNT_ANNOTATION: &str = "iam.gke.io/gcp-service-account";
 
-/// Lifetime of the generated tokens of a Google service account, in seconds. Google's default is an hour: but a token stays valid after
-/// the binding was revoked.
-pub const TOKEN_SECONDS: u64 = 900;
+/// Lifetime of the generated tokens of a Google service account. It is shorter than Google's default of an hour, because a token stays
+/// valid after an administrator revokes the binding.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(900);
 
 /// How long a failure to read the cluster's name is remembered.
 const NAME_PAUSE: Duration = Duration::from_secs(5);
@@ -130,14 +130,9 @@ enum Provider {
 #[derive(Debug)]
 struct GkeCluster {
     values: [GuardedHttp; 3],
-    read: Mutex<ClusterName>,
+    /// The last failure to read the values, and when it was. One caller at a time reads them.
+    failed: Mutex<Option<(TokenError, Instant)>>,
     known: OnceLock<Arc<Audiences>>,
-}
-
-/// The last failure to read the cluster's name, and when it was.
-#[derive(Debug, Default)]
-struct ClusterName {
-    failed: Option<(TokenError, tokio::time::Instant)>,
 }
 
 /// Where the metadata server has the project, the location and the name of a GKE cluster.
@@ -169,7 +164,7 @@ impl WorkloadIdentity {
                 let value = |path| metadata_server::value(host, path, limit);
                 Provider::Gke(Box::new(GkeCluster {
                     values: [value(project)?, value(location)?, value(cluster)?],
-                    read: Mutex::default(),
+                    failed: Mutex::default(),
                     known: OnceLock::new(),
                 }))
             }
@@ -197,17 +192,17 @@ impl WorkloadIdentity {
     pub async fn audiences(&self) -> Result<Arc<Audiences>, TokenError> {
         let GkeCluster {
             values,
-            read,
+            failed,
             known,
         } = match &self.provider {
             Provider::Named(audiences) => return Ok(audiences.clone()),
             Provider::Gke(cluster) => cluster.as_ref(),
         };
-        let mut read = read.lock().await;
+        let mut failed = failed.lock().await;
         if let Some(known) = known.get() {
             return Ok(known.clone());
         }
-        if let Some((error, at)) = &read.failed
+        if let Some((error, at)) = failed.as_ref()
             && at.elapsed() < NAME_PAUSE
         {
             return Err(error.clone());
@@ -221,7 +216,7 @@ impl WorkloadIdentity {
         match audiences {
             Ok(audiences) => Ok(known.get_or_init(|| Arc::new(audiences)).clone()),
             Err(error) => {
-                read.failed = Some((error.clone(), tokio::time::Instant::now()));
+                *failed = Some((error.clone(), Instant::now()));
                 Err(error)
             }
         }
@@ -250,7 +245,7 @@ impl WorkloadIdentity {
         subject_token: &Secret,
         account: Option<&GoogleAccount>,
     ) -> Result<FetchedToken, TokenError> {
-        // A token that is only shown to IAM Credentials need not be good for more.
+        // With an account, only IAM Credentials gets the exchanged token.
         let scope = match account {
             Some(_) => IAM_SCOPE.to_owned(),
             None => self.scopes.join(" "),
@@ -271,7 +266,7 @@ impl WorkloadIdentity {
         };
         let server = self.iam_credentials.with_path(&account_path(account));
         let scopes = self.scopes.clone();
-        let lifetime = Lifetime::new(Duration::from_secs(TOKEN_SECONDS));
+        let lifetime = Lifetime::new(TOKEN_LIFETIME);
         let impersonation =
             Impersonation::of_account(server, account.email().to_owned(), scopes, lifetime);
         let token = impersonation.token(&own.token).await;
