@@ -188,9 +188,9 @@ impl Connections {
         })
     }
 
-    /// Records the end of a call. After two time-outs in a row its connection is replaced; after one without any answer on the
-    /// connection meanwhile, all connections that were silent since then: the same middlebox may have dropped them. Calls on the old
-    /// ones continue.
+    /// Records the end of a call. After two time-outs in a row, its connection is replaced. If a call times out and its connection
+    /// answered no other call meanwhile, all connections are replaced that were silent since the call began: the same middlebox may
+    /// have dropped them. Calls on the old connections continue.
     pub fn note(&self, used: &UsedConnection, timed_out: bool) {
         let Some((connection, began)) = used.get() else {
             return;

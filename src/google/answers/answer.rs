@@ -14,8 +14,8 @@ pub type GetAnswer = Result<Operation, CallError>;
 /// The result of `POST /{version}/{name}:cancel`. `Ok` means that the request was accepted, not that the operation ended.
 pub type CancelAnswer = Result<(), CallError>;
 
-/// An operation in the answer to a GET: a `google.longrunning.Operation`, or one with `status`. Its name is compared but not kept: it may contain the project's number
-/// instead of its id.
+/// An operation in the answer to a GET: a `google.longrunning.Operation`, or one with `status`. Its name is compared but not kept: it may
+/// contain the project's number instead of its id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Operation {
     /// `done`; absent means false (ProtoJSON omits defaults).
@@ -30,7 +30,7 @@ pub struct Operation {
     pub has_response: bool,
     /// `error`. `None` if it is empty or has code 0.
     pub error: Option<OperationError>,
-    /// Whether it is done and the API does not say how: it was completed or cancelled.
+    /// Whether it is done and the API does not say whether it was completed or cancelled.
     pub result_unknown: bool,
     /// How long it took to read the answer, if it was large (above 1 MiB). The next poll is delayed in proportion.
     pub reading_took: Option<Duration>,

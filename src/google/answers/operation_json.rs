@@ -1,7 +1,8 @@
 //! An operation as GET shows it, and the empty answer of a cancel.
 //!
-//! Source: google/longrunning/operations.proto; for operations with `status` instead of `done`, the definitions of GKE and Cloud SQL. Of `metadata` and `response` only what [`Operation`] keeps is opened; both
-//! may be anything. What is read here is the copy that `operation_stream` makes of an answer.
+//! Source: google/longrunning/operations.proto; for operations with `status` instead of `done`, the definitions of GKE and Cloud SQL. Of
+//! `metadata` and `response` only what [`Operation`] keeps is opened; both may be anything. What is read here is the copy that
+//! `operation_stream` makes of an answer.
 
 use serde_json::value::RawValue;
 
@@ -70,7 +71,7 @@ fn read_longrunning(operation: &Object<'_>, secrets: &[&str]) -> Result<Operatio
     })
 }
 
-/// An operation that ends with the status `DONE`. Without an error it was completed or cancelled: the form does not tell.
+/// An operation that ends with the status `DONE`. If it has no error, it was completed or cancelled: this form does not say which.
 fn read_done_status(operation: &Object<'_>, secrets: &[&str]) -> Result<Operation, NotProtoJson> {
     let status = operation
         .string("status")?
@@ -96,8 +97,8 @@ fn read_done_status(operation: &Object<'_>, secrets: &[&str]) -> Result<Operatio
     })
 }
 
-/// The first of a list of errors whose codes are texts of the API's own. None of them is known to mean that the operation was cancelled,
-/// so each is an error like any other.
+/// The first of a list of errors. Their codes are the API's own texts. None of these is known to mean that the operation was cancelled, so
+/// each is an error like any other.
 fn listed_error(error: &Object<'_>, secrets: &[&str]) -> Option<OperationError> {
     let errors = error.objects_that_can_be_read("errors");
     let first = errors.first()?;

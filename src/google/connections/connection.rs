@@ -94,7 +94,7 @@ impl Connection {
         now.saturating_duration_since(self.traffic().heard)
     }
 
-    /// Whether an answer began after that time, or the connection was only opened then.
+    /// Whether an answer began after that time, or the connection was opened after it.
     pub fn has_answered_since(&self, then: Instant) -> bool {
         self.traffic().heard > then
     }

@@ -93,7 +93,7 @@ impl EndpointPool {
         Ok(connections)
     }
 
-    /// Whether the endpoint ever answered like an API, so that nobody made it up.
+    /// Whether the endpoint ever answered like an API. Then its host exists, and no object made up its location.
     pub fn has_answered(&self, endpoint: &str, overridden: bool) -> bool {
         let entry = self.by_endpoint.get(&(endpoint.to_owned(), overridden));
         entry.is_some_and(|entry| entry.connections.has_answered())

@@ -32,7 +32,7 @@ impl Default for Lifetime {
 }
 
 impl Lifetime {
-    /// This long; within Google's bounds.
+    /// This long. The caller keeps within Google's bounds.
     pub const fn new(lifetime: Duration) -> Self {
         Self(lifetime)
     }
@@ -97,7 +97,7 @@ impl Impersonation {
         })
     }
 
-    /// Of a service account without delegates. `server` is its `generateAccessToken`.
+    /// Of a service account, without delegates. `server` has the URL of `generateAccessToken` for the account.
     pub const fn of_account(
         server: GuardedHttp,
         account: String,

@@ -122,7 +122,7 @@ impl Audiences {
     }
 
     /// Google's name for a ServiceAccount that acts for itself. In a pool of Google's it is `POOL[NAMESPACE/NAME]`, as in IAM
-    /// bindings. In another pool only Google knows what the provider's mapping makes of it, so this is all of the pool.
+    /// bindings. In another pool, the provider's mapping decides the name, and only Google has the mapping. So the whole pool is named.
     pub fn principal(&self, namespace: &str, name: &str) -> String {
         let pool = pool_of_audience(&self.exchange).unwrap_or_default();
         if self.exchange.starts_with("identitynamespace:") {
@@ -139,8 +139,8 @@ impl fmt::Display for Audiences {
     }
 }
 
-/// Whether a text can be a part of these names. A project with a domain has a colon, with which STS' audience could be read in two
-/// ways.
+/// Whether a text can be a part of these names. A project with a domain cannot: the Security Token Service could read an audience with
+/// its colon in two ways.
 fn is_segment(text: &str) -> bool {
     (1..=LONGEST).contains(&text.len())
         && text
