@@ -3,6 +3,8 @@
 
 use anyhow::{Context, Result, bail};
 
+use super::discovery::OperationForm;
+
 /// A method.
 #[derive(Debug)]
 pub(super) struct Method {
@@ -13,8 +15,7 @@ pub(super) struct Method {
     pub name: String,
     /// Why no row covers it.
     pub left_out: Option<String>,
-    /// Whether the operation has `status` instead of `done`.
-    pub is_done_status: bool,
+    pub operation: OperationForm,
 }
 
 const COLUMNS: &str = "service\tversion\thost\tname\toperation\tleft_out\tsource";
@@ -41,9 +42,9 @@ fn method(line: &str) -> Result<Method> {
     if !has_commit(source) {
         bail!("the source must be REPOSITORY@COMMIT:FILE");
     }
-    let is_done_status = match operation {
-        "longrunning" => false,
-        "done-status" => true,
+    let operation = match operation {
+        "longrunning" => OperationForm::Longrunning,
+        "done-status" => OperationForm::DoneStatus,
         _ => bail!("the operation is longrunning or done-status"),
     };
     Ok(Method {
@@ -52,7 +53,7 @@ fn method(line: &str) -> Result<Method> {
         host: host.to_owned(),
         name: name.to_owned(),
         left_out: (left_out != "-").then(|| left_out.to_owned()),
-        is_done_status,
+        operation,
     })
 }
 

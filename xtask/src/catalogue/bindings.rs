@@ -21,17 +21,15 @@ const HEAD: &str = "\
 pub(super) fn text(documents: &[CancelMethod]) -> Result<String> {
     let mut text = HEAD.to_owned();
     for method in documents {
-        let suffixes = [":cancel", "/cancel"];
-        let end = suffixes
-            .into_iter()
-            .find(|suffix| method.path.ends_with(suffix));
-        let suffix = end.with_context(|| format!("{}: the path {}", method.id, method.path))?;
-        let path = method.path.trim_end_matches(suffix);
+        let mut suffixes = [":cancel", "/cancel"].into_iter();
+        let parts = suffixes.find_map(|suffix| Some((method.path.strip_suffix(suffix)?, suffix)));
+        let (path, suffix) =
+            parts.with_context(|| format!("{}: the path {}", method.id, method.path))?;
         let mut segments = method.path.split('/');
         let at = segments.position(|segment| segment == method.version);
         let at = at.with_context(|| format!("{}: no version in {}", method.id, method.path))?;
+        // The name begins after the version, or after `admin` if that follows the version.
         let is_admin = segments.next() == Some("admin");
-        // The documents of Cloud Storage have the version before the path.
         let name_from = at + 1 + usize::from(is_admin);
         let get = method.get.as_ref();
         let operation = match get.map(|get| (get.answer, get.lists_errors)) {

@@ -12,7 +12,7 @@ use super::name_glob;
 /// Every document with a method that cancels an operation has this text.
 const MARK: &str = "perations.cancel\"";
 
-/// Tells the newer form of errors: the parameter with which a caller chooses it.
+/// A document with this parameter has the newer form of errors: callers choose the form with it.
 const ERROR_FORM_PARAMETER: &str = "$.xgafv";
 
 /// The fields of `google.longrunning.Operation`.
@@ -204,11 +204,8 @@ fn cancel_method(
         .strip_prefix("https://")
         .and_then(|host| host.strip_suffix('/'))
         .with_context(|| format!("the root URL is {}", document.root_url))?;
-    let in_query = |parameter: &&Parameter| parameter.location == "query";
-    let query = method
-        .parameters
-        .iter()
-        .filter(|(_, parameter)| parameter.location == "query");
+    let parameters = method.parameters.iter();
+    let query = parameters.filter(|(_, parameter)| parameter.location == "query");
     let get = get.map(|get| -> Result<GetMethod> {
         Ok(GetMethod {
             verb: get.http_method.clone(),
@@ -226,12 +223,8 @@ fn cancel_method(
         errors_have_status: document.parameters.contains_key(ERROR_FORM_PARAMETER),
         verb: method.http_method.clone(),
         path: path(document, method)?,
+        needs_query: query.clone().any(|(_, parameter)| parameter.required),
         query: query.map(|(name, _)| name.clone()).collect(),
-        needs_query: method
-            .parameters
-            .values()
-            .filter(in_query)
-            .any(|parameter| parameter.required),
         request_fields: fields(document, method.request.as_ref()).unwrap_or_default(),
         answer_fields: fields(document, method.response.as_ref()),
         scopes: method.scopes.clone(),

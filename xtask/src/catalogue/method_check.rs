@@ -17,7 +17,7 @@ pub(super) const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-p
 pub(super) const SUFFIX: &str = ":cancel";
 
 /// What a version of a service has.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Version {
     pub prefix: String,
     pub suffix: String,
@@ -166,13 +166,12 @@ impl<'a> MethodCheck<'a> {
                 "the answer to the cancel request has fields {fields:?}"
             ),
         }
-        let has_scope = |scopes: &[String]| scopes.iter().any(|scope| scope == CLOUD_PLATFORM);
         let get = method.get.as_ref().map(|get| get.scopes.as_slice());
         ensure!(
-            get.is_none_or(has_scope),
+            get.is_none_or(has_cloud_platform),
             "the scope cloud-platform is not enough for GET"
         );
-        if !has_scope(&method.scopes) {
+        if !has_cloud_platform(&method.scopes) {
             let named = self.deviation(method, DeviationKind::CancelScopes, |_| true);
             ensure!(
                 named.is_some(),
@@ -201,11 +200,10 @@ impl<'a> MethodCheck<'a> {
 
     /// What is left out for a reason must have that reason.
     fn check_left_out(&self, method: &CancelMethod, left_out: &LeftOut) -> Result<()> {
-        let lacks = |scopes: &[String]| !scopes.iter().any(|scope| scope == CLOUD_PLATFORM);
         let has_reason = match left_out.reason {
             Reason::NoGet => method.get.is_none(),
             Reason::CancelByGet => method.verb == "GET",
-            Reason::Scopes => lacks(&method.scopes),
+            Reason::Scopes => !has_cloud_platform(&method.scopes),
             // Checked against the rows, once all are there.
             Reason::Covered => true,
         };
@@ -244,6 +242,10 @@ impl Deviation {
     fn is_of(&self, version: &str) -> bool {
         self.versions.is_empty() || self.versions.iter().any(|of| of == version)
     }
+}
+
+fn has_cloud_platform(scopes: &[String]) -> bool {
+    scopes.iter().any(|scope| scope == CLOUD_PLATFORM)
 }
 
 fn key(service: &str, of: &str, what: &str) -> String {

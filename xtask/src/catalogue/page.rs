@@ -9,7 +9,7 @@ use super::{
     Coverage, beyond_discovery,
     discovery::OperationForm,
     hand_kept::{HandKept, Reason, Service},
-    rows::{Names, Rows},
+    rows::Rows,
 };
 
 /// A service with more forms of names has them in a section of its own.
@@ -228,18 +228,11 @@ fn long_lists(page: &mut String, services: &BTreeMap<String, Rows>) -> Result<()
         if forms(rows).len() <= MOST_FORMS {
             continue;
         }
-        let of_version = |(version, (_, names)): (&String, &(_, Names))| {
-            (
-                version.clone(),
-                names.keys().cloned().collect::<BTreeSet<_>>(),
-            )
-        };
-        let versions: BTreeMap<String, BTreeSet<String>> =
-            rows.versions.iter().map(of_version).collect();
         writeln!(page, "\n## Names of {name}\n")?;
         let mut seen = BTreeSet::new();
-        for (version, forms) in &versions {
-            let new: Vec<_> = forms.difference(&seen).cloned().collect();
+        for (version, (_, names)) in &rows.versions {
+            let names = names.keys().map(String::as_str);
+            let new: Vec<_> = names.filter(|form| !seen.contains(form)).collect();
             let title = if seen.is_empty() { "" } else { ", besides" };
             writeln!(
                 page,

@@ -140,16 +140,10 @@ impl Rows {
             is_version(name),
             "the version {name} does not fit spec.version"
         );
-        let (known, names) = self.versions.entry(name.to_owned()).or_insert_with(|| {
-            (
-                Version {
-                    prefix: version.prefix.clone(),
-                    suffix: version.suffix.clone(),
-                    ..version
-                },
-                Names::new(),
-            )
-        });
+        let (known, names) = self
+            .versions
+            .entry(name.to_owned())
+            .or_insert_with(|| (version.clone(), Names::new()));
         ensure!(
             *known == version,
             "two methods of the version differ: {known:?} and {version:?}"
@@ -170,11 +164,7 @@ impl Rows {
         let version = Version {
             prefix: format!("{}/", method.version),
             suffix: SUFFIX.to_owned(),
-            operation: if method.is_done_status {
-                OperationForm::DoneStatus
-            } else {
-                OperationForm::Longrunning
-            },
+            operation: method.operation,
             errors_have_status: true,
         };
         let parent = name_glob::parent_length(&method.name)?;
