@@ -19,7 +19,7 @@ use crate::{
     },
     protocol::{
         bindings::Binding,
-        call::{Call, Route, host, route},
+        call::{Call, Route, USUAL_SERVICE, host, route},
         query::Query,
         rpc_code::RpcCode,
     },
@@ -95,7 +95,7 @@ impl OperationsService {
             TokenCheck::Valid { principal, .. } if rules.accepts_tokens_of(principal) => principal,
             bad => {
                 let service = route.binding(None, host(request));
-                let service = service.map_or("dialogflow", |binding| binding.service);
+                let service = service.map_or(USUAL_SERVICE, |binding| binding.service);
                 let reply = unauthenticated(bad, &route, service);
                 return delayed(rules.latency.of(route.call), reply).await;
             }

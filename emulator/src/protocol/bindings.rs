@@ -78,15 +78,10 @@ impl Binding {
         }
     }
 
-    /// Whether it has operations of this name.
-    pub fn has_name(&self, name: &str) -> bool {
-        let in_path = match name.strip_prefix(BUCKETS.1) {
-            Some(rest) => format!("{}{rest}", BUCKETS.0),
-            None => name.to_owned(),
-        };
-        let segments: Vec<_> = in_path.split('/').map(str::to_owned).collect();
+    /// Whether it has operations whose name stands in paths as these segments.
+    fn has_name(&self, segments: &[String]) -> bool {
         let pattern = self.cancel.get(self.name_from..).unwrap_or_default();
-        segments.iter().all(|segment| !segment.is_empty()) && matches(pattern, &segments)
+        matches(pattern, segments)
     }
 
     /// Whether a host is this service's, for any location.
@@ -100,6 +95,22 @@ impl Binding {
             || endpoint
                 .is_some_and(|rest| rest.starts_with('.') && rest.ends_with(".rep.googleapis.com"))
     }
+}
+
+/// Whether a service has operations of this name.
+pub fn is_operation_name(name: &str) -> bool {
+    let in_path = match name.strip_prefix(BUCKETS.1) {
+        Some(rest) => format!("{}{rest}", BUCKETS.0),
+        None => name.to_owned(),
+    };
+    let segments: Vec<_> = in_path.split('/').map(str::to_owned).collect();
+    segments.iter().all(|segment| !segment.is_empty())
+        && bindings().iter().any(|binding| binding.has_name(&segments))
+}
+
+/// Whether a service has operations.
+pub fn is_service(name: &str) -> bool {
+    bindings().iter().any(|binding| binding.service == name)
 }
 
 fn matches(pattern: &[&str], segments: &[String]) -> bool {

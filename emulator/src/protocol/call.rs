@@ -35,8 +35,8 @@ pub struct Route {
 /// The versions of Dialogflow's API.
 pub const VERSIONS: [&str; 4] = ["v2", "v2beta1", "v3", "v3beta1"];
 
-/// The service of a path that several have, if nothing tells which.
-const USUAL_SERVICE: &str = "dialogflow";
+/// The service of a path that several services have, if neither a script nor the host names one.
+pub const USUAL_SERVICE: &str = "dialogflow";
 
 impl Route {
     /// The binding of a service; without one, of the service of the host, or of the usual one. `None` if the service does not have this
@@ -98,16 +98,6 @@ fn found(call: Call, segments: &[String], fits: impl Fn(&&Binding) -> bool) -> O
         call,
         bindings,
     })
-}
-
-/// Whether a service has operations of this name.
-pub fn is_operation_name(name: &str) -> bool {
-    bindings().iter().any(|binding| binding.has_name(name))
-}
-
-/// Whether a service has operations.
-pub fn is_service(name: &str) -> bool {
-    bindings().iter().any(|binding| binding.service == name)
 }
 
 /// The decoded segments of a path, if none is empty or has a slash.

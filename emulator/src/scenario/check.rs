@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::{
     protocol::{
-        call::{is_operation_name, is_service},
+        bindings::{is_operation_name, is_service},
         rpc_code::RpcCode,
     },
     scenario::{

@@ -22,8 +22,9 @@ use crate::{
 pub struct Script {
     /// Free text, shown by the admin API.
     pub description: Option<String>,
-    /// The service that has the operation, such as `container`. It decides the paths and the form of the answers. If absent, all services
-    /// with such names have it, and the host tells which is asked; without a service's host it is dialogflow, if that has the path.
+    /// The service that has the operation, such as `container`. It decides the paths and the form of the answers. If absent, every service
+    /// with such names has the operation, and the host of the request names the service. For any other host, the service is dialogflow,
+    /// if dialogflow has the path.
     pub service: Option<String>,
     /// `false`: the operation never exists, and the rest of the script has no effect.
     pub exists: bool,
