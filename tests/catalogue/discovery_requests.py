@@ -115,7 +115,6 @@ def main():
                     "get": built(client, path, get, values) if get else None,
                 })
             print(json.dumps({
-                "document": file.name,
                 "service": document["name"],
                 "version": document["version"],
                 "method": method["id"],

@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use opcancel::google::{
     identity::{
-        GoogleAccount, Secret, WorkloadIdentity, WorkloadIdentityConfig, WorkloadIdentityProvider,
+        Audiences, GoogleAccount, Secret, TokenEndpoint, WorkloadIdentity, WorkloadIdentityConfig,
+        WorkloadIdentityProvider,
     },
     tls,
 };
@@ -134,7 +135,7 @@ const DIFFERENCES: [[&str; 5]; 14] = [
     ],
 ];
 
-fn named(provider: &str) -> opcancel::google::identity::Audiences {
+fn named(provider: &str) -> Audiences {
     match provider.parse().unwrap() {
         WorkloadIdentityProvider::Named(audiences) => audiences,
         WorkloadIdentityProvider::ThisGkeCluster => panic!("{provider}"),
@@ -168,12 +169,12 @@ fn subject_token(audience: &str) -> String {
 async fn ours(provider: &str, account: Option<&str>) -> Vec<RequestRecord> {
     tls::install_provider();
     let emulator = Emulator::start(scenario()).await.unwrap();
-    let endpoint = emulator.credentials_url().parse().unwrap();
+    let endpoint: TokenEndpoint = emulator.credentials_url().parse().unwrap();
     let identity = WorkloadIdentity::new(&WorkloadIdentityConfig {
         provider: provider.parse().unwrap(),
         metadata_host: None,
-        sts: endpoint,
-        iam_credentials: emulator.credentials_url().parse().unwrap(),
+        sts: endpoint.clone(),
+        iam_credentials: endpoint,
         scopes: vec![credential_files::CLOUD_PLATFORM.to_owned()],
         request_timeout: Duration::from_secs(20),
         https_proxy: None,
