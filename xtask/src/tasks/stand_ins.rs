@@ -1,9 +1,10 @@
-//! Stand-ins: the emulator instead of Google, and a node that runs the controller's Deployment
-//! unchanged, with that emulator.
+//! Stand-ins: the emulator instead of Google, a node that runs the controller's Deployment
+//! unchanged, with that emulator, and what a controller needs that runs as a process.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -22,6 +23,9 @@ pub(super) const EMULATOR: &str = "operations-emulator";
 
 /// How long the emulator may take to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// The part of a controller's log that has the address of its admin server, in bytes.
+const BEGINNING: u64 = 64 * 1024;
 
 /// A running emulator.
 #[derive(Debug, Deserialize)]
@@ -76,6 +80,31 @@ impl Emulator {
             .parse()
             .with_context(|| format!("not an address: {}", self.admin_url))
     }
+}
+
+/// Applies what a controller needs that runs as a process: the CRDs, and its ServiceAccount with the rights of `deploy/`.
+pub(super) fn apply_rights(control_plane: &ControlPlane) -> Result<()> {
+    let files = [
+        "crds",
+        "deploy/base/namespace.yaml",
+        "deploy/base/service-account.yaml",
+        "deploy/base/controller-role.yaml",
+        "deploy/base/leader-election-role.yaml",
+    ];
+    control_plane.apply_files(&files.map(|file| cargo::root().join(file)))?;
+    control_plane.wait_for_crds()
+}
+
+/// The address of the admin server of the controller that runs as this process, if its log has it already.
+pub(super) fn admin_of(control_plane: &ControlPlane, process: &str) -> Option<SocketAddr> {
+    let mut log = String::new();
+    let file = File::open(control_plane.log_file(process)).ok()?;
+    // One of the first lines has it.
+    file.take(BEGINNING).read_to_string(&mut log).ok()?;
+    let line = log.lines().find(|line| line.contains("serving /livez"))?;
+    let (_, rest) = line.split_once("127.0.0.1:")?;
+    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)))
 }
 
 /// Starts a node that runs the controller behind the emulator.

@@ -16,10 +16,10 @@ use xtask::control_plane::{ControlPlane, Options};
 use xtask::loopback_http;
 
 use super::load::{Load, NAMESPACE, NEIGHBOUR, TOKEN, operation};
-use crate::tasks::cargo::{self, Programs};
+use crate::tasks::cargo::Programs;
 use crate::tasks::image_environment;
 use crate::tasks::interrupt::Interrupt;
-use crate::tasks::stand_ins::{CONTROLLER, EMULATOR, Emulator};
+use crate::tasks::stand_ins::{self, CONTROLLER, EMULATOR, Emulator};
 
 /// The size of the large answers, in bytes.
 pub(super) const LARGE: usize = 50 * 1024 * 1024;
@@ -193,10 +193,9 @@ impl Environment {
         let program = PathBuf::from(words.remove(0));
         self.control_plane
             .run_process(name, &program, &words, &variables)?;
-        let log = self.control_plane.log_file(name);
         let mut admin = None;
         self.control_plane.wait_for_process(name, READY_LIMIT, || {
-            admin = admin.or_else(|| served_at(&fs::read_to_string(&log).ok()?));
+            admin = admin.or_else(|| stand_ins::admin_of(&self.control_plane, name));
             admin.is_some_and(|admin| loopback_http::get(admin, "/readyz").is_ok())
         })?;
         admin.context("the log does not say where it serves")
@@ -393,25 +392,9 @@ impl Metrics {
     }
 }
 
-/// The address in the log line that says where /metrics is served.
-fn served_at(log: &str) -> Option<SocketAddr> {
-    let line = log.lines().find(|line| line.contains("serving /livez"))?;
-    let (_, rest) = line.split_once("127.0.0.1:")?;
-    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)))
-}
-
 /// The CRDs, the controller's rights, the load's, and the grant.
 fn prepare(control_plane: &ControlPlane) -> Result<()> {
-    let files = [
-        "crds",
-        "deploy/base/namespace.yaml",
-        "deploy/base/service-account.yaml",
-        "deploy/base/controller-role.yaml",
-        "deploy/base/leader-election-role.yaml",
-    ];
-    control_plane.apply_files(&files.map(|file| cargo::root().join(file)))?;
-    control_plane.wait_for_crds()?;
+    stand_ins::apply_rights(control_plane)?;
     let meta = |name: &str| json!({"name": name, "namespace": NAMESPACE});
     let rbac = "rbac.authorization.k8s.io";
     let kubernetes = format!("{rbac}/v1");

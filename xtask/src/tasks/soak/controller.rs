@@ -1,8 +1,7 @@
 //! A controller of the soak: its process, which is ended and started again, and the network around it.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,15 +14,13 @@ use xtask::control_plane::ControlPlane;
 use xtask::loopback_http;
 
 use super::proxy::Proxy;
+use crate::tasks::stand_ins;
 
 /// How long a process may take to start, and to be ready.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// How often the supervisor's files are read, which announce nothing.
 const FILES_EVERY: Duration = Duration::from_millis(10);
-
-/// The part of a log that says where /metrics is served, in bytes.
-const BEGINNING: u64 = 64 * 1024;
 
 /// How long a process may take to end after SIGTERM.
 const END_LIMIT: Duration = Duration::from_secs(60);
@@ -196,11 +193,8 @@ impl Controller {
     /// What the process uses now; nothing if it is about to start or to end.
     pub(super) fn usage(&self, started: u32) -> Option<Usage> {
         let name = self.name(started);
-        let mut log = String::new();
-        // One of the first lines says it.
-        let file = File::open(self.control_plane.log_file(&name)).ok()?;
-        file.take(BEGINNING).read_to_string(&mut log).ok()?;
-        let metrics = loopback_http::get(served_at(&log)?, "/metrics").ok()?;
+        let admin = stand_ins::admin_of(&self.control_plane, &name)?;
+        let metrics = loopback_http::get(admin, "/metrics").ok()?;
         let value = |metric: &str| {
             let line = metrics.lines().find_map(|line| line.strip_prefix(metric));
             line?.trim().parse::<f64>().ok()
@@ -216,14 +210,6 @@ impl Controller {
             threads: threads.count() as f64,
         })
     }
-}
-
-/// The address in the log line that says where /metrics is served.
-fn served_at(log: &str) -> Option<SocketAddr> {
-    let line = log.lines().find(|line| line.contains("serving /livez"))?;
-    let (_, rest) = line.split_once("127.0.0.1:")?;
-    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    Some(SocketAddr::from(([127, 0, 0, 1], port.parse().ok()?)))
 }
 
 /// What a process uses.

@@ -14,9 +14,9 @@ use super::NOT_FOUND_AFTER;
 use super::controller::{Controller, Targets};
 use super::plan::Plan;
 use super::tenant::{NAMESPACES, Tenant, grant};
-use crate::tasks::cargo::{self, Programs};
+use crate::tasks::cargo::Programs;
 use crate::tasks::interrupt::Interrupt;
-use crate::tasks::stand_ins::{CONTROLLER, EMULATOR, Emulator};
+use crate::tasks::stand_ins::{self, CONTROLLER, EMULATOR, Emulator};
 
 /// How many controllers run.
 pub(super) const CONTROLLERS: usize = 2;
@@ -137,15 +137,7 @@ fn address(url: &str) -> Result<SocketAddr> {
 
 /// The CRDs, the controller's rights, the load's, and the grants.
 fn prepare(control_plane: &ControlPlane) -> Result<()> {
-    let files = [
-        "crds",
-        "deploy/base/namespace.yaml",
-        "deploy/base/service-account.yaml",
-        "deploy/base/controller-role.yaml",
-        "deploy/base/leader-election-role.yaml",
-    ];
-    control_plane.apply_files(&files.map(|file| cargo::root().join(file)))?;
-    control_plane.wait_for_crds()?;
+    stand_ins::apply_rights(control_plane)?;
     let rbac = "rbac.authorization.k8s.io";
     let role = json!({
         "apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole", "metadata": {"name": LOAD},
