@@ -66,8 +66,8 @@ impl ControlPlane {
     /// When it does not run.
     pub fn processor_time(&self, name: &str) -> Result<Duration> {
         let used = || {
-            let id = fs::read_to_string(self.folder().join(format!("{name}.pid"))).ok()?;
-            let line = fs::read_to_string(format!("/proc/{}/stat", id.trim())).ok()?;
+            let id = self.process_id(name).ok()?;
+            let line = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
             // The second field is the program's name in parentheses, with whatever stands in it.
             let (_, fields) = line.rsplit_once(')')?;
             let mut fields = fields.split_whitespace().skip(11);
@@ -100,6 +100,16 @@ impl ControlPlane {
         Ok(self.supervisor()?.handle())
     }
 
+    /// The id of the running program `name`, or of `kube-apiserver` or `etcd`.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn process_id(&self, name: &str) -> Result<u32> {
+        let id = fs::read_to_string(self.folder().join(format!("{name}.pid")));
+        let id = id.ok().and_then(|id| id.trim().parse().ok());
+        id.with_context(|| format!("{name} does not run"))
+    }
+
     /// Sends SIGKILL to the program `name`, or to `kube-apiserver` or `etcd`.
     ///
     /// # Errors
@@ -113,10 +123,9 @@ impl ControlPlane {
     /// # Errors
     /// When it does not run.
     pub fn signal(&self, name: &str, signal: &str) -> Result<()> {
-        let id = fs::read_to_string(self.folder().join(format!("{name}.pid")))
-            .with_context(|| format!("{name} does not run"))?;
+        let id = self.process_id(name)?.to_string();
         let option = format!("-{signal}");
-        let sent = Command::new("kill").args([&option, id.trim()]).status()?;
+        let sent = Command::new("kill").args([&option, &id]).status()?;
         if !sent.success() {
             bail!("{name} gets no {signal}");
         }

@@ -126,9 +126,8 @@ impl Controller {
         let name = self.name(*started);
         self.control_plane
             .run_process(&name, &self.program, &self.arguments, &variables)?;
-        let id = self.control_plane.folder().join(format!("{name}.pid"));
         let until = Instant::now() + START_LIMIT;
-        while !id.exists() && self.exit_code(*started).is_none() {
+        while self.control_plane.process_id(&name).is_err() && self.exit_code(*started).is_none() {
             if Instant::now() > until {
                 bail!("{name} does not start");
             }
@@ -199,9 +198,8 @@ impl Controller {
             let line = metrics.lines().find_map(|line| line.strip_prefix(metric));
             line?.trim().parse::<f64>().ok()
         };
-        let id =
-            fs::read_to_string(self.control_plane.folder().join(format!("{name}.pid"))).ok()?;
-        let threads = fs::read_dir(format!("/proc/{}/task", id.trim())).ok()?;
+        let id = self.control_plane.process_id(&name).ok()?;
+        let threads = fs::read_dir(format!("/proc/{id}/task")).ok()?;
         Some(Usage {
             process: started,
             leads: value("opcancel_leader ")? > 0.0,
