@@ -24,12 +24,7 @@ pub(super) fn is_healthy(folder: &Path) -> io::Result<bool> {
 
 /// As [`super::ControlPlane::ask_etcd`].
 pub(super) fn ask(folder: &Path, path: &str, body: &Value) -> Result<Value> {
-    let body = body.to_string();
-    let request = format!(
-        "POST {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let answer = exchange(folder, &request).context("etcd does not answer")?;
+    let answer = exchange(folder, &post(path, body)).context("etcd does not answer")?;
     let (head, body) = answer
         .split_once("\r\n\r\n")
         .context("etcd's answer is cut short")?;
@@ -37,6 +32,15 @@ pub(super) fn ask(folder: &Path, path: &str, body: &Value) -> Result<Value> {
         bail!("{path}: {answer}");
     }
     serde_json::from_str(body).with_context(|| format!("{path}: {body}"))
+}
+
+/// A request to etcd's JSON API. With HTTP/1.0 the answer comes without chunks.
+pub(super) fn post(path: &str, body: &Value) -> String {
+    let body = body.to_string();
+    format!(
+        "POST {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 /// A connection to etcd's socket.

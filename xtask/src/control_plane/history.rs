@@ -105,13 +105,7 @@ fn watch(socket: &mut UnixStream, prefix: &str) -> io::Result<()> {
     // The end of all keys that begin with the prefix: `0` follows `/`.
     let end = format!("{}0", prefix.trim_end_matches('/'));
     let body = json!({"create_request": {"key": STANDARD.encode(prefix), "range_end": STANDARD.encode(end)}});
-    let body = body.to_string();
-    // HTTP/1.0: the answer comes without chunks.
-    write!(
-        socket,
-        "POST /v3/watch HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
+    socket.write_all(etcd::post("/v3/watch", &body).as_bytes())?;
     socket.set_read_timeout(Some(LIMIT))?;
     // Byte by byte, so that nothing after the first line of the body is taken. The first event says that the watch is created.
     let mut reader = BufReader::with_capacity(1, &*socket);
