@@ -5,7 +5,7 @@
 //! its answer ends: a client that has the answer finds the line.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -98,6 +98,24 @@ impl Tail {
         }
     }
 
+    /// Reads from this position, in bytes, which is the beginning of a line.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn after(log: &Path, position: u64) -> Result<Self> {
+        let mut tail = Self::new(log);
+        let mut reader = tail.open()?;
+        reader.seek(SeekFrom::Start(position))?;
+        tail.reader = Some(reader);
+        Ok(tail)
+    }
+
+    fn open(&self) -> Result<BufReader<File>> {
+        let file = File::open(&self.path);
+        let file = file.with_context(|| format!("cannot read {}", self.path.display()))?;
+        Ok(BufReader::new(file))
+    }
+
     /// The requests that were answered since the last call, in the order of the log.
     ///
     /// # Errors
@@ -106,9 +124,7 @@ impl Tail {
         let mut requests = Vec::new();
         loop {
             if self.reader.is_none() {
-                let file = File::open(&self.path)
-                    .with_context(|| format!("cannot read {}", self.path.display()))?;
-                self.reader = Some(BufReader::new(file));
+                self.reader = Some(self.open()?);
             }
             let replaced = self.is_replaced();
             self.read_file(&mut requests)?;
@@ -260,6 +276,16 @@ mod tests {
         assert_eq!(requests(&log).unwrap().len(), 1);
         std::fs::write(&log, "nonsense\n").unwrap();
         assert!(requests(&log).is_err());
+    }
+
+    #[test]
+    fn a_log_is_read_from_a_position() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("audit.log");
+        std::fs::write(&log, format!("{LINE}\n{LINE}\n")).unwrap();
+        let second = u64::try_from(LINE.len() + 1).unwrap();
+        let mut tail = Tail::after(&log, second).unwrap();
+        assert_eq!(tail.read().unwrap().len(), 1);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read, Seek, SeekFrom};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use xtask::control_plane::audit::{self, Request};
+use xtask::control_plane::audit::{Request, Tail};
 use xtask::control_plane::{ControlPlane, Options};
 use xtask::loopback_http;
 
@@ -310,13 +309,7 @@ impl Environment {
 
     /// The API server's audit log since then.
     pub(super) fn audit(&self, mark: &Mark) -> Result<Vec<Request>> {
-        let mut log = fs::File::open(self.control_plane.audit_log())?;
-        log.seek(SeekFrom::Start(mark.audit))?;
-        let mut text = Vec::new();
-        log.read_to_end(&mut text)?;
-        let tail = self.control_plane.folder().join("audit-tail.log");
-        fs::write(&tail, text)?;
-        audit::requests(&tail)
+        Tail::after(&self.control_plane.audit_log(), mark.audit)?.read()
     }
 
     /// The end of the controller's log.
