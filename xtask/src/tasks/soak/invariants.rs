@@ -257,27 +257,26 @@ impl Checker {
         };
         let object = name(&life.version);
         let version = stored(&life.version);
-        let is_other = life.version.operation != call.operation;
-        let evidence = vec![version, received(&call)];
-        let uid = call.uid.clone();
-        let posts_before = life.posts.len();
-        match call.method {
-            Method::Cancel => life.posts.push(call),
-            _ => life.gets.push(call),
+        let other = (life.version.operation != call.operation).then(|| received(&call));
+        let mut surplus = None;
+        if call.method == Method::Cancel {
+            let uid = call.uid.clone();
+            life.posts.push(call);
+            if life.posts.len() > life.intents.len() {
+                surplus = Some(life.posts.iter().map(received).collect::<Vec<_>>());
+            } else {
+                self.unconfirmed.insert(uid);
+            }
+        } else {
+            life.gets.push(call);
         }
-        let more_posts_than_intents = life.posts.len() > life.intents.len();
-        let is_post = life.posts.len() > posts_before;
-        let sent = life.posts.iter().map(received).collect::<Vec<_>>();
-        if is_other {
+        if let Some(call) = other {
             let what = "a call for another operation than the object's".to_owned();
-            self.violated("I5", object.clone(), what, evidence.clone());
+            self.violated("I5", object.clone(), what, vec![version.clone(), call]);
         }
-        if is_post && more_posts_than_intents {
+        if let Some(sent) = surplus {
             let what = format!("{} cancel requests and fewer intents", sent.len());
-            let evidence = evidence.into_iter().take(1).chain(sent).collect();
-            self.violated("I2", object, what, evidence);
-        } else if is_post {
-            self.unconfirmed.insert(uid);
+            self.violated("I2", object, what, [vec![version], sent].concat());
         }
     }
 
@@ -360,8 +359,7 @@ impl Checker {
             .collect();
         let mut gone = BTreeSet::new();
         for (uid, life) in &mut self.lives {
-            let is_over = life.deleted && !self.not_judged.contains(uid);
-            if is_over && !std::mem::replace(&mut life.forgotten, true) {
+            if is_over(uid, life) && !std::mem::replace(&mut life.forgotten, true) {
                 life.gets.clear();
                 gone.insert(life.version.operation.clone());
             }
