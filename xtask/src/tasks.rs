@@ -11,6 +11,7 @@ pub(crate) mod deploy;
 pub(crate) mod image;
 mod image_environment;
 mod interrupt;
+mod load_client;
 pub(crate) mod release;
 pub(crate) mod soak;
 mod stand_ins;

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, Method};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{Client, Method};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::figures::{Micros, Spread, now};
+use crate::tasks::load_client;
 
 /// Where the objects of a benchmark are; the project of their operations too.
 pub(super) const NAMESPACE: &str = "bench";
@@ -42,16 +43,7 @@ pub(super) struct Load {
 impl Load {
     /// With a ServiceAccount's token; `authorities` in PEM.
     pub(super) fn new(server: &str, authorities: &[u8], token: &str) -> Result<Self> {
-        // An error means that it is installed already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))?;
-        bearer.set_sensitive(true);
-        let client = Client::builder()
-            .tls_certs_only(Certificate::from_pem_bundle(authorities)?)
-            .default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
-            // As the controller and kubectl do for single objects.
-            .http1_only()
-            .no_proxy()
+        let client = load_client::builder(authorities, token)?
             .user_agent("opcancel-bench")
             .build()?;
         Ok(Self {

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, Method};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use super::operations::Behaviour;
 use super::plan::Deed;
+use crate::tasks::load_client;
 
 /// The namespaces. Each has the grant of its name, for the project of its name.
 pub(super) const NAMESPACES: [&str; 2] = ["soak-a", "soak-b"];
@@ -61,15 +62,7 @@ impl Tenant {
         token: &str,
         emulator: &str,
     ) -> Result<Self> {
-        // An error means that it is installed already.
-        let _installed = rustls::crypto::ring::default_provider().install_default();
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))?;
-        bearer.set_sensitive(true);
-        let client = Client::builder()
-            .tls_certs_only(Certificate::from_pem_bundle(authorities)?)
-            .default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
-            .http1_only()
-            .no_proxy()
+        let client = load_client::builder(authorities, token)?
             .timeout(LIMIT)
             .user_agent("opcancel-soak")
             .build()?;
@@ -124,12 +117,7 @@ impl Tenant {
 
     async fn create(&self, pick: u64) -> Result<()> {
         let number = self.created.fetch_add(1, Ordering::Relaxed);
-        let namespace = if number.is_multiple_of(2) {
-            NAMESPACES[0]
-        } else {
-            NAMESPACES[1]
-        };
-        self.create_named(namespace, &format!("o-{number}"), pick)
+        self.create_named(namespace(number), &format!("o-{number}"), pick)
             .await
     }
 
@@ -222,11 +210,7 @@ impl Tenant {
     }
 
     async fn revoke(&self, pick: u64) -> Result<()> {
-        let namespace = if pick.is_multiple_of(2) {
-            NAMESPACES[0]
-        } else {
-            NAMESPACES[1]
-        };
+        let namespace = namespace(pick);
         let path = format!("{API}/cancellationgrants/{namespace}");
         let revoked = self.api(Method::DELETE, &path, JSON, &Value::Null).await;
         tokio::time::sleep(Duration::from_millis(pick % 3000)).await;
@@ -273,6 +257,15 @@ pub(super) fn grant(namespace: &str) -> Value {
             "identities": ["Operator"],
         },
     })
+}
+
+/// One of the namespaces.
+const fn namespace(pick: u64) -> &'static str {
+    if pick.is_multiple_of(2) {
+        NAMESPACES[0]
+    } else {
+        NAMESPACES[1]
+    }
 }
 
 fn objects(namespace: &str) -> String {
