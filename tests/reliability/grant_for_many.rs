@@ -1,5 +1,7 @@
 //! One grant is given, taken and given again for all objects of a namespace at once.
 
+use std::time::Duration;
+
 use operations_emulator::{Call::Cancel, Scenario, Script};
 
 use crate::{
@@ -13,14 +15,7 @@ use crate::{
 /// What the controller may have resident at most. The Deployment's limit is 256 MiB.
 const MOST_RESIDENT: usize = 192 << 20;
 
-fn waits_for_all(world: &World, condition: &str, seconds: usize) {
-    let condition = format!("--for={condition}");
-    let timeout = format!("--timeout={seconds}s");
-    let wait = ["wait", "opcancel", "--all", &condition, &timeout];
-    world.namespace.kubectl(&wait, "").unwrap();
-}
-
-fn all_follow(objects: usize, seconds: usize) {
+fn all_follow(objects: usize, seconds: u64) {
     let scenario =
         Scenario::default().with_operation(operation("many-*"), Script::ignores_cancel());
     let mut world = World::stopped("grant-for-many", scenario, &["--max-poll=10s"], &[]);
@@ -32,15 +27,17 @@ fn all_follow(objects: usize, seconds: usize) {
     });
     let admin = cluster().control_plane.kubeconfig();
     many_objects::create(&admin, &world.namespace.name, each);
-    waits_for_all(&world, "condition=Authorized=False", seconds);
+    let limit = Duration::from_secs(seconds);
+    let wait_for_all = |world: &World, condition| world.wait_within(limit, &["--all"], condition);
+    wait_for_all(&world, "condition=Authorized=False");
     let requests = world.emulator.requests();
     assert!(requests.iter().all(|request| request.call.is_none()));
     world.grant();
-    waits_for_all(&world, "condition=CancelRequested", seconds);
+    wait_for_all(&world, "condition=CancelRequested");
     world.revoke(&world.namespace.name);
-    waits_for_all(&world, "condition=Authorized=False", seconds);
+    wait_for_all(&world, "condition=Authorized=False");
     world.grant();
-    waits_for_all(&world, "condition=Authorized", seconds);
+    wait_for_all(&world, "condition=Authorized");
     let requests = world.emulator.requests();
     let posts = requests
         .iter()

@@ -46,9 +46,6 @@ fn after_a_broken_watch_a_list_finds_the_object() {
 #[ignore = "takes ten minutes: cargo xtask test --long"]
 fn with_nothing_broken_the_list_of_every_ten_minutes_finds_it() {
     let (world, _proxy) = after_a_lost_event("lost-event-long");
-    let timeout = format!("--timeout={}s", LONGER_THAN_A_LIST_AWAY.as_secs());
-    let wait = ["wait", "opcancel", "lost", "--for=condition=Finished"];
-    let wait = [&wait[..], &[&timeout]].concat();
-    world.namespace.kubectl(&wait, "").unwrap();
+    world.wait_within(LONGER_THAN_A_LIST_AWAY, &["lost"], "condition=Finished");
     assert_eq!((world.posts("lost"), world.posts("seen")), (1, 1));
 }

@@ -102,9 +102,8 @@ fn it_is_left_alone_for_as_long_as_it_asks_and_other_endpoints_go_on() {
 #[ignore = "polls are slow after refusals: cargo xtask test --long"]
 fn all_end_when_it_answers_again() {
     let (world, _relay) = after_refusals("too-many-long", 100);
-    let wait = ["wait", "opcancel", "--all", "--for=condition=Finished"];
-    let wait = [&wait[..], &["--timeout=1200s"]].concat();
-    world.namespace.kubectl(&wait, "").unwrap();
+    let limit = Duration::from_secs(1200);
+    world.wait_within(limit, &["--all"], "condition=Finished");
     for (name, object) in world.objects() {
         assert_eq!(object.outcome(), "Cancelled", "{name}");
     }

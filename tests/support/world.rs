@@ -258,7 +258,13 @@ impl World {
 
     /// `kubectl wait --for=FOR` for objects, or `--all`; fails the test with what they look like if it does not come.
     pub fn wait(&self, names: &[&str], for_: &str) {
-        let mut arguments = vec!["wait", "opcancel", "--for", for_, "--timeout=60s"];
+        self.wait_within(Duration::from_secs(60), names, for_);
+    }
+
+    /// The same for at most this long.
+    pub fn wait_within(&self, limit: Duration, names: &[&str], for_: &str) {
+        let timeout = format!("--timeout={}s", limit.as_secs());
+        let mut arguments = vec!["wait", "opcancel", "--for", for_, &timeout];
         arguments.extend(names);
         if let Err(why) = self.namespace.kubectl(&arguments, "") {
             let seen = self
