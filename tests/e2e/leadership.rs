@@ -3,22 +3,17 @@
 
 use std::time::Duration;
 
-use operations_emulator::{Call::Cancel, EndResult, Latency, RequestRecord, Scenario, Script};
+use operations_emulator::{Call::Cancel, EndResult, Latency, Script};
 
 use crate::support::{
-    cluster::runtime,
     controller_process::ControllerProcess,
     release::{LONG_LEASE, Release, SHORT_LEASE, leads, metrics, wait_to_lead},
-    world::{PATIENCE, World, operation},
+    world::{World, operation, scenario, wait_for_call},
 };
 
 /// A world with these operations whose controllers do not run yet.
 pub fn world(prefix: &str, operations: &[(&str, Script)]) -> World {
-    let scenario = operations
-        .iter()
-        .fold(Scenario::default(), |scenario, (id, script)| {
-            scenario.with_operation(operation(id), script.clone())
-        });
+    let scenario = scenario(operations.iter().cloned());
     let world = World::stopped(prefix, scenario, &[], &[]);
     world.grant();
     world
@@ -33,19 +28,6 @@ fn work_of(process: &ControllerProcess) -> f64 {
     ];
     let series = families.iter().flat_map(|name| &served.0[*name].series);
     series.map(|(_, _, value)| value).sum()
-}
-
-/// Waits until the first cancel request about an operation has arrived.
-pub fn wait_for_cancel_request(world: &World, id: &str) {
-    let name = operation(id);
-    let sent = |requests: &[RequestRecord]| {
-        requests
-            .iter()
-            .any(|r| r.call == Some(Cancel) && r.operation.as_deref() == Some(&name))
-    };
-    runtime()
-        .block_on(world.emulator.wait_for(sent, PATIENCE))
-        .unwrap();
 }
 
 #[test]
@@ -109,7 +91,7 @@ fn sigterm_hands_over_and_nothing_is_forgotten() {
     world.cancel("polled", &[]);
     world.wait(&["polled"], "condition=CancelRequested");
     world.cancel("sending", &[]);
-    wait_for_cancel_request(world, "sending");
+    wait_for_call(&world.emulator, "sending", Cancel);
 
     leader.terminate();
     leader.wait_for_log(|log| log.contains("stopping"));

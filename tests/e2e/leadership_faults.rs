@@ -3,18 +3,18 @@
 
 use std::{fs, net::SocketAddr};
 
-use operations_emulator::{EndResult, Script};
+use operations_emulator::{Call::Cancel, EndResult, Script};
 use serde_json::json;
 
 use crate::{
-    leadership::{wait_for_cancel_request, world},
+    leadership::world,
     support::{
         cluster::cluster,
         controller_process::ControllerProcess,
         cuttable_proxy::CuttableProxy,
         object::Object,
         release::{LONG_LEASE, Release, SHORT_LEASE, leads, metrics, wait_to_lead},
-        world::operation,
+        world::{operation, wait_for_call},
     },
 };
 
@@ -45,7 +45,7 @@ fn a_leader_that_stood_still_for_longer_than_its_lease_does_nothing_more() {
     let second = release.start_standby("pod-b", "pod-a");
     // It is in the middle of its work, somewhere between an intent and the answer to a cancel request.
     world.cancel_all(OPERATIONS);
-    wait_for_cancel_request(world, "a");
+    wait_for_call(&world.emulator, "a", Cancel);
     first.signal("STOP");
     wait_to_lead(&second);
     world.wait(&["--all"], "condition=CancelRequested");

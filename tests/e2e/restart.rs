@@ -5,13 +5,10 @@ use std::time::{Duration, Instant};
 use operations_emulator::{
     Answer,
     Call::{Cancel, Get},
-    EndResult, Latency, RequestRecord, Scenario, Script,
+    EndResult, Latency, Scenario, Script,
 };
 
-use crate::support::{
-    cluster::runtime,
-    world::{PATIENCE, World, operation},
-};
+use crate::support::world::{World, operation, wait_for_call};
 
 #[test]
 fn killed_while_polling_the_next_one_polls_on_and_sends_nothing_again() {
@@ -52,15 +49,7 @@ fn killed_with_a_request_on_its_way_the_next_one_looks_first() {
     };
     let mut world = World::new("killed-sending", [("op", slow)]);
     world.cancel("op", &[]);
-    let name = operation("op");
-    let sent = |requests: &[RequestRecord]| {
-        requests
-            .iter()
-            .any(|r| r.call == Some(Cancel) && r.operation.as_deref() == Some(&name))
-    };
-    runtime()
-        .block_on(world.emulator.wait_for(sent, PATIENCE))
-        .unwrap();
+    wait_for_call(&world.emulator, "op", Cancel);
     world.controller().kill();
     let object = world.object("op");
     assert_eq!(
@@ -135,15 +124,7 @@ fn sigterm_lets_a_request_finish_and_its_answer_is_not_lost() {
     world.grant();
     world.start();
     world.cancel("op", &[]);
-    let name = operation("op");
-    let sent = |requests: &[RequestRecord]| {
-        requests
-            .iter()
-            .any(|r| r.call == Some(Cancel) && r.operation.as_deref() == Some(&name))
-    };
-    runtime()
-        .block_on(world.emulator.wait_for(sent, PATIENCE))
-        .unwrap();
+    wait_for_call(&world.emulator, "op", Cancel);
     world.controller().terminate();
     world.cancel("later", &[]);
     let status = world.controller().wait();

@@ -1,11 +1,11 @@
 //! Stored times at the edges of what the API server accepts, such as the year 9999. A status editor or a newer release may write them.
 
-use operations_emulator::{Scenario, Script};
+use operations_emulator::Script;
 use serde_json::json;
 
 use crate::support::{
     cluster::kubectl_as_admin,
-    world::{World, operation},
+    world::{World, scenario},
 };
 
 const EDGES: [(&str, &str); 5] = [
@@ -19,9 +19,7 @@ const EDGES: [(&str, &str); 5] = [
 #[test]
 fn times_at_the_edges_count_as_absent_and_the_object_ends() {
     let names = EDGES.map(|(name, _)| name);
-    let scenario = names.iter().fold(Scenario::default(), |scenario, id| {
-        scenario.with_operation(operation(id), Script::default())
-    });
+    let scenario = scenario(names.map(|id| (id, Script::default())));
     let mut world = World::stopped("far-future", scenario, &[], &[]);
     world.grant();
     world.cancel_all(names);

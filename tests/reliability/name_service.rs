@@ -6,8 +6,7 @@ use std::{
 };
 
 use operations_emulator::{
-    Call::Get, Config, EndResult, Fault, FaultAnswer, FaultCall, GoAway, RequestRecord, Scenario,
-    Script,
+    Call::Get, Config, EndResult, Fault, FaultAnswer, FaultCall, GoAway, RequestRecord, Script,
 };
 
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
     relay::Relay,
     support::{
         cluster::runtime,
-        world::{PATIENCE, World, operation},
+        world::{PATIENCE, World, operation, scenario},
     },
 };
 
@@ -32,9 +31,7 @@ const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 fn world(prefix: &str, names: &Path) -> (World, Relay) {
     let folder = names.parent().unwrap();
     let authority = folder.join("ca.crt");
-    let scenario = NAMES.iter().fold(Scenario::default(), |scenario, id| {
-        scenario.with_operation(operation(id), Script::ignores_cancel())
-    });
+    let scenario = scenario(NAMES.map(|id| (id, Script::ignores_cancel())));
     let config = Config {
         tls: true,
         tls_hosts: vec!["google.names.test".to_owned()],

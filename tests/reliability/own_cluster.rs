@@ -3,14 +3,14 @@
 
 use std::{path::PathBuf, process::Command};
 
-use operations_emulator::{Call, Emulator, Scenario, Script};
+use operations_emulator::{Call, Emulator, Script};
 use xtask::control_plane::{ControlPlane, Options};
 
 use crate::support::{
     cluster::{rights, root, runtime},
     controller_process::{self, ControllerProcess},
     object::Object,
-    world::{PATIENCE, manifest, operation},
+    world::{manifest, operation, scenario, wait_for_call},
 };
 
 /// Grants the namespace `default` the project of [`operation`].
@@ -50,11 +50,7 @@ impl OwnCluster {
         let kubeconfig = control_plane
             .service_account_kubeconfig("opcancel-system", "opcancel-controller")
             .unwrap();
-        let scenario = operations
-            .into_iter()
-            .fold(Scenario::default(), |scenario, (id, script)| {
-                scenario.with_operation(operation(id), script)
-            });
+        let scenario = scenario(operations);
         let emulator = runtime().block_on(Emulator::start(scenario)).unwrap();
         Self {
             emulator,
@@ -145,15 +141,7 @@ impl OwnCluster {
 
     /// Waits until a call about [`operation`]`(name)` has arrived, whether it was answered or not.
     pub fn wait_for_call(&self, name: &str, call: Call) {
-        let name = operation(name);
-        let arrived = |requests: &[operations_emulator::RequestRecord]| {
-            requests.iter().any(|request| {
-                request.call == Some(call) && request.operation.as_deref() == Some(&name)
-            })
-        };
-        runtime()
-            .block_on(self.emulator.wait_for(arrived, PATIENCE))
-            .unwrap();
+        wait_for_call(&self.emulator, name, call);
     }
 
     /// Ends all of it.

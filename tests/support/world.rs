@@ -42,6 +42,28 @@ pub fn of_operation(name: &str, operation: &str, spec: &[&str]) -> String {
     )
 }
 
+/// A scenario with these operations, by their ids ([`operation`]).
+pub fn scenario<'a>(operations: impl IntoIterator<Item = (&'a str, Script)>) -> Scenario {
+    operations
+        .into_iter()
+        .fold(Scenario::default(), |scenario, (id, script)| {
+            scenario.with_operation(operation(id), script)
+        })
+}
+
+/// Waits until a call about [`operation`]`(id)` has arrived, whether it was answered or not.
+pub fn wait_for_call(emulator: &Emulator, id: &str, call: Call) {
+    let name = operation(id);
+    let arrived = |requests: &[RequestRecord]| {
+        requests.iter().any(|request| {
+            request.call == Some(call) && request.operation.as_deref() == Some(&name)
+        })
+    };
+    runtime()
+        .block_on(emulator.wait_for(arrived, PATIENCE))
+        .unwrap();
+}
+
 /// See the module.
 pub struct World {
     /// The test's namespace, and the tenant in it.
@@ -70,12 +92,7 @@ impl World {
         prefix: &str,
         operations: impl IntoIterator<Item = (&'static str, Script)>,
     ) -> Self {
-        let scenario = operations
-            .into_iter()
-            .fold(Scenario::default(), |scenario, (id, script)| {
-                scenario.with_operation(operation(id), script)
-            });
-        let mut world = Self::stopped(prefix, scenario, &[], &[]);
+        let mut world = Self::stopped(prefix, scenario(operations), &[], &[]);
         world.start();
         world
     }
