@@ -5,7 +5,7 @@ use std::time::Duration;
 use operations_emulator::{Call::Cancel, EndResult, Latency, Script};
 use xtask::control_plane::End;
 
-use crate::{own_cluster::OwnCluster, support::world::operation};
+use crate::support::{own_cluster::OwnCluster, world::operation};
 
 /// A cancel request that is answered after three seconds.
 fn slow() -> Script {

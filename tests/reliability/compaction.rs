@@ -8,8 +8,10 @@ use xtask::control_plane::End;
 use crate::{
     api_proxy::ApiProxy,
     many_objects,
-    own_cluster::OwnCluster,
-    support::world::{manifest, operation},
+    support::{
+        own_cluster::OwnCluster,
+        world::{manifest, operation},
+    },
 };
 
 /// More than a page of a list has.

@@ -2,9 +2,9 @@
 
 use operations_emulator::Script;
 
-use crate::{
+use crate::support::{
+    cluster::root,
     own_cluster::{GRANT, OwnCluster},
-    support::cluster::root,
 };
 
 const CRDS: [&str; 2] = [

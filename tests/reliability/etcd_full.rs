@@ -4,7 +4,7 @@ use operations_emulator::{EndResult, Script};
 use serde_json::json;
 use xtask::control_plane::ControlPlane;
 
-use crate::{own_cluster::OwnCluster, support::world::operation};
+use crate::support::{own_cluster::OwnCluster, world::operation};
 
 /// Raises the alarm as etcd does when its database has reached `--quota-backend-bytes`, or clears it as an administrator does.
 fn alarm(control_plane: &ControlPlane, action: &str) {

@@ -1,7 +1,7 @@
 //! What the controller does while parts of the cluster or of the network fail, and that it recovers by itself: on a real API
 //! server and a real etcd, with the controller as a process and an emulator in Google's place.
 //!
-//! Tests that disturb the whole cluster have a control plane of their own ([`own_cluster`]); the others share one.
+//! Tests that disturb the whole cluster have a control plane of their own ([`support::own_cluster`]); the others share one.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,7 +17,6 @@ mod support;
 mod api_proxy;
 mod many_objects;
 mod own_account;
-mod own_cluster;
 mod preload;
 mod relay;
 

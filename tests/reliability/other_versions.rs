@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::{
     api_proxy::ApiProxy,
-    own_cluster::OwnCluster,
     support::{
         cluster::{cluster, kubectl_as_admin, root},
+        own_cluster::OwnCluster,
         world::{World, operation},
     },
 };

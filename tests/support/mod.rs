@@ -6,6 +6,7 @@ pub mod controller_process;
 pub mod cuttable_proxy;
 pub mod judges;
 pub mod object;
+pub mod own_cluster;
 pub mod release;
 pub mod served_metrics;
 pub mod simulated_life;

@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::Command};
 use operations_emulator::{Call, Emulator, Script};
 use xtask::control_plane::{ControlPlane, Options};
 
-use crate::support::{
+use super::{
     cluster::{rights, root, runtime},
     controller_process::{self, ControllerProcess},
     object::Object,
@@ -81,7 +81,8 @@ impl OwnCluster {
         self.controller = Some(controller);
     }
 
-    fn controller_command(&self) -> Command {
+    /// The command that runs the controller.
+    pub fn controller_command(&self) -> Command {
         let mut command = controller_process::command();
         command
             .arg("--kubeconfig")
