@@ -1,7 +1,7 @@
 //! A leader that stands still, that the API server does not reach, or whose Lease an administrator changes: it stops, and another one
 //! goes on from what is stored.
 
-use std::{fs, net::SocketAddr};
+use std::fs;
 
 use operations_emulator::{Call::Cancel, EndResult, Script};
 use serde_json::json;
@@ -9,10 +9,10 @@ use serde_json::json;
 use crate::{
     leadership::world,
     support::{
-        cluster::cluster,
+        cluster::{cluster, runtime},
         controller_process::ControllerProcess,
-        cuttable_proxy::CuttableProxy,
         object::Object,
+        relay::Relay,
         release::{LONG_LEASE, Release, SHORT_LEASE, leads, metrics, wait_to_lead},
         world::{operation, wait_for_call},
     },
@@ -77,25 +77,27 @@ fn a_leader_that_stood_still_for_longer_than_its_lease_does_nothing_more() {
 #[test]
 fn a_leader_that_cannot_reach_the_api_server_stops_and_another_one_leads() {
     let operations = OPERATIONS.map(|id| (id, Script::default()));
-    let release = Release::new(world("cut-off", &operations), SHORT_LEASE);
-    let world = &release.world;
+    let mut release = Release::new(world("cut-off", &operations), SHORT_LEASE);
+    let relay = runtime().block_on(Relay::start());
+    let server = cluster().control_plane.server_url();
+    relay.lead_to(server);
     let kubeconfig = fs::read_to_string(&cluster().controller_kubeconfig).unwrap();
-    let (_, rest) = kubeconfig.split_once("https://").unwrap();
-    let end = rest.find(|c: char| !(c.is_ascii_digit() || ".:".contains(c)));
-    let server: SocketAddr = rest[..end.unwrap()].parse().unwrap();
-    let proxy = CuttableProxy::start(server);
+    assert!(kubeconfig.contains(server), "{kubeconfig}");
+    let through_relay = format!("https://127.0.0.1:{}", relay.port());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kubeconfig");
-    let kubeconfig = kubeconfig.replace(&server.to_string(), &proxy.address().to_string());
-    fs::write(&path, kubeconfig).unwrap();
+    fs::write(&path, kubeconfig.replace(server, &through_relay)).unwrap();
 
-    let mut first = ControllerProcess::spawn(release.command_with_kubeconfig("pod-a", &path));
-    first.wait_until_ready();
-    wait_to_lead(&first);
+    release.world.use_kubeconfig(&path);
+    let mut first = release.start_leader("pod-a");
+    let directly = &cluster().controller_kubeconfig;
+    release.world.use_kubeconfig(directly);
     let second = release.start_standby("pod-b", "pod-a");
+    let world = &release.world;
     world.cancel("a", &[]);
     assert_eq!(world.finished("a").outcome(), "Cancelled");
-    proxy.cut();
+    relay.silence_new_connections(true);
+    relay.silence_open_connections();
     world.cancel_all(OPERATIONS.into_iter().skip(1));
     wait_to_lead(&second);
     let log = ends_without_the_lease(&mut first);

@@ -6,9 +6,9 @@ use operations_emulator::{Call::Cancel, Scenario, Script};
 
 use crate::{
     many_objects,
-    relay::Relay,
     support::{
         cluster::{cluster, runtime},
+        relay::Relay,
         world::{World, operation},
     },
 };

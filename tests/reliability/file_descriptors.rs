@@ -6,9 +6,9 @@ use operations_emulator::{Scenario, Script};
 
 use crate::{
     api_proxy::ApiProxy,
-    relay::Relay,
     support::{
         cluster::{cluster, runtime},
+        relay::Relay,
         world::{World, of_operation, operation},
     },
 };

@@ -18,7 +18,6 @@ mod api_proxy;
 mod many_objects;
 mod own_account;
 mod preload;
-mod relay;
 
 mod api_priority;
 mod api_server_restarted;

@@ -11,9 +11,9 @@ use operations_emulator::{
 
 use crate::{
     preload,
-    relay::Relay,
     support::{
         cluster::runtime,
+        relay::Relay,
         world::{PATIENCE, World, operation, scenario},
     },
 };

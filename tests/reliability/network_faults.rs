@@ -22,7 +22,7 @@ use operations_emulator::{
 };
 use tokio::time::{sleep, timeout};
 
-use crate::{relay::Relay, support::world::operation};
+use crate::support::{relay::Relay, world::operation};
 
 /// What the product promises.
 const HEALED_WITHIN: Duration = Duration::from_secs(15);

@@ -8,9 +8,9 @@ use operations_emulator::{
 
 use crate::{
     many_objects,
-    relay::Relay,
     support::{
         cluster::{cluster, runtime},
+        relay::Relay,
         world::{PATIENCE, World, of_operation, operation},
     },
 };

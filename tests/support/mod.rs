@@ -3,10 +3,10 @@
 pub mod all_outcomes;
 pub mod cluster;
 pub mod controller_process;
-pub mod cuttable_proxy;
 pub mod judges;
 pub mod object;
 pub mod own_cluster;
+pub mod relay;
 pub mod release;
 pub mod served_metrics;
 pub mod simulated_life;

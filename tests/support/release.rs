@@ -1,6 +1,6 @@
 //! Several controllers of one release: processes that elect a leader by a Lease, each as a pod would run it.
 
-use std::{collections::BTreeSet, path::Path, process::Command, time::Instant};
+use std::{collections::BTreeSet, process::Command, time::Instant};
 
 use serde_json::{Value, json};
 
@@ -55,27 +55,6 @@ impl Release {
             .arg(format!("--leader-elect-lease-name={LEASE}"))
             .args(self.timing)
             .env("HOSTNAME", pod);
-        command
-    }
-
-    /// The same with another kubeconfig.
-    pub fn command_with_kubeconfig(&self, pod: &str, kubeconfig: &Path) -> Command {
-        let given = self.command(pod);
-        let mut command = Command::new(given.get_program());
-        let mut arguments = given.get_args();
-        while let Some(argument) = arguments.next() {
-            command.arg(argument);
-            if argument == "--kubeconfig" {
-                arguments.next();
-                command.arg(kubeconfig);
-            }
-        }
-        for (name, value) in given.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
         command
     }
 

@@ -1,5 +1,5 @@
-//! Relays TCP connections to the emulator: an endpoint of its own, whose connections a test silences. It ends with its runtime, and must
-//! be kept until then.
+//! Relays TCP connections to a server on this machine: an address of its own, whose connections a test silences or closes. It ends with
+//! its runtime, and must be kept until then.
 
 use tokio::{
     io::copy_bidirectional,
@@ -10,7 +10,7 @@ use tokio::{
 /// What happens to connections.
 #[derive(Clone, Copy, Debug, Default)]
 struct Rules {
-    /// The port of the emulator, once it runs.
+    /// The port of the server, once it runs.
     server: Option<u16>,
     /// Connections up to this number pass nothing more, and stay open.
     silenced: usize,
