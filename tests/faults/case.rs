@@ -111,7 +111,7 @@ impl Case {
                 Script::already_done(EndResult::completed()),
             );
         let emulator = Emulator::start(scenario).await.unwrap();
-        let mut proxy = Proxy::listen().await;
+        let proxy = Proxy::listen().await;
         let folder = tempfile::tempdir().unwrap();
         let authority = folder.path().join("ca.crt");
         std::fs::write(&authority, server::authority()).unwrap();
@@ -139,15 +139,13 @@ impl Case {
             metadata: format!("http://{}", emulator.metadata_address()),
             client: client(),
         };
-        proxy
-            .begin(
-                upstream,
-                access.clone(),
-                process.clone(),
-                record.clone(),
-                faults.to_vec(),
-            )
-            .await;
+        proxy.begin(
+            upstream,
+            access.clone(),
+            process.clone(),
+            record.clone(),
+            faults.to_vec(),
+        );
         process.start().await;
         Self {
             access,

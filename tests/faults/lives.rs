@@ -197,25 +197,7 @@ pub const LIVES: [Life; 10] = [
             let answer = FaultAnswer::Refuse(refusal);
             Script::default().with_fault(Fault::new(FaultCall::Cancel, answer).times(1))
         },
-        points: &[
-            "object-event#1",
-            "get#1",
-            "status-write#1",
-            "object-event#2",
-            "cancel#1",
-            "status-write#2",
-            "object-event#3",
-            "get-after-cancel-1#1",
-            "status-write#3",
-            "object-event#4",
-            "cancel#2",
-            "get-after-cancel-2#1",
-            "status-write#4",
-            "object-event#5",
-            "event-create#1",
-        ],
-        more: &["get-after-cancel-1"],
-        ..LIFE
+        ..UNAVAILABLE_TO_CANCEL
     },
     Life {
         name: "not-found-then-found",

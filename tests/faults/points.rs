@@ -141,13 +141,10 @@ pub enum Server {
 /// What a request is, and the name of the object or operation that it is about, if it is about one.
 pub fn classify(server: Server, method: &Method, uri: &Uri) -> Option<(Kind, Option<String>)> {
     let path = uri.path();
-    let is_watch = uri
-        .query()
-        .is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"));
+    let mut parameters = uri.query().unwrap_or_default().split('&');
+    let is_watch = parameters.clone().any(|pair| pair == "watch=true");
     // How many pages a list has depends on the grants of other tests.
-    let is_next_page = uri
-        .query()
-        .is_some_and(|query| query.split('&').any(|pair| pair.starts_with("continue=")));
+    let is_next_page = parameters.any(|pair| pair.starts_with("continue="));
     let last = |path: &str| path.rsplit('/').next().map(str::to_owned);
     match server {
         Server::Metadata if path.ends_with("/email") => Some((Email, None)),

@@ -13,7 +13,10 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use reqwest::Client;
 use serde_json::{Value, json};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 
 use super::{
     cluster_access::ClusterAccess,
@@ -62,8 +65,8 @@ pub struct Proxy {
     pub google: String,
     /// HOST:PORT in place of the metadata server's.
     pub metadata: String,
-    ready: mpsc::Sender<Arc<Shared>>,
-    shared: Option<Arc<Shared>>,
+    /// What [`Self::begin`] has set.
+    shared: watch::Sender<Option<Arc<Shared>>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -76,21 +79,17 @@ impl Drop for Proxy {
 impl Proxy {
     /// Listens. Requests wait until [`Self::begin`].
     pub async fn listen() -> Self {
-        let (ready, waiting) = mpsc::channel(1);
-        let shared = Arc::new(tokio::sync::Mutex::new((waiting, None::<Arc<Shared>>)));
+        let shared = watch::Sender::new(None::<Arc<Shared>>);
         let mut tasks = Vec::new();
         let mut addresses = Vec::new();
         for server in [Server::Kubernetes, Server::Google, Server::Metadata] {
-            let shared = shared.clone();
+            let begun = shared.subscribe();
             let handle = move |connection, request| {
-                let shared = shared.clone();
+                let mut begun = begun.clone();
                 async move {
-                    let shared = {
-                        let mut slot = shared.lock().await;
-                        if slot.1.is_none() {
-                            slot.1 = slot.0.recv().await;
-                        }
-                        slot.1.clone()
+                    let shared = match begun.wait_for(Option::is_some).await {
+                        Ok(shared) => shared.clone(),
+                        Err(_) => None,
                     };
                     let Some(shared) = shared else {
                         return pending().await;
@@ -106,37 +105,35 @@ impl Proxy {
             kubernetes: format!("https://127.0.0.1:{}", addresses[0].port()),
             google: format!("https://localhost:{}", addresses[1].port()),
             metadata: addresses[2].to_string(),
-            ready,
-            shared: None,
+            shared,
             tasks,
         }
     }
 
     /// Answers requests from now on.
-    pub async fn begin(
-        &mut self,
+    pub fn begin(
+        &self,
         upstream: Upstream,
         access: ClusterAccess,
         process: Arc<Process>,
         record: Arc<Record>,
         faults: Vec<(Point, Fault)>,
     ) {
-        let shared = Arc::new(Shared {
+        let shared = Shared {
             upstream,
             access,
             process,
             record,
             faults: Mutex::new(faults),
-        });
-        self.shared = Some(shared.clone());
-        let sent = self.ready.send(shared).await;
-        assert!(sent.is_ok());
+        };
+        self.shared.send_replace(Some(Arc::new(shared)));
     }
 
     /// The faults that have not happened yet.
     pub fn faults_left(&self) -> Vec<(Point, Fault)> {
-        let shared = self.shared.as_ref().unwrap();
-        shared.faults.lock().unwrap().clone()
+        let shared = self.shared.borrow();
+        let faults = shared.as_ref().unwrap().faults.lock().unwrap();
+        faults.clone()
     }
 }
 
