@@ -113,7 +113,8 @@ fn refused_requests_are_repeated_and_nothing_is_sent_without_an_intent() {
     let scenario = scenario
         .with_operation(operation("polled"), Script::ignores_cancel())
         .with_operation(operation("unseen"), Script::missing());
-    let mut world = World::stopped("priority", scenario, &[], &[]);
+    // "unseen" must not end as NotFound before it is there.
+    let mut world = World::stopped("priority", scenario, &["--not-found-after=10m"], &[]);
     world.grant();
     let (account, name) = (
         OwnAccount::new(&world.namespace.name),

@@ -18,7 +18,8 @@ fn without_rights_nothing_is_sent_and_with_them_all_ends() {
     let scenario = scripts.iter().fold(Scenario::default(), |all, (id, of)| {
         all.with_operation(operation(id), of.clone())
     });
-    let mut world = World::stopped("rights", scenario, &[], &[]);
+    // "unseen" must not end as NotFound before it is there.
+    let mut world = World::stopped("rights", scenario, &["--not-found-after=10m"], &[]);
     world.grant();
     let account = OwnAccount::new(&world.namespace.name);
     let proxy = ApiProxy::of_world(&mut world, account.kubeconfig());
