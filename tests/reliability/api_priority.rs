@@ -119,7 +119,6 @@ fn refused(name: &str) -> f64 {
 }
 
 #[test]
-#[ignore = "needs an API server without other load: cargo xtask test --long"]
 fn refused_requests_are_repeated_and_nothing_is_sent_without_an_intent() {
     let scenario = (0..MANY).fold(Scenario::default(), |scenario, n| {
         scenario.with_operation(operation(&format!("many-{n}")), Script::default())
