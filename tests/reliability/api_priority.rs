@@ -7,7 +7,7 @@ use futures::stream;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use kube::api::ListParams;
-use operations_emulator::{EndResult, Scenario, Script};
+use operations_emulator::{EndResult, Script};
 use reqwest::Certificate;
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -17,7 +17,7 @@ use crate::{
     own_account::OwnAccount,
     support::{
         cluster::{cluster, kubectl_as_admin, runtime},
-        world::{PATIENCE, World, operation},
+        world::{PATIENCE, World, operation, scenario},
     },
 };
 
@@ -120,12 +120,11 @@ fn refused(name: &str) -> f64 {
 
 #[test]
 fn refused_requests_are_repeated_and_nothing_is_sent_without_an_intent() {
-    let scenario = (0..MANY).fold(Scenario::default(), |scenario, n| {
-        scenario.with_operation(operation(&format!("many-{n}")), Script::default())
-    });
-    let scenario = scenario
-        .with_operation(operation("polled"), Script::ignores_cancel())
-        .with_operation(operation("unseen"), Script::missing());
+    let scenario = scenario([
+        ("many-*", Script::default()),
+        ("polled", Script::ignores_cancel()),
+        ("unseen", Script::missing()),
+    ]);
     // "unseen" must not end as NotFound before it is there.
     let mut world = World::stopped("priority", scenario, &["--not-found-after=10m"], &[]);
     world.grant();
@@ -150,22 +149,14 @@ fn refused_requests_are_repeated_and_nothing_is_sent_without_an_intent() {
         .set_operation(&operation("unseen"), Script::default())
         .unwrap();
     world.controller().wait_for_metrics(|metrics| {
-        let labels = |kind| [("kind", kind), ("result", "failed")];
-        let refused = |kind| metrics.sum("opcancel_status_writes_total", &labels(kind)) > 0.0;
-        refused("intent") || refused("outcome")
+        metrics.has_failed_writes("intent") || metrics.has_failed_writes("outcome")
     });
     let before = refused(&name);
     world
         .controller()
         .wait_for_metrics(|_| refused(&name) > before);
     assert_eq!(world.posts("unseen"), 0, "its intent is not stored");
-    let many = (0..MANY).map(|n| {
-        let name = format!("many-{n}");
-        let operation = operation(&name);
-        (name, operation)
-    });
-    let admin = cluster().control_plane.kubeconfig();
-    many_objects::create(&admin, &world.namespace.name, many);
+    many_objects::create_numbered(&world.namespace.name, "many", MANY);
 
     // Now one request at a time.
     drop(occupied);

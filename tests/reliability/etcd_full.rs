@@ -45,10 +45,7 @@ fn nothing_is_sent_without_a_stored_intent_and_all_ends_when_there_is_room() {
         .controller()
         .wait_for_log(|log| log.contains("database space exceeded"));
     cluster.controller().wait_for_metrics(|metrics| {
-        ["intent", "outcome"].into_iter().all(|kind| {
-            let refused = [("kind", kind), ("result", "failed")];
-            metrics.sum("opcancel_status_writes_total", &refused) > 0.0
-        })
+        metrics.has_failed_writes("intent") && metrics.has_failed_writes("outcome")
     });
     assert_eq!(cluster.posts("unseen"), 0, "its intent is not stored");
     assert_eq!(cluster.controller().admin("/livez").0, 200);

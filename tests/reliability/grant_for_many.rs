@@ -6,10 +6,7 @@ use operations_emulator::{Call::Cancel, Scenario, Script};
 
 use crate::{
     many_objects,
-    support::{
-        cluster::cluster,
-        world::{World, operation},
-    },
+    support::world::{World, operation},
 };
 
 /// What the controller may have resident at most. The Deployment's limit is 256 MiB.
@@ -20,13 +17,7 @@ fn all_follow(objects: usize, seconds: u64) {
         Scenario::default().with_operation(operation("many-*"), Script::ignores_cancel());
     let mut world = World::stopped("grant-for-many", scenario, &["--max-poll=10s"], &[]);
     world.start();
-    let each = (0..objects).map(|n| {
-        let name = format!("many-{n}");
-        let operation = operation(&name);
-        (name, operation)
-    });
-    let admin = cluster().control_plane.kubeconfig();
-    many_objects::create(&admin, &world.namespace.name, each);
+    many_objects::create_numbered(&world.namespace.name, "many", objects);
     let limit = Duration::from_secs(seconds);
     let wait_for_all = |world: &World, condition| world.wait_within(limit, &["--all"], condition);
     wait_for_all(&world, "condition=Authorized=False");

@@ -11,7 +11,10 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::support::cluster::runtime;
+use crate::support::{
+    cluster::{cluster, runtime},
+    world::operation,
+};
 
 /// Requests to the API server at a time.
 const IN_FLIGHT: usize = 8;
@@ -28,6 +31,17 @@ pub async fn api(kubeconfig: &Path, namespace: &str) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("opcancel.github.io", "v1alpha1", "OperationCancellation");
     let resource = ApiResource::from_gvk(&kind);
     Api::namespaced_with(Client::try_from(config).unwrap(), namespace, &resource)
+}
+
+/// Creates so many cancellations on the shared API server: PREFIX-0, PREFIX-1 and so on, each of [`operation`] of its own name.
+pub fn create_numbered(namespace: &str, prefix: &str, count: usize) {
+    let objects = (0..count).map(|n| {
+        let name = format!("{prefix}-{n}");
+        let operation = operation(&name);
+        (name, operation)
+    });
+    let admin = cluster().control_plane.kubeconfig();
+    create(&admin, namespace, objects);
 }
 
 /// Creates a cancellation for each pair of an object's and an operation's name.

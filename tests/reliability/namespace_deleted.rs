@@ -5,7 +5,7 @@ use operations_emulator::{Scenario, Script};
 use crate::{
     many_objects,
     support::{
-        cluster::{Namespace, cluster, kubectl_as_admin},
+        cluster::{Namespace, kubectl_as_admin},
         world::{World, operation},
     },
 };
@@ -28,13 +28,7 @@ fn it_goes_away_and_others_end_as_ever() {
         &serde_json::json!({"namespaces": names, "projects": ["acme-prod"], "identities": ["Operator"]}),
     );
     world.start();
-    let objects = (0..OBJECTS).map(|n| {
-        let name = format!("theirs-{n}");
-        let operation = operation(&name);
-        (name, operation)
-    });
-    let admin = cluster().control_plane.kubeconfig();
-    many_objects::create(&admin, &theirs.name, objects);
+    many_objects::create_numbered(&theirs.name, "theirs", OBJECTS);
     world.cancel("before", &[]);
     let delete = ["delete", "namespace", &theirs.name, "--timeout=120s"];
     kubectl_as_admin(&delete, "").unwrap();

@@ -1,11 +1,11 @@
 //! The controller's role bindings are deleted and come back while it runs.
 
-use operations_emulator::{Call::Get, EndResult, Scenario, Script};
+use operations_emulator::{Call::Get, EndResult, Script};
 
 use crate::{
     api_proxy::ApiProxy,
     own_account::OwnAccount,
-    support::world::{World, operation},
+    support::world::{World, operation, scenario},
 };
 
 #[test]
@@ -15,9 +15,7 @@ fn without_rights_nothing_is_sent_and_with_them_all_ends() {
         ("unseen", Script::missing()),
         ("meanwhile", Script::default()),
     ];
-    let scenario = scripts.iter().fold(Scenario::default(), |all, (id, of)| {
-        all.with_operation(operation(id), of.clone())
-    });
+    let scenario = scenario(scripts.clone());
     // "unseen" must not end as NotFound before it is there.
     let mut world = World::stopped("rights", scenario, &["--not-found-after=10m"], &[]);
     world.grant();
@@ -37,13 +35,9 @@ fn without_rights_nothing_is_sent_and_with_them_all_ends() {
         .emulator
         .set_operation(&operation("unseen"), Script::default())
         .unwrap();
-    let refused = |kind: &str, metrics: &crate::support::served_metrics::Served| {
-        let labels = [("kind", kind), ("result", "failed")];
-        metrics.sum("opcancel_status_writes_total", &labels) > 0.0
-    };
-    world
-        .controller()
-        .wait_for_metrics(|metrics| refused("intent", metrics) && refused("outcome", metrics));
+    world.controller().wait_for_metrics(|metrics| {
+        metrics.has_failed_writes("intent") && metrics.has_failed_writes("outcome")
+    });
     assert_eq!(world.posts("unseen"), 0, "its intent is not stored");
     proxy.reset_watches();
     world.controller().wait_for_log(|log| {

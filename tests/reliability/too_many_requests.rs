@@ -9,7 +9,7 @@ use operations_emulator::{
 use crate::{
     many_objects,
     support::{
-        cluster::{cluster, runtime},
+        cluster::runtime,
         relay::Relay,
         world::{PATIENCE, World, of_operation, operation},
     },
@@ -42,13 +42,7 @@ fn after_refusals(prefix: &str, objects: usize) -> (World, Relay) {
         &serde_json::json!({"projects": ["other-prod"], "identities": ["Operator"]}),
     );
     world.start();
-    let each = (0..objects).map(|n| {
-        let name = format!("many-{n}");
-        let operation = operation(&name);
-        (name, operation)
-    });
-    let admin = cluster().control_plane.kubeconfig();
-    many_objects::create(&admin, &world.namespace.name, each);
+    many_objects::create_numbered(&world.namespace.name, "many", objects);
     world
         .controller()
         .wait_for_metrics(|metrics| metrics.sum("opcancel_pending", &[]) == objects as f64);

@@ -74,6 +74,12 @@ impl Served {
         series.filter(|(_, of, _)| fits(of)).map(|(.., n)| n).sum()
     }
 
+    /// Whether a status write of this kind has failed.
+    pub fn has_failed_writes(&self, kind: &str) -> bool {
+        let failed = [("kind", kind), ("result", "failed")];
+        self.sum("opcancel_status_writes_total", &failed) > 0.0
+    }
+
     /// The names of a family's labels, without `le`.
     pub fn labels(&self, family: &str) -> BTreeSet<&str> {
         let series = self.0[family].series.iter();
