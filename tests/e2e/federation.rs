@@ -19,8 +19,8 @@ use crate::support::{
 
 const SUBJECT: &str = "principal://iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/clusters/subject/system:serviceaccount:opcancel-system:opcancel-controller";
 
-/// A token service that believes this cluster, by the keys that its API server publishes.
-pub fn believing_the_cluster() -> Credentials {
+/// A provider that knows this cluster by the keys that its API server publishes, and accepts tokens for these audiences.
+pub fn provider(name: &str, allowed_audiences: Vec<String>) -> Provider {
     let keys = kubectl_as_admin(&["get", "--raw=/openid/v1/jwks"], "").unwrap();
     let configuration =
         kubectl_as_admin(&["get", "--raw=/.well-known/openid-configuration"], "").unwrap();
@@ -28,13 +28,18 @@ pub fn believing_the_cluster() -> Credentials {
         .as_str()
         .unwrap()
         .to_owned();
+    Provider {
+        audience: name.to_owned(),
+        issuer,
+        allowed_audiences,
+        jwks: Some(from_value(json_of(&keys)).unwrap()),
+    }
+}
+
+/// A token service that believes this cluster.
+pub fn believing_the_cluster() -> Credentials {
     Credentials {
-        providers: vec![Provider {
-            audience: PROVIDER.to_owned(),
-            issuer,
-            allowed_audiences: Vec::new(),
-            jwks: Some(from_value(json_of(&keys)).unwrap()),
-        }],
+        providers: vec![provider(PROVIDER, Vec::new())],
         impersonation: vec![MayImpersonate {
             principal: SUBJECT.to_owned(),
             service_account: EMAIL.to_owned(),

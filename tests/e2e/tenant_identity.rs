@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use operations_emulator::{
     Authorization, Call, Credentials, Fault, FaultCall, Permission, RequestRecord, RpcCode,
-    Scenario, Script,
-    credentials::{MayImpersonate, Provider},
+    Scenario, Script, credentials::MayImpersonate,
 };
-use serde_json::{from_value, json};
+use serde_json::json;
 use xtask::control_plane::audit;
 
-use crate::support::{
-    cluster::{Namespace, cluster, json_of, kubectl_as_admin},
-    object::Object,
-    world::{World, of_operation},
+use crate::{
+    federation::provider,
+    support::{
+        cluster::{Namespace, cluster, json_of, kubectl_as_admin},
+        object::Object,
+        world::{World, of_operation},
+    },
 };
 
 /// The pool of the emulated project, and its GKE cluster as the metadata server names it.
@@ -145,30 +147,13 @@ fn allow_tokens(namespace: &str) {
     kubectl_as_admin(&["create", "--filename=-"], &list.to_string()).unwrap();
 }
 
-/// A provider that knows this cluster by the keys that its API server publishes, and accepts tokens for this audience.
-fn provider(name: &str, audience: &str) -> Provider {
-    let keys = kubectl_as_admin(&["get", "--raw=/openid/v1/jwks"], "").unwrap();
-    let configuration =
-        kubectl_as_admin(&["get", "--raw=/.well-known/openid-configuration"], "").unwrap();
-    let issuer = json_of(&configuration)["issuer"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    Provider {
-        audience: name.to_owned(),
-        issuer,
-        allowed_audiences: vec![audience.to_owned()],
-        jwks: Some(from_value(json_of(&keys)).unwrap()),
-    }
-}
-
 /// Google's side: it knows this cluster by its keys, lets each tenant's ServiceAccount act as its Google service account, and lets
 /// each of those cancel in its own project.
 fn google(tenants: &[&Tenant<'_>]) -> Scenario {
     let credentials = Credentials {
         providers: vec![provider(
             &format!("identitynamespace:{POOL}:https://container.googleapis.com/v1/{CLUSTER}"),
-            POOL,
+            vec![POOL.to_owned()],
         )],
         impersonation: tenants
             .iter()
@@ -723,7 +708,7 @@ fn a_fleet_and_any_other_cluster_work_the_same() {
         let (direct, impersonated) = (tenant.operation("direct"), tenant.operation("impersonated"));
         let scenario = Scenario {
             credentials: Credentials {
-                providers: vec![provider(&name, &audience)],
+                providers: vec![provider(&name, vec![audience])],
                 impersonation: vec![MayImpersonate {
                     principal: subject.clone(),
                     service_account: email.clone(),
