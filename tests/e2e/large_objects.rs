@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use kube::{
-    Api, Client, Config,
+    Api, Client,
     api::{DynamicObject, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
     core::{ApiResource, GroupVersionKind},
 };
 use operations_emulator::{Scenario, Script};
 use serde_json::{Map, json};
 
 use crate::support::{
-    cluster::{Namespace, cluster, runtime},
+    cluster::{Namespace, client_config, cluster, runtime},
     world::{World, operation},
 };
 
@@ -30,12 +29,7 @@ fn labels() -> Map<String, serde_json::Value> {
 }
 
 async fn api(namespace: &str) -> Api<DynamicObject> {
-    opcancel::google::tls::install_provider();
-    let file = Kubeconfig::read_from(cluster().control_plane.kubeconfig()).unwrap();
-    let options = KubeConfigOptions::default();
-    let config = Config::from_custom_kubeconfig(file, &options)
-        .await
-        .unwrap();
+    let config = client_config(&cluster().control_plane.kubeconfig()).await;
     let kind = GroupVersionKind::gvk("opcancel.github.io", "v1alpha1", "OperationCancellation");
     let resource = ApiResource::from_gvk(&kind);
     Api::namespaced_with(Client::try_from(config).unwrap(), namespace, &resource)

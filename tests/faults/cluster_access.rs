@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use kube::{
-    Api, Client, Config,
+    Api, Client,
     api::{DynamicObject, Patch, PatchParams, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
@@ -14,7 +13,7 @@ use tokio::sync::OnceCell;
 use super::{
     proxy::OBJECT,
     support::{
-        cluster::cluster,
+        cluster::{client_config, cluster},
         world::{PROJECT, operation},
     },
 };
@@ -29,12 +28,7 @@ pub struct ClusterAccess {
 async fn administrator() -> Client {
     static CLIENT: OnceCell<Client> = OnceCell::const_new();
     let client = CLIENT.get_or_init(|| async {
-        opcancel::google::tls::install_provider();
-        let file = Kubeconfig::read_from(cluster().control_plane.kubeconfig()).unwrap();
-        let options = KubeConfigOptions::default();
-        let config = Config::from_custom_kubeconfig(file, &options)
-            .await
-            .unwrap();
+        let config = client_config(&cluster().control_plane.kubeconfig()).await;
         Client::try_from(config).unwrap()
     });
     client.await.clone()

@@ -4,15 +4,14 @@ use std::path::Path;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::{
-    Api, Client, Config,
+    Api, Client,
     api::{DynamicObject, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::json;
 
 use crate::support::{
-    cluster::{cluster, runtime},
+    cluster::{client_config, cluster, runtime},
     world::operation,
 };
 
@@ -21,12 +20,7 @@ const IN_FLIGHT: usize = 8;
 
 /// Cancellations of a namespace, as the user of a kubeconfig.
 pub async fn api(kubeconfig: &Path, namespace: &str) -> Api<DynamicObject> {
-    opcancel::google::tls::install_provider();
-    let file = Kubeconfig::read_from(kubeconfig).unwrap();
-    let options = KubeConfigOptions::default();
-    let mut config = Config::from_custom_kubeconfig(file, &options)
-        .await
-        .unwrap();
+    let mut config = client_config(kubeconfig).await;
     config.default_retry = false;
     let kind = GroupVersionKind::gvk("opcancel.github.io", "v1alpha1", "OperationCancellation");
     let resource = ApiResource::from_gvk(&kind);

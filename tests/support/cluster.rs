@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use xtask::control_plane::ControlPlane;
@@ -142,6 +143,16 @@ pub fn kubectl_as_admin(arguments: &[&str], input: &str) -> Result<String, Strin
         cluster().control_plane.kubectl_command().args(arguments),
         input,
     ))
+}
+
+/// The configuration of a client of the API server, from a kubeconfig.
+pub async fn client_config(kubeconfig: &Path) -> kube::Config {
+    opcancel::google::tls::install_provider();
+    let file = Kubeconfig::read_from(kubeconfig).unwrap();
+    let options = KubeConfigOptions::default();
+    kube::Config::from_custom_kubeconfig(file, &options)
+        .await
+        .unwrap()
 }
 
 /// The kubectl that is built here, and the user's own if there is one: people have older ones.
