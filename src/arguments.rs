@@ -6,7 +6,7 @@ use clap::Parser;
 
 use crate::{
     connection_arguments::ConnectionArguments,
-    duration_text,
+    duration_text::within,
     leader_election_arguments::{LeaderElectionArguments, namespace},
     telemetry::logs::LogFormat,
     workload_identity_arguments::WorkloadIdentityArguments,
@@ -177,22 +177,6 @@ fn workers(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|workers| (1..=1024).contains(workers))
         .ok_or_else(|| "must be a number from 1 to 1024".to_owned())
-}
-
-/// Reads a duration within these limits. A value outside them is a costly typing error: polls without a pause, an outcome
-/// `NotFound` for an operation that is running, a cancel request that is never sent.
-fn within(
-    shortest: &'static str,
-    longest: &'static str,
-) -> impl Fn(&str) -> Result<Duration, String> + Clone {
-    move |text| {
-        let duration = duration_text::parse(text)?;
-        if (duration_text::parse(shortest)?..=duration_text::parse(longest)?).contains(&duration) {
-            Ok(duration)
-        } else {
-            Err(format!("must be from {shortest} to {longest}"))
-        }
-    }
 }
 
 #[cfg(test)]

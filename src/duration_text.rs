@@ -25,6 +25,22 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     Ok(duration)
 }
 
+/// Reads a duration within these limits. A value outside them is a costly typing error: polls without a pause, an outcome
+/// `NotFound` for an operation that is running, a cancel request that is never sent.
+pub fn within(
+    shortest: &'static str,
+    longest: &'static str,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone {
+    move |text| {
+        let duration = parse(text)?;
+        if (parse(shortest)?..=parse(longest)?).contains(&duration) {
+            Ok(duration)
+        } else {
+            Err(format!("must be from {shortest} to {longest}"))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::{
     controller::TenantIdentities,
-    duration_text,
+    duration_text::within,
     google::{
         identity::{
             CacheLimits, Environment, TokenEndpoint, WorkloadIdentity, WorkloadIdentityConfig,
@@ -35,7 +35,7 @@ pub struct WorkloadIdentityArguments {
 
     /// How long the controller uses a token of a ServiceAccount's identity at most (10s to 1h). It never uses one for more than 80 % of
     /// its lifetime
-    #[arg(long, value_name = "DURATION", env = "OPCANCEL_SERVICE_ACCOUNT_TOKEN_MAX_AGE", default_value = "12m", value_parser = max_age, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", env = "OPCANCEL_SERVICE_ACCOUNT_TOKEN_MAX_AGE", default_value = "12m", value_parser = within("10s", "1h"), allow_hyphen_values = true)]
     pub service_account_token_max_age: Duration,
 
     /// URL of Google's Security Token Service for ServiceAccounts: https and a host; http only for loopback
@@ -85,14 +85,5 @@ impl WorkloadIdentityArguments {
             ..CacheLimits::default()
         };
         Ok(Some(TenantIdentities { identity, limits }))
-    }
-}
-
-fn max_age(text: &str) -> Result<Duration, String> {
-    let age = duration_text::parse(text)?;
-    if (Duration::from_secs(10)..=Duration::from_secs(3600)).contains(&age) {
-        Ok(age)
-    } else {
-        Err("must be from 10s to 1h".to_owned())
     }
 }
