@@ -7,6 +7,7 @@ mod cancellation_status;
 mod condition;
 mod crd;
 pub mod name_rules;
+pub mod object_name;
 mod operation_cancellation;
 mod outcome;
 mod reason;

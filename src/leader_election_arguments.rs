@@ -5,6 +5,7 @@ use std::{fs, time::Duration};
 use clap::{ArgAction, Args};
 
 use crate::{
+    api::object_name::{is_label, is_object_name},
     controller::leadership::{LeaderElection, Timing},
     duration_text,
 };
@@ -116,21 +117,13 @@ pub fn namespace(text: &str) -> Result<String, String> {
     }
 }
 
-/// The name of an object: labels with dots between them.
+/// Reads the name of an object.
 fn object_name(text: &str) -> Result<String, String> {
-    if text.len() <= 253 && text.split('.').all(is_label) {
+    if text.len() <= 253 && is_object_name(text) {
         Ok(text.to_owned())
     } else {
         Err("invalid name; use lower-case letters, digits, - and ., for example opcancel-controller".to_owned())
     }
-}
-
-fn is_label(text: &str) -> bool {
-    let is_allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !text.is_empty()
-        && text.bytes().all(is_allowed)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 /// Lower limits only: the other limits come from the lease duration.

@@ -2,7 +2,10 @@
 
 use super::{ObjectView, Spec, ending::Ending, failure::Failure};
 use crate::{
-    api::{Call, GROUP, IdentityKind, ObservedOperation, Outcome, Reason, VERSION},
+    api::{
+        Call, GROUP, IdentityKind, ObservedOperation, Outcome, Reason, VERSION,
+        object_name::is_object_name,
+    },
     google::{
         answer::ErrorKind,
         catalogue::{Right, Target},
@@ -92,23 +95,6 @@ fn grant_name(namespace: &str, spec: &Spec, target: &Target) -> String {
         name += ".sa";
     }
     name
-}
-
-/// Whether Kubernetes accepts it as a name: a project may end with a hyphen, but a part of a name may not. The length need not be
-/// checked: the message is shorter than a name may be.
-fn is_object_name(name: &str) -> bool {
-    let good = |part: &str| {
-        let part_bytes = part.as_bytes();
-        let ends = [part_bytes.first(), part_bytes.last()]
-            .into_iter()
-            .flatten();
-        !part.is_empty()
-            && ends.copied().all(|b| b.is_ascii_alphanumeric())
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    name.split('.').all(good)
 }
 
 /// `spec.serviceAccountName` is set.
