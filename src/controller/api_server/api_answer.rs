@@ -58,12 +58,8 @@ pub async fn ask(
     request: Request<Vec<u8>>,
     shape: Shape,
 ) -> Result<Answer, Refused> {
-    let answer = client.send(request.map(Body::from)).await?;
-    if !answer.status().is_success() {
-        return Err(refused(answer).await);
-    }
     Ok(Answer {
-        body: answer.into_body(),
+        body: send(client, request).await?,
         sieve: JsonSieve::new(shape),
         bytes: Bytes::new(),
     })
@@ -93,11 +89,7 @@ pub async fn body(
     request: Request<Vec<u8>>,
     most: usize,
 ) -> Result<Vec<u8>, Refused> {
-    let answer = client.send(request.map(Body::from)).await?;
-    if !answer.status().is_success() {
-        return Err(refused(answer).await);
-    }
-    let (mut body, mut whole) = (answer.into_body(), Vec::new());
+    let (mut body, mut whole) = (send(client, request).await?, Vec::new());
     while let Some(frame) = body.frame().await {
         let bytes = frame?.into_data().unwrap_or_default();
         if whole.len() + bytes.len() > most {
@@ -108,6 +100,15 @@ pub async fn body(
         whole.extend_from_slice(&bytes);
     }
     Ok(whole)
+}
+
+/// Sends a request. Returns the body of a successful answer, which is still to be read.
+async fn send(client: &Client, request: Request<Vec<u8>>) -> Result<Body, Refused> {
+    let answer = client.send(request.map(Body::from)).await?;
+    if !answer.status().is_success() {
+        return Err(refused(answer).await);
+    }
+    Ok(answer.into_body())
 }
 
 impl Answer {
