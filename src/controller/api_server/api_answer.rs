@@ -149,11 +149,12 @@ impl Answer {
 /// Those of the answer, and if it does not come in time.
 pub async fn within<T>(
     limit: Duration,
-    answer: impl Future<Output = Result<T, Refused>>,
+    answer: impl Future<Output = Result<T, impl Into<Refused>>>,
 ) -> Result<T, Refused> {
-    timeout(limit, answer)
-        .await
-        .unwrap_or_else(|_| Err(Refused::from(Error::Service("no answer in time".into()))))
+    match timeout(limit, answer).await {
+        Ok(answer) => answer.map_err(Into::into),
+        Err(_) => Err(Error::Service("no answer in time".into()).into()),
+    }
 }
 
 /// The answer ended too early.

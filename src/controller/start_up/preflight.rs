@@ -6,15 +6,18 @@ use std::{collections::BTreeSet, time::Duration};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
-use kube::{Api, Client, api::PostParams};
+use kube::{Api, Client, Error, api::PostParams};
 use serde_json::Value;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::{
     api::{GROUP, VERSION, cancellation_crd, grant_crd},
     backoff::doubling,
     controller::{
-        api_server::kube_error::{self, APPLY_CRDS},
+        api_server::{
+            api_answer::{Refused, within},
+            kube_error::{self, APPLY_CRDS},
+        },
         leadership::LeaderElection,
         rate_limited_warning::RateLimitedWarning,
     },
@@ -89,9 +92,9 @@ async fn check_schemas(client: &Client) -> Result<(), String> {
     let request = http::Request::get(&path)
         .body(Vec::new())
         .map_err(|error| error.to_string())?;
-    let served: Value = match timeout(REQUEST_TIMEOUT, client.request(request)).await {
-        Ok(Ok(served)) => served,
-        Ok(Err(error)) => {
+    let served: Value = match within(REQUEST_TIMEOUT, client.request(request)).await {
+        Ok(served) => served,
+        Err(Refused { error, .. }) => {
             return Err(match kube_error::code(&error) {
                 Some(404) => missing,
                 Some(401) => format!(
@@ -102,13 +105,9 @@ async fn check_schemas(client: &Client) -> Result<(), String> {
                     "the API server does not let the controller read {path}, which the ClusterRole opcancel-controller-grants allows: {}",
                     kube_error::describe(&error)
                 ),
-                _ => format!(
-                    "the API server cannot be reached: {}",
-                    kube_error::describe(&error)
-                ),
+                _ => not_reached(&error),
             });
         }
-        Err(_) => return Err("the API server cannot be reached: no answer in time".to_owned()),
     };
     let services: Vec<_> = catalogue::service_names().collect();
     for (kind, crd) in [
@@ -253,16 +252,17 @@ async fn is_allowed(client: &Client, attributes: ResourceAttributes) -> Result<b
         ..SelfSubjectAccessReview::default()
     };
     let params = PostParams::default();
-    match timeout(REQUEST_TIMEOUT, api.create(&params, &review)).await {
-        Ok(Ok(answer)) => Ok(answer.status.is_some_and(|status| status.allowed)),
+    match within(REQUEST_TIMEOUT, api.create(&params, &review)).await {
+        Ok(answer) => Ok(answer.status.is_some_and(|status| status.allowed)),
         // Without reviews the requests themselves will show what is missing.
-        Ok(Err(error)) if kube_error::code(&error) == Some(403) => Ok(true),
-        Ok(Err(error)) => Err(format!(
-            "the API server cannot be reached: {}",
-            kube_error::describe(&error)
-        )),
-        Err(_) => Err("the API server cannot be reached: no answer in time".to_owned()),
+        Err(refused) if kube_error::code(&refused.error) == Some(403) => Ok(true),
+        Err(refused) => Err(not_reached(&refused.error)),
     }
+}
+
+fn not_reached(error: &Error) -> String {
+    let why = kube_error::describe(error);
+    format!("the API server cannot be reached: {why}")
 }
 
 fn not_allowed(what: &str) -> String {
