@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Timing;
 use crate::controller::api_server::versions::number;
 
-/// The longest duration that is believed of another holder's Lease, which anybody with the right can edit.
+/// The longest duration that is believed of another holder's Lease. Users can edit it.
 const LONGEST_LEASE: Duration = Duration::from_secs(600);
 
 /// The duration in a released Lease, as client-go writes it.
@@ -189,7 +189,12 @@ impl Election {
     /// Until when this process may act; `None` if it does not lead.
     pub fn term(&self) -> Option<Duration> {
         let leading = self.leading.as_ref()?;
-        Some(leading.sent.saturating_add(self.timing.renew_deadline))
+        Some(self.term_after(leading.sent))
+    }
+
+    /// The end of the term after a successful write that was sent at this time.
+    const fn term_after(&self, sent: Duration) -> Duration {
+        sent.saturating_add(self.timing.renew_deadline)
     }
 
     /// The time limit of a request that is sent now. A leader has time for a second one.
@@ -212,7 +217,7 @@ impl Election {
     }
 
     fn decide_as_leader(&self, leading: &Leading, now: Duration, wall: Timestamp) -> Decision {
-        let until = leading.sent.saturating_add(self.timing.renew_deadline);
+        let until = self.term_after(leading.sent);
         if until <= now {
             return Decision::Stop(Lost::NotRenewed);
         }
@@ -225,12 +230,13 @@ impl Election {
             _ if self.must_read => return Decision::Read,
             Known::Lease(stored) => stored,
             Known::Nothing | Known::Missing => {
-                // Someone deleted it. The others wait as if it were still there.
+                // Another writer deleted it. The others wait as if it were still there.
                 return Decision::Create(self.renewed(leading, wall));
             }
         };
         let period = self.timing.retry_period;
-        // Someone edited it, which may shorten the time that others wait. But that must not become a fight.
+        // After an edit by another writer the others may wait for a shorter time, so it is corrected soon. But that must not become
+        // a fight.
         let pause = if stored.spec == leading.spec {
             period
         } else {
@@ -264,12 +270,11 @@ impl Election {
         };
         let free_at = expires.or(self.free_since).unwrap_or(now);
         let may_at = free_at.saturating_add(precedence);
+        // If this process holds it already, the answer to its own write was lost.
+        if now < may_at && self.holder() != self.identity {
+            return Decision::Wait(Some(may_at));
+        }
         match &self.known {
-            // The answer to this process's own write was lost.
-            Known::Lease(stored) if holder(&stored.spec) == self.identity => {
-                Decision::Update(stored.version.clone(), self.taken(&stored.spec, wall))
-            }
-            _ if now < may_at => Decision::Wait(Some(may_at)),
             Known::Lease(stored) => {
                 Decision::Update(stored.version.clone(), self.taken(&stored.spec, wall))
             }
@@ -330,8 +335,7 @@ impl Election {
 
     /// A write that was sent at `sent` is stored. It counts only if it was answered before the time was over.
     pub fn written(&mut self, stored: Stored, sent: Duration, now: Duration) {
-        let is_late = self.term().is_some_and(|until| until <= now)
-            || sent.saturating_add(self.timing.renew_deadline) <= now;
+        let is_late = self.term().is_some_and(|until| until <= now) || self.term_after(sent) <= now;
         if is_late {
             self.must_read = true;
         } else {
