@@ -266,18 +266,14 @@ impl Calls {
     }
 
     fn caller_for(&self, object: &ObjectView) -> Option<Caller> {
-        let spec = object.spec.as_ref().ok()?;
-        let service_account = spec.service_account_name.as_deref();
-        let requester = service_account.map(|name| (object.namespace.as_str(), name));
-        Some(self.caller(target_of(object)?, requester))
+        Some(self.caller(target_of(object)?, requester_of(object)))
     }
 
     /// Google's name for the identity that makes the calls of an object, if it is known.
     pub fn principal_of(&self, object: &ObjectView) -> Option<String> {
-        let spec = object.spec.as_ref().ok();
-        match spec.and_then(|spec| spec.service_account_name.as_deref()) {
+        match requester_of(object) {
             None => self.tokens.principal(),
-            Some(name) => self.tenants.as_ref()?.principal(&object.namespace, name),
+            Some((namespace, name)) => self.tenants.as_ref()?.principal(namespace, name),
         }
     }
 
@@ -422,4 +418,10 @@ const fn method_name(share: Share) -> &'static str {
 
 fn target_of(object: &ObjectView) -> Option<&Target> {
     object.spec.as_ref().ok()?.target.as_ref().ok()
+}
+
+/// The ServiceAccount that makes the calls of an object, with its namespace; `None` if it is the operator.
+fn requester_of(object: &ObjectView) -> Option<(&str, &str)> {
+    let name = object.spec.as_ref().ok()?.service_account_name.as_deref()?;
+    Some((&object.namespace, name))
 }
