@@ -42,23 +42,20 @@ impl Dispatcher {
     /// From now on nothing begins, except writes of results that only this process knows.
     pub(super) fn drain(&mut self) {
         tracing::info!("stopping: waiting for requests in flight");
+        for cancel in self.cancels.values() {
+            cancel.cancel();
+        }
         let stage = if self.is_leader {
+            self.sweep_unrecorded();
             Stage::Storing
         } else {
+            self.leadership.release.cancel();
             Stage::HandedOver
         };
         self.drain = Some(Drain {
             begun: Instant::now(),
             stage,
         });
-        for cancel in self.cancels.values() {
-            cancel.cancel();
-        }
-        if self.is_leader {
-            self.sweep_unrecorded();
-        } else {
-            self.leadership.release.cancel();
-        }
     }
 
     /// Whether the end of the process is reached. Goes from one stage of the end to the next.
@@ -105,14 +102,12 @@ impl Dispatcher {
     pub(super) fn drain_wakes_at(&self) -> Option<Instant> {
         let Drain { begun, stage } = self.drain?;
         let is_handover = stage == Stage::Storing && self.leadership.is_elected;
-        Some(
-            begun
-                + if is_handover {
-                    HANDOVER_LIMIT
-                } else {
-                    DRAIN_LIMIT
-                },
-        )
+        let limit = if is_handover {
+            HANDOVER_LIMIT
+        } else {
+            DRAIN_LIMIT
+        };
+        Some(begun + limit)
     }
 
     /// Whether requests in flight have taken too long.
