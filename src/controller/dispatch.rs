@@ -70,8 +70,7 @@ enum LoopEvent {
     Grants,
     /// This process may lead now.
     Promoted,
-    /// This process leads no longer.
-    TermOver,
+    /// The next turn has something to do, or sees that this process leads no longer.
     Nothing,
     Beat,
 }
@@ -194,7 +193,7 @@ impl Dispatcher {
             let next = next.map(|at| self.calls.clock.instant(at));
             self.note_turn(woken.elapsed());
             let event = tokio::select! {
-                () = term.over() => LoopEvent::TermOver,
+                () = term.over() => LoopEvent::Nothing,
                 () = stop.cancelled(), if !draining => LoopEvent::Stop,
                 () = sleep_until(limit), if draining => LoopEvent::DrainTime,
                 Ok(()) = role.changed(), if !draining => LoopEvent::Promoted,
@@ -217,7 +216,6 @@ impl Dispatcher {
                     }
                 }
                 LoopEvent::Promoted => self.follow_role(),
-                LoopEvent::TermOver => return Err(TERM_OVER.to_owned()),
                 LoopEvent::Watched(event) => self.handle_watch_event(event),
                 LoopEvent::Ended(Ok(ended)) => self.handle_task_end(ended),
                 LoopEvent::Ended(Err(error)) => {
