@@ -157,11 +157,14 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
         health: parts.health.clone(),
     };
     let grants = GrantBook::default();
-    let kubernetes = parts.kubernetes.clone();
-    let clock = parts.clock.clone();
-    let metrics = parts.metrics.clone();
     let tenants = parts.tenants.map(|tenants| {
-        TenantTokens::new(kubernetes, tenants.identity, clock, metrics, tenants.limits)
+        TenantTokens::new(
+            parts.kubernetes.clone(),
+            tenants.identity,
+            parts.clock.clone(),
+            parts.metrics.clone(),
+            tenants.limits,
+        )
     });
     let calls = Arc::new(Calls {
         client: parts.google,

@@ -88,9 +88,7 @@ impl Failures {
             _ => backoff::after_denial(self.denials, jitter),
         })
     }
-}
 
-impl Failures {
     /// The counts that delays grow with, from the number of requests that were announced. What counts as evidence for an outcome is
     /// not known from that number and stays.
     pub fn keep_pace(&mut self, attempts: u32) {

@@ -18,8 +18,8 @@ pub(super) enum Raise {
     OwnUnconfirmed,
     /// By another process, which may be sending its request.
     OtherProcess(ForeignIntent),
-    /// By the leader before this process, which has stopped; or by an edit: the author is this process, which did not do it, or absent, or not the id of a process. A controller older than
-    /// the field leaves the author as it is too.
+    /// By the leader before this process, which has stopped; or by an edit. After an edit the author is absent, not the id of a
+    /// process, or this process, which did not record the intent. A controller older than the field leaves the author as it is too.
     Edit,
 }
 

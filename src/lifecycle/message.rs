@@ -189,7 +189,7 @@ fn right(target: Option<&Target>) -> (String, String) {
     }
 }
 
-/// Where the operation is: its project, else its parent, else nothing that its name tells.
+/// Where the operation is: its project, else its parent. If its name has neither, the text says only that there is a project.
 fn owner(target: Option<&Target>) -> String {
     match target.map(|target| (target.project(), target.parent())) {
         Some((Some(project), _)) => format!("project {project}"),

@@ -67,14 +67,10 @@ fn adopt_failure(state: &mut Cancellation, now: Now) {
     });
     let of_cancel = |failure: &Failure| failure.call == Call::Cancel;
     if state.post.follows {
-        state.post.failures.last = stored.clone().filter(of_cancel);
-        state.post.failures.stalling_since = state
-            .post
-            .failures
-            .last
-            .as_ref()
-            .filter(|failure| failure.stalls())
-            .map(|failure| failure.since);
+        let last = stored.clone().filter(of_cancel);
+        let stalling = last.as_ref().filter(|failure| failure.stalls());
+        state.post.failures.stalling_since = stalling.map(|failure| failure.since);
+        state.post.failures.last = last;
     }
     let Some(stored) = stored else {
         return;

@@ -303,7 +303,7 @@ impl Elector {
                 self.lease()
             ),
         }
-        // Requests that were sent before may end.
+        // Requests that were sent before still get their answers.
         self.term.release();
     }
 

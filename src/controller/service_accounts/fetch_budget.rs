@@ -6,7 +6,6 @@ use std::{collections::HashMap, time::Duration};
 /// How many tokens a namespace may request at once; as many more follow in each minute.
 pub const PER_MINUTE: u32 = 60;
 
-/// A minute.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The budgets of all namespaces.

@@ -54,7 +54,7 @@ impl FetchTurns {
             .namespaces
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // Those without a turn and without anybody who waits.
+        // A namespace without a turn and without a waiting caller is forgotten.
         namespaces.retain(|_, turns| Arc::strong_count(turns) > 1);
         namespaces
             .entry(namespace.to_owned())
