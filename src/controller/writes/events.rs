@@ -14,12 +14,14 @@ use kube::{
     api::{ObjectMeta, PostParams},
     core::ApiResource,
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::sync::mpsc;
 use tracing::Span;
 
 use super::status_writer::ObjectId;
 use crate::{
-    controller::api_server::kube_error, google::clean::cut, lifecycle::Notice,
+    controller::api_server::{api_answer::within, kube_error},
+    google::clean::cut,
+    lifecycle::Notice,
     telemetry::metrics::Metrics,
 };
 
@@ -97,14 +99,11 @@ impl Publisher {
             let api: Api<KubernetesEvent> = Api::namespaced(self.client.clone(), &about.namespace);
             let event = self.event(&about, notice);
             let params = PostParams::default();
-            let answer = timeout(REQUEST_TIMEOUT, api.create(&params, &event)).await;
-            let why = match answer {
-                Ok(Ok(_)) => continue,
-                Ok(Err(error)) => kube_error::describe(&error),
-                Err(_) => "no answer in time".to_owned(),
-            };
-            self.metrics.event_dropped();
-            span.in_scope(|| tracing::debug!("an event was not published: {why}"));
+            if let Err(refused) = within(REQUEST_TIMEOUT, api.create(&params, &event)).await {
+                let why = kube_error::describe(&refused.error);
+                self.metrics.event_dropped();
+                span.in_scope(|| tracing::debug!("an event was not published: {why}"));
+            }
         }
     }
 
