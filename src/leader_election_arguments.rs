@@ -23,7 +23,7 @@ pub struct LeaderElectionArguments {
     #[arg(long, value_name = "BOOL", env = "OPCANCEL_LEADER_ELECT", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
     pub leader_elect: bool,
 
-    /// Name of the Lease that the leader holds. Controllers with other names for it do not know of each other
+    /// Name of the Lease that the leader holds. Controllers with different Leases do not know of each other
     #[arg(long, value_name = "NAME", env = "OPCANCEL_LEADER_ELECT_LEASE_NAME", default_value = "opcancel-controller", value_parser = object_name)]
     pub leader_elect_lease_name: String,
 

@@ -48,7 +48,7 @@ pub const fn after_refusal(refusals: u32) -> Duration {
     })
 }
 
-/// How much later than the process that was refused another one asks.
+/// After a refusal the process whose request was refused sends the next one. Another process waits so much longer.
 pub const BEHIND_OTHER_PROCESS: Duration = Duration::from_secs(60);
 
 /// The delay after the `answers`-th GET that the endpoint does not serve, with no answer about the operation in between: 1, 2, 5,

@@ -83,7 +83,7 @@ mod tests {
     const OTHER: &str = "fedcba9876543210";
 
     #[test]
-    fn an_intent_of_another_process_a_lost_one_and_an_edit_are_told_apart() {
+    fn an_intent_of_another_process_a_lost_one_and_an_edit_are_distinguished() {
         let other = |attempt| {
             Some(Raise::OtherProcess(ForeignIntent {
                 attempt,

@@ -17,7 +17,7 @@ use crate::{api::Call, google::error_table::Class};
 /// recorded at once.
 const UNANSWERED: Duration = Duration::from_secs(60);
 
-/// The same if its last request failed in a way that is retried within 5 minutes, or by the server's wish.
+/// The same if its last request failed in a way that is retried within 5 minutes, or when the server asks for it.
 const RETRIED: Duration = Duration::from_secs(6 * 60);
 
 /// The same if its last request was refused: that is retried within 30 minutes.
@@ -99,8 +99,8 @@ fn adopt_start(state: &mut Cancellation, now: Now) {
     }
 }
 
-/// Another writer changed the status. It may have other reasons than this process, so this one waits before it writes against that:
-/// longer each time that the other one does it again, and from the start if the other one sends the requests.
+/// Another writer changed the status. Both processes may be right, so this one waits before it changes the status back. It waits
+/// longer each time that the other one does so again. If the other one sends the requests, the first wait is longer too.
 fn note_other_writer(state: &mut Cancellation, now: Now) {
     let write = &mut state.write;
     if now.mono.saturating_sub(write.last_progress) > backoff::OTHER_WRITER_FORGOTTEN {

@@ -348,7 +348,7 @@ fn scenarios() -> Vec<Scenario> {
             )
         },
         Scenario::new(
-            "endpoint down, told apart",
+            "endpoint down in two ways",
             |process, _, _| match process {
                 0 => Err(error(ErrorKind::Network)),
                 _ => Err(error(ErrorKind::Timeout)),
