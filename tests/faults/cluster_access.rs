@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use kube::{
     Api, Client,
     api::{DynamicObject, Patch, PatchParams, PostParams},
@@ -50,6 +51,36 @@ pub async fn wait_for_schema() {
     }
 }
 
+/// Sees to it that a list of grants has more than one page of 100, as in a cluster with many namespaces.
+pub async fn fill_a_page_of_grants() {
+    let grants = Api::<DynamicObject>::all_with(administrator().await, &ours("CancellationGrant"));
+    let create = |number: usize| {
+        let grants = grants.clone();
+        async move {
+            let grant = grant(&format!("faults-page-{number}"));
+            let parameters = PatchParams::apply("faults").force();
+            let name = grant["metadata"]["name"].as_str().unwrap();
+            let applied = grants.patch(name, &parameters, &Patch::Apply(&grant)).await;
+            applied.unwrap();
+        }
+    };
+    futures::stream::iter(0..=100)
+        .for_each_concurrent(8, create)
+        .await;
+}
+
+/// A grant of this name for the namespace of this name: it may cancel the operations of the tests' project.
+fn grant(name: &str) -> Value {
+    json!({
+        "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant",
+        "metadata": {"name": name},
+        "spec": {
+            "namespaces": [name], "projects": [PROJECT],
+            "services": ["dialogflow"], "identities": ["Operator"],
+        },
+    })
+}
+
 fn ours(kind: &str) -> ApiResource {
     let gvk = GroupVersionKind::gvk("opcancel.github.io", "v1alpha1", kind);
     ApiResource::from_gvk(&gvk)
@@ -77,15 +108,7 @@ impl ClusterAccess {
 
     /// Allows the namespace to cancel the operations of the tests' project.
     pub async fn grant(&self) {
-        let grant = json!({
-            "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant",
-            "metadata": {"name": self.namespace},
-            "spec": {
-                "namespaces": [self.namespace], "projects": [PROJECT],
-                "services": ["dialogflow"], "identities": ["Operator"],
-            },
-        });
-        self.create(&self.grants(), grant).await;
+        self.create(&self.grants(), grant(&self.namespace)).await;
     }
 
     /// Declares the cancellation of the operation of the same id.

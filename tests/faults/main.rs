@@ -63,6 +63,7 @@ fn run(cells: Vec<Cell>) -> usize {
     cluster();
     runtime().block_on(async {
         cluster_access::wait_for_schema().await;
+        cluster_access::fill_a_page_of_grants().await;
         matrix::run(cells).await
     })
 }

@@ -138,13 +138,18 @@ pub enum Server {
     Metadata,
 }
 
+/// Whether it asks for a list's second or a later page, which is no point: how many pages a list has depends on the grants of other
+/// tests.
+pub fn is_next_page(uri: &Uri) -> bool {
+    let mut parameters = uri.query().unwrap_or_default().split('&');
+    parameters.any(|pair| pair.starts_with("continue="))
+}
+
 /// What a request is, and the name of the object or operation that it is about, if it is about one.
 pub fn classify(server: Server, method: &Method, uri: &Uri) -> Option<(Kind, Option<String>)> {
     let path = uri.path();
     let mut parameters = uri.query().unwrap_or_default().split('&');
-    let is_watch = parameters.clone().any(|pair| pair == "watch=true");
-    // How many pages a list has depends on the grants of other tests.
-    let is_next_page = parameters.any(|pair| pair.starts_with("continue="));
+    let is_watch = parameters.any(|pair| pair == "watch=true");
     let last = |path: &str| path.rsplit('/').next().map(str::to_owned);
     match server {
         Server::Metadata if path.ends_with("/email") => Some((Email, None)),
@@ -165,9 +170,6 @@ pub fn classify(server: Server, method: &Method, uri: &Uri) -> Option<(Kind, Opt
             }
             if path.ends_with("/events") && method == Method::POST {
                 return Some((EventCreate, None));
-            }
-            if is_next_page {
-                return None;
             }
             if path.ends_with("/cancellationgrants") {
                 return Some((if is_watch { GrantWatch } else { GrantList }, None));

@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     cluster_access::ClusterAccess,
     faults::Fault::{self, *},
-    points::{Kind, Point, Server, classify},
+    points::{Kind, Point, Server, classify, is_next_page},
     process::Process,
     record::Record,
     server::{self, Body, Connection},
@@ -183,10 +183,9 @@ impl Shared {
             return self.refusal(server, 404).response();
         };
         let name = name.or_else(|| (kind == Kind::EventCreate).then(|| event_subject(&body)));
-        let point = name
-            .as_ref()
-            .is_none_or(|name| name == OBJECT)
-            .then(|| self.record.arrived(kind));
+        let is_of_case = name.as_ref().is_none_or(|name| name == OBJECT);
+        let is_point = is_of_case && !is_next_page(&parts.uri);
+        let point = is_point.then(|| self.record.arrived(kind));
         let fault = point.and_then(|point| self.take(point));
         let what = point.map_or_else(
             || format!("{kind:?} of {name:?}"),
