@@ -173,9 +173,13 @@ impl Mutant {
                 object.status.outcome = None;
                 Event::WriteAnswered(WriteAnswer::Conflict(object))
             }
-            (Self::IgnoresUid, Event::Watched(mut object)) => {
+            (Self::IgnoresUid, Event::Reread(Some(mut object))) => {
                 object.uid.clone_from(&state.object.uid);
-                Event::Watched(object)
+                Event::Reread(Some(object))
+            }
+            (Self::IgnoresUid, Event::WriteAnswered(WriteAnswer::Conflict(mut object))) => {
+                object.uid.clone_from(&state.object.uid);
+                Event::WriteAnswered(WriteAnswer::Conflict(object))
             }
             (Self::IgnoresDeletion, Event::Watched(mut object)) => {
                 object.deleting = false;

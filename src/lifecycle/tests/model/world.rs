@@ -472,7 +472,7 @@ impl World {
                         _ => ReadKind::Failed,
                     }
                 }
-                _ => match &self.objects[o].view {
+                _ => match self.of_this_name(o, rules) {
                     Some(view) => ReadKind::Read(view.clone()),
                     None => ReadKind::Gone,
                 },
@@ -480,6 +480,14 @@ impl World {
             answer => answer,
         };
         self.processes[p].cells[o].flights.push(answer);
+    }
+
+    /// What the API server has under the name of this object: another one, if it was deleted and created again.
+    fn of_this_name(&self, o: usize, rules: &Rules<'_>) -> Option<&Shared<ObjectView>> {
+        let again = self.objects.get(rules.scenario.objects.len()..);
+        let again = again.and_then(<[Object]>::first).filter(|_| o == 0);
+        let view = &self.objects[o].view;
+        view.as_ref().or_else(|| again?.view.as_ref())
     }
 
     fn answer_get(&mut self, o: usize, how: How) -> GetKind {
@@ -543,7 +551,11 @@ impl World {
     /// The API server's side of a write.
     fn store(&mut self, o: usize, write: &Shared<StatusWrite>, rules: &Rules<'_>) -> Stored {
         let Some(before) = self.objects[o].view.clone() else {
-            return Stored::Gone;
+            // The write names the uid.
+            return match self.of_this_name(o, rules) {
+                Some(other) => Stored::Conflict(other.clone()),
+                None => Stored::Gone,
+            };
         };
         let is_guarded = rules.mutant != Some(Mutant::WithoutGuard);
         if write.base != before.resource_version && is_guarded {
