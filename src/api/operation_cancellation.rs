@@ -32,7 +32,7 @@ const fn default_deadline_seconds() -> i64 {
     derive = "PartialEq",
     doc = "Stops one Google long-running operation and records how it ended. Cancelling is best effort on Google's side: \
            status.outcome records what actually happened. Deleting this object stops the polling and undoes nothing.",
-    printcolumn(name = "Operation", type_ = "string", json_path = ".status.target.operation", description = "Last segment of the operation's name"),
+    printcolumn(name = "Operation", type_ = "string", json_path = ".status.target.operation", description = "What follows operations/ in the operation's name"),
     printcolumn(name = "Outcome", type_ = "string", json_path = ".status.outcome", description = "How it ended; empty until finished"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether it ended with an accepted outcome"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),

@@ -90,16 +90,21 @@ fn finished(
 /// The state of the cancel request at the end.
 fn cancel_requested_at_the_end(state: &Cancellation, outcome: Outcome) -> (Sent, Row) {
     use CancelState::{Accepted, Again, Sending, Unsupported};
+    let spec = state.object.spec.as_ref().ok();
+    let target = spec.and_then(|spec| spec.target.as_ref().ok());
     let seen_done = matches!(
         outcome,
         Outcome::Cancelled | Outcome::Completed | Outcome::Failed | Outcome::Ended
     );
     match state.cancel {
-        Accepted { .. } => (Sent::Yes, cancel_requested(state.cancel)),
-        Unsupported => (Sent::NotAccepted, cancel_requested(state.cancel)),
-        _ if state.post.maybe_arrived => (Sent::Perhaps, cancel_requested(Sending)),
-        _ if state.post.sent => (Sent::NotAccepted, cancel_requested(Again { refused: true })),
-        Again { refused: true } => (Sent::NotAccepted, cancel_requested(state.cancel)),
+        Accepted { .. } => (Sent::Yes, cancel_requested(state.cancel, target)),
+        Unsupported => (Sent::NotAccepted, cancel_requested(state.cancel, target)),
+        _ if state.post.maybe_arrived => (Sent::Perhaps, cancel_requested(Sending, target)),
+        _ if state.post.sent => (
+            Sent::NotAccepted,
+            cancel_requested(Again { refused: true }, target),
+        ),
+        Again { refused: true } => (Sent::NotAccepted, cancel_requested(state.cancel, target)),
         _ => {
             let (reason, text) = if seen_done {
                 (

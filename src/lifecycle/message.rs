@@ -105,8 +105,34 @@ pub fn identity_not_supported(name: &str) -> String {
     ))
 }
 
-/// A failed call: which one, how it failed, and what to do.
+/// The API as people know it, such as `Kubernetes Engine API`.
+fn api(target: Option<&Target>) -> String {
+    target.map_or_else(
+        || "API".to_owned(),
+        |target| format!("{} API", target.product()),
+    )
+}
+
+/// An operation of this API, such as `Kubernetes Engine operation`.
+fn operation(target: Option<&Target>) -> String {
+    target.map_or_else(
+        || "operation".to_owned(),
+        |target| format!("{} operation", target.product()),
+    )
+}
+
+/// A failed call: of which API, which one, how it failed, and what to do.
 pub fn failure(failure: &Failure, spec: &Spec) -> String {
+    let failed = failed_call(failure, spec);
+    if failure.error.kind == ErrorKind::Token {
+        // It is no answer of the API.
+        return cut(failed);
+    }
+    cut(format!("{}: {failed}", api(spec.target.as_ref().ok())))
+}
+
+/// Which call failed, how, and what to do.
+fn failed_call(failure: &Failure, spec: &Spec) -> String {
     let error = &failure.error;
     let call = match failure.call {
         Call::Get => "get",
@@ -116,13 +142,13 @@ pub fn failure(failure: &Failure, spec: &Spec) -> String {
     let cure = cure(failure, spec);
     let text = error.message.trim_end_matches('.');
     if error.kind == ErrorKind::Token {
-        // It is no answer of the API, and its text says what to do, as in /readyz.
+        // Its text says what to do, as in /readyz.
         let text = if text.is_empty() {
             "no token could be fetched"
         } else {
             text
         };
-        return cut(format!("{call}: {text}"));
+        return format!("{call}: {text}");
     }
     let separator = if text.is_empty() || cure.is_empty() {
         ""
@@ -138,7 +164,7 @@ pub fn failure(failure: &Failure, spec: &Spec) -> String {
             .unwrap_or_default(),
     );
     // What to do comes first: a long message of the server must not displace it.
-    cut(format!("{call}: {status}{reason}: {cure}{separator}{text}"))
+    format!("{call}: {status}{reason}: {cure}{separator}{text}")
 }
 
 /// What people can do about a failure; empty if they can only wait.
@@ -158,12 +184,16 @@ fn cure(failure: &Failure, spec: &Spec) -> String {
     let target = spec.target.as_ref().ok();
     let right = right(target);
     let owner = owner(target);
+    let place = place(target);
     let values = [
         ("{owner}", Some(owner.as_str())),
         ("{project}", target.and_then(Target::project)),
-        ("{service}", target.map(|target| target.service.as_str())),
+        (
+            "{api_host}",
+            metadata("service").or(target.and_then(Target::api_host)),
+        ),
         ("{version}", target.map(|target| target.version.as_str())),
-        ("{location}", target.and_then(Target::location)),
+        ("{place}", Some(place.as_str())),
         ("{endpoint}", target.map(|target| target.endpoint.as_str())),
         ("{right}", Some(right.0.as_str())),
         ("{role_to_try}", Some(right.1.as_str())),
@@ -180,12 +210,23 @@ fn cure(failure: &Failure, spec: &Spec) -> String {
         })
 }
 
+/// What to grant if no source names the permission.
+const A_ROLE: &str = "a role that can get and cancel operations";
+
 /// What to grant to an identity: a role, with its permission if that is known, and the role to try first.
 fn right(target: Option<&Target>) -> (String, String) {
     match target.and_then(Target::right) {
         Some(Right::Permission(permission)) => (format!("a role with {permission}"), String::new()),
-        Some(Right::Role(role)) => ("a role".to_owned(), format!("; try {role} first")),
-        None => ("a role".to_owned(), String::new()),
+        Some(Right::Role(role)) => (A_ROLE.to_owned(), format!("; try {role} first")),
+        None => (A_ROLE.to_owned(), String::new()),
+    }
+}
+
+/// What in a name leads to an endpoint: its location, if it has one.
+fn place(target: Option<&Target>) -> String {
+    match target.and_then(Target::location) {
+        Some(location) => format!("the name, location {location}"),
+        None => "the name".to_owned(),
     }
 }
 
@@ -199,86 +240,103 @@ fn owner(target: Option<&Target>) -> String {
 }
 
 /// The message while nothing fails.
-pub const fn phase(reason: Reason) -> &'static str {
+pub fn phase(reason: Reason, target: Option<&Target>) -> String {
+    let (api, operation) = (api(target), operation(target));
     match reason {
-        Reason::Observing => "Reading the operation before the cancel request is sent",
-        Reason::Sending => "The cancel request is being sent",
-        Reason::Polling => "The API accepted the cancel request; waiting for the operation to end",
-        Reason::Refused => {
-            "The API refused to cancel the operation for now; still polling, will ask again later"
+        Reason::Observing => {
+            format!("Reading the {operation} before the cancel request is sent")
         }
-        Reason::Unsupported => "The API cannot cancel this operation; checking whether it is done",
-        Reason::Throttled => {
-            "A quota is exhausted; the request will be sent when the quota allows it"
+        Reason::Sending => format!("The cancel request is being sent to the {api}"),
+        Reason::Polling => {
+            format!("The {api} accepted the cancel request; waiting for the operation to end")
         }
-        _ => "",
+        Reason::Refused => format!(
+            "The {api} refused to cancel the operation for now; still polling, will ask again later"
+        ),
+        Reason::Unsupported => {
+            format!("The {api} cannot cancel this operation; checking whether it is done")
+        }
+        Reason::Throttled => format!(
+            "A quota of the {api} is exhausted; the request will be sent when the quota allows it"
+        ),
+        _ => String::new(),
+    }
+}
+
+/// How far the cancel request got, once an intent is recorded.
+pub fn cancel_requested(reason: Reason, target: Option<&Target>) -> String {
+    let api = api(target);
+    match reason {
+        Reason::Accepted => format!("The {api} accepted the cancel request"),
+        Reason::Refused => format!("The {api} refused to cancel the operation"),
+        Reason::Unsupported => format!("The {api} cannot cancel this operation"),
+        _ => format!("It is not known whether the {api} accepted the cancel request"),
     }
 }
 
 /// A suspended object that was observed.
-pub const SUSPENDED: &str = "Suspended: the operation is running and would be cancelled now; set spec.suspend to false to cancel it";
+pub fn suspended(target: Option<&Target>) -> String {
+    let operation = operation(target);
+    format!(
+        "Suspended: the {operation} is running and would be cancelled now; set spec.suspend to false to cancel it"
+    )
+}
 
 /// The message of the outcome.
 pub fn ending(
     ending: Ending,
-    operation: Option<&ObservedOperation>,
+    observed: Option<&ObservedOperation>,
     sent: Sent,
     last: Option<&Failure>,
     spec: Option<&Spec>,
 ) -> String {
-    let error = operation.and_then(|operation| operation.error.as_ref());
+    let target = spec.and_then(|spec| spec.target.as_ref().ok());
+    let (api, operation) = (api(target), operation(target));
+    let error = observed.and_then(|observed| observed.error.as_ref());
     let detail = error
         .map(|error| format!(": {}", error.message))
         .filter(|detail| detail.len() > 2)
         .unwrap_or_default();
     let text = match ending.outcome {
-        Outcome::Cancelled => format!("The operation ended with CANCELLED{detail}"),
+        Outcome::Cancelled => format!("The {operation} ended with CANCELLED{detail}"),
         Outcome::Completed if ending.no_result => {
-            "The operation is done, without a response or an error".to_owned()
+            format!("The {operation} is done, without a response or an error")
         }
         Outcome::Completed => match sent {
-            Sent::No => "The operation completed before a cancel request was sent".to_owned(),
+            Sent::No => format!("The {operation} completed before a cancel request was sent"),
             Sent::Yes => {
-                "The operation completed although the API accepted the cancel request".to_owned()
+                format!("The {operation} completed although the API accepted the cancel request")
             }
             Sent::NotAccepted => {
-                "The operation completed; the API had not accepted the cancel request".to_owned()
+                format!("The {operation} completed; the API had not accepted the cancel request")
             }
-            Sent::Perhaps => {
-                "The operation completed; it is not known whether the cancel request arrived"
-                    .to_owned()
-            }
+            Sent::Perhaps => format!(
+                "The {operation} completed; it is not known whether the cancel request arrived"
+            ),
         },
         Outcome::Failed => {
             let status = error.map_or("an error", |error| error.status.as_str());
-            format!("The operation failed with {status}{detail}")
+            format!("The {operation} failed with {status}{detail}")
         }
-        Outcome::Ended => "The operation is done; the API does not say how it ended".to_owned(),
-        Outcome::NotFound => {
-            "The API does not know the operation: check the name, the location and the project"
-                .to_owned()
-        }
-        Outcome::Unsupported => {
-            "The API cannot cancel this operation, and it was still running when last seen"
-                .to_owned()
-        }
-        Outcome::Rejected => "The API rejects the request as invalid".to_owned(),
-        Outcome::Unknown => {
-            "The deadline passed without a final answer: the operation may still be running"
-                .to_owned()
-        }
+        Outcome::Ended => format!("The {operation} is done; the API does not say how it ended"),
+        Outcome::NotFound => format!("The {api} does not know the operation: {}", check(target)),
+        Outcome::Unsupported => format!(
+            "The {api} cannot cancel this operation, and it was still running when last seen"
+        ),
+        Outcome::Rejected => format!("The {api} rejects the request as invalid"),
+        Outcome::Unknown => format!(
+            "The deadline passed without a final answer: the {operation} may still be running"
+        ),
     };
     let why = match (ending.outcome, last, spec) {
-        (Outcome::Unknown, Some(last), Some(spec)) => format!("; last {}", failure(last, spec)),
+        (Outcome::Unknown, Some(last), Some(spec)) => format!("; last {}", failed_call(last, spec)),
         (Outcome::Rejected, Some(last), Some(spec)) => {
             let place = spec.target.as_ref().map_or_else(
                 |_| String::new(),
                 |target| {
-                    format!(
-                        " at {} for location {}",
-                        target.endpoint,
-                        target.location().unwrap_or("(none)")
-                    )
+                    let of_location = |location| format!(" for location {location}");
+                    let location = target.location().map(of_location).unwrap_or_default();
+                    format!(" at {}{location}", target.endpoint)
                 },
             );
             format!("{place}: {}", last.error.message)
@@ -286,6 +344,20 @@ pub fn ending(
         _ => String::new(),
     };
     cut(format!("{text}{why}"))
+}
+
+/// What may be wrong with a name that the API does not know.
+fn check(target: Option<&Target>) -> String {
+    let mut parts = vec!["the name"];
+    if target.is_some_and(|target| target.location().is_some()) {
+        parts.push("the location");
+    }
+    if target.is_some_and(|target| target.project().is_some()) {
+        parts.push("the project");
+    }
+    parts.push("spec.service");
+    let last = parts.pop().unwrap_or_default();
+    format!("check {} and {last}", parts.join(", "))
 }
 
 /// Whether the API had the cancel request when the operation ended.

@@ -188,7 +188,7 @@ impl Progress {
                         let reason = phase(state, cancel);
                         Self {
                             reason,
-                            message: message::phase(reason).to_owned(),
+                            message: message::phase(reason, spec.target.as_ref().ok()),
                             stalls_after: None,
                         }
                     }
@@ -216,7 +216,7 @@ fn progress_conditions(
         let reason = Reason::Suspended;
         return vec![
             authorized(rule, reason),
-            suspended(message::SUSPENDED),
+            suspended(&message::suspended(spec.target.as_ref().ok())),
             row(Finished, False, reason, NOT_FINISHED),
         ];
     }
@@ -227,7 +227,7 @@ fn progress_conditions(
     } = Progress::new(state, spec, rule, cancel, context);
     let mut rows = vec![
         authorized(rule, reason),
-        cancel_requested_under_way(rule, cancel, reason),
+        cancel_requested_under_way(rule, cancel, reason, spec.target.as_ref().ok()),
         row(Finished, False, reason, NOT_FINISHED),
     ];
     if stalls_after == Some(Duration::ZERO) {
@@ -274,7 +274,12 @@ fn authorized(rule: &Rule, reason: Reason) -> Row {
     }
 }
 
-fn cancel_requested_under_way(rule: &Rule, cancel: CancelState, reason: Reason) -> Row {
+fn cancel_requested_under_way(
+    rule: &Rule,
+    cancel: CancelState,
+    reason: Reason,
+    target: Option<&Target>,
+) -> Row {
     match (rule, cancel) {
         (Rule::Suspended, _) => suspended("Suspended"),
         (_, CancelState::NotSent) => row(
@@ -283,7 +288,7 @@ fn cancel_requested_under_way(rule: &Rule, cancel: CancelState, reason: Reason) 
             reason,
             "Not sent yet",
         ),
-        (_, cancel) => cancel_requested(cancel),
+        (_, cancel) => cancel_requested(cancel, target),
     }
 }
 
@@ -315,34 +320,19 @@ const fn phase(state: &Cancellation, cancel: CancelState) -> Reason {
 }
 
 /// The condition once an intent is recorded.
-pub(super) fn cancel_requested(cancel: CancelState) -> Row {
+pub(super) fn cancel_requested(cancel: CancelState, target: Option<&Target>) -> Row {
     use ConditionStatus::{False, True, Unknown};
-    let (status, reason, text) = match cancel {
-        CancelState::Accepted { .. } => (
-            True,
-            Reason::Accepted,
-            "The API accepted the cancel request",
-        ),
-        CancelState::Again { refused: true } => (
-            False,
-            Reason::Refused,
-            "The API refused to cancel the operation",
-        ),
-        CancelState::Unsupported => (
-            False,
-            Reason::Unsupported,
-            "The API cannot cancel this operation",
-        ),
+    let (status, reason) = match cancel {
+        CancelState::Accepted { .. } => (True, Reason::Accepted),
+        CancelState::Again { refused: true } => (False, Reason::Refused),
+        CancelState::Unsupported => (False, Reason::Unsupported),
         CancelState::NotSent
         | CancelState::Intended
         | CancelState::Sending
         | CancelState::AwaitingGet
-        | CancelState::Again { .. } => (
-            Unknown,
-            Reason::Sending,
-            "It is not known whether the API accepted the cancel request",
-        ),
+        | CancelState::Again { .. } => (Unknown, Reason::Sending),
     };
+    let text = message::cancel_requested(reason, target);
     row(ConditionType::CancelRequested, status, reason, text)
 }
 

@@ -40,7 +40,11 @@ fn every_line_is_an_object_and_tells_of_which_cancellation_it_is() {
         let object = &objects[name];
         assert_eq!(line["namespace"], world.namespace.name, "{line}");
         assert_eq!(line["uid"], object.text("/metadata/uid"), "{line}");
-        assert_eq!(line["operation"], name, "{line}");
+        assert_eq!(
+            (&line["service"], &line["operation"]),
+            (&Value::from("dialogflow"), &Value::from(name)),
+            "{line}"
+        );
         assert!(line["attempt"].is_i64(), "{line}");
         of.entry(name).or_default().push(line);
     }

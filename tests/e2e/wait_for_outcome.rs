@@ -136,7 +136,7 @@ fn it_says_how_it_ended_and_when_a_human_must_act() {
         let (code, said, _) = waiter.run(&["good"]);
         assert_eq!(code, 0);
         assert!(
-            said.starts_with("Cancelled: The operation ended with CANCELLED"),
+            said.starts_with("Cancelled: The Dialogflow operation ended with CANCELLED"),
             "{said}"
         );
         let (code, said, _) = waiter.run(&["bad"]);

@@ -4,11 +4,11 @@
 use tracing::{Span, level_filters::LevelFilter};
 
 use crate::{
-    google::answer::CancelAnswer,
+    google::answer::{CallError, CancelAnswer, ErrorKind},
     lifecycle::{ForeignIntent, Notice, ObjectView, WriteKind},
 };
 
-/// The fields of every line about an object: the object, the operation, and the number of the last intent.
+/// The fields of every line about an object: the object, the service, the operation, and the number of the last intent.
 pub fn span(object: &ObjectView) -> Span {
     let spec = object.spec.as_ref().ok();
     let target = spec.and_then(|spec| spec.target.as_ref().ok());
@@ -18,6 +18,7 @@ pub fn span(object: &ObjectView) -> Span {
         namespace = object.namespace,
         name = object.name,
         uid = object.uid,
+        service = target.map_or("", |target| target.service.as_str()),
         operation = target.map_or("", |target| target.operation()),
         attempt = object.status.cancel_attempts.unwrap_or(0),
     )
@@ -42,14 +43,26 @@ pub fn cancel_answered(object: &ObjectView, answer: &CancelAnswer) {
     match answer {
         Ok(()) => tracing::info!("the API accepted the cancel request"),
         Err(error) => {
+            let what = failed_cancel(error);
             let why = format_args!("{}: {}", error.kind.name(), error.message);
             // One line for the first answer is enough: the last error is in the status.
             if object.status.cancel_attempts.unwrap_or(0) <= 1 {
-                tracing::info!("the API did not accept the cancel request: {why}");
+                tracing::info!("{what}: {why}");
             } else {
-                tracing::debug!("the API did not accept the cancel request: {why}");
+                tracing::debug!("{what}: {why}");
             }
         }
+    }
+}
+
+/// What a failure says about the cancel request.
+fn failed_cancel(error: &CallError) -> &'static str {
+    if error.http_status.is_some() {
+        "the API did not accept the cancel request"
+    } else if error.not_sent || error.kind == ErrorKind::Token {
+        "the cancel request was not sent"
+    } else {
+        "the cancel request was not answered"
     }
 }
 
@@ -71,5 +84,60 @@ pub fn published(notice: &Notice) {
             ..
         } => tracing::info!(outcome = outcome.name(), accepted, "finished: {message}"),
         Notice::Stalled { reason, message } => tracing::warn!(reason, "stalled: {message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_answer_is_said_to_be_the_apis() {
+        let failed = |kind, http_status, not_sent| {
+            failed_cancel(&CallError {
+                kind,
+                http_status,
+                reason: None,
+                domain: None,
+                metadata: std::collections::BTreeMap::new(),
+                message: String::new(),
+                not_sent,
+                retry_after: None,
+            })
+        };
+        for (kind, http_status, not_sent, said) in [
+            (
+                ErrorKind::FailedPrecondition,
+                Some(400),
+                false,
+                "the API did not accept the cancel request",
+            ),
+            (
+                ErrorKind::Network,
+                None,
+                false,
+                "the cancel request was not answered",
+            ),
+            (
+                ErrorKind::Timeout,
+                None,
+                false,
+                "the cancel request was not answered",
+            ),
+            (
+                ErrorKind::Network,
+                None,
+                true,
+                "the cancel request was not sent",
+            ),
+            (
+                ErrorKind::Token,
+                None,
+                false,
+                "the cancel request was not sent",
+            ),
+        ] {
+            assert_eq!(failed(kind, http_status, not_sent), said, "{kind:?}");
+        }
     }
 }

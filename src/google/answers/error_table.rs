@@ -154,7 +154,7 @@ pub const TABLE: [Row; 22] = [
     ),
     retry(ErrorKind::DeadlineExceeded, "DEADLINE_EXCEEDED", Some(4)),
     Row {
-        remedy: "The API does not know the operation (a new one can take minutes to appear); check its name and location",
+        remedy: "The API does not know the operation (a new one can take minutes to appear); check {place}",
         ..about(
             ErrorKind::NotFound,
             "NOT_FOUND",
@@ -214,7 +214,7 @@ pub const TABLE: [Row; 22] = [
         "UNAUTHENTICATED",
         Some(16),
         means(Class::Unauthenticated, Reason::Unauthenticated),
-        "Google does not accept the token; the controller tries a new one",
+        "The API does not accept the token; the controller tries a new one",
     ),
     both(
         ErrorKind::Unrecognised,
@@ -228,7 +228,7 @@ pub const TABLE: [Row; 22] = [
         "NOT_SERVED",
         None,
         means(Class::NotServed, Reason::NotServed),
-        "{endpoint} does not serve this path; check location {location}, version {version} and the endpoint",
+        "{endpoint} does not serve this path; check {place}, version {version} and the endpoint",
     ),
     Row {
         to_cancel: means(Class::NotOffered, Reason::Unsupported),
@@ -237,7 +237,7 @@ pub const TABLE: [Row; 22] = [
             "METHOD_NOT_FOUND",
             None,
             means(Class::NotServed, Reason::NotServed),
-            "{endpoint} does not offer this method; check location {location}, version {version} and the service",
+            "{endpoint} does not offer this method; check {place}, version {version} and the service",
         )
     },
     retry(ErrorKind::Network, "NETWORK", None),
@@ -253,9 +253,9 @@ pub const TABLE: [Row; 22] = [
 
 /// Remedies by the reason in ErrorInfo, for any kind of error.
 ///
-/// `{consumer}`, `{permission}` and `{service}` of a remedy are the error's metadata or the object's; see [`remedy`].
+/// `{consumer}`, `{permission}` and `{api_host}` of a remedy are the error's metadata or the object's; see [`remedy`].
 const REMEDIES: [(&str, &str); 3] = [
-    ("SERVICE_DISABLED", "Enable the {service} API in {consumer}"),
+    ("SERVICE_DISABLED", "Enable {api_host} in {consumer}"),
     (
         "USER_PROJECT_DENIED",
         "Grant roles/serviceusage.serviceUsageConsumer in {consumer} to the identity, or change --quota-project",
@@ -380,8 +380,8 @@ pub const fn of_http_status(status: u16) -> ErrorKind {
     }
 }
 
-/// What a person can do, with the placeholders `{project}`, `{owner}`, `{service}`, `{version}`,
-/// `{location}`, `{endpoint}`, `{right}`, `{role_to_try}`, `{consumer}`, `{permission}`. Empty if waiting is all.
+/// What a person can do, with the placeholders `{project}`, `{owner}`, `{api_host}`, `{version}`,
+/// `{place}`, `{endpoint}`, `{right}`, `{role_to_try}`, `{consumer}`, `{permission}`. Empty if waiting is all.
 ///
 /// The most specific source wins: the reason in ErrorInfo, then the permission that it names, then the kind.
 pub fn remedy(

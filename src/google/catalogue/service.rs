@@ -24,6 +24,8 @@ const NOTHING: &str = "-";
 pub struct Service {
     /// The name in `spec.service`, in grants and in `--endpoint-override`.
     pub name: &'static str,
+    /// What Google calls it, without `API`: `Kubernetes Engine` for `container`. Its name if no source has a title.
+    pub product: &'static str,
     /// The host for names with no location or with `global`.
     pub global_host: &'static str,
     /// The host for any other location, with the placeholder `{location}`, or `{region}` for the region of a zone; `None` if all
@@ -174,6 +176,7 @@ fn read_service(cells: &mut Cells) -> Option<Service> {
     let given = |cell: &'static str| Some(cell).filter(|cell| *cell != NOTHING);
     Some(Service {
         name: next()?,
+        product: next()?,
         global_host: next()?,
         host_by_location: given(next()?),
         host_exceptions: given(next()?),
@@ -238,6 +241,10 @@ mod tests {
         for service in services() {
             let name = service.name;
             assert!(service.version(service.default_version).is_some(), "{name}");
+            let product = service.product;
+            let is_printable = |c: char| c.is_ascii_graphic() || c == ' ';
+            assert!((1..=50).contains(&product.len()), "{name}: {product}");
+            assert!(product.chars().all(is_printable), "{name}: {product}");
             for location in [
                 None,
                 Some("global"),

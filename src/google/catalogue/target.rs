@@ -41,6 +41,16 @@ impl Target {
         self.parts.location(&self.name)
     }
 
+    /// What Google calls the service, without `API`: `Kubernetes Engine`.
+    pub fn product(&self) -> &str {
+        service(&self.service).map_or(self.service.as_str(), |service| service.product)
+    }
+
+    /// The name of the API in `gcloud services enable`, which is its host without a location.
+    pub fn api_host(&self) -> Option<&'static str> {
+        service(&self.service).map(|service| service.global_host)
+    }
+
     /// What its caller needs in IAM, as far as it is known.
     pub fn right(&self) -> Option<Right> {
         service(&self.service).and_then(|service| service.right)

@@ -7,9 +7,19 @@ use serde_json::{Value, json};
 
 use super::simulation::{error, object, spec, target};
 use crate::{
-    api::Call,
-    google::answer::{CallError, ErrorKind},
-    lifecycle::{Now, Spec, failure::Failure, message, time::Since},
+    api::{Call, Outcome, Reason},
+    google::{
+        answer::{CallError, ErrorKind},
+        catalogue::{self, Service, read},
+        endpoint::EndpointOverrides,
+    },
+    lifecycle::{
+        Now, Spec,
+        ending::Ending,
+        failure::Failure,
+        message::{self, Sent},
+        time::Since,
+    },
 };
 
 /// The grant in the message, if it has one.
@@ -113,14 +123,16 @@ proptest! {
     }
 }
 
-fn failure_text(error: CallError) -> String {
+fn failure(call: Call, error: CallError) -> Failure {
     let now = Now {
         wall: object().created,
         mono: std::time::Duration::ZERO,
     };
-    let now = Since::now(&object(), now);
-    let call = Call::Get;
-    message::failure(&Failure::next(None, call, error, now), &spec())
+    Failure::next(None, call, error, Since::now(&object(), now))
+}
+
+fn failure_text(error: CallError) -> String {
+    message::failure(&failure(Call::Get, error), &spec())
 }
 
 #[test]
@@ -128,12 +140,13 @@ fn a_failure_says_what_to_give_to_whom() {
     let mut denied = error(ErrorKind::PermissionDenied);
     assert_eq!(
         failure_text(denied.clone()),
-        "get: PERMISSION_DENIED: Grant a role in project acme-prod to the identity; try roles/dialogflow.admin first. as told"
+        "Dialogflow API: get: PERMISSION_DENIED: Grant a role that can get and cancel operations in project acme-prod to the identity; \
+         try roles/dialogflow.admin first. as told"
     );
     denied.metadata = [("permission".into(), "dialogflow.operations.get".into())].into();
     assert_eq!(
         failure_text(denied),
-        "get: PERMISSION_DENIED: Grant the permission dialogflow.operations.get in project acme-prod to the identity. as told"
+        "Dialogflow API: get: PERMISSION_DENIED: Grant the permission dialogflow.operations.get in project acme-prod to the identity. as told"
     );
     let token = CallError {
         message: "the metadata server's identity is somebody else's".into(),
@@ -142,5 +155,138 @@ fn a_failure_says_what_to_give_to_whom() {
     assert_eq!(
         failure_text(token),
         "token: the metadata server's identity is somebody else's"
+    );
+}
+
+/// A specification with a name of the service's first form.
+fn of_service(service: &Service) -> Spec {
+    let form = service.versions[0].patterns[0].segments;
+    let name = form
+        .replace("organizations/*", "organizations/1")
+        .replace("folders/*", "folders/1")
+        .replace("billingAccounts/*", "billingAccounts/012345-6789AB-CDEF01")
+        .replace("**", "o")
+        .replace('*', "o");
+    let version = Some(service.versions[0].name);
+    let target = read(service.name, version, &name, &EndpointOverrides::default());
+    Spec {
+        target: Ok(target.unwrap_or_else(|error| panic!("{}: {error}", service.name))),
+        ..spec()
+    }
+}
+
+/// All messages about a call or about how the operation ended.
+fn messages(spec: &Spec) -> Vec<String> {
+    let target = spec.target.as_ref().ok();
+    let phases = [
+        Reason::Observing,
+        Reason::Sending,
+        Reason::Polling,
+        Reason::Refused,
+        Reason::Unsupported,
+        Reason::Throttled,
+    ];
+    let mut all = vec![message::suspended(target)];
+    all.extend(phases.map(|reason| message::phase(reason, target)));
+    let asked = [
+        Reason::Accepted,
+        Reason::Refused,
+        Reason::Unsupported,
+        Reason::Sending,
+    ];
+    all.extend(asked.map(|reason| message::cancel_requested(reason, target)));
+    for kind in ErrorKind::ALL.iter().copied() {
+        for call in [Call::Get, Call::Cancel] {
+            if kind == ErrorKind::Token {
+                continue;
+            }
+            let failed = failure(call, error(kind));
+            all.push(message::failure(&failed, spec));
+            for outcome in Outcome::ALL.iter().copied() {
+                for sent in [Sent::Yes, Sent::No, Sent::NotAccepted, Sent::Perhaps] {
+                    let ending = Ending::without_result(outcome);
+                    all.push(message::ending(
+                        ending,
+                        None,
+                        sent,
+                        Some(&failed),
+                        Some(spec),
+                    ));
+                }
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn every_message_about_a_call_names_the_service_as_people_know_it() {
+    for service in catalogue::services() {
+        for message in messages(&of_service(service)) {
+            assert!(message.contains(service.product), "{message}");
+            assert!(message.len() <= 256, "{message}");
+            assert!(!message.contains(['{', '}']), "{message}");
+            assert!(!message.contains("(none)"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn messages_of_services_read_as_sentences() {
+    let say = |service: &str| of_service(catalogue::service(service).unwrap());
+    let container = say("container");
+    let target = container.target.as_ref().ok();
+    assert_eq!(
+        message::phase(Reason::Polling, target),
+        "The Kubernetes Engine API accepted the cancel request; waiting for the operation to end"
+    );
+    assert_eq!(
+        message::ending(
+            Ending::without_result(Outcome::Ended),
+            None,
+            Sent::Yes,
+            None,
+            Some(&container)
+        ),
+        "The Kubernetes Engine operation is done; the API does not say how it ended"
+    );
+    let disabled = CallError {
+        reason: Some("SERVICE_DISABLED".into()),
+        metadata: [("consumer".into(), "projects/1".into())].into(),
+        message: String::new(),
+        ..error(ErrorKind::PermissionDenied)
+    };
+    for (service, kind, said) in [
+        (
+            "spanner",
+            ErrorKind::NotServed,
+            "Cloud Spanner API: get: NOT_SERVED: https://spanner.googleapis.com does not serve this path; check the name, version v1 and \
+             the endpoint. as told",
+        ),
+        (
+            "file",
+            ErrorKind::NotFound,
+            "Cloud Filestore API: get: NOT_FOUND: The API does not know the operation (a new one can take minutes to appear); check the \
+             name, location o. as told",
+        ),
+        (
+            "storage",
+            ErrorKind::PermissionDenied,
+            "Cloud Storage JSON API: get: PERMISSION_DENIED: Grant a role with storage.bucketOperations.cancel in projects/_/buckets/o to \
+             the identity. as told",
+        ),
+        (
+            "container",
+            ErrorKind::PermissionDenied,
+            "Kubernetes Engine API: get: PERMISSION_DENIED: Grant a role that can get and cancel operations in project o to the \
+             identity. as told",
+        ),
+    ] {
+        let failed = failure(Call::Get, error(kind));
+        assert_eq!(message::failure(&failed, &say(service)), said);
+    }
+    assert_eq!(
+        message::failure(&failure(Call::Get, disabled), &container),
+        "Kubernetes Engine API: get: PERMISSION_DENIED (SERVICE_DISABLED): Enable container.googleapis.com in projects/1"
     );
 }

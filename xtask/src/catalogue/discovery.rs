@@ -23,6 +23,8 @@ const OPERATION_FIELDS: [&str; 5] = ["done", "error", "metadata", "name", "respo
 pub(super) struct CancelMethod {
     pub service: String,
     pub version: String,
+    /// The title of the service, such as `Kubernetes Engine API`.
+    pub title: String,
     /// The method's id in the document.
     pub id: String,
     /// The host of the service.
@@ -71,6 +73,7 @@ pub(super) enum OperationForm {
 struct Document {
     name: String,
     version: String,
+    title: String,
     root_url: String,
     #[serde(default)]
     service_path: String,
@@ -218,6 +221,7 @@ fn cancel_method(
     Ok(CancelMethod {
         service: document.name.clone(),
         version: document.version.clone(),
+        title: document.title.clone(),
         id: method.id.clone(),
         host: host.to_owned(),
         errors_have_status: document.parameters.contains_key(ERROR_FORM_PARAMETER),

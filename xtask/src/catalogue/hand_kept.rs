@@ -19,6 +19,9 @@ pub(super) struct HandKept {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Service {
+    /// Its title, if no discovery document has one.
+    #[serde(default)]
+    pub title: Option<String>,
     /// The version for an object without one. Once released, it never changes.
     #[serde(default)]
     pub default: Option<String>,

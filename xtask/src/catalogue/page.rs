@@ -52,7 +52,9 @@ pub(super) fn page(
 }
 
 fn table(page: &mut String, services: &BTreeMap<String, Rows>, hand_kept: &HandKept) -> Result<()> {
-    page.push_str("\n| service | versions | operation names | IAM |\n|---|---|---|---|\n");
+    page.push_str(
+        "\n| service | API | versions | operation names | IAM |\n|---|---|---|---|---|\n",
+    );
     for (name, rows) in services {
         let service = hand_kept
             .services
@@ -75,7 +77,8 @@ fn table(page: &mut String, services: &BTreeMap<String, Rows>, hand_kept: &HandK
         };
         writeln!(
             page,
-            "| {name} | {} | {names} | {} |",
+            "| {name} | {} | {} | {names} | {} |",
+            rows.product(name, service)?,
             versions.join(", "),
             right(service)
         )?;

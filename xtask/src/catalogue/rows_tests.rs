@@ -10,6 +10,7 @@ fn plain() -> CancelMethod {
     CancelMethod {
         service: "looker".to_owned(),
         version: "v1".to_owned(),
+        title: "Looker API".to_owned(),
         id: "looker.operations.cancel".to_owned(),
         host: "looker.googleapis.com".to_owned(),
         errors_have_status: true,
@@ -44,7 +45,7 @@ fn a_plain_method_is_a_row() {
     assert_eq!(
         rows,
         [
-            "service\tlooker\tlooker.googleapis.com\t-\t-\tv1\t-\t-",
+            "service\tlooker\tLooker\tlooker.googleapis.com\t-\t-\tv1\t-\t-",
             "version\tv1\tv1/\t:cancel\tlongrunning\tstatus",
             "name\t2\tprojects/*/operations/*",
         ]
@@ -54,7 +55,8 @@ fn a_plain_method_is_a_row() {
 #[test]
 fn what_no_row_can_express_stops_the_generator() {
     type Change = fn(&mut CancelMethod);
-    let changes: [(&str, Change); 17] = [
+    let changes: [(&str, Change); 18] = [
+        ("does not end with API", |m| m.title = "Looker".to_owned()),
         ("has no service speech", |m| m.service = "speech".to_owned()),
         ("is not v1/NAME:cancel", |m| {
             m.path = "dns/v1/projects/*/operations/*:cancel".to_owned()

@@ -125,7 +125,7 @@ fn status(name: &str, attempt: i64) -> Value {
         json!({"type": type_, "status": status, "reason": reason, "message": message,
             "observedGeneration": 1, "lastTransitionTime": TIME})
     };
-    let sending = "The cancel request is being sent";
+    let sending = "The cancel request is being sent to the Dialogflow API";
     json!({
         "observedGeneration": 1,
         "outcome": "Cancelled",
@@ -137,7 +137,7 @@ fn status(name: &str, attempt: i64) -> Value {
         "operation": {"done": false, "metadataType": "type.googleapis.com/google.protobuf.Struct"},
         "conditions": [
             condition("Authorized", "True", "Granted", "A CancellationGrant allows it"),
-            condition("CancelRequested", "Unknown", "Sending", "It is not known whether the API accepted the cancel request"),
+            condition("CancelRequested", "Unknown", "Sending", "It is not known whether the Dialogflow API accepted the cancel request"),
             condition("Finished", "False", "Sending", "The operation has not ended yet"),
             condition("Ready", "Unknown", "Sending", sending),
             condition("Reconciling", "True", "Sending", sending),
