@@ -264,6 +264,12 @@ mod tests {
             (&["--admin-address=8080"], "IP:PORT"),
             (&["--log-format=xml"], "json"),
             (&["--google-scope=dialogflow"], "auth/cloud-platform"),
+            (&["--universe-domain="], "must be a domain"),
+            (
+                &["--universe-domain=https://apis-tpczero.goog"],
+                "without https://",
+            ),
+            (&["--universe-domain=127.0.0.1"], "--universe-domain"),
             (&["--https-proxy=proxy:3128"], "use http://HOST:PORT"),
             (
                 &["--https-proxy=http://user:secret@proxy:3128"],

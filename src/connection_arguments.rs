@@ -6,7 +6,8 @@ use clap::Args;
 use rustls::pki_types::CertificateDer;
 
 use crate::google::{
-    endpoint::EndpointOverride,
+    UniverseDomain,
+    endpoint::{EndpointOverride, EndpointOverrides},
     proxy::{HttpsProxy, InvalidProxy, ProxyUrl},
     tls,
 };
@@ -23,6 +24,16 @@ pub struct ConnectionArguments {
         value_delimiter = ','
     )]
     pub endpoint_override: Vec<EndpointOverride>,
+
+    /// Domain of all Google hosts: googleapis.com, or that of a cloud that Google builds for a country or a partner. Credentials of another
+    /// universe are refused
+    #[arg(
+        long,
+        value_name = "DOMAIN",
+        env = "OPCANCEL_UNIVERSE_DOMAIN",
+        default_value_t
+    )]
+    pub universe_domain: UniverseDomain,
 
     /// PEM file of certificate authorities to trust for endpoint overrides, in addition to the system's
     #[arg(long, value_name = "FILE", env = "OPCANCEL_CA_FILE")]
@@ -51,6 +62,12 @@ impl ConnectionArguments {
     pub fn check(&self) -> Result<(), String> {
         let checked = self.https_proxy.as_ref().map(HttpsProxy::new).transpose();
         checked.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// The hosts of the calls.
+    pub fn endpoints(&self) -> EndpointOverrides {
+        let overrides = self.endpoint_override.iter().cloned();
+        EndpointOverrides::new(overrides).in_universe(self.universe_domain.clone())
     }
 
     /// The proxy of `--https-proxy`, with its credentials.

@@ -14,6 +14,7 @@ pub mod identity;
 mod names;
 pub mod quota;
 mod text_file;
+mod universe_domain;
 mod user_agent;
 
 pub use self::{
@@ -23,4 +24,5 @@ pub use self::{
     connections::{proxy, tls},
     identity::token,
     names::operation_name,
+    universe_domain::UniverseDomain,
 };

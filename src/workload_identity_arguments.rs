@@ -8,6 +8,7 @@ use crate::{
     controller::TenantIdentities,
     duration_text::within,
     google::{
+        UniverseDomain,
         identity::{
             CacheLimits, Environment, TokenEndpoint, WorkloadIdentity, WorkloadIdentityConfig,
             WorkloadIdentityProvider,
@@ -38,23 +39,15 @@ pub struct WorkloadIdentityArguments {
     #[arg(long, value_name = "DURATION", env = "OPCANCEL_SERVICE_ACCOUNT_TOKEN_MAX_AGE", default_value = "12m", value_parser = within("10s", "1h"), allow_hyphen_values = true)]
     pub service_account_token_max_age: Duration,
 
-    /// URL of Google's Security Token Service for ServiceAccounts: https and a host; http only for loopback
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "OPCANCEL_STS_ENDPOINT",
-        default_value = "https://sts.googleapis.com"
-    )]
-    pub sts_endpoint: TokenEndpoint,
+    /// URL of Google's Security Token Service for ServiceAccounts: https and a host; http only for loopback. Default: sts in the domain of
+    /// --universe-domain
+    #[arg(long, value_name = "URL", env = "OPCANCEL_STS_ENDPOINT")]
+    pub sts_endpoint: Option<TokenEndpoint>,
 
-    /// URL of Google's IAM Credentials API for ServiceAccounts: https and a host; http only for loopback
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "OPCANCEL_IAM_CREDENTIALS_ENDPOINT",
-        default_value = "https://iamcredentials.googleapis.com"
-    )]
-    pub iam_credentials_endpoint: TokenEndpoint,
+    /// URL of Google's IAM Credentials API for ServiceAccounts: https and a host; http only for loopback. Default: iamcredentials in the
+    /// domain of --universe-domain
+    #[arg(long, value_name = "URL", env = "OPCANCEL_IAM_CREDENTIALS_ENDPOINT")]
+    pub iam_credentials_endpoint: Option<TokenEndpoint>,
 }
 
 impl WorkloadIdentityArguments {
@@ -67,6 +60,7 @@ impl WorkloadIdentityArguments {
         environment: &Environment,
         scopes: &[String],
         https_proxy: Option<&HttpsProxy>,
+        universe: &UniverseDomain,
     ) -> Result<Option<TenantIdentities>, TokenError> {
         let Some(provider) = self.workload_identity_provider else {
             return Ok(None);
@@ -74,8 +68,9 @@ impl WorkloadIdentityArguments {
         let identity = WorkloadIdentity::new(&WorkloadIdentityConfig {
             provider,
             metadata_host: environment.metadata_host.clone(),
-            sts: self.sts_endpoint,
-            iam_credentials: self.iam_credentials_endpoint,
+            sts: (self.sts_endpoint).unwrap_or_else(|| TokenEndpoint::in_universe("sts", universe)),
+            iam_credentials: (self.iam_credentials_endpoint)
+                .unwrap_or_else(|| TokenEndpoint::in_universe("iamcredentials", universe)),
             scopes: scopes.to_vec(),
             request_timeout: TOKEN_TIMEOUT,
             https_proxy: https_proxy.cloned(),

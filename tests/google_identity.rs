@@ -15,6 +15,8 @@ use opcancel::google::{
 use raw_http::{RawHttp, Reply, answer};
 use std::time::Duration;
 
+const UNIVERSE: &str = "GET /computeMetadata/v1/universe/universe-domain ";
+
 fn token_json(token: &str, expires_in: u64) -> String {
     let body =
         format!(r#"{{"access_token":"{token}","expires_in":{expires_in},"token_type":"Bearer"}}"#);
@@ -38,6 +40,8 @@ async fn changing(
         if head.starts_with("GET /computeMetadata/v1/instance/service-accounts/default/email ") {
             let before = named.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             Reply::Close(answer("200 OK", &email(before)))
+        } else if head.contains(UNIVERSE) {
+            Reply::Close(answer("404 Not Found", ""))
         } else {
             assert!(
                 head.starts_with(
@@ -78,10 +82,11 @@ async fn many_callers_share_one_fetch() {
     }
     assert_eq!(identity.principal().as_deref(), Some(EMAIL));
     let heads = server.requests();
-    assert_eq!(heads.len(), 3);
+    assert_eq!(heads.len(), 4);
     assert!(heads[0].contains("/email "), "who we are comes first");
-    assert!(heads[1].contains("cloud-platform"), "{}", heads[1]);
-    assert!(heads[2].contains("/email "), "and comes last");
+    assert!(heads[1].contains(UNIVERSE), "{}", heads[1]);
+    assert!(heads[2].contains("cloud-platform"), "{}", heads[2]);
+    assert!(heads[3].contains("/email "), "and comes last");
 }
 
 #[tokio::test]
@@ -109,6 +114,76 @@ async fn an_unexpected_identity_gets_no_token() {
     let server = metadata(node, |_| Reply::Close(token_json("token-1", 3600))).await;
     let identity = identity(&server, |c| c.expect_principal = Some(node.to_owned()));
     assert_eq!(identity.token().await.unwrap().secret(), "token-1");
+}
+
+/// AIP-4120: an old server's 404 and an empty answer mean googleapis.com; any other failure means nothing.
+#[tokio::test]
+async fn a_server_of_another_universe_gives_no_token() {
+    use FetchResult::{Failed, Fetched, RefusedIdentity};
+    const OTHER: &str = "apis-tpczero.goog";
+    for (status, body, flag, result, said) in [
+        ("404 Not Found", "<html>", None, Fetched, ""),
+        ("200 OK", "", None, Fetched, ""),
+        ("200 OK", "googleapis.com\n", None, Fetched, ""),
+        ("200 OK", OTHER, Some(OTHER), Fetched, ""),
+        (
+            "200 OK",
+            OTHER,
+            None,
+            RefusedIdentity,
+            "is apis-tpczero.goog, but --universe-domain is googleapis.com; use credentials of googleapis.com, or set \
+             --universe-domain=apis-tpczero.goog; no call is made",
+        ),
+        (
+            "404 Not Found",
+            "",
+            Some(OTHER),
+            RefusedIdentity,
+            "is googleapis.com, but --universe-domain is apis-tpczero.goog",
+        ),
+        (
+            "200 OK",
+            "<html>log in</html>",
+            None,
+            Failed,
+            "did not return its universe: its answer is not a domain",
+        ),
+        (
+            "500 Internal Server Error",
+            "",
+            None,
+            Failed,
+            "did not return its universe: ",
+        ),
+    ] {
+        let server = RawHttp::start(move |head, _| {
+            Reply::Close(if head.contains("/email ") {
+                answer("200 OK", EMAIL)
+            } else if head.contains(UNIVERSE) {
+                answer(status, body)
+            } else {
+                token_json("token-1", 1)
+            })
+        })
+        .await;
+        let us = Observed::of_metadata_server(server.address, |config| {
+            config.universe_domain = flag.unwrap_or("googleapis.com").parse().unwrap();
+        })
+        .unwrap();
+        let token = us.token().await;
+        assert_eq!(
+            us.results(),
+            [result],
+            "{status} {body} {flag:?}: {token:?}"
+        );
+        if result == Fetched {
+            assert_eq!(token.as_deref(), Ok("token-1"));
+        } else {
+            let error = token.unwrap_err();
+            assert!(error.contains(said), "{error}");
+            assert_eq!(count(&server, "/token?"), 0);
+        }
+    }
 }
 
 #[tokio::test]
@@ -204,13 +279,14 @@ async fn a_slow_server_is_waited_for() {
         let [email, token] = [email, token].map(Duration::from_secs);
         let server = RawHttp::start(move |head, _| match head.contains("/email ") {
             true => Reply::Late(email, answer("200 OK", EMAIL)),
+            false if head.contains(UNIVERSE) => Reply::Close(answer("200 OK", "googleapis.com")),
             false => Reply::Late(token, token_json("token-1", 3600)),
         })
         .await;
         let identity = identity(&server, |_| ());
         let answered = identity.token().await;
         assert_eq!(answered.unwrap().secret(), "token-1", "{email:?} {token:?}");
-        assert_eq!(server.requests().len(), 3, "asked once");
+        assert_eq!(server.requests().len(), 4, "asked once");
     });
     futures::future::join_all(cases).await;
 }

@@ -281,6 +281,9 @@ async fn proxies_of_the_environment_are_ignored() {
     }
     let server = RawHttp::start(|request, _| match request.contains("/email ") {
         true => Reply::Close(answer("200 OK", EMAIL)),
+        false if request.contains("/universe-domain ") => {
+            Reply::Close(answer("200 OK", "googleapis.com"))
+        }
         false => Reply::Close(token_json("3600")),
     })
     .await;
@@ -302,8 +305,8 @@ async fn proxies_of_the_environment_are_ignored() {
     us.token().await.unwrap_err();
     assert_eq!(
         server.requests().len(),
-        4,
-        "two over HTTP and the two questions who we are"
+        5,
+        "two over HTTP, the two questions who we are, and the one about the universe"
     );
 }
 

@@ -50,10 +50,11 @@ const CONTROLLER_ROOMS: [&str; 12] = [
 ];
 
 /// The rooms of `google`, the lowest first.
-const GOOGLE_ROOMS: [&str; 11] = [
+const GOOGLE_ROOMS: [&str; 12] = [
     "user_agent",
     "byte_order_mark",
     "text_file",
+    "universe_domain",
     "clean",
     "names",
     "catalogue",

@@ -122,6 +122,8 @@ impl std::fmt::Debug for AcceptedToken {
 pub struct Identity {
     /// E-mail address of the default service account; the principal of the tokens.
     pub email: String,
+    /// `universe/universe-domain`
+    pub universe_domain: String,
     /// `project/project-id`
     pub project_id: String,
     /// `project/numeric-project-id`
@@ -148,6 +150,7 @@ impl Default for Identity {
     fn default() -> Self {
         Self {
             email: "opcancel@emulated-project.iam.gserviceaccount.com".into(),
+            universe_domain: "googleapis.com".into(),
             project_id: "emulated-project".into(),
             project_number: "123456789012".into(),
             cluster_name: "emulated-cluster".into(),

@@ -67,7 +67,7 @@ fn main() -> ExitCode {
 }
 
 fn probe(arguments: Arguments) -> Result<u8, Failure> {
-    let overrides = EndpointOverrides::new(arguments.connections.endpoint_override.iter().cloned());
+    let overrides = arguments.connections.endpoints();
     let plan = Plan::new(&arguments, &overrides).map_err(cannot_run)?;
     tls::install_provider();
     if arguments.dry_run {
@@ -162,6 +162,7 @@ fn identity(arguments: &Arguments, scope: &str) -> Result<OperatorIdentity, Fail
             .proxy()
             .map_err(|e| (e.to_string(), USAGE))?,
         scopes: vec![scope.to_owned()],
+        universe_domain: arguments.connections.universe_domain.clone(),
         ..IdentityConfig::default()
     };
     OperatorIdentity::new(config, FetchObserver::default())

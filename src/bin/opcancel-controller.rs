@@ -9,7 +9,6 @@ use opcancel::{
     google::{
         catalogue::CLOUD_PLATFORM,
         client::{ClientConfig, OperationsClient},
-        endpoint::EndpointOverrides,
         identity::{Environment, IdentityConfig, OperatorIdentity},
         tls,
         token::FetchObserver,
@@ -90,10 +89,16 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         .map_or_else(|| vec![CLOUD_PLATFORM.to_owned()], |scope| vec![scope]);
     let tenants = arguments
         .workload_identity
-        .tenants(&environment, &scopes, https_proxy.as_ref())
+        .tenants(
+            &environment,
+            &scopes,
+            https_proxy.as_ref(),
+            &arguments.connections.universe_domain,
+        )
         .map_err(|error| error.to_string())?;
     let identity = IdentityConfig {
         https_proxy: https_proxy.clone(),
+        universe_domain: arguments.connections.universe_domain.clone(),
         environment,
         expect_principal: arguments.expect_principal,
         scopes,
@@ -131,7 +136,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         },
         namespaces: arguments.watch_namespace,
         workers: arguments.workers,
-        overrides: EndpointOverrides::new(arguments.connections.endpoint_override),
+        overrides: arguments.connections.endpoints(),
         cluster: arguments.cluster_name,
         holder: holder_id()?,
         // The hostname of a pod is the pod's name.

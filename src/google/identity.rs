@@ -37,7 +37,9 @@ use self::{
     token::{FetchObserver, Token, TokenError, TokenSource},
     token_cache::{FetchTiming, TokenCache},
 };
-use super::{catalogue::CLOUD_PLATFORM, connections::proxy::HttpsProxy};
+use super::{
+    catalogue::CLOUD_PLATFORM, connections::proxy::HttpsProxy, universe_domain::UniverseDomain,
+};
 
 pub use self::{
     default_credentials::Environment,
@@ -50,8 +52,8 @@ pub use self::{
     workload_token_cache::{CacheLimits, Cached, WorkloadTokenCache},
 };
 
-/// Maximum number of requests of one fetch: identity, token, identity again; or subject token, token exchange, impersonation.
-const REQUESTS: u32 = 3;
+/// Maximum number of requests of one fetch: identity, universe, token, identity again; or subject token, token exchange, impersonation.
+const REQUESTS: u32 = 4;
 
 /// How the operator's identity is found.
 #[derive(Clone, Debug)]
@@ -62,12 +64,14 @@ pub struct IdentityConfig {
     pub expect_principal: Option<String>,
     /// Scopes of the tokens.
     pub scopes: Vec<String>,
-    /// Time limit of one request to a token server. A fetch makes up to three requests in sequence. GKE's metadata server can need
+    /// Time limit of one request to a token server. A fetch makes up to four requests in sequence. GKE's metadata server can need
     /// half a minute for a token, and starts over if the client gives up and asks again.
     pub request_timeout: Duration,
     /// The proxy for Google's token servers (`--https-proxy`). The metadata server, loopback hosts and the source of a subject token are
     /// always reached directly.
     pub https_proxy: Option<HttpsProxy>,
+    /// The universe of the calls. Credentials of another one get no token.
+    pub universe_domain: UniverseDomain,
     /// Pause after the first failure. It doubles up to `max_pause`. The metadata server of a pod needs some seconds to start.
     pub min_pause: Duration,
     /// Longest pause after a failure.
@@ -85,6 +89,7 @@ impl Default for IdentityConfig {
             scopes: vec![CLOUD_PLATFORM.to_owned()],
             request_timeout: Duration::from_secs(60),
             https_proxy: None,
+            universe_domain: UniverseDomain::default(),
             min_pause: Duration::from_millis(500),
             max_pause: Duration::from_secs(30),
             refused_pause: Duration::from_secs(10),
@@ -116,6 +121,7 @@ impl OperatorIdentity {
                     scopes: &config.scopes,
                     limit,
                     proxy: config.https_proxy.as_ref(),
+                    universe: &config.universe_domain,
                 };
                 let loaded = credential_file::load(&name, &text, request)?;
                 let (source, principal) =
@@ -129,6 +135,7 @@ impl OperatorIdentity {
                     config.environment.metadata_host.as_deref(),
                     &config.scopes,
                     expected,
+                    config.universe_domain,
                     limit,
                 )?),
                 quota_project: None,

@@ -238,6 +238,7 @@ fn effects() -> Vec<Effect> {
         effect("expectPrincipal", "--set=expectPrincipal=a@b.c", DEPLOYMENT, container("env"), variable("OPCANCEL_EXPECT_PRINCIPAL", "a@b.c")),
         effect("clusterName", "--set=clusterName=blue", DEPLOYMENT, container("env"), variable("OPCANCEL_CLUSTER_NAME", "blue")),
         effect("quotaProject", "--set=quotaProject=billing", DEPLOYMENT, container("env"), variable("OPCANCEL_QUOTA_PROJECT", "billing")),
+        effect("universeDomain", "--set=universeDomain=apis-tpczero.goog", DEPLOYMENT, container("env"), variable("OPCANCEL_UNIVERSE_DOMAIN", "apis-tpczero.goog")),
         effect(
             "httpsProxy",
             "--set=httpsProxy=http://proxy.example.com:3128",

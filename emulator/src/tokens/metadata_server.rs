@@ -124,7 +124,7 @@ impl MetadataServer {
             "project/numeric-project-id" => &identity.project_number,
             "instance/attributes/cluster-name" => &identity.cluster_name,
             "instance/attributes/cluster-location" => &identity.cluster_location,
-            "universe/universe-domain" => "googleapis.com",
+            "universe/universe-domain" => &identity.universe_domain,
             "instance/service-accounts/" => &format!("default/\n{}/\n", identity.email),
             _ => {
                 return self

@@ -121,9 +121,8 @@ fn global_hosts(
     overrides: &EndpointOverrides,
 ) -> BTreeSet<String> {
     let services = grants.services(namespaces).into_iter().filter_map(service);
-    let services = services.filter(|service| overrides.endpoint(service.name, None).is_none());
     services
-        .map(|service| format!("https://{}", service.global_host))
+        .filter_map(|service| overrides.global_endpoint(service))
         .collect()
 }
 

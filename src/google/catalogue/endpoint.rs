@@ -1,14 +1,14 @@
 //! `--endpoint-override SERVICE[/LOCATION[+LOCATION...]]=URL`: other hosts for the calls, named by the administrator alone
 //! (a regional private endpoint, an emulator). No object can name one.
 //!
-//! Guarantee: a location from an object leads only to a host below googleapis.com. In any other domain an attacker could register the
+//! Guarantee: a location from an object leads only to a host below googleapis.com, or below the domain of `--universe-domain`. In any other domain an attacker could register the
 //! name, get a certificate for it and receive the operator's token, so there the administrator must list the locations.
 
 use reqwest::Url;
 use std::{collections::BTreeMap, net::IpAddr, str::FromStr};
 
-use super::service::service;
-use crate::google::names::operation_name::is_location;
+use super::service::{Service, service};
+use crate::google::{names::operation_name::is_location, universe_domain::UniverseDomain};
 
 const PLACEHOLDER: &str = "{location}";
 
@@ -37,9 +37,11 @@ pub struct InvalidEndpointOverride {
     wrong: String,
 }
 
-/// All overrides of this process. The one with a location wins over the one for the whole service.
+/// All overrides of this process, and the universe of the other hosts. The override with a location wins over the one for the whole
+/// service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointOverrides {
+    universe: UniverseDomain,
     templates: BTreeMap<(&'static str, Option<String>), String>,
 }
 
@@ -53,7 +55,27 @@ impl EndpointOverrides {
                 o.templates.into_iter().map(of)
             })
             .collect();
-        Self { templates }
+        Self {
+            templates,
+            universe: UniverseDomain::default(),
+        }
+    }
+
+    /// The same in this universe: hosts of the catalogue are in its domain.
+    #[must_use]
+    pub fn in_universe(self, universe: UniverseDomain) -> Self {
+        Self { universe, ..self }
+    }
+
+    /// The base URL of a service's host in this universe, without overrides.
+    pub(super) fn of_catalogue(&self, service: &Service, location: Option<&str>) -> String {
+        format!("https://{}", self.universe.host(service.host(location)))
+    }
+
+    /// The base URL of a service for names without a location; `None` if an override replaces it.
+    pub fn global_endpoint(&self, service: &'static Service) -> Option<String> {
+        let overridden = self.endpoint(service.name, None).is_some();
+        (!overridden).then(|| self.of_catalogue(service, None))
     }
 
     /// The base URL for a service and a name's location. A name without a location counts as `global`.

@@ -168,7 +168,7 @@ fn target(
     let location = parts.location(name);
     let overriding = overrides.endpoint(service.name, location);
     let overridden = overriding.is_some();
-    let endpoint = overriding.unwrap_or_else(|| format!("https://{}", service.host(location)));
+    let endpoint = overriding.unwrap_or_else(|| overrides.of_catalogue(service, location));
     if !has_dns_labels(&endpoint) {
         let length = location.map_or(0, str::len);
         return Err(ResolveError::UnknownName {
@@ -230,6 +230,50 @@ mod tests {
                 (endpoint, "v2")
             );
             assert!(!target.overridden);
+        }
+    }
+
+    #[test]
+    fn the_universe_makes_the_domain_of_hosts_that_are_not_overridden() {
+        let given = "dialogflow/us=https://dialogflow.us.private.example";
+        let overrides = EndpointOverrides::new([given.parse().unwrap()])
+            .in_universe("apis-tpczero.goog".parse().unwrap());
+        for (service, name, endpoint) in [
+            (
+                "spanner",
+                "projects/p/instances/i/operations/o",
+                "https://spanner.apis-tpczero.goog",
+            ),
+            (
+                "dialogflow",
+                "projects/p/locations/europe-west1/operations/o",
+                "https://europe-west1-dialogflow.apis-tpczero.goog",
+            ),
+            (
+                "aiplatform",
+                "projects/p/locations/eu/operations/o",
+                "https://aiplatform.eu.rep.apis-tpczero.goog",
+            ),
+            (
+                "dialogflow",
+                "projects/p/locations/us/operations/o",
+                "https://dialogflow.us.private.example",
+            ),
+        ] {
+            let target = read(service, None, name, &overrides).unwrap();
+            assert_eq!(target.endpoint, endpoint);
+        }
+    }
+
+    #[test]
+    fn every_host_of_the_catalogue_follows_the_universe() {
+        let overrides =
+            EndpointOverrides::default().in_universe("apis-tpczero.goog".parse().unwrap());
+        for service in crate::google::catalogue::services() {
+            for location in [None, Some("global"), Some("europe-west1"), Some("eu")] {
+                let endpoint = overrides.of_catalogue(service, location);
+                assert!(endpoint.ends_with(".apis-tpczero.goog"), "{endpoint}");
+            }
         }
     }
 

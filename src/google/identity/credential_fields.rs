@@ -10,6 +10,7 @@ use super::{
 use crate::google::{
     answers::proto_json::{NotProtoJson, Object},
     connections::proxy::HttpsProxy,
+    universe_domain::UniverseDomain,
 };
 
 /// What every kind of credential needs to request tokens.
@@ -21,6 +22,8 @@ pub(super) struct TokenRequest<'a> {
     pub limit: Duration,
     /// The proxy on the way to Google's token servers.
     pub proxy: Option<&'a HttpsProxy>,
+    /// The universe of the calls.
+    pub universe: &'a UniverseDomain,
 }
 
 /// The fields of one JSON object in a file. An empty string counts as absent.

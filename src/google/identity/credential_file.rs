@@ -16,9 +16,6 @@ use crate::google::{answers::proto_json::Object, identity::token::TokenError};
 const KINDS: &str =
     "external_account, impersonated_service_account, service_account or authorized_user";
 
-/// The only universe whose hosts are in the catalogue.
-const UNIVERSE: &str = "googleapis.com";
-
 /// What a file says.
 #[derive(Debug)]
 pub(super) struct Loaded {
@@ -61,12 +58,14 @@ fn credential(
     request: TokenRequest<'_>,
     impersonation: bool,
 ) -> Result<Arc<dyn Credential>, TokenError> {
-    if let Some(universe) = fields.optional("universe_domain")?
-        && universe != UNIVERSE
-    {
-        return Err(fields.wrong("universe_domain", format!("must be {UNIVERSE} or absent")));
+    let kind = fields.required("type")?;
+    let universe = fields.optional("universe_domain")?;
+    // An impersonated account is in the universe of its source, which is checked too.
+    if universe.is_some() || kind != "impersonated_service_account" {
+        let checked = request.universe.check(universe.as_deref());
+        checked.map_err(|why| fields.wrong("universe_domain", format!("is {why}")))?;
     }
-    Ok(match fields.required("type")?.as_str() {
+    Ok(match kind.as_str() {
         "external_account" => Arc::new(ExternalAccount::new(fields, request)?),
         "authorized_user" => Arc::new(AuthorizedUser::new(fields, request)?),
         "service_account" => Arc::new(ServiceAccount::new(fields, request)?),

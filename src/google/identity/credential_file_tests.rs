@@ -1,4 +1,5 @@
 use super::*;
+use crate::google::universe_domain::UniverseDomain;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ fn loaded(text: &str) -> Result<Loaded, String> {
         scopes: &scopes,
         limit: Duration::from_secs(1),
         proxy: None,
+        universe: &UniverseDomain::default(),
     };
     load("/etc/google.json", text, request).map_err(|error| error.to_string())
 }
@@ -102,6 +104,84 @@ fn every_kind_says_who_it_is_as_far_as_it_can() {
     }
 }
 
+/// As [`loaded`], in this universe.
+fn loaded_in(universe: &str, file: &Value) -> Result<Loaded, String> {
+    let request = TokenRequest {
+        scopes: &["https://www.googleapis.com/auth/cloud-platform".to_owned()],
+        limit: Duration::from_secs(1),
+        proxy: None,
+        universe: &universe.parse().unwrap(),
+    };
+    load("/etc/google.json", &file.to_string(), request).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_file_of_another_universe_is_refused() {
+    const OTHER: &str = "apis-tpczero.goog";
+    crate::google::connections::tls::install_provider();
+    for file in [external(), user(), key()] {
+        let of_other = with(file.clone(), &[("universe_domain", json!(OTHER))]);
+        let of_google = with(
+            file.clone(),
+            &[("universe_domain", json!("googleapis.com"))],
+        );
+        for (universe, file, good) in [
+            ("googleapis.com", &file, true),
+            ("googleapis.com", &of_google, true),
+            ("googleapis.com", &of_other, false),
+            (OTHER, &of_other, true),
+            (OTHER, &of_google, false),
+            (OTHER, &file, false),
+        ] {
+            let loaded = loaded_in(universe, file);
+            assert_eq!(loaded.is_ok(), good, "{universe} {file}: {loaded:?}");
+            if let Err(error) = loaded {
+                assert!(error.contains("\"universe_domain\" is "), "{error}");
+                assert!(
+                    error.contains(&format!("--universe-domain is {universe}")),
+                    "{error}"
+                );
+            }
+        }
+        // An impersonated account is in its source's universe, as Google's client libraries have it.
+        let impersonated = with(impersonated(), &[("source_credentials", of_other)]);
+        assert!(loaded_in(OTHER, &impersonated).is_ok());
+        let error = loaded_in("googleapis.com", &impersonated).unwrap_err();
+        assert!(
+            error.contains("\"source_credentials.universe_domain\" is"),
+            "{error}"
+        );
+    }
+}
+
+/// In another universe there is no OAuth server: the key signs the token itself, without any request.
+#[tokio::test]
+async fn the_key_of_another_universe_signs_its_own_token() {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    crate::google::connections::tls::install_provider();
+    let file = with(
+        key(),
+        &[
+            ("universe_domain", json!("apis-tpczero.goog")),
+            // No server listens there.
+            ("token_uri", json!("http://127.0.0.1:1/token")),
+        ],
+    );
+    let loaded = loaded_in("apis-tpczero.goog", &file).unwrap();
+    let fetched = loaded.credential.fetch().await.unwrap();
+    assert_eq!(fetched.life, Duration::from_secs(3590));
+    let payload = fetched.token.secret().split('.').nth(1).unwrap();
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["iss"], EMAIL);
+    assert_eq!(claims["sub"], EMAIL);
+    assert_eq!(
+        claims["scope"],
+        "https://www.googleapis.com/auth/cloud-platform"
+    );
+    assert_eq!(claims.get("aud"), None);
+}
+
 #[test]
 fn the_quota_project_is_read_from_any_kind() {
     for file in [external(), user(), key(), impersonated()] {
@@ -138,7 +218,7 @@ fn what_can_never_work_is_told_with_file_and_field_and_without_contents() {
     case(
         external(),
         &[("universe_domain", json!("example.com"))],
-        "\"universe_domain\" must be googleapis.com",
+        "\"universe_domain\" is example.com, but --universe-domain is googleapis.com",
     );
     case(
         external(),

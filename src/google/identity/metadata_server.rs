@@ -6,23 +6,29 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue};
 use reqwest::Url;
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use super::{
     credential::{Credential, FetchFailed},
-    guarded_http::{GuardedHttp, form_value},
+    guarded_http::{GuardedHttp, GuardedResponse, form_value},
     principal_name::{check_metadata, is_account},
     token_answer::{self, FetchedToken, read_oauth},
 };
-use crate::google::identity::token::TokenError;
+use crate::google::{identity::token::TokenError, universe_domain::UniverseDomain};
 
 const HOST_VARIABLE: &str = "GCE_METADATA_HOST";
 
 /// The link-local address of all of Google's metadata servers. Not their name: the DNS search list of a pod can resolve
 /// `metadata.google.internal` to a Service of a tenant, and plain HTTP would not notice.
 const DEFAULT_HOST: &str = "169.254.169.254";
+
+/// Where the universe is, below `/computeMetadata/v1`. Older servers do not have it.
+const UNIVERSE_PATH: &str = "/universe/universe-domain";
 
 /// Below `/computeMetadata/v1`.
 const ACCOUNT_PATH: &str = "/instance/service-accounts/default";
@@ -32,9 +38,13 @@ const ACCOUNT_PATH: &str = "/instance/service-accounts/default";
 #[derive(Debug)]
 pub(super) struct MetadataServer {
     base: String,
+    universe: GuardedHttp,
     email: GuardedHttp,
     token: GuardedHttp,
     expect_principal: Option<String>,
+    expect_universe: UniverseDomain,
+    /// The server said that it is in this universe, or that it has none to name. It does not move.
+    is_in_universe: AtomicBool,
     principal: Mutex<Option<String>>,
 }
 
@@ -47,17 +57,47 @@ impl MetadataServer {
         host: Option<&str>,
         scopes: &[String],
         expect_principal: Option<String>,
+        expect_universe: UniverseDomain,
         limit: Duration,
     ) -> Result<Self, TokenError> {
         let scopes = form_value(&scopes.join(","));
         let http = |path: &str| value(host, &format!("{ACCOUNT_PATH}{path}"), limit);
         Ok(Self {
+            universe: value(host, UNIVERSE_PATH, limit)?,
             email: http("/email")?,
             token: http(&format!("/token?scopes={scopes}"))?,
             base: checked_base(host)?,
             expect_principal,
+            expect_universe,
+            is_in_universe: AtomicBool::new(false),
             principal: Mutex::default(),
         })
+    }
+
+    /// Checks, until it succeeds once, that the server is in the universe of the calls. A 404 or an empty answer means the default one
+    /// (AIP-4120).
+    async fn check_universe(&self) -> Result<(), FetchFailed> {
+        if self.is_in_universe.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let failed = |why: String| format!("it did not return its universe: {why}");
+        let answer = self.universe.get(headers()).await.map_err(failed)?;
+        let found = match answer.status {
+            404 => String::new(),
+            _ => text(&answer).map_err(failed)?,
+        };
+        if !found.is_empty() && found.parse::<UniverseDomain>().is_err() {
+            return Err(failed("its answer is not a domain".to_owned()).into());
+        }
+        let checked = self.expect_universe.check(Some(&found));
+        checked.map_err(|why| {
+            FetchFailed::WrongIdentity(format!(
+                "the universe of {} is {why}; no call is made",
+                self.source()
+            ))
+        })?;
+        self.is_in_universe.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The e-mail address of the identity that tokens from here would have.
@@ -84,6 +124,7 @@ impl Credential for MetadataServer {
     fn fetch(&self) -> BoxFuture<'_, Result<FetchedToken, FetchFailed>> {
         Box::pin(async {
             let email = self.checked_email().await?;
+            self.check_universe().await?;
             let answer = self.token.get(headers()).await?;
             let fetched = read_oauth(&answer, &[])?;
             // The identity may have changed in between. Then it is unknown whose token this is.
@@ -136,9 +177,12 @@ pub(super) fn value(
 /// # Errors
 /// With the reason in words.
 pub(super) async fn read_value(value: &GuardedHttp) -> Result<String, String> {
-    let answer = value.get(headers()).await?;
+    text(&value.get(headers()).await?)
+}
+
+fn text(answer: &GuardedResponse) -> Result<String, String> {
     if answer.status != 200 {
-        return Err(token_answer::refusal(&answer, &[]));
+        return Err(token_answer::refusal(answer, &[]));
     }
     let text = std::str::from_utf8(&answer.body).map_err(|_| "its answer is not UTF-8")?;
     Ok(text.trim().to_owned())
@@ -190,7 +234,13 @@ mod tests {
             "http://host",
         ] {
             assert_eq!(base(host), None, "{host}");
-            let made = MetadataServer::new(Some(host), &[], None, Duration::from_secs(1));
+            let made = MetadataServer::new(
+                Some(host),
+                &[],
+                None,
+                UniverseDomain::default(),
+                Duration::from_secs(1),
+            );
             let error = made.unwrap_err().to_string();
             assert!(error.contains("GCE_METADATA_HOST must be"), "{error}");
         }
@@ -212,7 +262,14 @@ mod tests {
     fn scopes_stand_in_the_query() {
         crate::google::connections::tls::install_provider();
         let scopes = ["https://a/b".to_owned(), "c".to_owned()];
-        let server = MetadataServer::new(None, &scopes, None, Duration::from_secs(1)).unwrap();
+        let server = MetadataServer::new(
+            None,
+            &scopes,
+            None,
+            UniverseDomain::default(),
+            Duration::from_secs(1),
+        )
+        .unwrap();
         assert_eq!(
             server.token.url(),
             "http://169.254.169.254/computeMetadata/v1/instance/service-accounts/default/token?scopes=https%3A%2F%2Fa%2Fb%2Cc"

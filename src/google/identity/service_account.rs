@@ -11,7 +11,7 @@ use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use std::{
     fmt,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
     principal_name::is_account,
     token_answer::{FetchedToken, read_oauth},
 };
-use crate::google::identity::token::TokenError;
+use crate::google::identity::token::{Token, TokenError};
 
 /// Google's OAuth server, for files that name none.
 pub(super) const OAUTH_SERVER: &str = "https://oauth2.googleapis.com/token";
@@ -40,6 +40,9 @@ pub(super) struct ServiceAccount {
     key_id: Option<String>,
     server: GuardedHttp,
     scope: String,
+    /// The OAuth server is only in the default universe. In another one the assertion itself is the token (AIP-4111), as in Google's
+    /// client libraries.
+    is_self_signed: bool,
 }
 
 impl fmt::Debug for ServiceAccount {
@@ -74,11 +77,17 @@ impl ServiceAccount {
             key_id: fields.optional("private_key_id")?,
             server: fields.token_server("token_uri", Some(OAUTH_SERVER), request)?,
             scope: request.scopes.join(" "),
+            is_self_signed: !request.universe.is_default(),
         })
     }
 
     async fn grant(&self) -> Result<FetchedToken, String> {
         let assertion = self.assertion(SystemTime::now())?;
+        if self.is_self_signed {
+            let token = Token::new(&assertion).map_err(|error| error.to_string())?;
+            let life = Duration::from_secs(ASSERTION_LIFE.saturating_sub(CLOCK_SKEW));
+            return Ok(FetchedToken { token, life });
+        }
         let form = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
             ("assertion", &assertion),
@@ -99,10 +108,16 @@ impl ServiceAccount {
         if let (Some(id), Some(fields)) = (&self.key_id, header.as_object_mut()) {
             fields.insert("kid".to_owned(), json!(id));
         }
+        // A token names the account that it is of; a grant names the server that it is for.
+        let (name, value) = if self.is_self_signed {
+            ("sub", self.email.as_str())
+        } else {
+            ("aud", self.server.url())
+        };
         let claims = json!({
             "iss": self.email,
             "scope": self.scope,
-            "aud": self.server.url(),
+            name: value,
             "iat": now,
             "exp": now.saturating_add(ASSERTION_LIFE),
         });

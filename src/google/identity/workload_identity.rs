@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     api::Reason,
-    google::{clean::clean, connections::proxy::HttpsProxy},
+    google::{clean::clean, connections::proxy::HttpsProxy, universe_domain::UniverseDomain},
 };
 
 /// The annotation by which GKE's Workload Identity names the Google service account of a ServiceAccount.
@@ -69,6 +69,13 @@ impl std::str::FromStr for TokenEndpoint {
         } else {
             Err("must have no path; use for example https://sts.googleapis.com".to_owned())
         }
+    }
+}
+
+impl TokenEndpoint {
+    /// The endpoint of an API, such as `sts`, in a universe.
+    pub fn in_universe(api: &str, universe: &UniverseDomain) -> Self {
+        Self(format!("https://{api}.{universe}"))
     }
 }
 
