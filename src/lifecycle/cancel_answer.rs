@@ -14,6 +14,7 @@ use crate::{
     api::{Call, Outcome},
     google::{
         answer::{CallError, CancelAnswer},
+        catalogue::Target,
         error_table::{self, Class},
     },
 };
@@ -59,7 +60,9 @@ fn poll_soon(state: &mut Cancellation, context: &Context<'_>) {
 
 fn failed(state: &mut Cancellation, error: CallError, context: &Context<'_>) -> Vec<Effect> {
     let now = context.now;
-    let class = error_table::meaning(error.kind, Call::Cancel).class;
+    let target = state.object.target();
+    let may_pass = target.is_some_and(Target::unimplemented_may_pass);
+    let class = error_table::meaning_for(error.kind, Call::Cancel, may_pass).class;
     let retry_after = error.retry_after;
     state.post.sent |= class != Class::NoToken && !error.not_sent;
     let may_have_arrived = class.may_have_arrived() && !error.not_sent;

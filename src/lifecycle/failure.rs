@@ -10,7 +10,8 @@ use crate::{
     api::{Call, LastError, Reason},
     google::{
         answer::{CallError, ErrorKind},
-        error_table::{self, Class},
+        catalogue::Target,
+        error_table::{self, Class, Meaning},
     },
 };
 
@@ -156,14 +157,20 @@ impl Failure {
         error_table::meaning(self.error.kind, self.call).class
     }
 
+    /// What it means for this operation.
+    pub fn meaning(&self, target: Option<&Target>) -> Meaning {
+        let may_pass = target.is_some_and(Target::unimplemented_may_pass);
+        error_table::meaning_for(self.error.kind, self.call, may_pass)
+    }
+
     /// The reason that the conditions name. Without a token for a ServiceAccount it is the step that failed.
-    pub fn reason(&self) -> Reason {
+    pub fn reason(&self, target: Option<&Target>) -> Reason {
         if self.error.kind == ErrorKind::Token
             && let Some(step) = self.error.reason.as_deref().and_then(Reason::of_token_step)
         {
             return step;
         }
-        error_table::meaning(self.error.kind, self.call).reason
+        self.meaning(target).reason
     }
 
     /// Whether a person has to fix it, if it lasts.

@@ -90,8 +90,7 @@ fn finished(
 /// The state of the cancel request at the end.
 fn cancel_requested_at_the_end(state: &Cancellation, outcome: Outcome) -> (Sent, Row) {
     use CancelState::{Accepted, Again, Sending, Unsupported};
-    let spec = state.object.spec.as_ref().ok();
-    let target = spec.and_then(|spec| spec.target.as_ref().ok());
+    let target = state.object.target();
     let seen_done = matches!(
         outcome,
         Outcome::Cancelled | Outcome::Completed | Outcome::Failed | Outcome::Ended

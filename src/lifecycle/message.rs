@@ -175,6 +175,7 @@ fn cure(failure: &Failure, spec: &Spec) -> String {
     let text = error_table::remedy(
         error.kind,
         failure.call,
+        failure.meaning(spec.target.as_ref().ok()),
         error.reason.as_deref(),
         permission.is_some(),
     );

@@ -39,6 +39,11 @@ impl ObjectView {
         self.resource_version.parse().ok()
     }
 
+    /// The operation; `None` if the spec, or what it names, is not known to this release.
+    pub(super) fn target(&self) -> Option<&Target> {
+        self.spec.as_ref().ok()?.target.as_ref().ok()
+    }
+
     /// The stored `cancelAttempts`, never negative.
     pub(super) fn cancel_attempts(&self) -> i64 {
         self.status.cancel_attempts.unwrap_or(0).max(0)

@@ -48,7 +48,7 @@ fn wait_for_its_request(state: &mut Cancellation, is_intent: bool, now: Now) {
     let patience = match (&state.post.failures.last, state.cancel) {
         // What is stored says more: `restore` has counted the refusal.
         (_, CancelState::Again { refused: true }) => return,
-        (Some(failure), _) => match failure.class() {
+        (Some(failure), _) => match failure.meaning(state.object.target()).class {
             Class::Refused | Class::Invalid | Class::Gone | Class::Unreadable => REFUSED,
             _ => RETRIED,
         },

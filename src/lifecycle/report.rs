@@ -176,7 +176,7 @@ impl Progress {
             Rule::End(_) | Rule::FinalGet | Rule::Suspended | Rule::Proceed => {
                 match state.failure() {
                     Some(failure) => Self {
-                        reason: failure.reason(),
+                        reason: failure.reason(spec.target.as_ref().ok()),
                         message: message::failure(failure, spec),
                         // Another failure does not begin it, but does not end it either.
                         stalls_after: state

@@ -337,6 +337,15 @@ pub fn meaning(kind: ErrorKind, call: Call) -> Meaning {
     }
 }
 
+/// The same for an operation whose API may answer UNIMPLEMENTED to a cancel because of the operation's present state
+/// (`unimplemented_may_pass`). Then it is a refusal like FAILED_PRECONDITION.
+pub fn meaning_for(kind: ErrorKind, call: Call, unimplemented_may_pass: bool) -> Meaning {
+    if unimplemented_may_pass && kind == ErrorKind::Unimplemented && call == Call::Cancel {
+        return meaning(ErrorKind::FailedPrecondition, call);
+    }
+    meaning(kind, call)
+}
+
 /// The kind with this google.rpc number.
 pub fn of_code(code: i32) -> Option<ErrorKind> {
     let mut rows = TABLE.iter();
@@ -387,6 +396,7 @@ pub const fn of_http_status(status: u16) -> ErrorKind {
 pub fn remedy(
     kind: ErrorKind,
     call: Call,
+    meaning: Meaning,
     reason: Option<&str>,
     names_permission: bool,
 ) -> &'static str {
@@ -396,7 +406,7 @@ pub fn remedy(
     if kind == ErrorKind::PermissionDenied && names_permission {
         return LACKS_PERMISSION;
     }
-    if call == Call::Cancel && meaning(kind, call).reason == Reason::Refused {
+    if call == Call::Cancel && meaning.reason == Reason::Refused {
         return "Still polling; the controller will ask again later";
     }
     row(kind).remedy

@@ -63,8 +63,8 @@ pub struct Version {
     pub suffix: &'static str,
     /// The form of an operation's JSON.
     pub operation: OperationForm,
-    /// Whether errors have a `status`. Both forms are read, whatever this says.
-    pub errors_have_status: bool,
+    /// UNIMPLEMENTED as the answer to cancel may mean that the operation cannot be cancelled in its present state.
+    pub unimplemented_may_pass: bool,
     /// The forms of names in this version.
     pub patterns: Vec<NamePattern>,
 }
@@ -204,7 +204,11 @@ fn read_version(cells: &mut Cells) -> Option<Version> {
             "done-status" => OperationForm::DoneStatus,
             _ => return None,
         },
-        errors_have_status: next()? == "status",
+        unimplemented_may_pass: match next()? {
+            "final" => false,
+            "may-pass" => true,
+            _ => return None,
+        },
         patterns: Vec::new(),
     })
 }

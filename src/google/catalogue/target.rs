@@ -67,6 +67,12 @@ impl Target {
         row.map_or(OperationForm::Longrunning, |row| row.operation)
     }
 
+    /// Whether UNIMPLEMENTED as the answer to cancel may be about the operation's present state.
+    pub fn unimplemented_may_pass(&self) -> bool {
+        self.version_row()
+            .is_some_and(|row| row.unimplemented_may_pass)
+    }
+
     /// The part after the collection of operations.
     pub fn operation(&self) -> &str {
         self.parts.operation(&self.name)

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use super::simulation::{Simulation, done, error, running};
+use super::simulation::{Simulation, done, error, object, running};
 use crate::{
     api::Outcome,
-    google::answer::{CallError, ErrorKind},
+    google::{
+        answer::{CallError, ErrorKind},
+        catalogue::read,
+        endpoint::EndpointOverrides,
+    },
 };
 
 const fn s(seconds: u64) -> Duration {
@@ -289,6 +293,37 @@ fn unimplemented_is_unsupported_once_a_get_after_it_says_running() {
     );
     assert_eq!(sim.condition("CancelRequested"), "False/Unsupported");
     assert_eq!(sim.condition("Stalled"), "True/OutcomeNotAccepted");
+}
+
+/// Spanner answers it to a cancel of a restore that has begun.
+#[test]
+fn unimplemented_that_may_pass_is_a_refusal() {
+    let answers = |end: u64| {
+        let mut object = object();
+        let spec = object.spec.as_mut().unwrap();
+        let name = "projects/p/instances/i/databases/d/operations/_auto_op_1";
+        spec.target = read("spanner", None, name, &EndpointOverrides::default())
+            .map_err(|error| panic!("{error}"));
+        Simulation::of(
+            object,
+            move |_, now| if now >= s(end) { done(0) } else { running() },
+            |n| match n {
+                1 => Err(error(ErrorKind::Unimplemented)),
+                _ => Ok(()),
+            },
+        )
+    };
+    let mut sim = answers(20);
+    sim.run_for(s(10));
+    assert_eq!(sim.condition("CancelRequested"), "False/Refused");
+    assert_eq!(sim.condition("Ready"), "Unknown/Refused");
+    assert_eq!(sim.run(), Some(Outcome::Completed));
+    assert_eq!(sim.posts.len(), 1);
+    let mut sim = answers(60);
+    sim.run_for(s(40));
+    assert_eq!(sim.condition("CancelRequested"), "True/Accepted");
+    assert_eq!(sim.posts.len(), 2, "asked again after 30 s");
+    assert_eq!(sim.run(), Some(Outcome::Completed));
 }
 
 #[test]

@@ -94,6 +94,8 @@ pub(super) enum DeviationKind {
     CancelScopes,
     /// GET answers an operation with `status` instead of `done`.
     DoneStatus,
+    /// UNIMPLEMENTED as the answer to cancel may mean that the operation cannot be cancelled in its present state.
+    UnimplementedMayPass,
 }
 
 impl DeviationKind {
@@ -109,6 +111,9 @@ impl DeviationKind {
             Self::NarrowerGet => "GET takes fewer names",
             Self::CancelScopes => "scopes",
             Self::DoneStatus => "form of the operation",
+            Self::UnimplementedMayPass => {
+                "answer that counts as a refusal, after which the controller asks again"
+            }
         }
     }
 }

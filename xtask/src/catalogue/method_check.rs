@@ -22,7 +22,8 @@ pub(super) struct Version {
     pub prefix: String,
     pub suffix: String,
     pub operation: OperationForm,
-    pub errors_have_status: bool,
+    /// UNIMPLEMENTED as the answer to cancel may be about the operation's state.
+    pub unimplemented_may_pass: bool,
 }
 
 /// The checks, with the hand-kept file and what of it was needed.
@@ -97,7 +98,9 @@ impl<'a> MethodCheck<'a> {
             prefix,
             suffix: suffix.to_owned(),
             operation: self.operation(method, get.answer)?,
-            errors_have_status: method.errors_have_status,
+            unimplemented_may_pass: self
+                .deviation(method, DeviationKind::UnimplementedMayPass, |_| true)
+                .is_some(),
         };
         Ok(Verdict::Row(
             version,
