@@ -116,6 +116,24 @@ async fn a_watch_that_is_refused_as_too_old_lists_again() {
     assert!(metrics.contains(restarts), "{metrics}");
 }
 
+/// Before, only a status in an `ERROR` event counted, so the next watch began at the version that the API server had refused.
+#[tokio::test]
+async fn a_status_without_an_event_that_says_too_old_lists_again() {
+    let (mut events, mut asked) = watching(LONG).await;
+    list(&mut asked).await.list("5", &[object("a", "3")], "");
+    events.are(&["listed a@3", "all a"]).await;
+    let watch = asked.recv().await.unwrap().watch();
+    let gone = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": "too old resource version: 5 (8)", "reason": "Expired", "code": 410});
+    watch.write_text(format!("{gone}\n"));
+    drop(watch);
+    let next = asked.recv().await.unwrap();
+    assert!(!next.is_watch());
+    next.list("9", &[object("a", "3")], "");
+    events.are(&["listed a@3 after 5", "all a"]).await;
+    assert_eq!(asked.recv().await.unwrap().at("resourceVersion"), Some("9"));
+}
+
 /// A middlebox forgets the connection: it stays open, and no byte comes any more.
 #[tokio::test]
 async fn a_watch_that_falls_silent_begins_again_and_a_list_finds_what_it_missed() {

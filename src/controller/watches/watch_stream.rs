@@ -101,7 +101,12 @@ struct Event<'a> {
 fn read(json: &[u8]) -> Result<WatchLine, Refused> {
     let event = match serde_json::from_slice::<Event<'_>>(json) {
         Ok(event) => event,
-        Err(error) if error.is_data() => return Ok(WatchLine::Unreadable),
+        Err(error) if error.is_data() => {
+            return match bare_status(json) {
+                Some(status) => Err(api_answer::failed(status)),
+                None => Ok(WatchLine::Unreadable),
+            };
+        }
         // The event is lost: only a new watch from the version before brings it again.
         Err(error) => return Err(api_answer::no_json(error)),
     };
@@ -118,6 +123,18 @@ fn read(json: &[u8]) -> Result<WatchLine, Refused> {
         "BOOKMARK" => WatchLine::Bookmark(object.metadata.resource_version),
         _ => WatchLine::Unreadable,
     })
+}
+
+/// The failure of a watch that is not in an `ERROR` event. Some API servers send it so (kube-rs issue 1986).
+fn bare_status(json: &[u8]) -> Option<Status> {
+    #[derive(Deserialize)]
+    struct BareStatus<'a> {
+        kind: &'a str,
+        #[serde(flatten)]
+        status: Status,
+    }
+    let read = serde_json::from_slice::<BareStatus<'_>>(json).ok()?;
+    (read.kind == "Status").then_some(read.status)
 }
 
 #[cfg(test)]
@@ -146,8 +163,17 @@ mod tests {
         for damaged in ["{html}", r#"{"type":"ADDED","object":{"metadata":}}"#] {
             assert!(super::read(damaged.as_bytes()).is_err(), "{damaged}");
         }
-        let gone = br#"{"type":"ERROR","object":{"kind":"Status","metadata":{},"status":"Failure","code":410,"reason":"Expired"}}"#;
-        let refused = super::read(gone).unwrap_err();
-        assert_eq!(kube_error::code(&refused.error), Some(410));
+        let gone =
+            r#"{"code":410,"kind":"Status","metadata":{},"status":"Failure","reason":"Expired"}"#;
+        let event = format!(r#"{{"type":"ERROR","object":{gone}}}"#);
+        for gone in [gone, event.as_str()] {
+            let refused = super::read(gone.as_bytes()).unwrap_err();
+            assert_eq!(kube_error::code(&refused.error), Some(410), "{gone}");
+        }
+        // Not a failure of the watch.
+        for other in [r#"{"kind":"Pod","code":410}"#, r#"{"code":410}"#] {
+            let read = super::read(other.as_bytes());
+            assert!(matches!(read, Ok(WatchLine::Unreadable)), "{other}");
+        }
     }
 }
