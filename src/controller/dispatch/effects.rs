@@ -123,16 +123,18 @@ impl Dispatcher {
             }
             Effect::QueueWrite(kind) => {
                 entry.tracking.pending_effects += 1;
-                let namespace = &entry.state.object().namespace;
+                let (namespace, endpoint) = owner(entry.state.object());
                 let urgent = is_urgent(Some(kind));
-                self.requests.push(urgent, namespace, ApiTurn::Write(id));
+                let turn = ApiTurn::Write(id);
+                self.requests.push(urgent, namespace, endpoint, turn);
                 None
             }
             Effect::Reread => {
                 entry.tracking.pending_effects += 1;
                 entry.tracking.api_requests += 1;
-                let namespace = &entry.state.object().namespace;
-                self.requests.push(true, namespace, ApiTurn::Reread(id));
+                let (namespace, endpoint) = owner(entry.state.object());
+                let turn = ApiTurn::Reread(id);
+                self.requests.push(true, namespace, endpoint, turn);
                 None
             }
             Effect::DropToken => {
@@ -399,6 +401,11 @@ fn read_since(lane: Lane, call: QueuedCall, now: Duration) -> Duration {
 /// Whether a request is urgent: it is, unless it only writes progress. Urgent writes wait for reads.
 fn is_urgent(kind: Option<WriteKind>) -> bool {
     kind != Some(WriteKind::Progress)
+}
+
+/// The namespace and the endpoint for which a request to the API server counts. Objects without an endpoint count as one.
+fn owner(object: &ObjectView) -> (&str, &str) {
+    Calls::owner(object).unwrap_or((&object.namespace, ""))
 }
 
 fn object_id(object: &ObjectView) -> ObjectId {

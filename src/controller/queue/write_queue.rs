@@ -11,7 +11,8 @@ use super::{
 ///
 /// With more than 16 in flight the API server writes no faster, and its watches fall behind by half a second. One namespace can use
 /// at most half of the places that the others leave, so the next namespace always finds a place (I12), even beside objects for which
-/// the API server needs a tenth of a second each.
+/// the API server needs a tenth of a second each. Within a namespace the endpoints take turns: thousands of objects at an endpoint that
+/// does not answer all need an intent at once.
 ///
 /// After a progress write its namespace pauses for three times as long as the write took. So a grant that comes and goes for thousands
 /// of objects leaves the API server most of its time, however fast the server is.
@@ -136,13 +137,13 @@ impl<T> WriteQueue<T> {
     const MOST_AHEAD: usize = 7;
 
     /// Adds a request. Intents, outcomes, and the reads before them are urgent: a cancel request or a `kubectl wait` waits for them.
-    pub fn push(&mut self, urgent: bool, namespace: &str, request: T) {
+    pub fn push(&mut self, urgent: bool, namespace: &str, endpoint: &str, request: T) {
         let queue = if urgent {
             &mut self.urgent
         } else {
             &mut self.others
         };
-        queue.push(namespace, request);
+        queue.push(namespace, endpoint, request);
     }
 
     /// Whether a namespace may send a request at once, without waiting for its turn.
@@ -258,10 +259,10 @@ mod tests {
     fn the_others_have_every_eighth_turn() {
         let mut queue = WriteQueue::default();
         for request in 0..20 {
-            queue.push(true, "team", request);
+            queue.push(true, "team", "e", request);
         }
         for request in 100..102 {
-            queue.push(false, "team", request);
+            queue.push(false, "team", "e", request);
         }
         let taken: Vec<_> = std::iter::from_fn(|| queue.take(NOW)).collect();
         let others: Vec<_> = (0..taken.len()).filter(|at| taken[*at] >= 100).collect();
@@ -275,9 +276,9 @@ mod tests {
         assert!(queue.is_free("team", NOW));
         let mut in_flight = Vec::new();
         for namespace in 0..20 {
-            queue.push(true, &format!("team-{namespace}"), namespace);
+            queue.push(true, &format!("team-{namespace}"), "e", namespace);
         }
-        queue.push(false, "late", 100);
+        queue.push(false, "late", "e", 100);
         assert!(
             !queue.is_free("new", NOW),
             "a new one does not go ahead of those that wait"
@@ -302,12 +303,12 @@ mod tests {
         let mut queue = WriteQueue::default();
         let mut others = Vec::new();
         for namespace in ["a", "b", "c", "d", "e"] {
-            queue.push(false, namespace, 100);
+            queue.push(false, namespace, "e", 100);
             others.extend(send_all(&mut queue, namespace).1);
         }
         assert_eq!(others.len(), 4);
         assert!(!queue.has_turn(NOW) && !queue.is_free("f", NOW));
-        queue.push(true, "f", 1);
+        queue.push(true, "f", "e", 1);
         assert!(queue.has_turn(NOW));
         let (sent, urgent) = send_all(&mut queue, "f");
         assert_eq!(sent, [1]);
@@ -322,20 +323,20 @@ mod tests {
     fn one_namespace_leaves_places_for_the_next() {
         let mut queue = WriteQueue::default();
         for request in 0..40 {
-            queue.push(true, "loud", request);
-            queue.push(false, "loud", 100 + request);
+            queue.push(true, "loud", "e", request);
+            queue.push(false, "loud", "e", 100 + request);
         }
         let (sent, _loud) = send_all(&mut queue, "loud");
         let others = sent.iter().filter(|request| **request >= 100).count();
         assert_eq!((sent.len(), others), (8, 1), "{sent:?}");
         assert!(!queue.has_turn(NOW) && queue.take(NOW).is_none());
         for request in 50..70 {
-            queue.push(true, "quiet", request);
+            queue.push(true, "quiet", "e", request);
             let (sent, quiet) = send_all(&mut queue, "quiet");
             assert_eq!(sent, [request]);
             queue.done(&quiet[0], None, NOW);
         }
-        queue.push(false, "quiet", 170);
+        queue.push(false, "quiet", "e", 170);
         assert_eq!(send_all(&mut queue, "quiet").0, [170]);
     }
 
@@ -345,7 +346,7 @@ mod tests {
         let ms = Duration::from_millis;
         let mut queue = WriteQueue::default();
         for request in 100..200 {
-            queue.push(false, "loud", request);
+            queue.push(false, "loud", "e", request);
         }
         let (mut now, mut sent) = (Duration::ZERO, 0);
         while now < ms(1000) {
@@ -356,7 +357,7 @@ mod tests {
                 continue;
             };
             // What is urgent does not pause, also in this namespace.
-            queue.push(true, "loud", 1);
+            queue.push(true, "loud", "e", 1);
             let progress = queue.begin(false, "loud", now);
             assert_eq!((request >= 100, queue.take(now)), (true, Some(1)));
             let urgent = queue.begin(true, "loud", now);
@@ -368,7 +369,7 @@ mod tests {
         // Each takes 5 ms, and is followed by a pause of 15.
         assert_eq!(sent, 50);
         // Another namespace does not wait for this one.
-        queue.push(false, "quiet", 1000);
+        queue.push(false, "quiet", "e", 1000);
         let (taken, quiet) = send_all(&mut queue, "quiet");
         assert!(taken.contains(&1000), "{taken:?}");
         // A slow write is followed by a second at most.
@@ -377,11 +378,27 @@ mod tests {
         assert_eq!(queue.room.pauses["quiet"], late + ms(1000));
     }
 
+    /// Before, the intent of a new object waited for the intents of all objects at the endpoint that does not answer.
+    #[test]
+    fn intents_for_one_endpoint_do_not_hold_up_those_for_another() {
+        let mut queue = WriteQueue::default();
+        for request in 0..90 {
+            queue.push(true, "team", "dead", request);
+        }
+        let (sent, mut dead) = send_all(&mut queue, "team");
+        assert_eq!(sent, [0, 1, 2, 3, 4, 5, 6, 7]);
+        queue.push(true, "team", "alive", 95);
+        for place in dead.drain(..2) {
+            queue.done(&place, None, NOW);
+        }
+        assert_eq!(send_all(&mut queue, "team").0, [8, 95]);
+    }
+
     #[test]
     fn all_places_come_back() {
         let mut queue = WriteQueue::default();
         for request in [1, 2, 100, 101, 102] {
-            queue.push(request < 100, "team", request);
+            queue.push(request < 100, "team", "e", request);
         }
         let (sent, in_flight) = send_all(&mut queue, "team");
         assert_eq!(sent, [1, 2, 100, 101]);
