@@ -1,5 +1,5 @@
-//! Metrics of the process, with the names that all Prometheus client libraries use. They are read from `/proc` at each scrape;
-//! without `/proc` (on other systems than Linux) only the start time is correct.
+//! Metrics of the process, read at each scrape. Those with the names that all Prometheus client libraries use come from `/proc`;
+//! without it (on other systems than Linux) only the start time is correct.
 
 use std::{fs, sync::atomic::AtomicU64};
 
@@ -7,6 +7,7 @@ use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
     registry::Registry,
 };
+use tokio::runtime::Handle;
 
 /// Clock ticks in a second of `/proc/PID/stat`: USER_HZ, 100 on every platform that this program is built for (proc(5)).
 const TICKS: f64 = 100.0;
@@ -19,6 +20,7 @@ pub(super) struct Process {
     virtual_bytes: Gauge,
     open_fds: Gauge,
     max_fds: Gauge,
+    tasks: Gauge,
 }
 
 impl Process {
@@ -56,6 +58,11 @@ impl Process {
             "Maximum number of open file descriptors",
             self.max_fds.clone(),
         );
+        registry.register(
+            "opcancel_tasks",
+            "Tasks of the runtime that have not ended",
+            self.tasks.clone(),
+        );
     }
 
     /// Updates the values. A value that cannot be read stays unchanged.
@@ -80,6 +87,10 @@ impl Process {
                 &self.open_fds,
                 i64::try_from(folder.count()).ok().map(|count| count - 1),
             );
+        }
+        if let Ok(runtime) = Handle::try_current() {
+            let tasks = runtime.metrics().num_alive_tasks();
+            set(&self.tasks, i64::try_from(tasks).ok());
         }
     }
 }
@@ -152,5 +163,20 @@ mod tests {
         ] {
             assert!(gauge.get() > 0, "{process:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn tasks_that_have_not_ended_are_counted() {
+        let process = Process::default();
+        let tasks = || {
+            process.read();
+            process.tasks.get()
+        };
+        let before = tasks();
+        let waiting = tokio::spawn(std::future::pending::<()>());
+        assert_eq!(tasks(), before + 1);
+        waiting.abort();
+        assert!(waiting.await.is_err());
+        assert_eq!(tasks(), before);
     }
 }

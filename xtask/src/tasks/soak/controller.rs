@@ -206,6 +206,7 @@ impl Controller {
             resident: value("process_resident_memory_bytes ")? / 1_048_576.0,
             descriptors: value("process_open_fds ")?,
             threads: threads.count() as f64,
+            tasks: value("opcancel_tasks ")?,
         })
     }
 }
@@ -221,4 +222,6 @@ pub(super) struct Usage {
     /// Open file descriptors.
     pub(super) descriptors: f64,
     pub(super) threads: f64,
+    /// Tasks of the runtime.
+    pub(super) tasks: f64,
 }

@@ -6,19 +6,19 @@ use super::controller::Usage;
 /// Fewer samples than this in a third say nothing.
 const FEWEST: usize = 20;
 
-/// Growth up to this is not reported: a share of what was used, and in units (MiB, descriptors, threads).
+/// Growth up to this is not reported: a share of what was used, and in units (MiB, descriptors, threads, tasks).
 const ALLOWED: f64 = 0.2;
-const ALLOWED_UNITS: [f64; 3] = [6.0, 12.0, 4.0];
+const ALLOWED_UNITS: [f64; 4] = [6.0, 12.0, 4.0, 12.0];
 
 /// What is compared.
-const NAMES: [&str; 3] = ["memory in MiB", "descriptors", "threads"];
+const NAMES: [&str; 4] = ["memory in MiB", "descriptors", "threads", "tasks"];
 
 /// What the processes of a controller used, in order. The longest time that one of them led, or did not, is compared.
 #[derive(Debug, Default)]
 pub(super) struct Samples {
     current: Option<(u32, bool)>,
-    now: Vec<[f64; 3]>,
-    longest: Vec<[f64; 3]>,
+    now: Vec<[f64; 4]>,
+    longest: Vec<[f64; 4]>,
 }
 
 /// The medians of the first and of the last third.
@@ -38,8 +38,12 @@ impl Samples {
             self.current = current;
             self.keep_longer();
         }
-        self.now
-            .push([usage.resident, usage.descriptors, usage.threads]);
+        self.now.push([
+            usage.resident,
+            usage.descriptors,
+            usage.threads,
+            usage.tasks,
+        ]);
     }
 
     fn keep_longer(&mut self) {
@@ -76,7 +80,7 @@ impl Samples {
     }
 }
 
-fn median(samples: &[[f64; 3]], index: usize) -> f64 {
+fn median(samples: &[[f64; 4]], index: usize) -> f64 {
     let values = samples
         .iter()
         .filter_map(|sample| sample.get(index).copied());
@@ -103,6 +107,7 @@ mod tests {
         resident: 20.0,
         descriptors: 30.0,
         threads: 3.0,
+        tasks: 15.0,
     };
 
     #[test]
@@ -114,25 +119,28 @@ mod tests {
             },
             90,
         );
-        assert_eq!(growth.len(), 3);
+        assert_eq!(growth.len(), NAMES.len());
         assert!(growth.iter().all(|growth| !growth.is_leak), "{growth:?}");
     }
 
     #[test]
     fn a_leak_of_each_kind_is_found() {
-        let leaks = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
-        for (leaking, leak) in leaks.into_iter().enumerate() {
+        for leaking in 0..NAMES.len() {
             let growth = grown(
-                |index| Usage {
-                    resident: STEADY.resident + leak[0] * index / 3.0,
-                    descriptors: STEADY.descriptors + leak[1] * index / 3.0,
-                    threads: STEADY.threads + leak[2] * index / 3.0,
-                    ..STEADY
+                |index| {
+                    let leak = |of| if of == leaking { index / 3.0 } else { 0.0 };
+                    Usage {
+                        resident: STEADY.resident + leak(0),
+                        descriptors: STEADY.descriptors + leak(1),
+                        threads: STEADY.threads + leak(2),
+                        tasks: STEADY.tasks + leak(3),
+                        ..STEADY
+                    }
                 },
                 120,
             );
             let found: Vec<_> = growth.iter().map(|growth| growth.is_leak).collect();
-            let expected: Vec<_> = (0..3).map(|index| index == leaking).collect();
+            let expected: Vec<_> = (0..NAMES.len()).map(|index| index == leaking).collect();
             assert_eq!(found, expected);
         }
     }
