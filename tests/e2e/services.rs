@@ -1,206 +1,182 @@
 //! Services of each class, through the real API server: their names, grants, paths, and the ends of their operations.
 
+mod classes;
+
 use std::fs;
 
-use operations_emulator::{Call, EndResult, RpcCode, Scenario, Script};
+use classes::{CLASSES, Cell, Class, kinds};
+use opcancel::api::Outcome;
+use operations_emulator::{Call, Scenario, Script};
 use serde_json::{Value, json};
 
 use crate::support::{
     cluster::{kubectl_as_admin, root},
+    object::Object,
     world::World,
 };
 
-/// One service of a class.
-struct Class {
-    service: &'static str,
-    /// The parent of the operations; empty if the names have none.
-    parent: &'static str,
-    /// The name up to the operation's id.
-    before_id: &'static str,
-    /// What a grant must have.
-    allowed: fn(&[String]) -> Value,
-    /// The outcome of an operation that was cancelled.
-    cancelled: &'static str,
-    /// The status of an operation's error.
-    error: &'static str,
-}
-
-const PROJECT: fn(&[String]) -> Value = |_| json!({"projects": ["acme-prod"]});
-
-/// A service with a form of its own for paths, operations or names.
-const CLASSES: [Class; 7] = [
-    Class {
-        service: "container",
-        parent: "projects/acme-prod/locations/us-central1",
-        before_id: "projects/acme-prod/locations/us-central1/operations/",
-        allowed: PROJECT,
-        // The API does not say whether it was cancelled.
-        cancelled: "Ended",
-        error: "INTERNAL",
-    },
-    Class {
-        service: "sqladmin",
-        parent: "projects/acme-prod",
-        before_id: "projects/acme-prod/operations/",
-        allowed: PROJECT,
-        cancelled: "Ended",
-        error: "INTERNAL",
-    },
-    Class {
-        service: "storage",
-        parent: "projects/_/buckets/acme.media",
-        before_id: "projects/_/buckets/acme.media/operations/",
-        allowed: |_| json!({"parents": ["projects/_/buckets/acme.media"]}),
-        cancelled: "Cancelled",
-        error: "INTERNAL",
-    },
-    Class {
-        service: "firestore",
-        parent: "projects/acme-prod/databases/(default)",
-        before_id: "projects/acme-prod/databases/(default)/operations/",
-        allowed: PROJECT,
-        cancelled: "Cancelled",
-        error: "INTERNAL",
-    },
-    Class {
-        service: "logging",
-        parent: "organizations/123456789012/locations/global",
-        before_id: "organizations/123456789012/locations/global/operations/",
-        allowed: |_| json!({"parents": ["organizations/123456789012"]}),
-        cancelled: "Cancelled",
-        error: "INTERNAL",
-    },
-    Class {
-        service: "cloudbuild",
-        parent: "",
-        before_id: "operations/build/acme-prod/",
-        allowed: |names| json!({"operationNames": names}),
-        cancelled: "Cancelled",
-        error: "INTERNAL",
-    },
-    Class {
-        service: "aiplatform",
-        parent: "projects/acme-prod/locations/us-central1/tuningJobs/7",
-        before_id: "projects/acme-prod/locations/us-central1/tuningJobs/7/operations/",
-        allowed: |_| json!({"parents": ["projects/acme-prod/locations/us-central1"]}),
-        cancelled: "Cancelled",
-        error: "INTERNAL",
-    },
-];
-
-impl Class {
-    fn name(&self, id: &str) -> String {
-        format!("{}{}-{id}", self.before_id, self.service)
-    }
-
-    fn object(&self, id: &str) -> String {
-        format!("{}-{id}", self.service)
-    }
-}
-
 fn manifest(object: &str, service: &str, operation: &str) -> String {
+    of_spec(
+        object,
+        &json!({"service": service, "operationName": operation}),
+    )
+}
+
+fn of_spec(object: &str, spec: &Value) -> String {
     let object = json!({
         "apiVersion": "opcancel.github.io/v1alpha1", "kind": "OperationCancellation", "metadata": {"name": object},
-        "spec": {"service": service, "operationName": operation},
+        "spec": spec,
     });
     format!("{object}\n---\n")
 }
 
+/// A class that the catalogue gains needs a row, and so does an outcome.
 #[test]
-fn operations_of_each_class_end_as_the_api_says() {
-    let scripts = [
-        ("running", Script::default()),
-        ("done", Script::already_done(EndResult::completed())),
-        (
-            "failed",
-            Script::already_done(EndResult::failed(RpcCode::Internal, "boom")),
-        ),
-        ("refused", Script::cancel_unimplemented()),
-    ];
-    let mut scenario = Scenario::default();
+fn the_matrix_has_every_class_of_the_catalogue_with_every_outcome() {
+    let [catalogue, matrix] = kinds();
+    assert_eq!(matrix, catalogue);
     for class in &CLASSES {
-        for (id, script) in &scripts {
-            let script = Script {
-                service: Some(class.service.to_owned()),
-                ..script.clone()
-            };
-            scenario = scenario.with_operation(class.name(id), script);
-        }
-    }
-    let mut world = World::stopped("services", scenario, &[], &[]);
-    world.override_endpoints(&CLASSES.each_ref().map(|class| class.service));
-    let ids = ["running", "done", "failed", "refused", "missing"];
-    let mut manifests = String::new();
-    for class in &CLASSES {
-        let names = ids.map(|id| class.name(id));
-        let mut grant = (class.allowed)(&names);
-        grant["services"] = json!([class.service]);
-        grant["identities"] = json!(["Operator"]);
-        world.grant_spec(
-            &format!("{}-{}", world.namespace.name, class.service),
-            &grant,
-        );
-        for (id, name) in ids.iter().zip(&names) {
-            manifests += &manifest(&class.object(id), class.service, name);
-        }
-    }
-    world.start();
-    world.apply(&manifests).unwrap();
-    let objects = world.all_finished();
-    for class in &CLASSES {
-        let done = if class.cancelled == "Ended" {
-            "Ended"
-        } else {
-            "Completed"
-        };
-        for (id, outcome, posts) in [
-            ("running", class.cancelled, 1),
-            ("done", done, 0),
-            ("failed", "Failed", 0),
-            ("refused", "Unsupported", 1),
-            ("missing", "NotFound", 0),
-        ] {
-            let object = &objects[&class.object(id)];
-            assert_eq!(
-                object.outcome(),
-                outcome,
-                "{} {id}: {}",
-                class.service,
-                object.0
-            );
-            assert_eq!(
-                world.emulator.count(&class.name(id), Call::Cancel),
-                posts,
-                "{} {id}",
-                class.service
-            );
-            assert_eq!(
-                object.text("/status/target/parent"),
-                or_absent(class.parent),
+        let cells = Outcome::ALL.iter().map(|outcome| (class.cells)(*outcome));
+        let (reached, never): (Vec<_>, Vec<_>) =
+            cells.partition(|cell| matches!(cell, Cell::Ends(..)));
+        assert!(reached.len() >= 6, "{}", class.title);
+        for cell in never {
+            assert!(
+                matches!(cell, Cell::Never(reason) if reason.len() > 20),
                 "{}",
-                class.service
-            );
-            assert_eq!(object.text("/status/target/service"), class.service);
-            let ready = !["Unsupported", "NotFound"].contains(&outcome);
-            assert_eq!(
-                object.condition("Ready").starts_with("True"),
-                ready,
-                "{} {id}",
-                class.service
+                class.title
             );
         }
-        let failed = &objects[&class.object("failed")];
-        assert_eq!(
-            failed.text("/status/operation/error/status"),
-            class.error,
-            "{}",
-            class.service
-        );
-        assert_eq!(failed.text("/status/operation/error/message"), "boom");
     }
 }
 
-/// As [`crate::support::object::Object::text`] shows a field that is not there.
+#[test]
+fn operations_of_each_class_come_to_each_outcome() {
+    let cells: Vec<_> = cells().collect();
+    let scripted = cells.iter().map(|(class, outcome, script, _)| {
+        let script = Script {
+            service: Some(class.service.to_owned()),
+            ..script.clone()
+        };
+        (class.name(*outcome), script)
+    });
+    let scenario = scripted.fold(Scenario::default(), |scenario, (name, script)| {
+        scenario.with_operation(name, script)
+    });
+    let mut world = World::stopped("services", scenario, &[], &[]);
+    world.override_endpoints(&CLASSES.each_ref().map(|class| class.service));
+    for class in &CLASSES {
+        let names: Vec<_> = Outcome::ALL
+            .iter()
+            .map(|outcome| class.name(*outcome))
+            .collect();
+        let grant = format!("{}-{}", world.namespace.name, class.title);
+        world.grant_spec(&grant, &class.grant(&names));
+    }
+    world.start();
+    let manifests = cells.iter().map(|(class, outcome, ..)| {
+        let deadline = (*outcome == Outcome::Unknown).then_some(10);
+        let spec = json!({
+            "service": class.service, "version": class.version, "operationName": class.name(*outcome),
+            "deadlineSeconds": deadline,
+        });
+        of_spec(&class.object(*outcome), &spec)
+    });
+    world.apply(&manifests.collect::<String>()).unwrap();
+    let objects = world.all_finished();
+    assert_eq!(objects.len(), cells.len());
+    let wrong: Vec<_> = cells
+        .iter()
+        .filter_map(|(class, outcome, _, posts)| {
+            let title = class.object(*outcome);
+            let seen = Seen::of(
+                &objects[&title],
+                world.emulator.count(&class.name(*outcome), Call::Cancel),
+            );
+            let expected = Seen::expected(class, *outcome, *posts);
+            (seen != expected).then(|| {
+                format!(
+                    "{title}: {seen:#?}\nexpected {expected:#?}\n{}",
+                    objects[&title].0
+                )
+            })
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The cells that a class can have: how the operation ends, and the number of cancel requests.
+fn cells() -> impl Iterator<Item = (&'static Class, Outcome, Script, usize)> {
+    let outcomes =
+        |class: &'static Class| Outcome::ALL.iter().map(move |outcome| (class, *outcome));
+    CLASSES
+        .iter()
+        .flat_map(outcomes)
+        .filter_map(|(class, outcome)| match (class.cells)(outcome) {
+            Cell::Ends(script, posts) => Some((class, outcome, *script, posts)),
+            Cell::Never(_) => None,
+        })
+}
+
+/// What must be seen of an object at its end.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    outcome: String,
+    finished: String,
+    ready: String,
+    kstatus: &'static str,
+    /// Service, version, parent and id.
+    target: [String; 4],
+    error: [String; 2],
+    posts: usize,
+}
+
+impl Seen {
+    fn of(object: &Object, posts: usize) -> Self {
+        Self {
+            outcome: object.outcome(),
+            finished: object.condition("Finished"),
+            ready: object.condition("Ready"),
+            kstatus: object.kstatus(),
+            target: ["service", "version", "parent", "operation"]
+                .map(|field| object.text(&format!("/status/target/{field}"))),
+            error: ["status", "message"]
+                .map(|field| object.text(&format!("/status/operation/error/{field}"))),
+            posts,
+        }
+    }
+
+    fn expected(class: &Class, outcome: Outcome, posts: usize) -> Self {
+        let accepted = matches!(
+            outcome,
+            Outcome::Cancelled | Outcome::Completed | Outcome::Failed | Outcome::Ended
+        );
+        let (ready, kstatus) = if accepted {
+            ("True/OutcomeAccepted", "Current")
+        } else {
+            ("False/OutcomeNotAccepted", "Failed")
+        };
+        let name = class.name(outcome);
+        let id = name.strip_prefix(class.parent).unwrap();
+        let (_, id) = id.trim_start_matches('/').split_once("perations/").unwrap();
+        Self {
+            outcome: outcome.name().to_owned(),
+            finished: format!("True/{outcome}"),
+            ready: ready.to_owned(),
+            kstatus,
+            target: [class.service, class.version, or_absent(class.parent), id].map(str::to_owned),
+            error: match outcome {
+                Outcome::Failed => ["INTERNAL", "boom"],
+                Outcome::Cancelled => ["CANCELLED", class.cancelled_message()],
+                _ => ["-", "-"],
+            }
+            .map(str::to_owned),
+            posts,
+        }
+    }
+}
+
+/// As [`Object::text`] shows a field that is not there.
 fn or_absent(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
