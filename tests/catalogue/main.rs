@@ -6,6 +6,11 @@
     reason = "a test may panic anywhere"
 )]
 
+#[path = "../support/raw_http.rs"]
+mod raw_http;
+
+mod discovery_client;
+mod go_client;
 mod no_names_in_code;
 mod requests;
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -65,8 +66,11 @@ impl GoTool {
     }
 }
 
+/// The file that writes further files of its module before the program is built, if the folder has it.
+const GENERATOR: &str = "generate.go";
+
 /// The path of the program of the Go module in `folder`, which has go.mod, go.sum and package main; it is named as the folder
-/// is. Built again when a file of the folder has changed.
+/// is. Built again when a file of the folder has changed. If it has a file `generate.go`, that runs first.
 ///
 /// # Errors
 /// As [`GoTool::get`], and when the folder cannot be read.
@@ -138,6 +142,9 @@ impl Module<'_> {
         for (file, text) in &self.files {
             fs::write(module.path().join(file), text)?;
         }
+        if self.files.iter().any(|(file, _)| file == GENERATOR) {
+            generate(module.path()).with_context(|| format!("cannot prepare {name}"))?;
+        }
         let log = module.path().join("go.log");
         let order = Order {
             name,
@@ -157,6 +164,27 @@ impl Module<'_> {
         eprintln!("{name}: built in {:.0?}", start.elapsed());
         Ok(program)
     }
+}
+
+/// Runs the generator of a module.
+fn generate(module: &Path) -> Result<()> {
+    let output = Command::new("go")
+        .args(["run", GENERATOR])
+        .current_dir(module)
+        .env("GOFLAGS", "-mod=readonly")
+        .env("GOWORK", "off")
+        .env("GOTOOLCHAIN", "local")
+        .output()
+        .context("Go 1.26 or newer is required")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!(
+            "{GENERATOR} failed ({}): {}",
+            output.status,
+            said.trim_end()
+        );
+    }
+    Ok(())
 }
 
 #[cfg(test)]
