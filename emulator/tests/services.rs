@@ -139,3 +139,56 @@ async fn an_operation_of_one_service_is_not_found_by_another() {
         "{text}"
     );
 }
+
+/// GKE, Filestore and others have `v1/projects/*/locations/*/operations`.
+#[tokio::test]
+async fn a_list_has_the_operations_of_the_host_s_service_in_its_form() {
+    let parent = "projects/p/locations/us-central1";
+    let scenario = Scenario::default()
+        .with_operation(format!("{parent}/operations/of-any"), Script::default())
+        .with_operation(format!("{parent}/operations/of-file"), script("file"))
+        .with_operation(format!("{parent}/operations/of-gke"), script("container"))
+        .with_operation("projects/p/operations/of-sql", script("sqladmin"));
+    let setup = start_scenario(scenario).await;
+    let name = |id: &str| json!({"name": format!("{parent}/operations/{id}")});
+    let running = |id: &str| json!({"name": id, "status": "RUNNING"});
+    let locations = format!("/v1/{parent}/operations");
+    let projects = "/sql/v1beta4/projects/p/operations".to_owned();
+    for (host, path, expected) in [
+        (
+            "container.googleapis.com",
+            &locations,
+            json!({"operations": [running("of-any"), running("of-gke")]}),
+        ),
+        (
+            "file.googleapis.com",
+            &locations,
+            json!({"operations": [name("of-any"), name("of-file")]}),
+        ),
+        (
+            "redis.googleapis.com",
+            &locations,
+            json!({"operations": [name("of-any")]}),
+        ),
+        (
+            "127.0.0.1",
+            &locations,
+            json!({"operations": [name("of-any"), name("of-file"), running("of-gke")]}),
+        ),
+        (
+            "sqladmin.googleapis.com",
+            &projects,
+            json!({"items": [running("of-sql")]}),
+        ),
+        (
+            "127.0.0.1",
+            &projects,
+            json!({"items": [running("of-sql")]}),
+        ),
+    ] {
+        let request = setup.client.get(format!("{}{path}", setup.emulator.url()));
+        let request = request.bearer_auth(&setup.token).header("host", host);
+        let answer = support::json(request.send().await.unwrap()).await;
+        assert_eq!(answer, (200, expected), "{host}");
+    }
+}

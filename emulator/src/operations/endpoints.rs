@@ -11,9 +11,10 @@ pub fn location(name: &str) -> &str {
     }
 }
 
-/// The message for a request to the wrong host; `None` if the host serves the location or is unknown.
+/// The message for a request to the wrong host; `None` if the host serves the location or is unknown. `usual` is the service's host for
+/// names without a location.
 pub fn wrong_host(
-    service: &str,
+    usual: &str,
     endpoints: &[Endpoint],
     host: Option<&str>,
     name: &str,
@@ -31,8 +32,8 @@ pub fn wrong_host(
     }
     let right = match endpoints.iter().find(serves) {
         Some(endpoint) => endpoint.host.clone(),
-        None if location == "global" => format!("{service}.googleapis.com"),
-        None => format!("{location}-{service}.googleapis.com"),
+        None if location == "global" => usual.to_owned(),
+        None => format!("{location}-{usual}"),
     };
     Some(format!(
         "The location {location} of the resource {name} is not served by {without_port}. Please find the correct endpoint for the \
@@ -63,7 +64,9 @@ mod tests {
             endpoint("global.test", "global"),
             endpoint("eu.test:81", "eu"),
         ];
-        let asked = |host: &str, name: &str| wrong_host("dialogflow", &endpoints, Some(host), name);
+        // The name of the service is translate.
+        let usual = "translation.googleapis.com";
+        let asked = |host: &str, name: &str| wrong_host(usual, &endpoints, Some(host), name);
         let (plain, eu) = (
             "projects/p/operations/o",
             "projects/p/locations/eu/operations/o",
@@ -85,7 +88,13 @@ mod tests {
         let asia = asked("global.test", "projects/p/locations/asia/operations/o");
         assert!(
             asia.expect("wrong")
-                .ends_with("asia-dialogflow.googleapis.com.")
+                .ends_with("asia-translation.googleapis.com.")
+        );
+        let elsewhere = wrong_host(usual, &endpoints[1..], Some("eu.test:81"), plain);
+        assert!(
+            elsewhere
+                .expect("wrong")
+                .ends_with(": translation.googleapis.com.")
         );
     }
 

@@ -108,7 +108,7 @@ impl Rules {
         {
             return Some(denied(binding.service, route.call, resource));
         }
-        let message = wrong_host(binding.service, &self.endpoints, host(request), resource)?;
+        let message = wrong_host(binding.host, &self.endpoints, host(request), resource)?;
         Some(Reply::error(RpcCode::InvalidArgument, &message, &[]))
     }
 

@@ -50,6 +50,17 @@ pub struct OperationsService {
     pub rules: Arc<LiveRules>,
 }
 
+/// A request with what was decided about it so far.
+struct Asked<'a> {
+    rules: &'a Rules,
+    route: &'a Route,
+    binding: &'a Binding,
+    host: Option<&'a str>,
+    /// The stored name of the operation or parent.
+    name: &'a str,
+    query: &'a Query,
+}
+
 impl Handler for OperationsService {
     async fn handle(&self, request: Request<Bytes>, refused: Option<Reply>) -> Reply {
         let route = route(request.method(), request.uri().path());
@@ -121,8 +132,15 @@ impl OperationsService {
         let half = own.unwrap_or(rules.latency).of(route.call) / 2;
         pause(half).await;
         let refusal = || rules.refusal(request, &route, binding, principal);
-        let usual =
-            || refusal().unwrap_or_else(|| self.usual(&rules, &route, binding, &name, &query));
+        let asked = Asked {
+            rules: &rules,
+            route: &route,
+            binding,
+            host: host(request),
+            name: &name,
+            query: &query,
+        };
+        let usual = || refusal().unwrap_or_else(|| self.usual(&asked));
         let reply = match fault {
             Some(fault) => {
                 // Whatever the answer is: a call without permission has no effect.
@@ -179,17 +197,17 @@ impl OperationsService {
         }
     }
 
-    fn usual(
-        &self,
-        rules: &Rules,
-        route: &Route,
-        binding: &Binding,
-        name: &str,
-        query: &Query,
-    ) -> Reply {
+    fn usual(&self, asked: &Asked<'_>) -> Reply {
+        let Asked {
+            rules,
+            route,
+            binding,
+            name,
+            ..
+        } = *asked;
         let not_found = || self.not_found(rules, &route.operation, name);
         match route.call {
-            Call::List => self.list(rules, name, query),
+            Call::List => self.list(asked),
             Call::Get => self
                 .store
                 .get(
@@ -218,7 +236,15 @@ impl OperationsService {
 }
 
 impl OperationsService {
-    fn list(&self, rules: &Rules, parent: &str, query: &Query) -> Reply {
+    fn list(&self, asked: &Asked<'_>) -> Reply {
+        let Asked {
+            rules,
+            route,
+            binding,
+            host,
+            name: parent,
+            query,
+        } = *asked;
         let listing = &rules.listing;
         let request = match listing.read(parent, query) {
             Ok(request) => request,
@@ -234,12 +260,14 @@ impl OperationsService {
         }
         let within_reach = |name: &str| !unreachable.iter().any(|lost| lost == location(name));
         let name_in_answers = |name: &str| rules.name_in_answers(name);
-        let (operations, more) = self
-            .store
-            .list(parent, &request, within_reach, name_in_answers);
+        let form = |service: Option<&str>| route.listed_form(binding, service, host);
+        let (operations, more) =
+            self.store
+                .list(parent, &request, form, within_reach, name_in_answers);
         let mut answer = Map::new();
         if !operations.is_empty() {
-            answer.insert("operations".into(), operations.into());
+            let field = binding.operation.list_field();
+            answer.insert(field.into(), operations.into());
         }
         if let Some(last) = more {
             let token = listing.token(&request, &last);

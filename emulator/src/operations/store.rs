@@ -18,10 +18,7 @@ use crate::{
         operation_json::operation_json,
         operation_view::OperationView,
     },
-    protocol::{
-        bindings::{OperationForm, operation_form},
-        call::Call,
-    },
+    protocol::{bindings::OperationForm, call::Call},
     scenario::{
         Scenario,
         fault::Fault,
@@ -113,12 +110,14 @@ impl Store {
         Some((json, padding))
     }
 
-    /// One page of the operations directly below a parent (`projects/P/locations/-`: in all locations), ordered by name. Also
-    /// returns the last name of the page, if there are more.
+    /// One page of the operations directly below a parent (`projects/P/locations/-`: in all locations), ordered by name. `form` is the
+    /// form for the service that a script names; `None` leaves the operation out. Also returns the last name of the page, if there are
+    /// more.
     pub fn list(
         &self,
         parent: &str,
         request: &ListRequest,
+        form: impl Fn(Option<&str>) -> Option<OperationForm>,
         within_reach: impl Fn(&str) -> bool,
         name_in_answers: impl Fn(&str) -> String,
     ) -> (Vec<serde_json::Value>, Option<String>) {
@@ -142,7 +141,9 @@ impl Store {
         for (name, entry) in found {
             let phase = entry.phase();
             let script = entry.operation.script();
-            let form = operation_form(script.service.as_deref());
+            let Some(form) = form(script.service.as_deref()) else {
+                continue;
+            };
             let Some(json) = operation_json(&name_in_answers(name), script, &phase, form) else {
                 continue;
             };

@@ -47,6 +47,16 @@ pub enum OperationForm {
     StatusAndErrors,
 }
 
+impl OperationForm {
+    /// The field of a list that has the operations.
+    pub const fn list_field(self) -> &'static str {
+        match self {
+            Self::Longrunning | Self::Status => "operations",
+            Self::StatusAndErrors => "items",
+        }
+    }
+}
+
 impl Binding {
     /// Whether this path is a cancel request's.
     pub fn is_cancel(&self, method: &Method, segments: &[String], suffix: &str) -> bool {

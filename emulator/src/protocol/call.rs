@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::bindings::{Binding, bindings};
+use super::bindings::{Binding, OperationForm, bindings};
 
 /// A method of `google.longrunning.Operations`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +54,23 @@ impl Route {
         at_host
             .or(usual.copied())
             .or(self.bindings.first().copied())
+    }
+
+    /// The form that a list at a host shows operations of a service in; `None` if it does not show them. A host shows its own service's
+    /// operations, and a host that is no service's those of every service that has the path.
+    pub fn listed_form(
+        &self,
+        binding: &Binding,
+        service: Option<&str>,
+        host: Option<&str>,
+    ) -> Option<OperationForm> {
+        let Some(service) = service else {
+            return Some(binding.operation);
+        };
+        let is_its_own_host = host.is_some_and(|host| binding.is_at(host));
+        let mut bindings = self.bindings.iter();
+        let found = bindings.find(|other| other.service == service)?;
+        (!is_its_own_host || service == binding.service).then_some(found.operation)
     }
 }
 
