@@ -23,6 +23,7 @@ mod source {
         pub mod clean;
         mod names;
         pub mod quota;
+        pub mod universe_domain;
 
         pub use self::{
             answers::{answer, error_table, proto_json, rpc_error},
