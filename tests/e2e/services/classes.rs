@@ -314,7 +314,6 @@ pub struct Kind {
     prefix: String,
     suffix: &'static str,
     operation: String,
-    errors_have_status: bool,
     path_has_another_form: bool,
     parent: String,
 }
@@ -331,7 +330,6 @@ fn kinds_of(service: &str, version: &str, name: Option<&OperationName>) -> Vec<K
         prefix: version.prefix.replace(version.name, "VERSION"),
         suffix: version.suffix,
         operation: format!("{:?}", version.operation),
-        errors_have_status: version.errors_have_status,
         path_has_another_form: pattern.path.is_some(),
         parent: parent_kind(pattern.segments, pattern.parent),
     });
