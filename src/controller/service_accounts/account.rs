@@ -1,10 +1,7 @@
 //! A ServiceAccount as far as an identity depends on it: its uid and its annotation.
 
-use std::collections::BTreeMap;
-
 use http::{Request, header::ACCEPT};
 use kube::Client;
-use serde::Deserialize;
 
 use super::token_request::path;
 use crate::{
@@ -12,6 +9,7 @@ use crate::{
     controller::api_server::{api_answer, kube_error},
     google::{
         identity::{ACCOUNT_ANNOTATION, GoogleAccount},
+        proto_json::{NotProtoJson, Object},
         token::TokenError,
     },
 };
@@ -31,21 +29,30 @@ pub struct Account {
     pub google_account: Option<GoogleAccount>,
 }
 
-#[derive(Deserialize)]
-struct Partial {
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// The metadata as it is read.
 struct Metadata {
     uid: String,
     name: String,
     namespace: String,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
-    #[serde(default)]
-    deletion_timestamp: Option<String>,
+    annotation: Option<String>,
+    is_being_deleted: bool,
+}
+
+impl Metadata {
+    fn read(body: &[u8]) -> Result<Self, NotProtoJson> {
+        let metadata = Object::from_body(body)?.object("metadata")?;
+        let metadata = metadata.ok_or_else(|| NotProtoJson::new("it has no metadata"))?;
+        let text = |key: &str| Ok(metadata.string(key)?.unwrap_or_default());
+        let annotations = metadata.object("annotations")?;
+        let annotation = annotations.map(|annotations| annotations.string(ACCOUNT_ANNOTATION));
+        Ok(Self {
+            uid: text("uid")?,
+            name: text("name")?,
+            namespace: text("namespace")?,
+            annotation: annotation.transpose()?.flatten(),
+            is_being_deleted: metadata.raw("deletionTimestamp").is_some(),
+        })
+    }
 }
 
 /// Reads a ServiceAccount from the API server.
@@ -71,26 +78,28 @@ pub async fn read(client: &Client, namespace: &str, name: &str) -> Result<Accoun
     parse(namespace, name, &body)
 }
 
-fn parse(namespace: &str, name: &str, body: &[u8]) -> Result<Account, TokenError> {
-    let partial: Partial = serde_json::from_slice(body).map_err(|_| {
+/// Reads the answer about a ServiceAccount.
+///
+/// # Errors
+/// If it is another object, is being deleted, or has an invalid annotation.
+pub fn parse(namespace: &str, name: &str, body: &[u8]) -> Result<Account, TokenError> {
+    let metadata = Metadata::read(body).map_err(|_| {
         not_ready(
             namespace,
             name,
             "the API server's answer is not a ServiceAccount",
         )
     })?;
-    let metadata = partial.metadata;
     if metadata.namespace != namespace || metadata.name != name || metadata.uid.is_empty() {
         let why = "the API server returned another object";
         return Err(not_ready(namespace, name, why));
     }
-    if metadata.deletion_timestamp.is_some() {
+    if metadata.is_being_deleted {
         return Err(not_ready(namespace, name, "it is being deleted"));
     }
-    let annotation = metadata.annotations.unwrap_or_default();
-    let google_account = annotation
-        .get(ACCOUNT_ANNOTATION)
-        .map(|email| GoogleAccount::new(email))
+    let google_account = metadata
+        .annotation
+        .map(|email| GoogleAccount::new(&email))
         .transpose()
         .map_err(|error| not_ready(namespace, name, &error.to_string()))?;
     Ok(Account {
@@ -138,6 +147,19 @@ mod tests {
     }
 
     #[test]
+    fn a_list_or_a_second_annotation_is_not_a_service_account() {
+        let metadata = r#"{"namespace":"team","name":"deployer","uid":"u"}"#;
+        let twice = r#"{"metadata":{"namespace":"team","name":"deployer","uid":"u","annotations":{"iam.gke.io/gcp-service-account":"a@b.example","iam.gke.io/gcp-service-account":"c@d.example"}}}"#;
+        for answer in [format!("[{metadata}]"), twice.to_owned()] {
+            let error = parse("team", "deployer", answer.as_bytes()).unwrap_err();
+            assert!(
+                error.to_string().contains("not a ServiceAccount"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn uid_and_annotation_are_read_and_nothing_else_is_accepted() {
         let plain =
             json!({"namespace": "team", "name": "deployer", "uid": "u", "annotations": {"a": "b"}});
@@ -164,7 +186,9 @@ mod tests {
             (with("name", json!("other")), "another object"),
             (with("namespace", json!("other")), "another object"),
             (with("uid", json!("")), "another object"),
-            (with("uid", json!(null)), "not a ServiceAccount"),
+            (with("uid", json!(null)), "another object"),
+            (with("uid", json!(1)), "not a ServiceAccount"),
+            (json!(["u", "deployer", "team"]), "not a ServiceAccount"),
             (
                 with("deletionTimestamp", json!("2026-01-02T03:04:05Z")),
                 "being deleted",

@@ -3,13 +3,16 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{Request, header::CONTENT_TYPE};
 use kube::Client;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     api::Reason,
     controller::api_server::{api_answer, kube_error},
-    google::{identity::Secret, token::TokenError},
+    google::{
+        identity::Secret,
+        proto_json::{NotProtoJson, Object},
+        token::TokenError,
+    },
 };
 
 /// Lifetime of the token, in seconds: the shortest that the API server issues. It is exchanged at once.
@@ -21,16 +24,6 @@ const MOST: usize = 64 * 1024;
 /// The path of a ServiceAccount at the API server. Both names were accepted by the API server as names of objects.
 pub fn path(namespace: &str, name: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}")
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    status: Status,
-}
-
-#[derive(Deserialize)]
-struct Status {
-    token: String,
 }
 
 /// Requests a token for this audience. The token must be of the ServiceAccount with this uid: another one of the same name may have
@@ -66,15 +59,22 @@ pub async fn token(
         _ => failed(&kube_error::describe(&refused.error)),
     })?;
     // The error of the parser could quote the token.
-    let answer: Answer =
-        serde_json::from_slice(&answer).map_err(|_| failed("the answer is not a TokenRequest"))?;
-    let token = answer.status.token;
+    let token = read(&answer).map_err(|_| failed("the answer is not a TokenRequest"))?;
     if uid_of(&token).as_deref() != Some(uid) {
         return Err(failed(
             "the ServiceAccount was replaced meanwhile; the controller tries again",
         ));
     }
     Ok(Secret::new(token))
+}
+
+/// `status.token` of a TokenRequest.
+fn read(body: &[u8]) -> Result<String, NotProtoJson> {
+    let status = Object::from_body(body)?.object("status")?;
+    let token = status.map(|status| status.string("token")).transpose()?;
+    token
+        .flatten()
+        .ok_or_else(|| NotProtoJson::new("it has no token"))
 }
 
 /// The uid of the ServiceAccount in the claims of a token.
@@ -89,6 +89,22 @@ fn uid_of(token: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_token_is_in_the_status_of_an_object() {
+        assert_eq!(read(br#"{"status":{"token":"t"}}"#).as_deref(), Ok("t"));
+        for bad in [
+            r#"[["t"]]"#,
+            r#"{"status":["t"]}"#,
+            r#"{"status":{"token":"t","token":"u"}}"#,
+            r#"{"status":{"token":1}}"#,
+            r#"{"status":{}}"#,
+            r#"{"token":"t"}"#,
+            "",
+        ] {
+            assert!(read(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn the_uid_is_in_the_claims() {
