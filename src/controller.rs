@@ -27,7 +27,7 @@ mod writes;
 pub use self::{
     api_server::{kube_client, raw_object},
     objects::object_view,
-    service_accounts::tenant_tokens,
+    service_accounts::{account, tenant_tokens},
 };
 
 use std::{

@@ -18,7 +18,7 @@ mod universe_domain;
 mod user_agent;
 
 pub use self::{
-    answers::{answer, error_table, proto_json, rpc_error},
+    answers::{answer, error_table, operation_json, proto_json, rpc_error},
     catalogue::endpoint,
     client::request_reason,
     connections::{proxy, tls},

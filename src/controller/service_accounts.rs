@@ -9,7 +9,7 @@
 //! ServiceAccount with the same uid and annotation as when it was fetched; concurrent callers share each request; every wait is
 //! bounded; one namespace has at most a few requests in flight, and a budget of tokens per minute.
 
-mod account;
+pub mod account;
 mod fetch_budget;
 mod fetch_turns;
 pub mod tenant_tokens;

@@ -21,15 +21,12 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use self::{
-    request_reason::RequestReason,
-    request_url::{UnusableEndpoint, cancel_url, get_url},
-};
+use self::request_reason::RequestReason;
 pub use super::user_agent::USER_AGENT;
 use super::{
     answers::{
         answer::{CallError, CancelAnswer, ErrorKind, GetAnswer},
-        operation_json::read_cancel_accepted,
+        operation_json::{read_cancel_accepted, read_operation_in_pieces},
         proto_json::NotProtoJson,
         rpc_error::{self, ErrorResponse, read_error, unrecognised},
     },
@@ -46,8 +43,9 @@ use exchange::{ApiRequest, FullResponse, LONG_ANSWERS};
 pub use observation::{CallOptions, Observation, Resource, UserProject};
 #[cfg(test)]
 pub(super) use operation_answer::MOST_LARGE;
-use operation_answer::{Expected, OperationReader, read_whole_operation};
+use operation_answer::{Expected, OperationReader};
 pub use operation_answer::{LARGE, MAX_OPERATION};
+pub use request_url::{UnusableEndpoint, cancel_url, get_url};
 
 /// Maximum size of an answer that is not an operation, in bytes.
 pub const MAX_ANSWER: usize = 64 * 1024;
@@ -370,7 +368,8 @@ fn read_get(
         return Err(broken(response, &wrong, secrets));
     }
     ok_body(response, now, secrets).and_then(|body| {
-        read_whole_operation(body, form, secrets).map_err(|e| broken(response, &e, secrets))
+        let operation = read_operation_in_pieces([body], form, None, secrets);
+        operation.map_err(|e| broken(response, &e, secrets))
     })
 }
 

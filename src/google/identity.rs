@@ -43,8 +43,9 @@ use super::{
 
 pub use self::{
     default_credentials::Environment,
+    guarded_http::GuardedResponse,
     secret::Secret,
-    token_answer::FetchedToken,
+    token_answer::{FetchedToken, read_generated, read_oauth},
     workload_identity::{
         ACCOUNT_ANNOTATION, GoogleAccount, TokenEndpoint, WorkloadIdentity, WorkloadIdentityConfig,
     },

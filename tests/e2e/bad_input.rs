@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use opcancel::google::operation_name::OperationName;
 use operations_emulator::Script;
 use serde_json::{Value, json};
 
@@ -63,6 +64,42 @@ fn the_api_server_takes_and_refuses_the_same_names_as_the_code() {
         "{refused} of {}",
         names.len()
     );
+}
+
+/// Each input of the fuzz target, whatever the fuzzer made of it.
+#[test]
+fn the_api_server_and_the_code_agree_on_the_corpus_of_names() {
+    let namespace = Namespace::new("corpus");
+    let files = std::fs::read_dir(root().join("fuzz/corpus/operation_name")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    let inputs = files.iter().map(|file| std::fs::read(file).unwrap());
+    // A text in JSON is UTF-8.
+    let names: Vec<String> = inputs.filter_map(|i| String::from_utf8(i).ok()).collect();
+    let items: Vec<_> = names
+        .iter()
+        .enumerate()
+        .map(|(number, name)| {
+            json!({
+                "apiVersion": "opcancel.github.io/v1alpha1", "kind": "OperationCancellation",
+                "metadata": {"name": format!("name-{number}")},
+                "spec": {"service": "dialogflow", "operationName": name},
+            })
+        })
+        .collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    let said = namespace
+        .kubectl(&["create", "--filename=-"], &list.to_string())
+        .unwrap_err();
+    let mut accepted = 0;
+    for (number, name) in names.iter().enumerate() {
+        let created = !said.contains(&format!("\"name-{number}\" is invalid"));
+        let parsed = OperationName::parse(name);
+        assert_eq!(created, parsed.is_ok(), "{name:?}: {said}");
+        accepted += u32::from(created);
+    }
+    let refused = names.len() - accepted as usize;
+    assert!(accepted >= 10 && refused >= 30, "{accepted} and {refused}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub(crate) mod control_plane;
 pub(crate) mod crds;
 pub(crate) mod demo;
 pub(crate) mod deploy;
+pub(crate) mod fuzz;
 pub(crate) mod image;
 mod image_environment;
 mod interrupt;

@@ -8,12 +8,30 @@ use serde_json::value::RawValue;
 
 use super::{
     answer::{Operation, OperationError},
+    operation_stream::OperationStream,
     proto_json::{NotProtoJson, Object},
     rpc_error::code_name,
 };
 use crate::google::{catalogue::OperationForm, clean::clean, names::operation_name::OperationName};
 
 const FIELDS: [&str; 5] = ["name", "metadata", "done", "error", "response"];
+
+/// Reads a whole answer that shows an operation, in pieces of any length.
+///
+/// # Errors
+/// As for the answer to a GET. The pieces make no difference.
+pub fn read_operation_in_pieces<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    form: OperationForm,
+    own: Option<&OperationName>,
+    secrets: &[&str],
+) -> Result<Operation, NotProtoJson> {
+    let mut stream = OperationStream::new(form);
+    for piece in pieces {
+        stream.push(piece)?;
+    }
+    read_operation(&stream.finish()?, form, own, secrets)
+}
 
 /// Reads the answer to GET. Texts in the result are cleaned. `own` is the operation that was asked for, unless its name does not
 /// matter.

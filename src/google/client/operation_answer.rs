@@ -17,7 +17,6 @@ use crate::google::{
         answer::{CallError, ErrorKind, Operation},
         operation_json::read_operation,
         operation_stream::OperationStream,
-        proto_json::NotProtoJson,
         rpc_error::{self, unrecognised, unrecognised_and_unquoted},
     },
     catalogue::OperationForm,
@@ -186,20 +185,6 @@ impl OperationReader {
         };
         rpc_error::error(ErrorKind::Timeout, None, message)
     }
-}
-
-/// Reads a whole answer that shows an operation, with the eyes of [`OperationReader`].
-///
-/// # Errors
-/// If it is no operation.
-pub(super) fn read_whole_operation(
-    body: &[u8],
-    form: OperationForm,
-    secrets: &[&str],
-) -> Result<Operation, NotProtoJson> {
-    let mut stream = OperationStream::new(form);
-    stream.push(body)?;
-    read_operation(&stream.finish()?, form, None, secrets)
 }
 
 /// How long to wait after so many bytes that took so long, to keep to [`PACE`].

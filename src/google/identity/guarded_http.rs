@@ -43,7 +43,7 @@ const PROBES: u32 = 3;
 
 /// A whole answer.
 #[derive(Clone)]
-pub(super) struct GuardedResponse {
+pub struct GuardedResponse {
     /// The HTTP status.
     pub status: u16,
     /// At most [`MAX_ANSWER`] bytes. It may contain a token, so it is never shown.

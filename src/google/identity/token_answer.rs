@@ -28,10 +28,7 @@ pub struct FetchedToken {
 ///
 /// # Errors
 /// With the reason, without any of the secrets.
-pub(super) fn read_oauth(
-    answer: &GuardedResponse,
-    secrets: &[&str],
-) -> Result<FetchedToken, String> {
+pub fn read_oauth(answer: &GuardedResponse, secrets: &[&str]) -> Result<FetchedToken, String> {
     let read = |object: &Object<'_>| -> Result<(Option<String>, Option<Duration>), NotProtoJson> {
         let life = match object.raw("expires_in") {
             None => None,
@@ -53,7 +50,7 @@ pub(super) fn read_oauth(
 ///
 /// # Errors
 /// As [`read_oauth`].
-pub(super) fn read_generated(
+pub fn read_generated(
     answer: &GuardedResponse,
     asked: Duration,
     now: Timestamp,

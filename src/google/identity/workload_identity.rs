@@ -116,6 +116,14 @@ impl GoogleAccount {
     pub fn email(&self) -> &str {
         &self.0
     }
+
+    /// The path at IAM Credentials that generates its tokens.
+    pub fn token_path(&self) -> String {
+        format!(
+            "/v1/projects/-/serviceAccounts/{}:generateAccessToken",
+            self.0
+        )
+    }
 }
 
 /// Exchanges the tokens of ServiceAccounts.
@@ -271,7 +279,7 @@ impl WorkloadIdentity {
         let Some(account) = account else {
             return Ok(own);
         };
-        let server = self.iam_credentials.with_path(&account_path(account));
+        let server = self.iam_credentials.with_path(&account.token_path());
         let scopes = self.scopes.clone();
         let lifetime = Lifetime::new(TOKEN_LIFETIME);
         let impersonation =
@@ -279,14 +287,6 @@ impl WorkloadIdentity {
         let token = impersonation.token(&own.token).await;
         token.map_err(failed(Reason::ImpersonationFailed))
     }
-}
-
-/// The path at IAM Credentials that generates a token of a service account.
-fn account_path(account: &GoogleAccount) -> String {
-    format!(
-        "/v1/projects/-/serviceAccounts/{}:generateAccessToken",
-        account.email()
-    )
 }
 
 async fn cluster_name(values: &[GuardedHttp; 3]) -> Result<Audiences, String> {
@@ -335,7 +335,7 @@ mod tests {
             text in "[a-z0-9@.:%/\\\\?#+_~ -]{0,40}|[a-z.]{1,9}@[a-z.-]{1,20}|\\PC{0,20}"
         ) {
             if let Ok(account) = GoogleAccount::new(&text) {
-                let path = account_path(&account);
+                let path = account.token_path();
                 let mut url = Url::parse("https://iamcredentials.googleapis.com/").unwrap();
                 url.set_path(&path);
                 proptest::prop_assert_eq!(url.path(), &path);

@@ -1,8 +1,11 @@
 //! Code and CRD have one grammar: the names of `tests/names/names.json`, which the API server is tried with too, and whatever
 //! a generator thinks of.
 
+#[path = "../../../tests/names/crd_rules.rs"]
+mod crd_rules;
+
+use crd_rules::Crd;
 use proptest::prelude::*;
-use regex::Regex;
 use serde::Deserialize;
 
 use super::*;
@@ -17,44 +20,6 @@ struct Row {
 
 fn rows() -> Vec<Row> {
     serde_json::from_str(include_str!("../../../tests/names/names.json")).unwrap()
-}
-
-/// What the CRD says of names, by its own regular expressions.
-struct Crd {
-    must: Vec<Regex>,
-    must_in_projects: Regex,
-    must_not: Vec<Regex>,
-    pasted: Vec<(Regex, &'static str)>,
-}
-
-impl Crd {
-    fn new() -> Self {
-        let regex = |pattern: &str| Regex::new(pattern).unwrap();
-        Self {
-            must: name_rules::MUST_MATCH.map(regex).into(),
-            must_in_projects: regex(name_rules::MUST_MATCH_IN_PROJECTS),
-            must_not: name_rules::MUST_NOT_MATCH.map(regex).into(),
-            pasted: name_rules::PASTED
-                .map(|(pattern, hint)| (regex(pattern), hint))
-                .into(),
-        }
-    }
-
-    fn takes(&self, name: &str) -> bool {
-        let in_projects = !name.starts_with("projects/") || self.must_in_projects.is_match(name);
-        (1..=MAX_NAME).contains(&name.len())
-            && in_projects
-            && self.must.iter().all(|pattern| pattern.is_match(name))
-            && !self.must_not.iter().any(|pattern| pattern.is_match(name))
-    }
-
-    fn hint(&self, name: &str) -> Option<&'static str> {
-        let found = self
-            .pasted
-            .iter()
-            .find(|(pattern, _)| pattern.is_match(name));
-        found.map(|(_, hint)| *hint)
-    }
 }
 
 /// Made once: a regular expression takes longer to make than to use.

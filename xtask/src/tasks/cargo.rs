@@ -72,19 +72,19 @@ impl Programs {
     }
 
     fn build_with(more: &[&str]) -> Result<Self> {
-        let mut command = cargo(&[
-            "build",
-            "--workspace",
-            "--bins",
-            "--message-format=json-render-diagnostics",
-        ]);
-        command.args(more);
+        let mut command = cargo(&["build", "--workspace", "--bins"]);
+        Self::built_by(command.args(more))
+    }
+
+    /// The programs that this `cargo build` makes.
+    pub(crate) fn built_by(command: &mut Command) -> Result<Self> {
         let output = command
+            .arg("--message-format=json-render-diagnostics")
             .stderr(Stdio::inherit())
             .output()
             .context("cannot run cargo")?;
         if !output.status.success() {
-            bail!("{} failed ({})", line(&command), output.status);
+            bail!("{} failed ({})", line(command), output.status);
         }
         let built = String::from_utf8_lossy(&output.stdout)
             .lines()

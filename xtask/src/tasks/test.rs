@@ -11,12 +11,12 @@ use clap::{Args, ValueEnum};
 use xtask::control_plane::{ControlPlane, Options, SHARED_VARIABLE};
 use xtask::{go_tool, official_clients};
 
-use super::{cargo, demo, image, release, soak};
+use super::{cargo, demo, fuzz, image, release, soak};
 
 /// Google's clients, which judge the emulator; that of Rust is a workspace of its own.
 const OFFICIAL_CLIENTS: &str = "tests/official_clients";
 
-/// Run all checks: formatting, lints, docs, dependencies, alerting rules, tests, demo, soak, image and release files.
+/// Run all checks: formatting, lints, docs, dependencies, alerting rules, tests, fuzz targets, demo, soak, image and release files.
 ///
 /// Stops at the first failure. The first run takes about half an hour on 2 cores, since it builds or installs the control
 /// plane, Helm, Google's official clients and other tools, once for each user.
@@ -48,6 +48,7 @@ enum Step {
     Monitoring,
     ControlPlane,
     Tests,
+    Fuzz,
     Demo,
     Soak,
     Image,
@@ -113,6 +114,7 @@ impl Step {
             Self::Monitoring => "monitoring",
             Self::ControlPlane => "control plane",
             Self::Tests => "cargo test",
+            Self::Fuzz => "fuzz targets",
             Self::Demo => "demo",
             Self::Soak => "soak",
             Self::Image => "image",
@@ -140,6 +142,9 @@ impl Step {
             Self::Tests => {
                 "Run the failed test alone: cargo test --workspace NAME. It starts a control plane of its own; \
                  cargo xtask control-plane keeps one running."
+            }
+            Self::Fuzz => {
+                "Run cargo test --package opcancel-fuzz, and correct what it reports; docs/reliability.md#fuzzing has more."
             }
             Self::Demo => "Run cargo xtask demo --keep, and inspect it with kubectl.",
             Self::Soak => "docs/reliability.md says how to read it, and how to repeat it.",
@@ -175,6 +180,7 @@ impl Step {
                 build_tools()
             }
             Self::Tests => tests(shared.as_ref(), long),
+            Self::Fuzz => fuzz::of_tests(),
             Self::Demo => {
                 // It has one of its own.
                 if let Some(control_plane) = shared.take() {
