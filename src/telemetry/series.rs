@@ -53,6 +53,9 @@ pub const NEW: &str = "New";
 /// The status has a reason that this release does not know.
 pub const OTHER: &str = "Other";
 
+/// Google does not accept the token of a tenant's own identity. The reason is `Unauthenticated` too, but the operator's identity works.
+pub const TENANT_UNAUTHENTICATED: &str = "TenantUnauthenticated";
+
 /// The reasons of an unfinished object's `Ready` condition, and `Suspended`.
 const UNFINISHED: [Reason; 23] = [
     Reason::NoGrant,
@@ -80,10 +83,12 @@ const UNFINISHED: [Reason; 23] = [
     Reason::ImpersonationFailed,
 ];
 
-/// The states of an unfinished object: a reason that this release knows, `New` or `Other`.
+/// The states of an unfinished object: a reason that this release knows, or one of the others above.
 pub fn states() -> impl Iterator<Item = &'static str> {
     let reasons = UNFINISHED.into_iter().map(Reason::name);
-    [NEW, OTHER].into_iter().chain(reasons)
+    [NEW, OTHER, TENANT_UNAUTHENTICATED]
+        .into_iter()
+        .chain(reasons)
 }
 
 /// Whether this release understands a CancellationGrant.
@@ -117,7 +122,7 @@ pub enum Phase {
     Request,
     /// The operation must end: the API accepted or refused the request.
     Completion,
-    /// A person must apply a grant, end a suspension or upgrade the controller.
+    /// A person must apply a grant, end a suspension, upgrade the controller, or set up the identity of a tenant.
     OnHold,
 }
 
@@ -187,6 +192,6 @@ mod tests {
                 "{reason:?}"
             );
         }
-        assert_eq!(states().count(), Reason::ALL.len() - elsewhere.len() + 2);
+        assert_eq!(states().count(), Reason::ALL.len() - elsewhere.len() + 3);
     }
 }

@@ -5,12 +5,12 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::{ConditionStatus, ConditionType, Reason},
+    api::{ConditionStatus, ConditionType, IdentityKind, Reason},
     lifecycle::ObjectView,
     telemetry::{
         metrics::{self, Metrics},
         pending::Pending,
-        series::{self, NEW, OTHER, Phase},
+        series::{self, NEW, OTHER, Phase, TENANT_UNAUTHENTICATED},
     },
 };
 
@@ -20,7 +20,7 @@ pub struct ObjectMetrics {
     metrics: Arc<Metrics>,
     pending: Pending,
     phase: Phase,
-    /// It has been on hold: without a grant, suspended, or with an unknown target.
+    /// It has been on hold: without a grant, suspended, with an unknown target, or with an identity that its tenant must set up.
     held: bool,
     /// The API accepted its cancel request, and this or an earlier process counted that.
     accepted: bool,
@@ -76,10 +76,19 @@ fn state(object: &ObjectView) -> &'static str {
         // A suspended object that was observed has no `Ready`.
         None if is_suspended(object) => Reason::Suspended.name(),
         None => NEW,
+        Some(reason) if reason == Reason::Unauthenticated.name() && is_of_tenant(object) => {
+            TENANT_UNAUTHENTICATED
+        }
         Some(reason) => series::states()
             .find(|state| *state == reason)
             .unwrap_or(OTHER),
     }
+}
+
+/// Whether the calls are made with the identity of a tenant's ServiceAccount.
+fn is_of_tenant(object: &ObjectView) -> bool {
+    let identity = object.status.identity.as_ref();
+    identity.is_some_and(|identity| identity.kind == IdentityKind::ServiceAccount.name())
 }
 
 fn phase(object: &ObjectView, state: &str) -> Phase {
@@ -87,12 +96,15 @@ fn phase(object: &ObjectView, state: &str) -> Phase {
     // Also while its GET fails: it must not be cancelled yet.
     let suspended = is_suspended(object);
     if suspended
+        || state == TENANT_UNAUTHENTICATED
         || is(&[
             Reason::NoGrant,
             Reason::UnknownService,
             Reason::UnknownVersion,
             Reason::UnknownName,
             Reason::IdentityNotSupported,
+            Reason::ServiceAccountNotReady,
+            Reason::ImpersonationFailed,
         ])
     {
         Phase::OnHold
@@ -130,7 +142,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::{CancellationStatus, Condition},
+        api::{CancellationStatus, Condition, Identity},
         lifecycle::MalformedSpec,
     };
 
@@ -205,6 +217,60 @@ mod tests {
                 state,
                 "{conditions:?}"
             );
+        }
+    }
+
+    /// A tenant's own mistake neither pages the platform team nor counts against its objective.
+    #[test]
+    fn the_identity_of_a_tenant_has_states_of_its_own() {
+        for (reason, kind, state, phase) in [
+            (
+                "Unauthenticated",
+                "Operator",
+                "Unauthenticated",
+                Phase::Request,
+            ),
+            (
+                "Unauthenticated",
+                "ServiceAccount",
+                TENANT_UNAUTHENTICATED,
+                Phase::OnHold,
+            ),
+            (
+                "ServiceAccountNotReady",
+                "ServiceAccount",
+                "ServiceAccountNotReady",
+                Phase::OnHold,
+            ),
+            (
+                "ImpersonationFailed",
+                "ServiceAccount",
+                "ImpersonationFailed",
+                Phase::OnHold,
+            ),
+            // The platform's part, also if the API server or Google has an outage.
+            (
+                "TokenRequestFailed",
+                "ServiceAccount",
+                "TokenRequestFailed",
+                Phase::Request,
+            ),
+            (
+                "TokenExchangeFailed",
+                "ServiceAccount",
+                "TokenExchangeFailed",
+                Phase::Request,
+            ),
+        ] {
+            let mut object = object(&[("Ready", "Unknown", reason)], None);
+            object.status.identity = Some(Identity {
+                kind: kind.to_owned(),
+                name: None,
+                principal: None,
+            });
+            let metrics = ObjectMetrics::new(&object, Arc::default());
+            assert_eq!(super::state(&object), state);
+            assert_eq!(metrics.phase(), phase, "{reason} {kind}");
         }
     }
 
