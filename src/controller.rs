@@ -19,6 +19,7 @@ pub mod leadership;
 mod objects;
 mod queue;
 mod rate_limited_warning;
+mod rate_limits;
 mod service_accounts;
 mod start_up;
 mod watches;

@@ -34,8 +34,9 @@ const ROOMS: [&str; 13] = [
 ];
 
 /// The rooms of the controller, the lowest first.
-const CONTROLLER_ROOMS: [&str; 12] = [
+const CONTROLLER_ROOMS: [&str; 13] = [
     "clock",
+    "rate_limits",
     "rate_limited_warning",
     "api_server",
     "service_accounts",

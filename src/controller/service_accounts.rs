@@ -10,7 +10,6 @@
 //! bounded; one namespace has at most a few requests in flight, and a budget of tokens per minute.
 
 pub mod account;
-mod fetch_budget;
 mod fetch_turns;
 pub mod tenant_tokens;
 mod token_request;

@@ -17,13 +17,15 @@ use tokio::time::timeout;
 
 use super::{
     account::{self, Account},
-    fetch_budget::{FetchBudget, PER_MINUTE},
     fetch_turns::FetchTurns,
     token_request,
 };
 use crate::{
     api::Reason,
-    controller::clock::{Clock, milliseconds},
+    controller::{
+        clock::{Clock, milliseconds},
+        rate_limits::RateLimits,
+    },
     google::{
         identity::{
             Audiences, CacheLimits, Cached, FetchedToken, WorkloadIdentity, WorkloadTokenCache,
@@ -41,6 +43,10 @@ const MOST_ACCOUNTS: NonZeroUsize = match NonZeroUsize::new(4096) {
 
 /// The time limit for one request to the API server.
 const API_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many tokens a namespace may request at once; as many more follow in each minute. So a namespace that creates ServiceAccounts or
+/// changes annotations in a loop does not use up Google's quotas for all others.
+const PER_MINUTE: u32 = 60;
 
 /// Everything that a token depends on. Scopes and endpoints are the same for the whole process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -81,7 +87,7 @@ struct State {
     accounts: LruCache<AccountName, Read>,
     tokens: WorkloadTokenCache<Key>,
     fetches: HashMap<Key, Shared<BoxFuture<'static, ()>>>,
-    budget: FetchBudget,
+    rates: RateLimits,
 }
 
 /// What is at hand for a call.
@@ -114,7 +120,7 @@ impl TenantTokens {
                 accounts: LruCache::new(MOST_ACCOUNTS),
                 tokens: WorkloadTokenCache::new(limits),
                 fetches: HashMap::new(),
-                budget: FetchBudget::default(),
+                rates: RateLimits::per_minute(PER_MINUTE),
             }),
         }))
     }
@@ -282,6 +288,24 @@ impl Inner {
         Some(fetch)
     }
 
+    /// Counts a token that is requested now.
+    fn take_rate(&self, namespace: &str) -> Result<(), TokenError> {
+        let now = self.clock.mono();
+        let mut state = self.lock();
+        let wait = state.rates.wait(namespace, 0, now);
+        if wait.is_zero() {
+            state.rates.take(&namespace.into(), now);
+            return Ok(());
+        }
+        Err(TokenError::because(
+            Reason::TokenRequestFailed,
+            format!(
+                "namespace {namespace} has requested {PER_MINUTE} tokens of ServiceAccounts in a minute; the next one follows in {} s",
+                wait.as_secs() + 1
+            ),
+        ))
+    }
+
     async fn fetch(&self, key: &Key) -> Result<FetchedToken, TokenError> {
         let Key {
             namespace,
@@ -290,16 +314,7 @@ impl Inner {
             audiences,
         } = key;
         let _turn = self.turns.take(namespace).await;
-        let now = self.clock.mono();
-        self.lock().budget.take(namespace, now).map_err(|wait| {
-            TokenError::because(
-                Reason::TokenRequestFailed,
-                format!(
-                    "namespace {namespace} has requested {PER_MINUTE} tokens of ServiceAccounts in a minute; the next one follows in {} s",
-                    wait.as_secs() + 1
-                ),
-            )
-        })?;
+        self.take_rate(namespace)?;
         let request = token_request::token(
             &self.client,
             namespace,
