@@ -36,6 +36,11 @@ pub struct Arguments {
     #[arg(long, value_name = "NUMBER", env = "OPCANCEL_WORKERS", default_value_t = 64, value_parser = workers)]
     pub workers: usize,
 
+    /// Maximum number of calls to Google for one namespace in a minute, and at once (5 to 1000000). Cancel requests go first; polls leave
+    /// a fifth of it. `off` disables the limit
+    #[arg(long, value_name = "NUMBER", env = "OPCANCEL_NAMESPACE_CALLS_PER_MINUTE", default_value = "1200", value_parser = calls_per_minute)]
+    pub namespace_calls_per_minute: CallsPerMinute,
+
     /// How long the first cancel request waits for the first read of the operation (10ms to 30s)
     #[arg(long, value_name = "DURATION", env = "OPCANCEL_OBSERVE_BUDGET", default_value = "250ms", value_parser = within("10ms", "30s"), allow_hyphen_values = true)]
     pub observe_budget: Duration,
@@ -110,6 +115,24 @@ pub enum AdminAddress {
     At(SocketAddr),
 }
 
+/// The limit of `--namespace-calls-per-minute`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallsPerMinute {
+    /// There is no limit.
+    Off,
+    /// So many calls.
+    Most(u32),
+}
+
+impl From<CallsPerMinute> for Option<u32> {
+    fn from(limit: CallsPerMinute) -> Self {
+        match limit {
+            CallsPerMinute::Off => None,
+            CallsPerMinute::Most(number) => Some(number),
+        }
+    }
+}
+
 impl Arguments {
     /// Checks the flags that depend on each other.
     ///
@@ -177,6 +200,18 @@ fn workers(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|workers| (1..=1024).contains(workers))
         .ok_or_else(|| "must be a number from 1 to 1024".to_owned())
+}
+
+fn calls_per_minute(text: &str) -> Result<CallsPerMinute, String> {
+    match text {
+        "off" => Ok(CallsPerMinute::Off),
+        number => number
+            .parse()
+            .ok()
+            .filter(|number| (5..=1_000_000).contains(number))
+            .map(CallsPerMinute::Most)
+            .ok_or_else(|| "must be a number from 5 to 1000000, or off".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -252,6 +287,11 @@ mod tests {
             (&["--not-found-after=2d"], "3s to 1d"),
             (&["--min-poll=2m"], "--max-poll"),
             (&["--workers=0"], "1 to 1024"),
+            (&["--namespace-calls-per-minute=0"], "5 to 1000000, or off"),
+            (
+                &["--namespace-calls-per-minute=1.5"],
+                "5 to 1000000, or off",
+            ),
             (&["--watch-namespace=Team_A"], "invalid namespace name"),
             (
                 &["--endpoint-override=dialogflow=http://example.com"],

@@ -94,6 +94,8 @@ pub struct Config {
     pub namespaces: Vec<String>,
     /// `--workers`.
     pub workers: usize,
+    /// `--namespace-calls-per-minute`; `None` if there is no limit.
+    pub namespace_calls_per_minute: Option<u32>,
     /// `--endpoint-override`.
     pub overrides: EndpointOverrides,
     /// `--cluster-name`, may be empty.
@@ -236,6 +238,7 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
             settings: config.settings,
             holder: config.holder,
             workers: config.workers,
+            namespace_calls_per_minute: config.namespace_calls_per_minute,
         },
         parts.health,
         newest,

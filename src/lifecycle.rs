@@ -7,7 +7,8 @@
 //! - a cancel request is sent only after a status write that raised `cancelAttempts` was answered (I1, I2);
 //! - each object has at most one status write, one GET and one POST in flight;
 //! - an outcome is decided only by an answer or a `rule`, and never changes after that (I3, I4);
-//! - every wait has an end: [`Plan::wake_at`], or an event that the caller owes (an answer, a change, a grant).
+//! - every wait has an end: [`Plan::wake_at`], or an event that the caller owes (an answer, a change, a grant, or the turn of
+//!   [`Plan::waits_for`]).
 //!
 //! Assumptions: the caller answers every effect exactly once, calls again at `wake_at`, and never applies one object's event to
 //! another object's [`Cancellation`].
@@ -45,7 +46,8 @@ mod time;
 
 pub use cancellation::Cancellation;
 pub use event::{
-    Context, Effect, Event, GetLane, Grant, Notice, Now, Others, Plan, Settings, WriteAnswer,
+    CallPriority, Context, Effect, Event, GetLane, Grant, MayCall, Notice, Now, Others, Plan,
+    Settings, WriteAnswer,
 };
 pub use foreign_intent::ForeignIntent;
 pub use merge_patch::MergePatch;

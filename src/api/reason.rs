@@ -53,6 +53,8 @@ pub enum Reason {
     Unauthenticated,
     /// A quota is exhausted. Retried when Google says, otherwise in the next minute.
     Throttled,
+    /// The namespace has used its calls to Google for now (`--namespace-calls-per-minute`). The call is made when its turn comes.
+    NamespaceRateLimited,
     /// The endpoint cannot be reached, answers too late, or answers with a temporary error. Retried.
     Unavailable,
     /// The endpoint does not serve this path: a wrong location, version or host. Retried; a first cancel waits for it.

@@ -136,6 +136,7 @@ async fn run(arguments: Arguments) -> Result<(), String> {
         },
         namespaces: arguments.watch_namespace,
         workers: arguments.workers,
+        namespace_calls_per_minute: arguments.namespace_calls_per_minute.into(),
         overrides: arguments.connections.endpoints(),
         cluster: arguments.cluster_name,
         holder: holder_id()?,

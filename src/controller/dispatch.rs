@@ -36,6 +36,7 @@ use crate::{
         leadership::Leadership,
         objects::{Compared, Objects, grant_of, id::Id, object_view, timers::Timers},
         queue::{
+            call_limits::CallLimits,
             lanes::{Lane, Lanes},
             outage::Unavailable,
             write_queue::WriteQueue,
@@ -84,6 +85,8 @@ pub struct DispatchConfig {
     pub holder: String,
     /// The number of calls that each lane may have in flight.
     pub workers: usize,
+    /// The number of calls that each namespace may make in a minute; `None` if there is no limit.
+    pub namespace_calls_per_minute: Option<u32>,
 }
 
 /// The task; see the module.
@@ -106,6 +109,7 @@ pub struct Dispatcher {
     objects: Objects,
     timers: Timers,
     lanes: Lanes,
+    call_limits: CallLimits,
     requests: WriteQueue<ApiTurn>,
     tasks: JoinSet<TaskEnd>,
     sweeps: Sweeps,
@@ -145,6 +149,7 @@ impl Dispatcher {
             objects: Objects::default(),
             timers: Timers::default(),
             lanes: Lanes::new(config.workers),
+            call_limits: CallLimits::new(config.namespace_calls_per_minute),
             requests: WriteQueue::default(),
             tasks: JoinSet::new(),
             sweeps: Sweeps::default(),
@@ -188,7 +193,11 @@ impl Dispatcher {
             let drain_at = self.drain_wakes_at();
             let draining = drain_at.is_some();
             let limit = drain_at.unwrap_or_else(Instant::now);
-            let next = [self.timers.next(), self.requests.wakes_at()];
+            let next = [
+                self.timers.next(),
+                self.requests.wakes_at(),
+                self.call_limits.wakes_at(),
+            ];
             let next = next.into_iter().flatten().min();
             let next = next.map(|at| self.calls.clock.instant(at));
             self.note_turn(woken.elapsed());
@@ -235,6 +244,9 @@ impl Dispatcher {
                     if let Some(summary) = self.write_warnings.summary(self.calls.clock.mono()) {
                         tracing::warn!("{summary}");
                     }
+                    if let Some(waiting) = self.call_limits.warning(self.calls.clock.mono()) {
+                        tracing::warn!("{waiting}");
+                    }
                 }
             }
         }
@@ -245,6 +257,10 @@ impl Dispatcher {
         for (lane, count) in waiting.chain(self.requests.waiting()) {
             self.metrics.queued(lane, count);
         }
+        self.metrics
+            .queued("namespace_limit", self.call_limits.waiting());
+        self.metrics
+            .limited_namespaces(self.call_limits.namespaces());
     }
 
     fn handle_watch_event(&mut self, CancellationEvent { namespace, event }: CancellationEvent) {
@@ -430,6 +446,7 @@ impl Dispatcher {
         self.withdraw_cancel(id);
         let timer = self.objects.finish(id);
         self.timers.set(id, timer, None);
+        self.call_limits.forget(id, self.calls.clock.mono());
     }
 
     /// Lets the life cycle decide, and performs the effects.
@@ -449,8 +466,11 @@ impl Dispatcher {
             let may_write = matches!(event, Event::WriteTurn)
                 || self.requests.is_free(namespace, self.calls.clock.mono());
             entry.tracking.grant = grant_of(&grants, entry.state.object());
+            let now = self.calls.clock.now();
+            let mut may_call = self.call_limits.allowed(id, namespace, now.mono);
+            may_call.cancel |= entry.tracking.is_cancel_counted;
             let context = Context {
-                now: self.calls.clock.now(),
+                now,
                 jitter: fastrand::f64(),
                 settings: &self.settings,
                 holder: &self.holder,
@@ -461,11 +481,16 @@ impl Dispatcher {
                 grant: entry.tracking.grant,
                 principal: principal.as_deref(),
                 quota: self.calls.allowance(entry.state.object()),
+                may_call,
                 stopping: self.drain.is_some(),
                 may_write,
             };
             let plan = lifecycle::step(entry.state, event, &context);
             entry.tracking.metrics.update(entry.state.object());
+            if let Some(priority) = plan.waits_for {
+                let namespace = &entry.state.object().namespace;
+                self.call_limits.wait(id, namespace, priority, now.mono);
+            }
             let unwanted = !entry.state.wants_cancel() || entry.tracking.grant == Grant::NotGranted;
             if let Some(intent) = &plan.foreign_intent {
                 self.note_foreign_intent(id, intent);

@@ -60,6 +60,8 @@ pub struct Tracking {
     pub refused_token: Option<Token>,
     /// When the token of its ServiceAccount was requested for the intent that is being written.
     pub token_requested: Option<Duration>,
+    /// Its next cancel request was counted for the namespace already, with its intent.
+    pub is_cancel_counted: bool,
     /// Effects that wait or are in flight.
     pub pending_effects: u32,
     /// How many of them are requests to the API server; a queued write is not.
@@ -143,6 +145,7 @@ impl Live {
                 grant: Grant::NotGranted,
                 refused_token: None,
                 token_requested: None,
+                is_cancel_counted: false,
                 pending_effects: 0,
                 api_requests: 0,
                 is_kept: false,

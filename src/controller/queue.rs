@@ -1,5 +1,6 @@
 //! The queues in which calls to Google and requests to the API server wait for their turn.
 
+pub mod call_limits;
 pub mod fair_queue;
 pub mod lanes;
 pub mod outage;

@@ -26,6 +26,14 @@ pub fn poll_pace(age: Duration, settings: &Settings, jitter: f64) -> Duration {
     around(age.mul_f64(0.3).clamp(settings.min_poll, longest), jitter)
 }
 
+/// How many GETs an object may have at once: after an edit, a GET comes at once.
+pub const GETS_AT_ONCE: u32 = 5;
+
+/// The time between GETs beyond [`GETS_AT_ONCE`], whatever edits of the object or its status ask for. Polls are never closer.
+pub fn get_spacing(settings: &Settings) -> Duration {
+    settings.min_poll.min(Duration::from_millis(500))
+}
+
 /// The delay after the `failures`-th temporary error in a row: full jitter, 0.5 s doubling to 60 s.
 pub fn after_temporary_error(failures: u32, jitter: f64) -> Duration {
     doubling(TEMPORARY_FIRST, TEMPORARY_LONGEST, failures)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Effect, ForeignIntent, Now, ObjectView, WriteKind, backoff,
+    Effect, ForeignIntent, Now, ObjectView, Settings, WriteKind, backoff,
     ending::Ending,
     event::Notice,
     failure::{Failure, Failures},
@@ -31,6 +31,8 @@ pub struct Cancellation {
     pub(super) not_granted_since: Option<Since>,
     /// What it was allowed to do after the last event.
     pub(super) mode: Option<Mode>,
+    /// The next call waits for the rate of the namespace.
+    pub(super) is_rate_limited: bool,
     pub(super) get: GetState,
     pub(super) cancel: CancelState,
     pub(super) post: PostState,
@@ -58,6 +60,8 @@ pub(super) struct GetState {
     pub in_flight: Option<GetInFlight>,
     /// No GET before this time.
     pub next_at: Duration,
+    /// When the object may have [`backoff::GETS_AT_ONCE`] GETs at once again.
+    pub rested_at: Duration,
     /// The next poll is reserved for `next_at`, because the quota was exhausted before.
     pub is_reserved: bool,
     /// The last answer since the object was last allowed to act.
@@ -213,6 +217,25 @@ pub(super) struct FinalGet {
     pub next_at: Duration,
 }
 
+impl GetState {
+    /// When the next GET is due, whatever asks for it: an edit of the object may, many times a second.
+    pub fn due_at(&self, settings: &Settings) -> Duration {
+        self.not_before(settings).max(self.next_at)
+    }
+
+    /// No GET before this time, not even the final one.
+    pub fn not_before(&self, settings: &Settings) -> Duration {
+        let at_once = backoff::get_spacing(settings).saturating_mul(backoff::GETS_AT_ONCE - 1);
+        self.rested_at.saturating_sub(at_once)
+    }
+
+    /// A GET begins.
+    pub fn begin(&mut self, now: Duration, settings: &Settings) {
+        self.in_flight = Some(GetInFlight::default());
+        self.rested_at = self.rested_at.max(now) + backoff::get_spacing(settings);
+    }
+}
+
 impl Cancellation {
     /// The state of an object that this process has not seen before: all of it comes from the stored object.
     pub fn new(object: ObjectView, now: Now) -> Self {
@@ -223,6 +246,7 @@ impl Cancellation {
             started: None,
             not_granted_since: None,
             mode: None,
+            is_rate_limited: false,
             get: GetState::default(),
             cancel: CancelState::NotSent,
             post: PostState::default(),

@@ -41,10 +41,52 @@ pub struct Context<'a> {
     pub principal: Option<&'a str>,
     /// Which of this object's calls the quotas allow now.
     pub quota: Allowance,
+    /// Which calls the rate of the object's namespace allows now.
+    pub may_call: MayCall,
     /// The process is ending: nothing begins that the next process can do as well.
     pub stopping: bool,
     /// Whether a write would be sent at once. If not, the step queues it and makes it when its turn comes.
     pub may_write: bool,
+}
+
+/// Which calls begin first if a namespace has used its rate: the lowest goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CallPriority {
+    /// The cancel request that follows an intent.
+    Cancel,
+    /// A GET on which a cancel request or an outcome depends.
+    Get,
+    /// Any other GET.
+    Poll,
+}
+
+/// Which calls the rate of a namespace allows (`--namespace-calls-per-minute`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MayCall {
+    /// [`CallPriority::Cancel`]: an intent may be recorded. Its request is sent then in any case.
+    pub cancel: bool,
+    /// [`CallPriority::Get`].
+    pub get: bool,
+    /// [`CallPriority::Poll`].
+    pub poll: bool,
+}
+
+impl MayCall {
+    /// Without a limit.
+    pub const ALL: Self = Self {
+        cancel: true,
+        get: true,
+        poll: true,
+    };
+
+    /// Whether a call of this priority may begin.
+    pub const fn allows(self, priority: CallPriority) -> bool {
+        match priority {
+            CallPriority::Cancel => self.cancel,
+            CallPriority::Get => self.get,
+            CallPriority::Poll => self.poll,
+        }
+    }
 }
 
 /// Which other processes may write the status.
@@ -225,6 +267,8 @@ pub struct Plan {
     pub effects: Vec<Effect>,
     /// When [`Event::Woken`] is due if no other event comes before (monotonic).
     pub wake_at: Option<Duration>,
+    /// A call is due that the rate of the namespace does not allow yet: [`Event::Woken`] is due when it does.
+    pub waits_for: Option<CallPriority>,
     /// Something that only this process knows is not stored yet: the answer to a cancel request, or the outcome. An ending process
     /// waits until it is.
     pub unrecorded: bool,

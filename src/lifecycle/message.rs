@@ -260,6 +260,11 @@ pub fn phase(reason: Reason, target: Option<&Target>) -> String {
         Reason::Throttled => format!(
             "A quota of the {api} is exhausted; the request will be sent when the quota allows it"
         ),
+        Reason::NamespaceRateLimited => {
+            "This namespace has made as many calls to Google as it may for now (--namespace-calls-per-minute); the call for this \
+             object waits for its turn, ahead of all polls"
+                .to_owned()
+        }
         _ => String::new(),
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Cancellation, Context, Effect, GetLane, Now, Plan, backoff,
-    cancellation::{CancelState, FinalGet, GetInFlight, LastGet},
+    CallPriority, Cancellation, Context, Effect, GetLane, Now, Plan, backoff,
+    cancellation::{CancelState, FinalGet, LastGet},
     next_write::request_write,
     status_write::{self, WriteKind},
 };
@@ -22,12 +22,22 @@ pub fn act(state: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
         });
         return;
     }
-    if is_get_due(state, now)
+    if is_get_due(state, context)
         && let Some(until) = context.quota.gets_held_until
     {
         postpone_get(state, until, context);
     }
+    if observes(state)
+        && is_get_due(state, context)
+        && waits_for_rate(state, CallPriority::Get, context, plan)
+    {
+        // The cancel request would wait for the same rate, so it gains nothing by going first.
+        return;
+    }
     if may_intend(state, now) && !is_cancel_held(state, context) {
+        if waits_for_rate(state, CallPriority::Cancel, context, plan) {
+            return;
+        }
         let intent = |state: &_| status_write::intent(state, context);
         if request_write(state, WriteKind::Intent, intent, context, plan) {
             return;
@@ -45,6 +55,29 @@ pub fn act(state: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
     get_if_due(state, context, lane, plan);
 }
 
+/// Whether a call that is due has to wait for the rate of the namespace.
+fn waits_for_rate(
+    state: &mut Cancellation,
+    priority: CallPriority,
+    context: &Context<'_>,
+    plan: &mut Plan,
+) -> bool {
+    if context.may_call.allows(priority) {
+        return false;
+    }
+    state.is_rate_limited = true;
+    plan.waits_for = Some(priority);
+    no_poll_comes_soon(state);
+    true
+}
+
+/// The acceptance of the cancel request is written before the first poll.
+fn no_poll_comes_soon(state: &mut Cancellation) {
+    if state.cancel == (CancelState::Accepted { polled: false }) {
+        state.cancel = CancelState::Accepted { polled: true };
+    }
+}
+
 /// An exhausted quota holds the GET back until then. Nothing else waits for it.
 fn postpone_get(state: &mut Cancellation, until: Duration, context: &Context<'_>) {
     // All polls that were planned during the hold would exhaust the quota again if they came at its end.
@@ -52,9 +85,7 @@ fn postpone_get(state: &mut Cancellation, until: Duration, context: &Context<'_>
     state.get.next_at = backoff::after_hold(until, context.now.mono, context.jitter);
     state.get.last = state.get.last.or(Some(LastGet::Failed));
     state.get.observed_generation = Some(state.object.generation);
-    if state.cancel == (CancelState::Accepted { polled: false }) {
-        state.cancel = CancelState::Accepted { polled: true };
-    }
+    no_poll_comes_soon(state);
 }
 
 /// Whether an exhausted quota holds the next cancel request back: then its intent is not recorded.
@@ -101,17 +132,20 @@ const fn holds_cancel_back(last: Option<LastGet>) -> bool {
     )
 }
 
-fn is_get_due(state: &Cancellation, now: Now) -> bool {
-    state.get.in_flight.is_none() && state.get.next_at <= now.mono
+fn is_get_due(state: &Cancellation, context: &Context<'_>) -> bool {
+    state.get.in_flight.is_none() && state.get.due_at(context.settings) <= context.now.mono
 }
 
 fn get_if_due(state: &mut Cancellation, context: &Context<'_>, lane: GetLane, plan: &mut Plan) {
     let now = context.now;
-    if !is_get_due(state, now) {
+    if !is_get_due(state, context) {
         return;
     }
     if let Some(until) = context.quota.gets_held_until {
         postpone_get(state, until, context);
+        return;
+    }
+    if waits_for_rate(state, priority(state, lane), context, plan) {
         return;
     }
     let is_reserved = std::mem::take(&mut state.get.is_reserved);
@@ -133,7 +167,7 @@ fn get_if_due(state: &mut Cancellation, context: &Context<'_>, lane: GetLane, pl
             return;
         }
     }
-    state.get.in_flight = Some(GetInFlight::default());
+    state.get.begin(now.mono, context.settings);
     plan.effects.push(Effect::Get {
         lane,
         regardless_of_quota: false,
@@ -155,6 +189,20 @@ const fn decides_on_cancel(state: &Cancellation) -> bool {
         )
 }
 
+/// A GET that is repeated until it finds the operation is a poll: a namespace may have thousands of names that do not exist.
+const fn priority(state: &Cancellation, lane: GetLane) -> CallPriority {
+    let decides = state.post.must_see_running
+        || matches!(
+            state.cancel,
+            CancelState::AwaitingGet | CancelState::Unsupported
+        );
+    match lane {
+        GetLane::Start => CallPriority::Get,
+        GetLane::Poll if decides => CallPriority::Get,
+        GetLane::Poll => CallPriority::Poll,
+    }
+}
+
 /// A suspended object: one GET a generation, then one a minute.
 pub fn observe(state: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
     let now = context.now;
@@ -171,7 +219,8 @@ pub fn observe(state: &mut Cancellation, context: &Context<'_>, plan: &mut Plan)
     get_if_due(state, context, lane, plan);
 }
 
-pub fn get_for_the_last_time(state: &mut Cancellation, now: Now, plan: &mut Plan) {
+pub fn get_for_the_last_time(state: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
+    let now = context.now;
     if state.final_get.is_none()
         && let Some(get) = &mut state.get.in_flight
     {
@@ -179,8 +228,14 @@ pub fn get_for_the_last_time(state: &mut Cancellation, now: Now, plan: &mut Plan
         get.stale = true;
     }
     let final_get = *state.final_get.get_or_insert_with(FinalGet::default);
-    if state.get.in_flight.is_none() && final_get.next_at <= now.mono {
-        state.get.in_flight = Some(GetInFlight::default());
+    if state.get.in_flight.is_none()
+        && final_get
+            .next_at
+            .max(state.get.not_before(context.settings))
+            <= now.mono
+        && !waits_for_rate(state, CallPriority::Get, context, plan)
+    {
+        state.get.begin(now.mono, context.settings);
         plan.effects.push(Effect::Get {
             lane: GetLane::Poll,
             regardless_of_quota: true,

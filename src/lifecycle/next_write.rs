@@ -117,5 +117,5 @@ const fn trying_another_token(state: &Cancellation) -> bool {
 /// Whether the next poll is due within two of the shortest delays.
 fn is_near(state: &Cancellation, context: &Context<'_>) -> bool {
     let near = context.settings.min_poll.saturating_mul(2);
-    state.get.next_at <= context.now.mono.saturating_add(near)
+    state.get.due_at(context.settings) <= context.now.mono.saturating_add(near)
 }

@@ -309,6 +309,7 @@ fn left(patience: Duration, since: Since, context: &Context<'_>) -> Duration {
 /// The reason while nothing fails.
 const fn phase(state: &Cancellation, cancel: CancelState) -> Reason {
     match cancel {
+        CancelState::NotSent if state.is_rate_limited => Reason::NamespaceRateLimited,
         CancelState::NotSent if state.post.held => Reason::Throttled,
         CancelState::NotSent => Reason::Observing,
         CancelState::Intended | CancelState::Sending | CancelState::AwaitingGet => Reason::Sending,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Cancellation, Context, Effect, Event, Grant, Plan,
+    CallPriority, Cancellation, Context, Effect, Event, Grant, Plan,
     apply_event::{apply_event, cancel_not_sent},
     backoff,
     cancellation::CancelState,
@@ -59,10 +59,13 @@ fn decide(state: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
         request_write(state, WriteKind::Outcome, outcome, context, plan);
         return;
     }
+    if !context.stopping {
+        state.is_rate_limited = false;
+    }
     match &rule {
         _ if context.stopping => {}
         Rule::Proceed => act(state, context, plan),
-        Rule::FinalGet => get_for_the_last_time(state, context.now, plan),
+        Rule::FinalGet => get_for_the_last_time(state, context, plan),
         Rule::Suspended => observe(state, context, plan),
         Rule::End(_) | Rule::Stall(..) | Rule::NotGranted | Rule::GrantUnknown => {}
     }
@@ -79,10 +82,8 @@ fn decide(state: &mut Cancellation, context: &Context<'_>, plan: &mut Plan) {
         // The next process does what becomes due later.
         return;
     }
-    plan.wake_at = [plan.wake_at, next_wake(state, &rule, stalled_at, context)]
-        .into_iter()
-        .flatten()
-        .min();
+    let next = next_wake(state, &rule, stalled_at, plan.waits_for, context);
+    plan.wake_at = [plan.wake_at, next].into_iter().flatten().min();
 }
 
 /// Whether a write is in flight or queued, or the object has to be read back first. Until that is over nothing else is decided.
@@ -188,10 +189,15 @@ fn next_wake(
     state: &Cancellation,
     rule: &Rule,
     stalled: Option<Duration>,
+    waits_for: Option<CallPriority>,
     context: &Context<'_>,
 ) -> Option<Duration> {
     let now = context.now;
-    let get = state.get.in_flight.is_none().then_some(state.get.next_at);
+    // One that waits for the rate of the namespace has its turn.
+    let has_no_turn = |at: &Duration| waits_for.is_none() || *at > now.mono;
+    let get = state.get.in_flight.is_none();
+    let get = get.then(|| state.get.due_at(context.settings));
+    let get = get.filter(has_no_turn);
     let deadline = deadline_at(state, now);
     match rule {
         Rule::Proceed => [get, next_intent(state, now), deadline, stalled]
@@ -203,7 +209,12 @@ fn next_wake(
         Rule::FinalGet => state
             .final_get
             .filter(|_| state.get.in_flight.is_none())
-            .map(|final_get| final_get.next_at),
+            .map(|final_get| {
+                final_get
+                    .next_at
+                    .max(state.get.not_before(context.settings))
+            })
+            .filter(has_no_turn),
         Rule::Stall(Reason::IdentityNotSupported, _) => deadline,
         Rule::Stall(..) | Rule::GrantUnknown | Rule::End(_) => None,
     }

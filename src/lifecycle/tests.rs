@@ -3,10 +3,12 @@
 mod answer_table;
 mod budget;
 mod cancel_answers;
+mod edits_in_a_loop;
 mod foreign_intents;
 mod get_answers;
 mod interleavings;
 mod messages;
+mod namespace_rate;
 mod packed;
 mod properties;
 mod recovery;

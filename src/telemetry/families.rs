@@ -35,6 +35,7 @@ pub(super) struct Families {
     pub short_watches: Counters<1>,
     pub watch_answers: Family<Labels<1>, Seconds>,
     pub queue_depth: Family<Labels<1>, Gauge>,
+    pub limited_namespaces: Gauge,
     pub turn_duration: Histogram,
     pub throttled_seconds: Family<Labels<1>, Counter<f64, AtomicU64>>,
     pub leader: Gauge,
@@ -60,6 +61,7 @@ impl Default for Families {
             short_watches: Family::default(),
             watch_answers: Family::default(),
             queue_depth: Family::default(),
+            limited_namespaces: Gauge::default(),
             turn_duration: series::turn_duration(),
             throttled_seconds: Family::default(),
             leader: Gauge::default(),
@@ -151,8 +153,14 @@ impl Families {
         add(
             registry,
             "queue_depth",
-            "Calls and writes that wait for a worker",
+            "Calls and writes that wait for a worker, or for the rate of their namespace",
             self.queue_depth.clone(),
+        );
+        add(
+            registry,
+            "rate_limited_namespaces",
+            "Namespaces with calls that wait because of --namespace-calls-per-minute",
+            self.limited_namespaces.clone(),
         );
         add(
             registry,

@@ -203,6 +203,13 @@ impl Metrics {
             .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// Sets the number of namespaces with calls that wait for their rate.
+    pub fn limited_namespaces(&self, count: usize) {
+        self.families
+            .limited_namespaces
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// Records the duration of a turn of the dispatcher's loop.
     pub fn turn(&self, took: Duration) {
         self.families.turn_duration.observe(took.as_secs_f64());

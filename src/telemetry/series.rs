@@ -14,8 +14,16 @@ pub const METHODS: [&str; 2] = ["Get", "Cancel"];
 /// The watched resources.
 pub const RESOURCES: [&str; 2] = ["operationcancellations", "cancellationgrants"];
 
-/// The queues: calls to Google (cancel, start, poll) and writes to the API server (urgent_write, other_write).
-pub const LANES: [&str; 5] = ["cancel", "start", "poll", "urgent_write", "other_write"];
+/// The queues: calls to Google (cancel, start, poll), writes to the API server (urgent_write, other_write), and objects whose namespace has
+/// used its calls (namespace_limit).
+pub const LANES: [&str; 6] = [
+    "cancel",
+    "start",
+    "poll",
+    "urgent_write",
+    "other_write",
+    "namespace_limit",
+];
 
 /// The results of a token fetch.
 pub fn token_results() -> impl Iterator<Item = &'static str> {
@@ -57,7 +65,7 @@ pub const OTHER: &str = "Other";
 pub const TENANT_UNAUTHENTICATED: &str = "TenantUnauthenticated";
 
 /// The reasons of an unfinished object's `Ready` condition, and `Suspended`.
-const UNFINISHED: [Reason; 23] = [
+const UNFINISHED: [Reason; 24] = [
     Reason::NoGrant,
     Reason::GrantsNotRead,
     Reason::Observing,
@@ -70,6 +78,7 @@ const UNFINISHED: [Reason; 23] = [
     Reason::PermissionDenied,
     Reason::Unauthenticated,
     Reason::Throttled,
+    Reason::NamespaceRateLimited,
     Reason::Unavailable,
     Reason::NotServed,
     Reason::Unrecognised,

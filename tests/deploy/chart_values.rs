@@ -236,6 +236,7 @@ fn effects() -> Vec<Effect> {
             json!(["create"]),
         ),
         effect("expectPrincipal", "--set=expectPrincipal=a@b.c", DEPLOYMENT, container("env"), variable("OPCANCEL_EXPECT_PRINCIPAL", "a@b.c")),
+        effect("namespaceCallsPerMinute", "--set=namespaceCallsPerMinute=1000000", DEPLOYMENT, container("env"), variable("OPCANCEL_NAMESPACE_CALLS_PER_MINUTE", "1000000")),
         effect("clusterName", "--set=clusterName=blue", DEPLOYMENT, container("env"), variable("OPCANCEL_CLUSTER_NAME", "blue")),
         effect("quotaProject", "--set=quotaProject=billing", DEPLOYMENT, container("env"), variable("OPCANCEL_QUOTA_PROJECT", "billing")),
         effect("universeDomain", "--set=universeDomain=apis-tpczero.goog", DEPLOYMENT, container("env"), variable("OPCANCEL_UNIVERSE_DOMAIN", "apis-tpczero.goog")),

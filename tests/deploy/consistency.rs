@@ -55,7 +55,7 @@ fn the_program_has_every_flag_and_variable_that_is_set() {
     assert!(variables.contains("OPCANCEL_WATCH_NAMESPACE"));
     let mut renderings: Vec<_> = KUSTOMIZATIONS.map(Rendered::kustomization).into();
     renderings.push(Rendered::chart(&[
-        "--set=clusterName=blue,quotaProject=billing-prod,watchNamespaces={a,b}",
+        "--set=clusterName=blue,quotaProject=billing-prod,namespaceCallsPerMinute=off,watchNamespaces={a,b}",
         "--set=gke.serviceAccount=opcancel@acme-prod.iam.gserviceaccount.com",
     ]));
     for rendered in renderings {

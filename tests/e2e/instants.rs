@@ -5,6 +5,7 @@
 
 mod ended;
 mod much_later;
+mod rate_limited;
 mod under_way;
 
 use crate::support::object::Object;
@@ -74,6 +75,7 @@ pub fn every_instant() -> Vec<Instant> {
         });
         ended::ends(&mut instants);
         much_later::much_later(&mut instants);
+        rate_limited::rate_limited(&mut instants);
         instants.0.extend(waiting.join().unwrap().0);
     });
     instants.0

@@ -18,6 +18,7 @@ mod answers_of_strangers;
 mod answers_to_cancel;
 mod answers_to_get;
 mod bad_input;
+mod bad_manners;
 mod cancel_taken_back;
 mod deletion;
 mod federation;

@@ -91,6 +91,7 @@ impl OwnCluster {
                 "--admin-address=127.0.0.1:0",
                 "--max-poll=1s",
                 "--observe-budget=5s",
+                "--namespace-calls-per-minute=off",
             ])
             .arg(format!(
                 "--endpoint-override=dialogflow={}",

@@ -11,7 +11,7 @@ use opcancel::{
         endpoint::EndpointOverrides,
     },
     lifecycle::{
-        Cancellation, Context, Effect, Event, Grant, Now, ObjectView, Others, Settings,
+        Cancellation, Context, Effect, Event, Grant, MayCall, Now, ObjectView, Others, Settings,
         WriteAnswer, step,
     },
 };
@@ -59,6 +59,7 @@ impl SimulatedLife {
                     grant: self.grant,
                     principal: None,
                     quota: Default::default(),
+                    may_call: MayCall::ALL,
                     stopping: false,
                     may_write: true,
                 };

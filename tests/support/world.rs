@@ -158,6 +158,8 @@ impl World {
             ("--observe-budget", "5s"),
             ("--not-found-after", "3s"),
             ("--max-poll", "900ms"),
+            // Polls as frequent as these would use up the default.
+            ("--namespace-calls-per-minute", "off"),
         ] {
             if !self.arguments.iter().any(|given| given.starts_with(flag)) {
                 command.arg(format!("{flag}={value}"));

@@ -110,13 +110,20 @@ impl Dispatcher {
                 self.calls.reserve_poll(entry.state.object());
                 None
             }
-            Effect::Cancel { .. } => self.call(id, Lane::Cancel, Method::Cancel),
+            Effect::Cancel { .. } => {
+                self.count_cancel(id);
+                if let Some(entry) = self.objects.active(id) {
+                    entry.tracking.is_cancel_counted = false;
+                }
+                self.call(id, Lane::Cancel, Method::Cancel)
+            }
             Effect::Write(write) => {
                 entry.tracking.pending_effects += 1;
                 entry.tracking.api_requests += 1;
                 if write.kind == WriteKind::Intent {
                     let requested = self.calls.request_token(entry.state.object());
                     entry.tracking.token_requested = requested;
+                    self.count_cancel(id);
                 }
                 self.send(id, Some(*write));
                 None
@@ -127,6 +134,9 @@ impl Dispatcher {
                 let urgent = is_urgent(Some(kind));
                 let turn = ApiTurn::Write(id);
                 self.requests.push(urgent, namespace, endpoint, turn);
+                if kind == WriteKind::Intent {
+                    self.count_cancel(id);
+                }
                 None
             }
             Effect::Reread => {
@@ -166,10 +176,23 @@ impl Dispatcher {
         }
     }
 
+    /// Counts the next cancel request of an object for its namespace, once: its intent may be written several times.
+    fn count_cancel(&mut self, id: Id) {
+        if let Some(entry) = self.objects.active(id)
+            && !std::mem::replace(&mut entry.tracking.is_cancel_counted, true)
+        {
+            let namespace = &entry.state.object().namespace;
+            self.call_limits.count(namespace, self.calls.clock.mono());
+        }
+    }
+
     fn call(&mut self, id: Id, lane: Lane, method: Method) -> Option<Event> {
         let entry = self.objects.active(id)?;
         match Calls::owner(entry.state.object()) {
             Some((namespace, endpoint)) => {
+                if method != Method::Cancel {
+                    self.call_limits.count(namespace, self.calls.clock.mono());
+                }
                 entry.tracking.pending_effects += 1;
                 let requested = &mut entry.tracking.token_requested;
                 let call = QueuedCall {
@@ -194,6 +217,7 @@ impl Dispatcher {
         if !self.may_step() {
             return false;
         }
+        self.take_turns_of_namespaces();
         for _ in 0..TURNS_AT_ONCE {
             let now = self.calls.clock.mono();
             let Some(turn) = self.requests.take(now) else {
@@ -217,7 +241,20 @@ impl Dispatcher {
             self.begin(lane, owner, call);
             begun += 1;
         }
-        self.requests.has_turn(self.calls.clock.mono()) || begun == TURNS_AT_ONCE
+        let now = self.calls.clock.mono();
+        let has_turn = self.call_limits.wakes_at().is_some_and(|at| at <= now);
+        self.requests.has_turn(now) || begun == TURNS_AT_ONCE || has_turn
+    }
+
+    /// Steps objects that waited for the rate of their namespace.
+    fn take_turns_of_namespaces(&mut self) {
+        for _ in 0..TURNS_AT_ONCE {
+            let Some(id) = self.call_limits.take_turn(self.calls.clock.mono()) else {
+                break;
+            };
+            self.step(id, Event::Woken);
+            self.call_limits.end_turn();
+        }
     }
 
     fn begin(&mut self, lane: Lane, owner: Owner, call: QueuedCall) {

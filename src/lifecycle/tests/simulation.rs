@@ -20,8 +20,8 @@ use crate::{
         quota::{Allowance, Caller, Quotas, Share},
     },
     lifecycle::{
-        Cancellation, Context, Effect, Event, ForeignIntent, Grant, Notice, Now, ObjectView,
-        Others, Packer, Settings, Spec, StatusWrite, WriteAnswer, WriteKind, step,
+        CallPriority, Cancellation, Context, Effect, Event, ForeignIntent, Grant, MayCall, Notice,
+        Now, ObjectView, Others, Packer, Settings, Spec, StatusWrite, WriteAnswer, WriteKind, step,
     },
 };
 
@@ -53,6 +53,10 @@ pub struct Simulation {
     pub gets_held_until: Option<Duration>,
     /// What the answers said of quotas. Several objects may share them.
     pub quotas: Rc<RefCell<Quotas>>,
+    /// What the rate of the namespace allows.
+    pub may_call: MayCall,
+    /// What the last step said of [`crate::lifecycle::Plan::waits_for`].
+    pub waits_for: Option<CallPriority>,
     /// The process ends.
     pub stopping: bool,
     /// What the last step said of [`crate::lifecycle::Plan::unrecorded`].
@@ -206,6 +210,8 @@ impl Simulation {
             cancels_held_until: None,
             gets_held_until: None,
             quotas: Rc::default(),
+            may_call: MayCall::ALL,
+            waits_for: None,
             stopping: false,
             unrecorded: false,
             jitter_step: 0.0,
@@ -291,6 +297,7 @@ impl Simulation {
             grant: self.grant,
             principal: self.principal(),
             quota: self.allowance(),
+            may_call: self.may_call,
             stopping: self.stopping,
             may_write: self.turns_take.is_none() || matches!(event, Event::WriteTurn),
         };
@@ -298,6 +305,7 @@ impl Simulation {
         self.note_start();
         self.rest();
         self.wake = plan.wake_at;
+        self.waits_for = plan.waits_for;
         self.unrecorded = plan.unrecorded;
         self.foreign_intents.extend(plan.foreign_intent);
         assert!(

@@ -11,7 +11,7 @@ use crate::{
     api::{CancellationStatus, Outcome},
     google::answer::{CancelAnswer, ErrorKind, GetAnswer},
     lifecycle::{
-        Cancellation, Context, Effect, Event, Grant, Now, ObjectView, Others, Settings,
+        Cancellation, Context, Effect, Event, Grant, MayCall, Now, ObjectView, Others, Settings,
         StatusWrite, WriteAnswer, step,
     },
 };
@@ -257,6 +257,7 @@ impl<'a> World<'a> {
             grant: (self.scenario.grant)(self.now),
             principal: None,
             quota: Default::default(),
+            may_call: MayCall::ALL,
             stopping: false,
             may_write: true,
         };

@@ -26,8 +26,8 @@ use crate::{
         error_table::{self, Class},
     },
     lifecycle::{
-        Cancellation, Context, Effect, Event, Grant, MalformedSpec, Now, ObjectView, Settings,
-        Spec, StatusWrite, UnknownTarget, WriteKind,
+        Cancellation, Context, Effect, Event, Grant, MalformedSpec, MayCall, Now, ObjectView,
+        Settings, Spec, StatusWrite, UnknownTarget, WriteKind,
         cancellation::CancelState,
         rule::{Rule, applicable_rule},
         step,
@@ -899,6 +899,7 @@ impl World {
             },
             principal: None,
             quota: Default::default(),
+            may_call: MayCall::ALL,
             stopping: self.processes[p].is_stopping,
             may_write,
         };
