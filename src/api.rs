@@ -6,7 +6,9 @@ mod cancellation_grant;
 mod cancellation_status;
 mod condition;
 mod crd;
+pub mod label_rules;
 pub mod name_rules;
+mod namespace_selector;
 pub mod object_name;
 mod operation_cancellation;
 mod outcome;
@@ -18,6 +20,7 @@ pub use cancellation_status::{
 };
 pub use condition::{Condition, ConditionStatus, ConditionType};
 pub use crd::{cancellation_crd, grant_crd};
+pub use namespace_selector::{LabelOperator, LabelRequirement, NamespaceSelector};
 pub use operation_cancellation::{
     DEFAULT_DEADLINE_SECONDS, OperationCancellation, OperationCancellationSpec,
 };

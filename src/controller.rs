@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Guarantees: grants are checked at every step, before every token and before every call; nothing is decided before the grants
-//! were read; each object has at most one GET, one POST and one write in flight; a task that dies ends the process.
+//! and the labels that they depend on were read; each object has at most one GET, one POST and one write in flight; a task that
+//! dies ends the process.
 //! Of several processes one leads (see `leadership`). The others keep the objects, a token and open connections, and do nothing else.
 //! Caveat: without leader election, two processes at a time waste calls, but the status stays correct.
 
@@ -68,6 +69,8 @@ use self::{
     watches::{
         cancellation_watch::{CancellationEvent, watch_cancellations},
         grant_watch::watch_grants,
+        label_target::LabelTarget,
+        namespace_watch::watch_namespaces,
         resilient_watch::WatchClient,
     },
     writes::{events, status_writer::StatusWriter},
@@ -83,6 +86,7 @@ const EVENTS_AT_THE_END: Duration = Duration::from_secs(2);
 const ELECTION_AT_THE_END: Duration = Duration::from_secs(4);
 
 const GRANTS: &str = "grants";
+const NAMESPACE_LABELS: &str = "namespace-labels";
 const CANCELLATIONS: &str = "cancellations";
 
 /// The settings of the controller.
@@ -143,6 +147,7 @@ pub fn health() -> Arc<Health> {
     Arc::new(Health::waiting_for(&[
         preflight::STEP,
         GRANTS,
+        NAMESPACE_LABELS,
         CANCELLATIONS,
         token,
         connections,
@@ -193,10 +198,13 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
     }
 
     let mut watching = JoinSet::new();
-    let mut grants_changed = start_grant_watch(&mut watching, &watch_client, grants);
+    let namespaces = config.namespaces.clone();
+    let grants_changed = start_grant_watches(&mut watching, &watch_client, namespaces, grants);
     tokio::select! {
-        read = grants_changed.wait_for(|version| *version > 0) => {
-            read.map_err(|_| "the watch of grants died".to_owned())?;
+        () = parts.health.wait_for(&[GRANTS, NAMESPACE_LABELS]) => {}
+        // They never end, but for a panic.
+        Some(Err(error)) = watching.join_next() => {
+            return Err(format!("a background task died: {error}"));
         }
         () = stop.cancelled() => return Ok(()),
     }
@@ -212,7 +220,7 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
                 Elector::new(parts.lease_client, election, identity, parts.clock);
             let health = parts.health.clone();
             electing.spawn(async move {
-                let cached = health.wait_for(&[GRANTS, CANCELLATIONS]);
+                let cached = health.wait_for(&[GRANTS, NAMESPACE_LABELS, CANCELLATIONS]);
                 let complete = health.wait_for(&warm_up::STEPS);
                 elector.run(cached, complete).await
             });
@@ -261,15 +269,30 @@ pub async fn run(config: Config, parts: Parts, stop: CancellationToken) -> Resul
     }
 }
 
-/// Starts the watch of grants. The number that it returns grows with each change of the grants; it is 0 until they were read.
-fn start_grant_watch(
+/// Starts the watches of grants, and of the namespaces that they select. The number that it returns grows with each change of what is
+/// granted.
+fn start_grant_watches(
     watching: &mut JoinSet<()>,
     client: &WatchClient,
+    namespaces: Vec<String>,
     book: GrantBook,
 ) -> watch::Receiver<u64> {
     let (changed, grants_changed) = watch::channel(0);
+    let (keys, wanted_keys) = watch::channel(None);
+    let target = LabelTarget {
+        book: book.clone(),
+        changed: changed.clone(),
+        step: NAMESPACE_LABELS,
+    };
+    watching.spawn(watch_namespaces(
+        client.clone(),
+        namespaces,
+        wanted_keys,
+        target,
+    ));
     let grants = resource::<CancellationGrant>();
-    watching.spawn(watch_grants(client.clone(), grants, book, changed, GRANTS));
+    let client = client.clone();
+    watching.spawn(watch_grants(client, grants, book, keys, changed, GRANTS));
     grants_changed
 }
 

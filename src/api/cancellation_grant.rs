@@ -11,11 +11,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
+use super::NamespaceSelector;
+
 /// The namespaces that may cancel operations, the operations, the services and the identities.
 ///
-/// Nothing is allowed without a grant, and grants add up. A grant allows an object if it contains the object's namespace, service,
-/// identity and operation (in projects, parents or operationNames). An apply replaces a list as a whole, so that a grant has one
-/// owner.
+/// Nothing is allowed without a grant, and grants add up. A grant allows an object if it contains the object's namespace (in
+/// namespaces, or by namespaceSelector), service, identity and operation (in projects, parents or operationNames). An apply
+/// replaces a list as a whole, so that a grant has one owner.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[kube(
     group = "opcancel.github.io",
@@ -28,6 +30,12 @@ use strum::IntoStaticStr;
         type_ = "string",
         json_path = ".spec.namespaces",
         description = "Allowed namespaces"
+    ),
+    printcolumn(
+        name = "Selector",
+        type_ = "string",
+        json_path = ".spec.namespaceSelector",
+        description = "Labels of allowed namespaces"
     ),
     printcolumn(
         name = "Projects",
@@ -67,6 +75,7 @@ use strum::IntoStaticStr;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
+    validation = Rule::new("has(self.namespaces) != has(self.namespaceSelector)").message("exactly one of spec.namespaces and spec.namespaceSelector is required; for namespaces by name and others by label, use two grants"),
     validation = Rule::new("has(self.projects) || has(self.parents) || has(self.operationNames)").message("at least one of spec.projects, spec.parents and spec.operationNames is required; name what may be cancelled, such as projects: [acme-prod]"),
     validation = Rule::new("!has(self.projects) || !('*' in self.projects) || self.identities.all(i, i == 'ServiceAccount')").message("spec.projects may be \"*\" only with identities: [ServiceAccount]; for the operator's identity, name each project").field_path(".projects"),
     validation = Rule::new("!has(self.operationNames) || !('*' in self.operationNames) || self.identities.all(i, i == 'ServiceAccount')").message("spec.operationNames may be \"*\" only with identities: [ServiceAccount]; for the operator's identity, name each operation").field_path(".operationNames"),
@@ -74,8 +83,13 @@ use strum::IntoStaticStr;
 )]
 pub struct CancellationGrantSpec {
     /// The allowed namespaces: names, or exactly "*" for all. Globs such as team-* are not supported.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     #[schemars(length(min = 1, max = 100), inner(length(max = 63)), extend("x-kubernetes-list-type" = "atomic"))]
     pub namespaces: BTreeSet<String>,
+
+    /// The allowed namespaces by their labels, instead of namespaces. A user who can label a namespace can give it the grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<NamespaceSelector>,
 
     /// The allowed Google Cloud projects: ids or numbers as in operation names, or exactly "*" for all (only with
     /// `identities: [ServiceAccount]`). Short for `parents: [projects/PROJECT]`. Globs such as acme-* are not supported.

@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
-use super::{CancellationGrant, OperationCancellation, name_rules};
+use super::{CancellationGrant, OperationCancellation, label_rules, name_rules};
 
 /// The CRD of `OperationCancellation`. `services` are the names of the service catalogue: the enum of `spec.service`.
 pub fn cancellation_crd(services: &[&str]) -> Result<CustomResourceDefinition, serde_json::Error> {
@@ -50,6 +50,24 @@ pub fn grant_crd(services: &[&str]) -> Result<CustomResourceDefinition, serde_js
                 json!([{"rule": entries.rule(), "message": entries.message}]),
             );
         }
+        for rule in label_rules::selector_rules() {
+            let pointer = format!(
+                "/properties/spec/properties/namespaceSelector/properties/{}",
+                rule.pointer
+            );
+            set(
+                schema,
+                &pointer,
+                "x-kubernetes-validations",
+                json!([{"rule": rule.rule, "message": rule.message}]),
+            );
+        }
+        set(
+            schema,
+            "/properties/spec/properties/namespaceSelector/properties/matchLabels/additionalProperties",
+            "maxLength",
+            json!(label_rules::LONGEST_VALUE),
+        );
     })
 }
 

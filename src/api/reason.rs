@@ -23,7 +23,7 @@ use strum::{IntoStaticStr, VariantArray};
 pub enum Reason {
     /// No CancellationGrant allows the object's namespace, operation, service and identity. Ends when a grant allows it.
     NoGrant,
-    /// The CancellationGrants could not be read for 20 minutes. Ends when they can be read again; no call is made until then.
+    /// The CancellationGrants, or the labels that they select namespaces by, could not be read for 20 minutes. Ends when they can be read again; no call is made until then.
     GrantsNotRead,
     /// A CancellationGrant allows it.
     Granted,

@@ -30,7 +30,7 @@ pub fn cut(mut text: String) -> String {
 }
 
 /// While it is not known what is granted.
-pub const GRANTS_NOT_READ: &str = "The controller could not read the CancellationGrants for 20 minutes; no call is made until it can";
+pub const GRANTS_NOT_READ: &str = "The controller could not read the CancellationGrants, or the labels that they select namespaces by; no call is made until it can";
 
 /// The grant that would allow it, ready for `kubectl apply`; if that would be too long, what is missing.
 pub fn no_grant(object: &ObjectView, spec: &Spec) -> String {

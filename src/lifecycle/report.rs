@@ -260,7 +260,7 @@ fn authorized(rule: &Rule, reason: Reason) -> Row {
             Authorized,
             Unknown,
             Reason::GrantsNotRead,
-            "The CancellationGrants could not be read",
+            "The CancellationGrants, or labels of namespaces, could not be read",
         ),
         Rule::Stall(Reason::UnknownService | Reason::UnknownVersion | Reason::UnknownName, _) => {
             row(

@@ -172,6 +172,11 @@ impl Metrics {
         lock(&self.watches).insert(path.to_owned(), (resource, unix(SystemTime::now())));
     }
 
+    /// Records that a path is not watched any more.
+    pub fn watch_ended(&self, path: &str) {
+        lock(&self.watches).remove(path);
+    }
+
     /// Counts a full list after the first.
     pub fn watch_restarted(&self, resource: &'static str) {
         self.families
@@ -265,12 +270,17 @@ impl Metrics {
                 .values()
                 .filter(|(of, _)| *of == resource)
                 .map(|(_, last)| *last);
+            let answered = answered.reduce(f64::min);
+            let labels = [("resource", resource)];
+            if answered.is_none() && resource == series::NAMESPACES {
+                self.families.watch_answers.remove(&labels);
+                continue;
+            }
             // A watch that has not started counts from the start of the process.
-            let longest_ago = answered.reduce(f64::min).unwrap_or(self.started);
             self.families
                 .watch_answers
-                .get_or_create(&[("resource", resource)])
-                .set(longest_ago);
+                .get_or_create(&labels)
+                .set(answered.unwrap_or(self.started));
         }
         for (method, throttled) in lock(&self.throttled).iter_mut() {
             let held = throttled.take(Instant::now());

@@ -151,6 +151,20 @@ fn of_several_watches_the_one_that_waits_longest_is_shown() {
 }
 
 #[test]
+fn namespaces_are_shown_only_while_they_are_watched() {
+    let metrics = Metrics::default();
+    let is_shown = || {
+        let text = metrics.text(Format::Text).unwrap();
+        text.contains("opcancel_watch_last_answer_timestamp_seconds{resource=\"namespaces\"}")
+    };
+    assert!(!is_shown());
+    metrics.watch_began("namespaces", "/api/v1/namespaces");
+    assert!(is_shown());
+    metrics.watch_ended("/api/v1/namespaces");
+    assert!(!is_shown());
+}
+
+#[test]
 fn open_metrics_has_its_own_names_and_an_end() {
     let metrics = Metrics::default();
     let open = metrics.text(Format::OpenMetrics).unwrap();

@@ -11,8 +11,11 @@ use crate::{
 /// The methods of a Google API.
 pub const METHODS: [&str; 2] = ["Get", "Cancel"];
 
+/// The resource that is watched only if a grant selects namespaces by labels.
+pub const NAMESPACES: &str = "namespaces";
+
 /// The watched resources.
-pub const RESOURCES: [&str; 2] = ["operationcancellations", "cancellationgrants"];
+pub const RESOURCES: [&str; 3] = ["operationcancellations", "cancellationgrants", NAMESPACES];
 
 /// The queues: calls to Google (cancel, start, poll), writes to the API server (urgent_write, other_write), and objects whose namespace has
 /// used its calls (namespace_limit).

@@ -11,6 +11,7 @@ use operations_emulator::{
     Call::{Cancel, Get},
     Emulator, Latency, RequestRecord, Scenario, Script,
 };
+use serde_json::json;
 use xtask::control_plane::{ControlPlane, audit};
 
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
     support::{
         cluster::runtime,
         controller_process::ControllerProcess,
-        world::{PATIENCE, manifest, operation},
+        world::{PATIENCE, manifest, of_operation, operation},
     },
 };
 
@@ -29,12 +30,13 @@ const CONTESTED: usize = 8;
 
 #[test]
 fn the_base_gives_exactly_what_is_used() {
-    full_run("base");
+    // A controller of all namespaces lists them. The right to get one is for --watch-namespace.
+    full_run("base", &[("get", "", "namespaces")]);
 }
 
 #[test]
 fn the_namespaced_overlay_gives_exactly_what_is_used() {
-    let control_plane = full_run("overlays/namespaced");
+    let control_plane = full_run("overlays/namespaced", &[]);
     let account = "--as=system:serviceaccount:opcancel-system:opcancel-controller";
     for place in ["--namespace=default", "--all-namespaces"] {
         let arguments = ["auth", "can-i", "list", "opcancel", account, place];
@@ -51,8 +53,9 @@ fn the_namespaced_overlay_gives_exactly_what_is_used() {
     }
 }
 
-/// Runs the rendered controller through all that it does at the API server, and compares that with its roles.
-fn full_run(folder: &str) -> Cluster {
+/// Runs the rendered controller through all that it does at the API server, and compares that with its roles, but for the rights
+/// that another configuration needs.
+fn full_run(folder: &str, not_used: &[(&str, &str, &str)]) -> Cluster {
     let rendered = Rendered::kustomization(folder);
     let control_plane = empty_cluster();
     apply(&control_plane, &rendered);
@@ -83,6 +86,8 @@ fn full_run(folder: &str) -> Cluster {
     let mut standby = start("second");
 
     grant(&control_plane);
+    // No grant but this one selects by labels, so namespaces are read for it.
+    control_plane.apply_text(&by_label("acme-test")).unwrap();
     declare(&control_plane, &[manifest("suspended", &["suspend: true"])]);
     wait(
         &control_plane,
@@ -91,6 +96,8 @@ fn full_run(folder: &str) -> Cluster {
     );
     declare(&control_plane, &[manifest("plain", &[])]);
     wait(&control_plane, "plain", "condition=Finished");
+    declare(&control_plane, &[of_operation("labelled", LABELLED, &[])]);
+    wait(&control_plane, "labelled", "condition=Finished");
     lose_a_race(&control_plane, &controller, &emulator);
 
     controller.terminate();
@@ -98,8 +105,14 @@ fn full_run(folder: &str) -> Cluster {
     wait_for_leader(&control_plane, "second");
     standby.terminate();
     assert!(standby.wait().success());
-    let used = used(&control_plane.audit_log());
-    let given: BTreeSet<_> = rendered.rights().into_keys().collect();
+    let mut given: BTreeSet<_> = rendered.rights().into_keys().collect();
+    for (verb, group, resource) in not_used {
+        let right = (*verb, *group, *resource);
+        let right = (right.0.to_owned(), right.1.to_owned(), right.2.to_owned());
+        assert!(given.remove(&right), "{right:?}");
+    }
+    let watches = given.iter().filter(|(verb, ..)| verb == "watch").count();
+    let used = used(&control_plane.audit_log(), watches);
     assert_eq!(
         used, given,
         "{folder}: left is what was used, right what is given"
@@ -118,6 +131,7 @@ fn scenario() -> Scenario {
         .fold(Scenario::default(), |scenario, name| {
             scenario.with_operation(operation(name), Script::default())
         })
+        .with_operation(LABELLED, Script::default())
 }
 
 /// Has somebody else write to objects between the controller's look at them and its intent, so that it must read them live.
@@ -181,8 +195,24 @@ fn lose_a_race(control_plane: &ControlPlane, controller: &ControllerProcess, emu
     }
 }
 
-/// Every right that the controller used, once the log has the ends of its watches.
-fn used(log: &Path) -> BTreeSet<(String, String, String)> {
+/// The operation that a grant allows to the namespaces with a label.
+const LABELLED: &str = "projects/acme-test/operations/labelled";
+
+/// Grants a project to the namespace of the tests by its label.
+fn by_label(project: &str) -> String {
+    json!({
+        "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant",
+        "metadata": {"name": "by-label"},
+        "spec": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "contact-center"}},
+            "projects": [project], "services": ["dialogflow"], "identities": ["Operator"],
+        },
+    })
+    .to_string()
+}
+
+/// Every right that the controller used, once the log has the ends of its watches of this many resources.
+fn used(log: &Path, resources: usize) -> BTreeSet<(String, String, String)> {
     let begun = Instant::now();
     loop {
         let requests = own_requests(log);
@@ -191,7 +221,7 @@ fn used(log: &Path) -> BTreeSet<(String, String, String)> {
         }
         let watches = requests.iter().filter(|request| request.verb == "watch");
         let watched: BTreeSet<_> = watches.map(|request| &request.resource).collect();
-        if watched.len() >= 3 || begun.elapsed() > Duration::from_secs(10) {
+        if watched.len() >= resources || begun.elapsed() > Duration::from_secs(10) {
             let right = |request: &audit::Request| {
                 if request.resource.is_empty() {
                     return (request.verb.clone(), String::new(), request.uri.clone());

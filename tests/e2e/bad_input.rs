@@ -408,6 +408,79 @@ fn grants_that_would_not_mean_what_they_look_like_are_refused() {
             "namespaces: [\"\"]",
             &["spec.namespaces[0]", "the name of a namespace"],
         ),
+        // Neither, and both.
+        (
+            0,
+            "operationNames: [operations/x]",
+            &["exactly one of spec.namespaces and spec.namespaceSelector"],
+        ),
+        (
+            1,
+            "projects: [p], namespaceSelector: {matchLabels: {a: b}}",
+            &[
+                "exactly one of spec.namespaces and spec.namespaceSelector",
+                "use two grants",
+            ],
+        ),
+        (
+            0,
+            "namespaceSelector: {}",
+            &[
+                "spec.namespaceSelector",
+                "at least one of matchLabels and matchExpressions",
+                "namespaces: [\"*\"]",
+            ],
+        ),
+        (
+            0,
+            "namespaceSelector: {matchLabels: {}}",
+            &["spec.namespaceSelector.matchLabels", "at least 1"],
+        ),
+        (
+            0,
+            "namespaceSelector: {matchExpressions: []}",
+            &["spec.namespaceSelector.matchExpressions", "at least 1"],
+        ),
+        (
+            0,
+            "namespaceSelector: {matchNames: [a]}",
+            &["unknown field", "spec.namespaceSelector.matchNames"],
+        ),
+        (
+            0,
+            "namespaceSelector: {matchLabels: {team: team-*}}",
+            &["spec.namespaceSelector.matchLabels[team]", "globs"],
+        ),
+        (
+            0,
+            "namespaceSelector: {matchLabels: {-team: a}}",
+            &["spec.namespaceSelector.matchLabels", "the key of a label"],
+        ),
+        (
+            0,
+            "namespaceSelector: {matchExpressions: [{key: team, operator: In}]}",
+            &["matchExpressions[0].values", "required"],
+        ),
+        (
+            0,
+            "namespaceSelector: {matchExpressions: [{key: team, operator: In, values: []}]}",
+            &["matchExpressions[0].values", "at least 1"],
+        ),
+        (
+            0,
+            "namespaceSelector: {matchExpressions: [{key: team, operator: Exists, values: [a]}]}",
+            &["matchExpressions[0].values", "not allowed"],
+        ),
+        (
+            0,
+            "namespaceSelector: {matchExpressions: [{key: team, operator: Gt, values: [a]}]}",
+            &["matchExpressions[0].operator", "DoesNotExist"],
+        ),
+        (
+            0,
+            "namespaceSelector: {matchExpressions: [{key: team, operator: NotIn, values: [a/b]}]}",
+            &["matchExpressions[0].values[0]", "the value of a label"],
+        ),
         (
             1,
             "projects: [acme-*]",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use operations_emulator::{
     Call::{Cancel, Get},
-    Scenario, Script,
+    EndResult, Scenario, Script,
 };
 use serde_json::json;
 
@@ -234,4 +234,55 @@ fn not_granted_asks_for_no_token_and_makes_no_call_until_the_grant_is_there() {
     );
     assert_eq!(object.condition("Authorized"), "True/Granted");
     assert_eq!(world.status_writes("op").len(), 3);
+}
+
+/// A namespace is granted by its label, which a test sets and removes. The key is the test's own: the tests share a cluster.
+#[test]
+fn a_selector_grants_a_namespace_for_as_long_as_it_has_the_label() {
+    let world = World::without_grant(
+        "labelled",
+        [
+            ("early", Script::default()),
+            ("polled", Script::ignores_cancel()),
+            ("late", Script::default()),
+        ],
+    );
+    let own = world.namespace.name.clone();
+    let key = format!("{own}.example/environment");
+    let selector = json!({"matchExpressions": [
+        {"key": key, "operator": "In", "values": ["preview", "test"]},
+        {"key": format!("{own}.example/frozen"), "operator": "DoesNotExist"},
+    ]});
+    let spec = json!({"namespaceSelector": selector, "projects": ["acme-prod"], "identities": ["Operator"]});
+    world.grant_spec(&own, &spec);
+    world.label_namespace(&format!("{key}=production"));
+    world.cancel("early", &[]);
+    world.wait(&["early"], "condition=Authorized=False");
+    world.let_time_pass(Duration::from_millis(1000));
+    assert!(world.calls("early").is_empty());
+    assert_eq!(world.object("early").condition("Ready"), "Unknown/NoGrant");
+
+    world.label_namespace(&format!("{key}=preview"));
+    assert_eq!(world.finished("early").outcome(), "Cancelled");
+    world.cancel("polled", &[]);
+    world.wait(&["polled"], "condition=CancelRequested");
+
+    // Another label takes the grant away: no call is made any more.
+    world.label_namespace(&format!("{own}.example/frozen=true"));
+    world.wait(&["polled"], "condition=Authorized=False");
+    let before = world.calls("polled").len();
+    world.cancel("late", &[]);
+    world.wait(&["late"], "condition=Authorized=False");
+    world.let_time_pass(Duration::from_millis(2000));
+    assert_eq!(world.calls("polled").len(), before);
+    assert!(world.calls("late").is_empty());
+
+    world.label_namespace(&format!("{own}.example/frozen-"));
+    assert_eq!(world.finished("late").outcome(), "Cancelled");
+    world
+        .emulator
+        .finish_operation(&operation("polled"), EndResult::completed())
+        .unwrap();
+    assert_eq!(world.finished("polled").outcome(), "Completed");
+    assert_eq!(world.posts("polled"), 1);
 }

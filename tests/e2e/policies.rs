@@ -208,3 +208,101 @@ fn in_a_suspended_namespace_nothing_new_is_cancelled() {
         assert!(begun.elapsed() < PATIENCE, "{why}");
     }
 }
+
+#[test]
+fn only_users_who_can_change_grants_change_the_labels_that_grants_select_by() {
+    let namespace = Namespace::new("label-policy");
+    apply("deploy/policies/namespace-labels.yaml", &namespace);
+    let name = namespace.name.as_str();
+    let tenant = format!("--as=system:serviceaccount:{name}:tenant");
+    let verbs = ["get", "update", "patch"];
+    let group = "rbac.authorization.k8s.io";
+    let subject = json!({"kind": "ServiceAccount", "name": "tenant", "namespace": name});
+    let may_label = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {
+            "apiVersion": format!("{group}/v1"), "kind": "Role",
+            "metadata": {"namespace": name, "name": "label"},
+            "rules": [{"apiGroups": [""], "resources": ["namespaces", "namespaces/status", "namespaces/finalize"], "verbs": verbs}],
+        },
+        {
+            "apiVersion": format!("{group}/v1"), "kind": "RoleBinding",
+            "metadata": {"namespace": name, "name": "label"},
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": "label"},
+            "subjects": [subject],
+        },
+    ]});
+    kubectl_as_admin(&["create", "--filename=-"], &may_label.to_string()).unwrap();
+    let set = |label: &str| {
+        let arguments = ["label", "--overwrite", "namespace", name, label, &tenant];
+        kubectl_as_admin(&arguments, "")
+    };
+    let wait_for = |what: &str, is_so: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < PATIENCE, "{what}");
+        }
+    };
+    let refusal = format!(
+        "metadata.labels: system:serviceaccount:{name}:tenant needs the verb update on cancellationgrants to change labels that begin with opcancel.github.io/"
+    );
+    let environment = "opcancel.github.io/environment";
+    let preview = format!("{environment}=preview");
+    wait_for("the role is bound", &|| set("own=label").is_ok());
+    // The policy may come later than the label.
+    wait_for("the policy is enforced", &|| {
+        is_refused(&set(&preview), &refusal)
+    });
+    label(&namespace, &preview);
+    for change in [
+        format!("{environment}=production"),
+        format!("{environment}-"),
+    ] {
+        assert!(is_refused(&set(&change), &refusal), "{change}");
+    }
+    set("own=another").unwrap();
+    set("own-").unwrap();
+
+    // The subresources change labels, too.
+    let patch = json!({"metadata": {"labels": {environment: "production"}}}).to_string();
+    let patch = format!("--patch={patch}");
+    let status = [
+        "patch",
+        "namespace",
+        name,
+        "--subresource=status",
+        "--type=merge",
+        &patch,
+        &tenant,
+    ];
+    let answer = kubectl_as_admin(&status, "");
+    assert!(is_refused(&answer, &refusal), "{answer:?}");
+    let stored = kubectl_as_admin(&["get", "namespace", name, "--output=json"], "").unwrap();
+    let mut changed = crate::support::cluster::json_of(&stored);
+    changed["metadata"]["labels"][environment] = json!("production");
+    let path = format!("--raw=/api/v1/namespaces/{name}/finalize");
+    let answer = kubectl_as_admin(
+        &["replace", &path, "--filename=-", &tenant],
+        &changed.to_string(),
+    );
+    assert!(is_refused(&answer, &refusal), "{answer:?}");
+
+    // As the role opcancel-grant-admin allows.
+    let grants = format!("{name}-grants");
+    let admin = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {
+            "apiVersion": format!("{group}/v1"), "kind": "ClusterRole",
+            "metadata": {"name": grants},
+            "rules": [{"apiGroups": ["opcancel.github.io"], "resources": ["cancellationgrants"], "verbs": ["update"]}],
+        },
+        {
+            "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding",
+            "metadata": {"name": grants},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": grants},
+            "subjects": [subject],
+        },
+    ]});
+    kubectl_as_admin(&["create", "--filename=-"], &admin.to_string()).unwrap();
+    wait_for("who may change grants may", &|| {
+        set(&format!("{environment}-")).is_ok()
+    });
+}

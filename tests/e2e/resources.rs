@@ -65,6 +65,14 @@ fn explain_reads_like_documentation() {
         explain("cancellationgrant.spec.projects").contains("ids or numbers as in operation names")
     );
     assert!(
+        explain("cancellationgrant.spec.namespaceSelector")
+            .contains("A user who can label a namespace can give it the grant.")
+    );
+    assert!(
+        explain("cancellationgrant.spec.namespaceSelector.matchExpressions.operator")
+            .contains("also match namespaces without the label")
+    );
+    assert!(
         explain("operationcancellation.status.outcome").contains("it never changes afterwards")
     );
 }
@@ -148,6 +156,7 @@ fn a_new_object_has_the_defaults_and_does_not_read_as_done() {
     let table = kubectl_as_admin(&["get", "cancellationgrants", &namespace.name], "").unwrap();
     for word in [
         "NAMESPACES",
+        "SELECTOR",
         "PROJECTS",
         "SERVICES",
         "IDENTITIES",

@@ -1,33 +1,66 @@
-//! One grant is given, taken and given again for all objects of a namespace at once.
+//! One grant, or the label that it selects by, is given, taken and given again for all objects of a namespace at once.
 
 use std::time::Duration;
 
 use operations_emulator::{Call::Cancel, Scenario, Script};
+use serde_json::json;
 
 use crate::{
     many_objects,
-    support::world::{World, operation},
+    support::world::{PROJECT, World, operation},
 };
 
 /// What the controller may have resident at most. The Deployment's limit is 256 MiB.
 const MOST_RESIDENT: usize = 192 << 20;
 
-fn all_follow(objects: usize, seconds: u64) {
+/// How the namespace gets and loses its grant.
+#[derive(Clone, Copy)]
+enum By {
+    Grant,
+    Label,
+}
+
+impl By {
+    fn give(self, world: &World) {
+        match self {
+            Self::Grant => world.grant(),
+            Self::Label => world.label_namespace(&format!("{}=yes", Self::label(world))),
+        }
+    }
+
+    fn take(self, world: &World) {
+        match self {
+            Self::Grant => world.revoke(&world.namespace.name),
+            Self::Label => world.label_namespace(&format!("{}-", Self::label(world))),
+        }
+    }
+
+    fn label(world: &World) -> String {
+        format!("{}.example/granted", world.namespace.name)
+    }
+}
+
+fn all_follow(by: By, objects: usize, seconds: u64) {
     let scenario =
         Scenario::default().with_operation(operation("many-*"), Script::ignores_cancel());
     let mut world = World::stopped("grant-for-many", scenario, &["--max-poll=10s"], &[]);
     world.start();
+    if matches!(by, By::Label) {
+        let selector = json!({"matchLabels": {By::label(&world): "yes"}});
+        let spec = json!({"namespaceSelector": selector, "projects": [PROJECT], "identities": ["Operator"]});
+        world.grant_spec(&world.namespace.name, &spec);
+    }
     many_objects::create_numbered(&world.namespace.name, "many", objects);
     let limit = Duration::from_secs(seconds);
     let wait_for_all = |world: &World, condition| world.wait_within(limit, &["--all"], condition);
     wait_for_all(&world, "condition=Authorized=False");
     let requests = world.emulator.requests();
     assert!(requests.iter().all(|request| request.call.is_none()));
-    world.grant();
+    by.give(&world);
     wait_for_all(&world, "condition=CancelRequested");
-    world.revoke(&world.namespace.name);
+    by.take(&world);
     wait_for_all(&world, "condition=Authorized=False");
-    world.grant();
+    by.give(&world);
     wait_for_all(&world, "condition=Authorized");
     let requests = world.emulator.requests();
     let posts = requests
@@ -41,11 +74,22 @@ fn all_follow(objects: usize, seconds: u64) {
 
 #[test]
 fn fifty_objects_follow_it() {
-    all_follow(50, 60);
+    all_follow(By::Grant, 50, 60);
 }
 
 #[test]
 #[ignore = "takes an hour: cargo xtask test --long"]
 fn twenty_thousand_objects_follow_it() {
-    all_follow(20_000, 3600);
+    all_follow(By::Grant, 20_000, 3600);
+}
+
+#[test]
+fn fifty_objects_follow_a_label() {
+    all_follow(By::Label, 50, 60);
+}
+
+#[test]
+#[ignore = "takes an hour: cargo xtask test --long"]
+fn twenty_thousand_objects_follow_a_label() {
+    all_follow(By::Label, 20_000, 3600);
 }

@@ -32,6 +32,7 @@ mod leader_clocks;
 mod lost_event;
 mod name_service;
 mod namespace_deleted;
+mod namespace_labels;
 mod network_faults;
 mod node_clock;
 mod other_versions;

@@ -101,6 +101,14 @@ impl OwnCluster {
         command
     }
 
+    /// Ends the controller, which releases its Lease.
+    pub fn stop_controller(&mut self) {
+        if let Some(mut controller) = self.controller.take() {
+            controller.terminate();
+            assert!(controller.wait().success());
+        }
+    }
+
     /// The running controller.
     pub fn controller(&mut self) -> &mut ControllerProcess {
         self.controller.as_mut().unwrap()

@@ -204,12 +204,14 @@ impl World {
         );
     }
 
-    /// Applies a grant to this namespace and for Dialogflow, unless `spec` names others.
+    /// Applies a grant to this namespace and for Dialogflow, unless `spec` names or selects others.
     pub fn grant_spec(&self, name: &str, spec: &Value) {
         let mut spec = spec.clone();
         let namespaces = json!([self.namespace.name]);
         let fields = spec.as_object_mut().unwrap();
-        fields.entry("namespaces").or_insert(namespaces);
+        if !fields.contains_key("namespaceSelector") {
+            fields.entry("namespaces").or_insert(namespaces);
+        }
         fields.entry("services").or_insert(json!(["dialogflow"]));
         let grant = json!({
             "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant",
@@ -236,6 +238,12 @@ impl World {
         self.namespace
             .kubectl(&["delete", "opcancel", &name], "")
             .unwrap();
+    }
+
+    /// Sets a label of the namespace, such as `team=a`, or removes it: `team-`.
+    pub fn label_namespace(&self, label: &str) {
+        let name = &self.namespace.name;
+        kubectl_as_admin(&["label", "--overwrite", "namespace", name, label], "").unwrap();
     }
 
     /// Deletes the grant of this name.

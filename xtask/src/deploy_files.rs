@@ -56,6 +56,11 @@ pub fn copies(root: &Path) -> Result<BTreeMap<String, String>> {
                 yaml(path, &[&rules])?,
             );
             if name == CONTROLLER_ROLE {
+                let rules = in_a_namespace(rules);
+                files.insert(
+                    format!("deploy/chart/files/rules/{name}-in-a-namespace.yaml"),
+                    yaml(path, &[&rules])?,
+                );
                 files.insert(
                     "deploy/overlays/namespaced/watched/role.yaml".to_owned(),
                     role_and_binding(path, &rules)?,
@@ -147,6 +152,16 @@ pub fn documents(text: &str) -> Result<Vec<Value>> {
     let mut objects: Vec<Value> = serde_saphyr::from_multiple(text)?;
     objects.retain(|object| !object.is_null());
     Ok(objects)
+}
+
+/// The same rules for a Role, which can allow to get its own namespace, but neither to list nor to watch it.
+fn in_a_namespace(mut rules: Value) -> Value {
+    for rule in rules.as_array_mut().into_iter().flatten() {
+        if rule.get("resources") == Some(&json!(["namespaces"])) {
+            rule["verbs"] = json!(["get"]);
+        }
+    }
+    rules
 }
 
 /// The Role and the RoleBinding of one namespace, which is left to kustomize.

@@ -10,7 +10,7 @@ use serde::de::Error as _;
 use tokio::time::timeout;
 
 use super::{
-    json_sieve::{JsonSieve, Piece, Shape},
+    json_sieve::{JsonSieve, LabelsAre, Piece, Shape},
     raw_object::RawObject,
 };
 
@@ -57,10 +57,11 @@ pub async fn ask(
     client: &Client,
     request: Request<Vec<u8>>,
     shape: Shape,
+    labels: LabelsAre,
 ) -> Result<Answer, Refused> {
     Ok(Answer {
         body: send(client, request).await?,
-        sieve: JsonSieve::new(shape),
+        sieve: JsonSieve::new(shape, labels),
         bytes: Bytes::new(),
     })
 }
@@ -70,7 +71,19 @@ pub async fn ask(
 /// # Errors
 /// If there is no answer, or it is an error or no object.
 pub async fn object(client: &Client, request: Request<Vec<u8>>) -> Result<RawObject, Refused> {
-    let mut answer = ask(client, request, Shape::Object).await?;
+    object_with(client, request, LabelsAre::Dropped).await
+}
+
+/// The same, with or without labels.
+///
+/// # Errors
+/// As [`object`].
+pub async fn object_with(
+    client: &Client,
+    request: Request<Vec<u8>>,
+    labels: LabelsAre,
+) -> Result<RawObject, Refused> {
+    let mut answer = ask(client, request, Shape::Object, labels).await?;
     match answer.next().await? {
         Some(Piece::Item(json)) => serde_json::from_slice(&json).map_err(no_json),
         Some(_) => Err(no_json(serde_json::Error::custom(

@@ -1,13 +1,19 @@
 //! Splits the API server's JSON stream into objects, without the metadata that this program does not need.
 //!
-//! Any tenant can create an object with 1.5 MB of labels, annotations and managed fields. They are dropped byte by byte, so memory
-//! holds one object without them, and at most [`MOST`] bytes of it. What remains is parsed by serde_json, which rejects invalid JSON;
+//! Any tenant can create an object with 1.5 MB of labels, annotations and managed fields. They are dropped byte by byte (of
+//! namespaces the labels are kept), so memory holds one object without them, and at most [`most`] bytes of it. What remains is parsed by serde_json, which rejects invalid JSON;
 //! what is dropped is only followed to its end.
 
 use memchr::memchr2;
 
-/// The largest object without the dropped metadata, in bytes. The CRDs allow much less.
-pub const MOST: usize = 256 * 1024;
+/// The largest object without the dropped metadata, in bytes. With labels it is more than the API server can store, and without
+/// them the CRDs allow much less.
+pub const fn most(labels: LabelsAre) -> usize {
+    match labels {
+        LabelsAre::Kept => 4 * 1024 * 1024,
+        LabelsAre::Dropped => 256 * 1024,
+    }
+}
 
 /// Down to this depth the kind of each container is kept; deeper ones are only counted.
 const LEVELS: usize = 6;
@@ -23,6 +29,15 @@ pub enum Shape {
     List,
 }
 
+/// Whether the labels of objects are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelsAre {
+    /// The labels are kept, too.
+    Kept,
+    /// The labels are dropped with the other metadata.
+    Dropped,
+}
+
 /// A complete part.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece {
@@ -30,7 +45,7 @@ pub enum Piece {
     Item(Vec<u8>),
     /// The metadata of a list.
     ListMetadata(Vec<u8>),
-    /// An item of more than [`MOST`] bytes without the dropped metadata.
+    /// An item of more than [`most`] bytes without the dropped metadata.
     TooLarge,
 }
 
@@ -40,6 +55,7 @@ enum Key {
     Items,
     Metadata,
     Object,
+    Labels,
     /// Dropped in the metadata of an object.
     Needless,
     #[default]
@@ -52,7 +68,8 @@ impl Key {
             b"items" => Self::Items,
             b"metadata" => Self::Metadata,
             b"object" => Self::Object,
-            b"labels" | b"annotations" | b"managedFields" | b"ownerReferences" | b"finalizers" => {
+            b"labels" => Self::Labels,
+            b"annotations" | b"managedFields" | b"ownerReferences" | b"finalizers" => {
                 Self::Needless
             }
             _ => Self::Other,
@@ -73,6 +90,7 @@ struct Level {
 #[derive(Debug)]
 pub struct JsonSieve {
     shape: Shape,
+    labels: LabelsAre,
     /// How many objects and arrays are open.
     depth: usize,
     levels: [Level; LEVELS],
@@ -96,9 +114,10 @@ const LONGEST_KEY: usize = 16;
 
 impl JsonSieve {
     /// A splitter at the beginning of a stream.
-    pub fn new(shape: Shape) -> Self {
+    pub fn new(shape: Shape, labels: LabelsAre) -> Self {
         Self {
             shape,
+            labels,
             depth: 0,
             levels: [Level::default(); LEVELS],
             in_string: false,
@@ -239,7 +258,6 @@ impl JsonSieve {
         const ITEMS: Option<Key> = Some(Key::Items);
         const METADATA: Option<Key> = Some(Key::Metadata);
         const OBJECT: Option<Key> = Some(Key::Object);
-        const NEEDLESS: Option<Key> = Some(Key::Needless);
         if self.kept_at.is_none() {
             let kept = match self.shape {
                 Shape::Object | Shape::Events => self.depth == 0,
@@ -249,12 +267,13 @@ impl JsonSieve {
                 self.kept_at = Some(self.depth);
             }
         } else if self.dropped_at.is_none() {
-            let needless = match self.shape {
-                Shape::Object => self.is_at(&[METADATA, NEEDLESS]),
-                Shape::Events => self.is_at(&[OBJECT, METADATA, NEEDLESS]),
-                Shape::List => self.is_at(&[ITEMS, None, METADATA, NEEDLESS]),
+            let is_at = |key: Key| match self.shape {
+                Shape::Object => self.is_at(&[METADATA, Some(key)]),
+                Shape::Events => self.is_at(&[OBJECT, METADATA, Some(key)]),
+                Shape::List => self.is_at(&[ITEMS, None, METADATA, Some(key)]),
             };
-            if needless {
+            let is_dropped_label = self.labels == LabelsAre::Dropped && is_at(Key::Labels);
+            if is_at(Key::Needless) || is_dropped_label {
                 self.keep(b"null");
                 self.dropped_at = Some(self.depth);
             }
@@ -284,7 +303,7 @@ impl JsonSieve {
         if self.kept_at.is_none() || self.dropped_at.is_some() || self.too_large {
             return;
         }
-        if self.piece.len() + bytes.len() > MOST {
+        if self.piece.len() + bytes.len() > most(self.labels) {
             self.too_large = true;
             self.piece = Vec::new();
         } else {

@@ -3,9 +3,21 @@ use serde_json::{Value, json};
 
 use super::*;
 
+/// The largest object without labels.
+const MOST: usize = most(LabelsAre::Dropped);
+
 /// All pieces of a text that comes in pieces of this size, with the largest room that was taken meanwhile.
 fn sieve(shape: Shape, text: &[u8], size: usize) -> (Vec<Piece>, usize, bool) {
-    let mut sieve = JsonSieve::new(shape);
+    sieve_with(LabelsAre::Dropped, shape, text, size)
+}
+
+fn sieve_with(
+    labels: LabelsAre,
+    shape: Shape,
+    text: &[u8],
+    size: usize,
+) -> (Vec<Piece>, usize, bool) {
+    let mut sieve = JsonSieve::new(shape, labels);
     let (mut pieces, mut room) = (Vec::new(), 0);
     for mut bytes in text.chunks(size) {
         while let Some((piece, rest)) = sieve.next(bytes) {
@@ -99,6 +111,27 @@ fn what_is_dropped_takes_no_room() {
 }
 
 #[test]
+fn labels_are_kept_where_they_are_read_and_nothing_else_is() {
+    let (whole, mut kept) = object("o", 1_500_000);
+    kept["metadata"]["labels"] = whole["metadata"]["labels"].clone();
+    let event = json!({"type": "ADDED", "object": whole});
+    let list = json!({"items": [whole], "metadata": {"resourceVersion": "9"}});
+    for (shape, text, expected) in [
+        (Shape::Object, &whole, &kept),
+        (Shape::List, &list, &kept),
+        (
+            Shape::Events,
+            &event,
+            &json!({"type": "ADDED", "object": kept}),
+        ),
+    ] {
+        let text = serde_json::to_vec(text).unwrap();
+        let (pieces, _, _) = sieve_with(LabelsAre::Kept, shape, &text, 4096);
+        assert_eq!(read(&pieces[0]), *expected, "{shape:?}");
+    }
+}
+
+#[test]
 fn an_item_that_is_too_large_is_left_out_and_the_next_one_is_read() {
     let long = "x".repeat(MOST);
     let list = json!({"items": [{"spec": long}, {"spec": "short"}], "metadata": {}});
@@ -123,7 +156,7 @@ fn a_list_without_items_has_its_metadata() {
 fn what_a_watch_sends_between_events_breaks_it() {
     let event = r#"{"type":"ADDED","object":{}}"#;
     for garbage in ["<html>", "\"text\"", "null", "}", ","] {
-        let mut sieve = JsonSieve::new(Shape::Events);
+        let mut sieve = JsonSieve::new(Shape::Events, LabelsAre::Dropped);
         let text = format!("{event}\n{garbage}");
         let (_, rest) = sieve.next(text.as_bytes()).unwrap();
         assert!(!sieve.is_broken());

@@ -3,7 +3,7 @@
 //! `metadata.managedFields` alone is larger than the rest and is skipped. Spec and status stay text until they are needed, which for
 //! the echo of this process's own write is never.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use kube::{
@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 /// An object of any resource; the [`ApiResource`] of the request tells which.
 #[derive(Clone, Debug, Deserialize)]
 pub struct RawObject {
-    /// Only the identity, the version, and the times of creation and deletion.
+    /// Only the identity, the version, the times of creation and deletion, and the labels of namespaces.
     #[serde(deserialize_with = "identity")]
     pub metadata: ObjectMeta,
     /// The spec as JSON text.
@@ -36,6 +36,7 @@ struct Identity {
     generation: Option<i64>,
     creation_timestamp: Option<Time>,
     deletion_timestamp: Option<Time>,
+    labels: Option<BTreeMap<String, String>>,
 }
 
 fn identity<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
@@ -48,6 +49,7 @@ fn identity<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
         generation: read.generation,
         creation_timestamp: read.creation_timestamp,
         deletion_timestamp: read.deletion_timestamp,
+        labels: read.labels,
         ..ObjectMeta::default()
     })
 }
@@ -115,7 +117,9 @@ mod tests {
                 false
             )
         );
-        assert_eq!((&metadata.labels, &metadata.managed_fields), (&None, &None));
+        let labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        assert_eq!(metadata.labels, Some(labels));
+        assert_eq!(metadata.managed_fields, None);
         let spec = object.spec.as_ref().map(|spec| spec.get());
         assert_eq!(
             spec,

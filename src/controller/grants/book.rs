@@ -7,6 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
+use super::{label_selector::LabelSelector, namespace_labels::NamespaceLabels};
 use crate::{
     api::{CancellationGrantSpec, IdentityKind},
     google::catalogue::Target,
@@ -16,11 +17,19 @@ use crate::{
 /// The entry that matches everything.
 const ALL: &str = "*";
 
-/// All grants, by namespace. A call is allowed if one grant alone allows all of it.
-#[derive(Debug, Default)]
+/// All grants, and the labels that they select namespaces by. A call is allowed if one grant alone allows all of it.
+#[derive(Clone, Debug, Default)]
 pub struct Grants {
+    rows: Arc<Rows>,
+    labels: Arc<NamespaceLabels>,
+}
+
+/// All grants, by namespace.
+#[derive(Debug, Default)]
+struct Rows {
     by_namespace: HashMap<String, Vec<Arc<Row>>>,
     for_all_namespaces: Vec<Arc<Row>>,
+    by_selector: Vec<(LabelSelector, Row)>,
     /// The grants could not be read for too long: nothing is allowed, and it is not known what they grant.
     is_unknown: bool,
 }
@@ -129,46 +138,88 @@ fn is_in_project(parent: &str) -> bool {
     segments.next() == Some("projects") && segments.next().is_some_and(|project| project != "_")
 }
 
+impl Rows {
+    fn add(&mut self, spec: &CancellationGrantSpec) {
+        let row = Row::new(spec);
+        if let Some(selector) = &spec.namespace_selector {
+            // A grant with both, or with an invalid selector, grants nothing.
+            if spec.namespaces.is_empty()
+                && let Ok(selector) = LabelSelector::new(selector)
+            {
+                self.by_selector.push((selector, row));
+            }
+            return;
+        }
+        let row = Arc::new(row);
+        if spec.namespaces.contains(ALL) {
+            self.for_all_namespaces.push(row);
+            return;
+        }
+        for namespace in &spec.namespaces {
+            self.by_namespace
+                .entry(namespace.clone())
+                .or_default()
+                .push(row.clone());
+        }
+    }
+}
+
 impl Grants {
     /// The grants when it is not known what they are.
     pub fn unknown() -> Self {
         Self {
-            is_unknown: true,
+            rows: Arc::new(Rows {
+                is_unknown: true,
+                ..Rows::default()
+            }),
             ..Self::default()
         }
     }
 
-    /// The services that the grants of these namespaces name; of all namespaces if there are none. `*` names none.
+    /// The services that the grants of these namespaces name; of all namespaces if there are none. `*` names none. A selector may
+    /// select any namespace.
     pub fn services(&self, namespaces: &[String]) -> BTreeSet<&str> {
-        let by_namespace = self.by_namespace.iter();
-        let rows = by_namespace
+        let rows = &self.rows;
+        let by_namespace = rows.by_namespace.iter();
+        let by_name = by_namespace
             .filter(|(of, _)| namespaces.is_empty() || namespaces.contains(of))
-            .flat_map(|(_, rows)| rows);
-        rows.chain(&self.for_all_namespaces)
+            .flat_map(|(_, rows)| rows)
+            .chain(&rows.for_all_namespaces)
+            .map(Arc::as_ref);
+        by_name
+            .chain(rows.by_selector.iter().map(|(_, row)| row))
             .flat_map(|row| &row.services)
             .map(String::as_str)
             .filter(|service| *service != ALL)
             .collect()
     }
 
-    /// From the specs of all grants.
+    /// From the specs of all grants. No labels are known yet.
     pub fn new<'a>(specs: impl IntoIterator<Item = &'a CancellationGrantSpec>) -> Self {
-        let mut grants = Self::default();
-        for spec in specs {
-            let row = Arc::new(Row::new(spec));
-            if spec.namespaces.contains(ALL) {
-                grants.for_all_namespaces.push(row);
-                continue;
-            }
-            for namespace in &spec.namespaces {
-                grants
-                    .by_namespace
-                    .entry(namespace.clone())
-                    .or_default()
-                    .push(row.clone());
-            }
+        let mut rows = Rows::default();
+        specs.into_iter().for_each(|spec| rows.add(spec));
+        Self {
+            rows: Arc::new(rows),
+            ..Self::default()
         }
-        grants
+    }
+
+    /// The same grants with these labels.
+    #[must_use]
+    pub fn with_labels(&self, labels: Arc<NamespaceLabels>) -> Self {
+        Self {
+            rows: self.rows.clone(),
+            labels,
+        }
+    }
+
+    /// The keys of the labels that any selector depends on.
+    pub fn label_keys(&self) -> BTreeSet<String> {
+        let selectors = self.rows.by_selector.iter();
+        selectors
+            .flat_map(|(selector, _)| selector.keys())
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Whether one grant allows this namespace, operation, service and identity together.
@@ -179,9 +230,24 @@ impl Grants {
         service: &str,
         identity: IdentityKind,
     ) -> bool {
-        let own = self.by_namespace.get(namespace).into_iter().flatten();
-        own.chain(&self.for_all_namespaces)
+        let own = self.rows.by_namespace.get(namespace).into_iter().flatten();
+        own.chain(&self.rows.for_all_namespaces)
             .any(|row| row.allows(unit, service, identity))
+            || self
+                .selectors_of(unit, service, identity)
+                .any(|selector| self.labels.match_selector(namespace, selector))
+    }
+
+    /// The selectors of the grants that allow this to the namespaces which they select.
+    fn selectors_of(
+        &self,
+        unit: Unit<&str>,
+        service: &str,
+        identity: IdentityKind,
+    ) -> impl Iterator<Item = &LabelSelector> {
+        let rows = self.rows.by_selector.iter();
+        rows.filter(move |(_, row)| row.allows(unit, service, identity))
+            .map(|(selector, _)| selector)
     }
 
     /// The same for the life cycle.
@@ -192,10 +258,16 @@ impl Grants {
         service: &str,
         identity: IdentityKind,
     ) -> Grant {
-        if self.is_unknown {
+        let may_be_selected = || {
+            let mut selectors = self.selectors_of(unit, service, identity);
+            self.labels.are_lost_of(namespace) && selectors.next().is_some()
+        };
+        if self.rows.is_unknown {
             Grant::Unknown
         } else if self.allows(namespace, unit, service, identity) {
             Grant::Granted
+        } else if may_be_selected() {
+            Grant::Unknown
         } else {
             Grant::NotGranted
         }
@@ -215,9 +287,18 @@ impl GrantBook {
         self.0.borrow().clone()
     }
 
-    /// Replaces the grants.
-    pub fn replace(&self, grants: Grants) {
-        self.0.send_replace(Arc::new(grants));
+    /// Replaces the grants. The labels stay.
+    pub fn replace(&self, grants: &Grants) {
+        self.0.send_modify(|current| {
+            *current = Arc::new(grants.with_labels(current.labels.clone()));
+        });
+    }
+
+    /// Replaces the labels. The grants stay.
+    pub fn replace_labels(&self, labels: NamespaceLabels) {
+        self.0.send_modify(|current| {
+            *current = Arc::new(current.with_labels(Arc::new(labels)));
+        });
     }
 
     /// The grants, as they change.
@@ -228,7 +309,10 @@ impl GrantBook {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::{api::NamespaceSelector, controller::grants::label_selector::Labels};
     use IdentityKind::{Operator, ServiceAccount};
 
     fn set(entries: &[&str]) -> BTreeSet<String> {
@@ -242,6 +326,7 @@ mod tests {
     ) -> CancellationGrantSpec {
         CancellationGrantSpec {
             namespaces: set(namespaces),
+            namespace_selector: None,
             projects: set(projects),
             parents: BTreeSet::new(),
             operation_names: BTreeSet::new(),
@@ -484,9 +569,154 @@ mod tests {
     fn nothing_is_allowed_before_the_grants_were_read() {
         let book = GrantBook::default();
         assert!(!allows(&book.now(), "a", "p", "dialogflow", Operator));
-        book.replace(Grants::new(&[grant(&["a"], &["p"], &[Operator])]));
+        book.replace(&Grants::new(&[grant(&["a"], &["p"], &[Operator])]));
         assert!(allows(&book.now(), "a", "p", "dialogflow", Operator));
-        book.replace(Grants::default());
+        book.replace(&Grants::default());
         assert!(!allows(&book.now(), "a", "p", "dialogflow", Operator));
+    }
+    fn selecting(labels: &[(&str, &str)], project: &str) -> CancellationGrantSpec {
+        let labels = labels.iter();
+        CancellationGrantSpec {
+            namespace_selector: Some(NamespaceSelector {
+                match_labels: labels
+                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                    .collect(),
+                ..NamespaceSelector::default()
+            }),
+            ..grant(&[], &[project], &[Operator])
+        }
+    }
+
+    /// The labels `team` of namespaces.
+    fn teams(teams: &[(&str, &str)]) -> NamespaceLabels {
+        let of = |team: &str| Labels::from([("team".to_owned(), team.to_owned())]);
+        let read = teams
+            .iter()
+            .map(|(namespace, team)| (Arc::from(*namespace), Some(Arc::new(of(team)))));
+        NamespaceLabels::new(set(&["team"]), read)
+    }
+
+    #[test]
+    fn a_selector_allows_the_namespaces_that_have_the_label_now() {
+        let book = GrantBook::default();
+        book.replace(&Grants::new(&[
+            selecting(&[("team", "a")], "p"),
+            grant(&["b"], &["q"], &[Operator]),
+        ]));
+        let granted = |namespace: &str, project: &str| {
+            let parent = format!("projects/{project}");
+            book.now()
+                .grant(namespace, Unit::Under(&parent), "dialogflow", Operator)
+        };
+        // The labels were not read yet.
+        assert_eq!(granted("a-1", "p"), Grant::NotGranted);
+        book.replace_labels(teams(&[("a-1", "a"), ("b", "b")]));
+        assert_eq!(granted("a-1", "p"), Grant::Granted);
+        for (namespace, project) in [("b", "p"), ("a-1", "q"), ("a-2", "p"), ("a", "p")] {
+            assert_eq!(
+                granted(namespace, project),
+                Grant::NotGranted,
+                "{namespace}"
+            );
+        }
+        // Other grants: the labels stay.
+        book.replace(&Grants::new(&[selecting(&[("team", "b")], "p")]));
+        assert_eq!(granted("a-1", "p"), Grant::NotGranted);
+        assert_eq!(granted("b", "p"), Grant::Granted);
+        book.replace_labels(teams(&[("b", "a")]));
+        assert_eq!(granted("b", "p"), Grant::NotGranted);
+    }
+
+    #[test]
+    fn lost_labels_make_unknown_what_a_selector_may_allow_and_nothing_else() {
+        let both = [
+            selecting(&[("team", "a")], "p"),
+            grant(&["b"], &["q"], &[Operator]),
+        ];
+        let labels = Arc::new(NamespaceLabels::lost());
+        let grants = Grants::new(&both).with_labels(labels);
+        for (project, identity, expected) in [
+            ("p", Operator, Grant::Unknown),
+            ("p", ServiceAccount, Grant::NotGranted),
+            ("q", Operator, Grant::Granted),
+            ("r", Operator, Grant::NotGranted),
+        ] {
+            let parent = format!("projects/{project}");
+            let unit = Unit::Under(parent.as_str());
+            let found = grants.grant("b", unit, "dialogflow", identity);
+            assert_eq!(found, expected, "{project} {identity:?}");
+            assert_eq!(
+                grants.allows("b", unit, "dialogflow", identity),
+                expected == Grant::Granted
+            );
+        }
+    }
+
+    /// The CRD and the reading of grants refuse these already.
+    #[test]
+    fn a_grant_with_names_and_a_selector_or_with_an_invalid_one_allows_nothing() {
+        let names_too = CancellationGrantSpec {
+            namespaces: set(&["a", "*"]),
+            ..selecting(&[("team", "a")], "p")
+        };
+        for spec in [
+            names_too,
+            selecting(&[], "p"),
+            selecting(&[("team", "*")], "p"),
+        ] {
+            let grants = Grants::new([&spec]).with_labels(Arc::new(teams(&[("a", "a")])));
+            assert!(
+                !allows(&grants, "a", "p", "dialogflow", Operator),
+                "{spec:?}"
+            );
+            assert_eq!(grants.label_keys(), BTreeSet::new());
+        }
+    }
+
+    #[test]
+    fn a_selector_counts_for_the_services_of_all_namespaces() {
+        let grants = Grants::new(&[selecting(&[("team", "a")], "p")]);
+        assert_eq!(grants.services(&["b".to_owned()]).len(), 1);
+        assert_eq!(grants.label_keys(), set(&["team"]));
+    }
+
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            /// A selector allows exactly what a grant by name would allow to the namespaces with the label.
+            #[test]
+            fn a_selector_is_the_list_of_the_namespaces_that_it_selects(
+                has in prop::collection::btree_map("[a-d]", "[xy]", 0..5),
+                wanted in prop::collection::btree_map("[ab]", "[xy]", 1..3),
+                namespace in "[a-e]",
+            ) {
+                let both = |labels: &BTreeMap<String, String>| -> Vec<(String, String)> {
+                    labels.clone().into_iter().collect()
+                };
+                // Each namespace has the labels `a` and `b` alike.
+                let labels_of = |value: &String| Labels::from([
+                    ("a".to_owned(), value.clone()), ("b".to_owned(), value.clone()),
+                ]);
+                let read = has.iter().map(|(name, value)| (Arc::from(name.as_str()), Some(Arc::new(labels_of(value)))));
+                let labels = Arc::new(NamespaceLabels::new(set(&["a", "b"]), read));
+                let wanted_labels = both(&wanted);
+                let wanted_labels: Vec<_> = wanted_labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+                let by_label = Grants::new(&[selecting(&wanted_labels, "p")]).with_labels(labels);
+                let selected: Vec<&str> = has.iter()
+                    .filter(|(_, value)| wanted.values().all(|wanted| wanted == *value))
+                    .map(|(name, _)| name.as_str())
+                    .collect();
+                let by_name = Grants::new(&[grant(&selected, &["p"], &[Operator])]);
+                for (project, identity) in [("p", Operator), ("q", Operator), ("p", ServiceAccount)] {
+                    prop_assert_eq!(
+                        allows(&by_label, &namespace, project, "dialogflow", identity),
+                        allows(&by_name, &namespace, project, "dialogflow", identity)
+                    );
+                }
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, value::RawValue};
 
 use crate::{
     api::{CancellationGrantSpec, IdentityKind},
-    controller::api_server::raw_object::RawObject,
+    controller::{api_server::raw_object::RawObject, grants::label_selector::LabelSelector},
     google::clean::clean,
     telemetry::series::GrantState,
 };
@@ -74,6 +74,9 @@ impl GrantReading {
                 Ok(spec) => spec,
                 Err(error) => return Self::unreadable(&error),
             };
+        if let Err(why) = check_namespaces(&spec) {
+            return Self::nothing(GrantState::Invalid, &why);
+        }
         if unknown.is_empty() {
             return Self {
                 spec: Some(spec),
@@ -106,6 +109,20 @@ impl GrantReading {
             spec: None,
             state,
             problem: Some(clean(&format!("it grants nothing: {why}"), &[])),
+        }
+    }
+}
+
+/// Checks that it says in one way which namespaces it is for. The CRD checks this too.
+fn check_namespaces(spec: &CancellationGrantSpec) -> Result<(), String> {
+    match (&spec.namespace_selector, spec.namespaces.is_empty()) {
+        (None, false) => Ok(()),
+        (Some(selector), true) => LabelSelector::new(selector)
+            .map(drop)
+            .map_err(|why| format!("spec.namespaceSelector is invalid: {why}")),
+        (None, true) => Err("it has neither spec.namespaces nor spec.namespaceSelector".to_owned()),
+        (Some(_), false) => {
+            Err("it has both spec.namespaces and spec.namespaceSelector; use two grants".to_owned())
         }
     }
 }
@@ -144,6 +161,62 @@ mod tests {
         let spec = serde_json::to_value(whole.spec.unwrap()).unwrap();
         for field in spec.as_object().unwrap().keys() {
             assert!(is_known(field), "{field}");
+        }
+        let selecting = read(&selecting(json!({"matchLabels": {"team": "a"}})));
+        assert_eq!(
+            (selecting.state, selecting.problem),
+            (GrantState::Valid, None)
+        );
+    }
+
+    /// A grant with a selector instead of names.
+    fn selecting(selector: Value) -> Value {
+        let mut spec = with("namespaceSelector", selector);
+        spec.as_object_mut().unwrap().remove("namespaces");
+        spec
+    }
+
+    #[test]
+    fn a_grant_says_in_one_valid_way_which_namespaces_it_is_for() {
+        let mut neither = with("namespaces", json!([]));
+        let both = with("namespaceSelector", json!({"matchLabels": {"a": "b"}}));
+        for (spec, said) in [
+            (neither.clone(), "neither spec.namespaces nor"),
+            (
+                {
+                    neither.as_object_mut().unwrap().remove("namespaces");
+                    neither
+                },
+                "neither spec.namespaces nor",
+            ),
+            (both, "use two grants"),
+            (selecting(json!({})), "no requirement"),
+            (selecting(json!({"matchLabels": {"a": "b*"}})), "\"b*\""),
+            (
+                selecting(json!({"matchLabels": {"a": ["b"]}})),
+                "cannot be read",
+            ),
+            (selecting(json!({"matchNames": ["b"]})), "matchNames"),
+            (selecting(json!(null)), "neither spec.namespaces nor"),
+            (selecting(json!("a=b")), "cannot be read"),
+            (
+                selecting(
+                    json!({"matchExpressions": [{"key": "a", "operator": "Like", "values": ["b"]}]}),
+                ),
+                "Like",
+            ),
+        ] {
+            let grant = read(&spec);
+            assert_eq!(
+                (grant.state, grant.spec),
+                (GrantState::Invalid, None),
+                "{spec}"
+            );
+            let problem = grant.problem.unwrap();
+            assert!(
+                problem.starts_with("it grants nothing") && problem.contains(said),
+                "{spec}: {problem}"
+            );
         }
     }
 

@@ -14,6 +14,7 @@ use super::election::{Known, LeaseSpec, Stored};
 use crate::controller::{
     api_server::{
         api_answer::{self, Refused},
+        json_sieve::LabelsAre,
         kube_error,
         raw_object::RawObject,
     },
@@ -93,6 +94,7 @@ impl LeaseClient {
             self.client.clone(),
             self.path.clone(),
             Some(format!("metadata.name={}", self.name).into()),
+            LabelsAre::Dropped,
             version.unwrap_or(ANY_VERSION).to_owned(),
             SILENCE,
         )

@@ -32,15 +32,37 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// The rights of the controller: verb, group, resource, subresource, and whether in namespaces.
-const RIGHTS: [(&str, &str, &str, &str, bool); 7] = [
-    ("list", GROUP, "operationcancellations", "", true),
-    ("watch", GROUP, "operationcancellations", "", true),
-    ("get", GROUP, "operationcancellations", "", true),
-    ("patch", GROUP, "operationcancellations", "status", true),
-    ("list", GROUP, "cancellationgrants", "", false),
-    ("watch", GROUP, "cancellationgrants", "", false),
-    ("create", "events.k8s.io", "events", "", true),
+/// Where the controller needs a right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the whole cluster.
+    Cluster,
+    /// In the namespaces of `--watch-namespace`, or in the whole cluster.
+    Watched,
+    /// In the whole cluster, and only without `--watch-namespace`.
+    ClusterIfAllWatched,
+    /// Only in the namespaces of `--watch-namespace`, each on the namespace itself.
+    WatchedNamespace,
+}
+
+/// The rights of the controller: verb, group, resource, subresource, and where.
+const RIGHTS: [(&str, &str, &str, &str, Place); 10] = [
+    ("list", GROUP, "operationcancellations", "", Place::Watched),
+    ("watch", GROUP, "operationcancellations", "", Place::Watched),
+    ("get", GROUP, "operationcancellations", "", Place::Watched),
+    (
+        "patch",
+        GROUP,
+        "operationcancellations",
+        "status",
+        Place::Watched,
+    ),
+    ("list", GROUP, "cancellationgrants", "", Place::Cluster),
+    ("watch", GROUP, "cancellationgrants", "", Place::Cluster),
+    ("create", "events.k8s.io", "events", "", Place::Watched),
+    ("list", "", "namespaces", "", Place::ClusterIfAllWatched),
+    ("watch", "", "namespaces", "", Place::ClusterIfAllWatched),
+    ("get", "", "namespaces", "", Place::WatchedNamespace),
 ];
 
 /// The rights of the controller for the Lease of the leader election.
@@ -182,19 +204,16 @@ fn lacking_fields(ours: &Value, theirs: &Value, path: &str, lacking: &mut BTreeS
 
 /// Checks the permissions with SelfSubjectAccessReviews.
 async fn check_rights(client: &Client, namespaces: &[String]) -> Result<(), String> {
-    for (verb, group, resource, subresource, namespaced) in RIGHTS {
-        let places: Vec<Option<&String>> = if namespaced && !namespaces.is_empty() {
-            namespaces.iter().map(Some).collect()
-        } else {
-            vec![None]
-        };
-        for namespace in places {
+    for (verb, group, resource, subresource, place) in RIGHTS {
+        for namespace in place.namespaces(namespaces) {
+            let named = namespace.filter(|_| place == Place::WatchedNamespace);
             let attributes = ResourceAttributes {
                 verb: Some(verb.to_owned()),
                 group: Some(group.to_owned()),
                 resource: Some(resource.to_owned()),
                 subresource: (!subresource.is_empty()).then(|| subresource.to_owned()),
                 namespace: namespace.cloned(),
+                name: named.cloned(),
                 ..ResourceAttributes::default()
             };
             if !is_allowed(client, attributes).await? {
@@ -203,6 +222,7 @@ async fn check_rights(client: &Client, namespaces: &[String]) -> Result<(), Stri
                 } else {
                     format!("{resource}/{subresource}")
                 };
+                let group = if group.is_empty() { "core" } else { group };
                 let place = namespace.map_or_else(String::new, |namespace| {
                     format!(" in namespace {namespace}")
                 });
@@ -211,6 +231,19 @@ async fn check_rights(client: &Client, namespaces: &[String]) -> Result<(), Stri
         }
     }
     Ok(())
+}
+
+impl Place {
+    /// The namespaces to check, each or the whole cluster, if these are watched.
+    fn namespaces(self, watched: &[String]) -> Vec<Option<&String>> {
+        let whole_cluster = vec![None];
+        match self {
+            Self::Cluster => whole_cluster,
+            Self::Watched | Self::ClusterIfAllWatched if watched.is_empty() => whole_cluster,
+            Self::ClusterIfAllWatched => Vec::new(),
+            Self::Watched | Self::WatchedNamespace => watched.iter().map(Some).collect(),
+        }
+    }
 }
 
 /// Checks the permissions for the Lease of the leader election.

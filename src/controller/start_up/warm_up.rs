@@ -263,6 +263,7 @@ mod tests {
             let set = |entries: &[&str]| entries.iter().map(|entry| (*entry).to_owned()).collect();
             let grants = Grants::new(&[CancellationGrantSpec {
                 namespaces: set(&["a"]),
+                namespace_selector: None,
                 projects: set(&["p"]),
                 parents: BTreeSet::new(),
                 operation_names: BTreeSet::new(),

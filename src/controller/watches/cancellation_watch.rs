@@ -9,7 +9,9 @@ use kube::{Api, core::ApiResource};
 use tokio::sync::mpsc;
 
 use super::resilient_watch::{Limits, ResilientWatch, Selection, WatchClient, WatchEvent};
-use crate::controller::api_server::{raw_object::RawObject, versions::Newest};
+use crate::controller::api_server::{
+    json_sieve::LabelsAre, raw_object::RawObject, versions::Newest,
+};
 
 /// Selects unfinished objects: the API server sends DELETED when an outcome is recorded.
 const UNFINISHED: &str = "status.outcome=";
@@ -42,6 +44,7 @@ pub async fn watch_cancellations(
     let selection = Selection {
         path: api.resource_url().to_owned(),
         fields: Some(UNFINISHED),
+        labels: LabelsAre::Dropped,
         resource: "operationcancellations",
     };
     let health = client.health.clone();

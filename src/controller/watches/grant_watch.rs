@@ -8,22 +8,20 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::resilient_watch::{
-    Limits, RELIST_AFTER, ResilientWatch, Selection, WatchClient, WatchEvent,
+use super::{
+    label_target::LabelKeys,
+    resilient_watch::{LIST_OVERDUE, Limits, ResilientWatch, Selection, WatchClient, WatchEvent},
 };
 use crate::controller::{
-    api_server::{raw_object::RawObject, versions::Newest},
+    api_server::{json_sieve::LabelsAre, raw_object::RawObject, versions::Newest},
     grants::{
         book::{GrantBook, Grants},
         grant_reading::GrantReading,
     },
 };
 
-/// A full list of grants is overdue after this time: two of them were missed.
-const LIST_OVERDUE: Duration = RELIST_AFTER.saturating_mul(2);
-
-/// Watches the grants for ever, keeps the book up to date, and signals `changed` after each change. A grant that cannot be read
-/// grants nothing.
+/// Watches the grants for ever, keeps the book up to date, and signals `changed` after each change. `keys` get the keys of the
+/// labels that selectors depend on. A grant that cannot be read grants nothing.
 ///
 /// Each full list marks `step` of the readiness as done. If the next list is overdue, the step is not done any more: from then
 /// on it is not known what is granted.
@@ -31,10 +29,11 @@ pub async fn watch_grants(
     client: WatchClient,
     resource: ApiResource,
     book: GrantBook,
+    keys: watch::Sender<LabelKeys>,
     changed: watch::Sender<u64>,
     step: &'static str,
 ) {
-    watch_grants_overdue_after(LIST_OVERDUE, client, resource, book, changed, step).await;
+    watch_grants_overdue_after(LIST_OVERDUE, client, resource, book, keys, changed, step).await;
 }
 
 async fn watch_grants_overdue_after(
@@ -42,6 +41,7 @@ async fn watch_grants_overdue_after(
     client: WatchClient,
     resource: ApiResource,
     book: GrantBook,
+    keys: watch::Sender<LabelKeys>,
     changed: watch::Sender<u64>,
     step: &'static str,
 ) {
@@ -49,6 +49,7 @@ async fn watch_grants_overdue_after(
     let selection = Selection {
         path: api.resource_url().to_owned(),
         fields: None,
+        labels: LabelsAre::Dropped,
         resource: "cancellationgrants",
     };
     let (metrics, health) = (client.metrics.clone(), client.health.clone());
@@ -64,7 +65,7 @@ async fn watch_grants_overdue_after(
             () = at(overdue) => {
                 overdue = None;
                 is_listed = false;
-                book.replace(Grants::unknown());
+                book.replace(&Grants::unknown());
                 changed.send_modify(|version| *version += 1);
                 let why = "the CancellationGrants could not be listed for 20 minutes: no call is made until they are";
                 health.not_yet(step, why);
@@ -95,7 +96,14 @@ async fn watch_grants_overdue_after(
         }
         let readings = || grants.values().filter_map(|grant| grant.reading.as_ref());
         let specs = readings().filter_map(|reading| reading.spec.as_ref());
-        book.replace(Grants::new(specs));
+        let new = Grants::new(specs);
+        book.replace(&new);
+        keys.send_if_modified(|keys| {
+            let new = Some(new.label_keys());
+            let is_changed = *keys != new;
+            *keys = new;
+            is_changed
+        });
         metrics.grants(readings().map(|reading| reading.state));
         changed.send_modify(|version| *version += 1);
     }

@@ -62,6 +62,7 @@ async fn what_a_newer_release_says_in_a_grant_never_grants_more() {
         client,
         resource,
         book.clone(),
+        watch::channel(None).0,
         changed,
         "grants",
     ));
@@ -108,9 +109,16 @@ async fn without_a_list_of_the_grants_nothing_is_allowed_and_it_is_not_ready() {
     let resource = ApiResource::erase::<CancellationGrant>(&());
     let overdue_after = Duration::from_millis(200);
     let book = GrantBook::default();
-    let shared = book.clone();
-    let watching =
-        watch_grants_overdue_after(overdue_after, client, resource, shared, changed, "grants");
+    let (shared, (keys, _)) = (book.clone(), watch::channel(None));
+    let watching = watch_grants_overdue_after(
+        overdue_after,
+        client,
+        resource,
+        shared,
+        keys,
+        changed,
+        "grants",
+    );
     let watching = tokio::spawn(watching);
     // Its step was done then: it is the only one that this readiness waits for.
     listed.wait_for(|version| *version > 0).await.unwrap();

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use super::retry_pace::RetryPace;
 use crate::controller::api_server::{
     api_answer::{self, Answer, Refused},
-    json_sieve::{Piece, Shape},
+    json_sieve::{LabelsAre, Piece, Shape},
     kube_error,
     raw_object::RawObject,
 };
@@ -45,16 +45,18 @@ pub enum Listing {
     End,
 }
 
-/// Lists all objects under a URL path.
+/// Lists all objects under a URL path. If the labels are kept, only the metadata is requested.
 pub fn list(
     client: Client,
     path: String,
     fields: Option<&'static str>,
+    labels: LabelsAre,
 ) -> BoxStream<'static, Listing> {
     let reader = Reader {
         client,
         request: Request::new(path),
         fields,
+        labels,
         state: State::Page,
         more: None,
         pace: RetryPace::default(),
@@ -71,6 +73,7 @@ struct Reader {
     client: Client,
     request: Request,
     fields: Option<&'static str>,
+    labels: LabelsAre,
     state: State,
     /// The token of the next page; `None` for the first.
     more: Option<String>,
@@ -140,11 +143,12 @@ impl Reader {
             continue_token: self.more.clone(),
             ..ListParams::default()
         };
-        let request = self
-            .request
-            .list(&params)
-            .map_err(kube::Error::BuildRequest)?;
-        let asked = api_answer::ask(&self.client, request, Shape::List);
+        let request = match self.labels {
+            LabelsAre::Kept => self.request.list_metadata(&params),
+            LabelsAre::Dropped => self.request.list(&params),
+        };
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        let asked = api_answer::ask(&self.client, request, Shape::List, self.labels);
         api_answer::within(SILENCE, asked).await
     }
 

@@ -25,6 +25,7 @@ use crate::{
     controller::{
         api_server::{
             api_answer::Refused,
+            json_sieve::{self, LabelsAre},
             kube_error::{self, APPLY_CRDS},
             raw_object::RawObject,
             versions::{Newest, number},
@@ -36,6 +37,9 @@ use crate::{
 
 /// The default of [`Limits::relist_after`].
 pub const RELIST_AFTER: Duration = Duration::from_secs(600);
+
+/// A full list is overdue after this time: two of them were missed.
+pub const LIST_OVERDUE: Duration = RELIST_AFTER.saturating_mul(2);
 
 /// After so many failures of the watch in a row a full list begins at once.
 const FAILURES_BEFORE_LIST: u32 = 4;
@@ -50,6 +54,9 @@ const NORMAL_SHORT_WATCHES: u32 = 2;
 /// second.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The pause before a list because of an event that cannot be read: it must not be a way to have lists without end.
+const PAUSE_AFTER_UNREADABLE: Duration = Duration::from_secs(1);
 
 /// What happened to the objects.
 #[derive(Debug)]
@@ -76,6 +83,8 @@ pub struct Selection {
     pub path: String,
     /// The field selector.
     pub fields: Option<&'static str>,
+    /// Whether the labels are read. Then only the metadata is requested.
+    pub labels: LabelsAre,
     /// The name of the resource in messages and metrics.
     pub resource: &'static str,
 }
@@ -119,6 +128,8 @@ pub struct ResilientWatch {
     list_at: Instant,
     limits: Limits,
     has_listed: bool,
+    /// After the list in progress another one has to follow.
+    lists_again: bool,
     watch: Option<BoxStream<'static, Result<WatchLine, Refused>>>,
     watch_at: Instant,
     /// From where the watch continues; `None` before the first list, and after the API server has dropped the events since then.
@@ -169,6 +180,7 @@ impl ResilientWatch {
             list_at: now,
             limits,
             has_listed: false,
+            lists_again: false,
             watch: None,
             watch_at: now,
             version: None,
@@ -177,6 +189,14 @@ impl ResilientWatch {
             short_warning: RateLimitedWarning::default(),
             pending: VecDeque::new(),
         }
+    }
+
+    /// Reads everything again, in a list that begins now. The end of an earlier list is not reported any more.
+    pub fn list_again(&mut self) {
+        self.list = None;
+        self.list_at = Instant::now();
+        self.pending
+            .retain(|event| !matches!(event, WatchEvent::AllListed(_)));
     }
 
     /// Waits for the next event. Cancel safe.
@@ -194,9 +214,10 @@ impl ResilientWatch {
                 && let Some(version) = &self.version
             {
                 let (client, path) = (self.client.kubernetes.clone(), self.selection.path.clone());
-                let (fields, silence) = (self.selection.fields, self.limits.silence);
-                let fields = fields.map(Cow::Borrowed);
-                let watch = watch_stream::watch(client, path, fields, version.clone(), silence);
+                let Selection { fields, labels, .. } = self.selection;
+                let (fields, silence) = (fields.map(Cow::Borrowed), self.limits.silence);
+                let watch =
+                    watch_stream::watch(client, path, fields, labels, version.clone(), silence);
                 self.watch = Some(watch);
             }
             match self.wait().await {
@@ -237,7 +258,7 @@ impl ResilientWatch {
         }
         let (client, path) = (self.client.kubernetes.clone(), self.selection.path.clone());
         self.list = Some(List {
-            stream: listing::list(client, path, self.selection.fields),
+            stream: listing::list(client, path, self.selection.fields, self.selection.labels),
             known_before: self.newest.get(),
             uids: HashSet::new(),
             changed: HashMap::new(),
@@ -267,6 +288,7 @@ impl ResilientWatch {
         let (WatchLine::Applied(object) | WatchLine::Deleted(object)) = &line else {
             if matches!(line, WatchLine::Unreadable) {
                 self.warn_unreadable();
+                self.list_without_it();
             }
             return;
         };
@@ -284,6 +306,17 @@ impl ResilientWatch {
             WatchLine::Applied(object) => self.pending.push_back(WatchEvent::Watched(object)),
             WatchLine::Deleted(object) => self.pending.push_back(WatchEvent::Gone(object)),
             WatchLine::Begun | WatchLine::Bookmark(_) | WatchLine::Unreadable => {}
+        }
+    }
+
+    /// An event cannot be read. If it is about labels, those from before must not stay: a list does not have the object.
+    fn list_without_it(&mut self) {
+        if self.selection.labels == LabelsAre::Dropped {
+            return;
+        }
+        match &self.list {
+            Some(_) => self.lists_again = true,
+            None => self.list_at = self.list_at.min(Instant::now() + PAUSE_AFTER_UNREADABLE),
         }
     }
 
@@ -367,6 +400,9 @@ impl ResilientWatch {
                 .limits
                 .relist_after
                 .mul_f64(0.9 + 0.2 * fastrand::f64());
+        if std::mem::take(&mut self.lists_again) {
+            self.list_at = Instant::now() + PAUSE_AFTER_UNREADABLE;
+        }
         list.uids.extend(list.changed.into_keys());
         list.uids.retain(|uid| !list.gone.contains(uid));
         if self.pace.failures() == 0 {
@@ -431,9 +467,16 @@ impl ResilientWatch {
 
     fn warn_unreadable(&mut self) {
         self.warning.warn(&format!(
-            "one of the {} cannot be read, and the controller ignores it: without its metadata it is larger than 256 KiB, or it is not a JSON object",
-            self.selection.resource
+            "one of the {} cannot be read, and the controller ignores it: without its metadata it is larger than {} KiB, or it is not a JSON object",
+            self.selection.resource,
+            json_sieve::most(self.selection.labels) / 1024
         ));
+    }
+}
+
+impl Drop for ResilientWatch {
+    fn drop(&mut self) {
+        self.client.metrics.watch_ended(&self.selection.path);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
 const SELECTION: Selection = Selection {
     path: String::new(),
     fields: Some("status.outcome="),
+    labels: LabelsAre::Dropped,
     resource: "operationcancellations",
 };
 

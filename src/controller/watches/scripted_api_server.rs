@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::Query,
-    http::StatusCode,
+    http::{StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 /// A request that waits for its answer.
 pub struct ReceivedRequest {
+    pub path: String,
     pub query: HashMap<String, String>,
     answer: oneshot::Sender<Response>,
 }
@@ -38,6 +39,19 @@ impl ReceivedRequest {
         let list = json!({"apiVersion": "v1", "items": items, "kind": "List",
             "metadata": {"resourceVersion": version, "continue": more}});
         let _ = self.answer.send(Json(list).into_response());
+    }
+
+    pub fn object(self, object: &Value) {
+        let _ = self.answer.send(Json(object).into_response());
+    }
+
+    /// Refuses the request, whose object is not there.
+    pub fn not_found(self, name: &str) {
+        let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 404,
+            "message": "not found", "reason": "NotFound", "details": {"name": name}});
+        let _ = self
+            .answer
+            .send((StatusCode::NOT_FOUND, Json(status)).into_response());
     }
 
     pub fn refuse(self, code: u16, metadata: Value, headers: &[(&'static str, &'static str)]) {
@@ -76,11 +90,16 @@ impl Events {
 pub async fn start() -> (Client, mpsc::UnboundedReceiver<ReceivedRequest>) {
     crate::google::tls::install_provider();
     let (sender, receiver) = mpsc::unbounded_channel();
-    let handle = move |Query(query): Query<HashMap<String, String>>| {
+    let handle = move |uri: Uri, Query(query): Query<HashMap<String, String>>| {
+        let path = uri.path().to_owned();
         let sender = sender.clone();
         async move {
             let (answer, given) = oneshot::channel();
-            let _ = sender.send(ReceivedRequest { query, answer });
+            let _ = sender.send(ReceivedRequest {
+                path,
+                query,
+                answer,
+            });
             match given.await {
                 Ok(answer) => answer,
                 Err(_) => std::future::pending().await,

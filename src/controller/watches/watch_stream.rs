@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::controller::api_server::{
     api_answer::{self, Answer, Refused},
-    json_sieve::{Piece, Shape},
+    json_sieve::{LabelsAre, Piece, Shape},
     raw_object::RawObject,
 };
 
@@ -41,11 +41,12 @@ pub enum WatchLine {
 }
 
 /// The events after `version` of the objects under a URL path. The stream ends at the first error, and if no data comes for
-/// `silence`.
+/// `silence`. If the labels are kept, only the metadata is requested.
 pub fn watch(
     client: Client,
     path: String,
     fields: Option<Cow<'static, str>>,
+    labels: LabelsAre,
     version: String,
     silence: Duration,
 ) -> BoxStream<'static, Result<WatchLine, Refused>> {
@@ -56,10 +57,13 @@ pub fn watch(
             bookmarks: true,
             ..WatchParams::default()
         };
-        let request = Request::new(path)
-            .watch(&params, &version)
-            .map_err(kube::Error::BuildRequest)?;
-        let asked = api_answer::ask(&client, request, Shape::Events);
+        let requests = Request::new(path);
+        let request = match labels {
+            LabelsAre::Kept => requests.watch_metadata(&params, &version),
+            LabelsAre::Dropped => requests.watch(&params, &version),
+        };
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        let asked = api_answer::ask(&client, request, Shape::Events, labels);
         api_answer::within(silence, asked).await
     };
     stream::once(begin)
