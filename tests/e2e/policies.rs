@@ -209,6 +209,66 @@ fn in_a_suspended_namespace_nothing_new_is_cancelled() {
     }
 }
 
+/// In a namespace with the label, an object is suspended unless a user resumes it. The other sample forbids that.
+#[test]
+fn in_a_suspended_namespace_new_objects_are_suspended_by_default() {
+    let namespace = Namespace::new("by-default");
+    apply("examples/policies/suspended-by-default.yaml", &namespace);
+    label(&namespace, "opcancel.github.io/suspended=true");
+    let is_suspended = |spec: &[&str]| {
+        let manifest = of_operation("tried", OPERATION, spec);
+        namespace
+            .kubectl(&["create", "--filename=-"], &manifest)
+            .unwrap();
+        let read = [
+            "get",
+            "opcancel",
+            "tried",
+            "--output=jsonpath={.spec.suspend}",
+        ];
+        let suspend = namespace.kubectl(&read, "").unwrap();
+        let delete = ["delete", "opcancel", "tried"];
+        namespace.kubectl(&delete, "").unwrap();
+        suspend == "true"
+    };
+    let begun = Instant::now();
+    while !is_suspended(&[]) {
+        assert!(begun.elapsed() < PATIENCE, "the policy has no effect");
+    }
+    assert!(is_suspended(&["suspend: false"]));
+    assert!(is_suspended(&["suspend: true"]));
+    let held = of_operation("held", OPERATION, &["suspend: true"]);
+    namespace
+        .kubectl(&["create", "--filename=-"], &held)
+        .unwrap();
+    let resume = [
+        "patch",
+        "opcancel",
+        "held",
+        "--type=merge",
+        "--patch={\"spec\":{\"suspend\":false}}",
+    ];
+    namespace.kubectl(&resume, "").unwrap();
+
+    // Both samples together: an object can be created without the field, and not be resumed.
+    apply("examples/policies/suspended-namespace.yaml", &namespace);
+    let suspend = resume.map(|argument| argument.replace("false", "true"));
+    namespace
+        .kubectl(&suspend.each_ref().map(String::as_str), "")
+        .unwrap();
+    let begun = Instant::now();
+    loop {
+        match namespace.kubectl(&resume, "") {
+            Err(why) => break assert!(why.contains("spec.suspend must be true"), "{why}"),
+            Ok(_) => assert!(begun.elapsed() < PATIENCE, "it can be resumed"),
+        }
+        namespace
+            .kubectl(&suspend.each_ref().map(String::as_str), "")
+            .unwrap();
+    }
+    assert!(is_suspended(&[]));
+}
+
 #[test]
 fn only_users_who_can_change_grants_change_the_labels_that_grants_select_by() {
     let namespace = Namespace::new("label-policy");
