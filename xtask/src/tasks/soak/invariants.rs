@@ -1,7 +1,7 @@
 //! The guarantees, checked from the records. Pure: it reads no record itself.
 //!
 //! The order matters: the emulator's record is read first, then the audit log, then what is stored. So each intent is known whose
-//! cancel request is.
+//! cancel request is. An outcome is compared with the calls before it after they were read the next time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -313,18 +313,19 @@ impl Checker {
         }
     }
 
-    /// The operations of the outcomes that were not compared with the truth yet.
-    pub(super) fn to_be_judged(&self) -> bool {
-        !self.not_judged.is_empty()
+    /// The objects whose outcomes were not compared with the truth yet. To be taken before calls are read: etcd may answer seconds later,
+    /// and then it has outcomes of calls that are not known yet.
+    pub(super) fn take_unjudged(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.not_judged)
     }
 
-    /// Compares new outcomes with what the emulator says of the operations `now`.
-    pub(super) fn judge(&mut self, truths: &[Truth], now: Timestamp) {
+    /// Compares the outcomes of these objects with what the emulator says of the operations `now`.
+    pub(super) fn judge(&mut self, unjudged: BTreeSet<String>, truths: &[Truth], now: Timestamp) {
         let truths: HashMap<&str, &Truth> = truths
             .iter()
             .map(|truth| (truth.name.as_str(), truth))
             .collect();
-        for uid in std::mem::take(&mut self.not_judged) {
+        for uid in unjudged {
             let Some(life) = self.lives.get(&uid) else {
                 continue;
             };

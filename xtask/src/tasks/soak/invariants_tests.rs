@@ -102,11 +102,19 @@ fn sound_life() -> Checker {
     checker
 }
 
+fn judge(checker: &mut Checker, truths: &[Truth], now: Timestamp) {
+    let unjudged = checker.take_unjudged();
+    checker.judge(unjudged, truths, now);
+}
+
 #[test]
 fn a_sound_life_breaks_nothing() {
     let mut checker = sound_life();
-    assert!(checker.to_be_judged());
-    checker.judge(&[truth("cancelled", Some("CANCELLED"), 40)], at(100));
+    judge(
+        &mut checker,
+        &[truth("cancelled", Some("CANCELLED"), 40)],
+        at(100),
+    );
     checker.deleted(KEY);
     assert_eq!(checker.forget_deleted(), ["o"]);
     assert!(checker.forget_deleted().is_empty());
@@ -189,16 +197,34 @@ fn an_outcome_that_is_not_the_operations_breaks_i4() {
         checker.request(&write(2, 60));
         checker.stored(KEY, version(2, &json!({"outcome": outcome})));
         checker.compare();
-        checker.judge(&[truth(phase, result, ended)], at(100));
+        judge(&mut checker, &[truth(phase, result, ended)], at(100));
         assert_eq!(found(&checker), ["I4"], "{outcome} {phase} {result:?}");
     }
+}
+
+/// Before, an outcome that etcd had stored after the calls were read broke I4.
+#[test]
+fn an_outcome_is_compared_with_calls_that_are_read_after_it() {
+    let mut checker = checker(&Value::Null);
+    let truths = [truth("cancelled", None, 40)];
+    let unjudged = checker.take_unjudged();
+    checker.stored(KEY, version(2, &json!({"outcome": "Cancelled"})));
+    checker.judge(unjudged, &truths, at(100));
+    assert_eq!(found(&checker), [""; 0]);
+
+    let unjudged = checker.take_unjudged();
+    checker.call(call(1, Method::Get, 50, OK));
+    checker.compare();
+    checker.judge(unjudged, &truths, at(100));
+    assert_eq!(found(&checker), [""; 0]);
+    assert!(checker.take_unjudged().is_empty());
 }
 
 #[test]
 fn an_outcome_without_an_answered_get_breaks_i4() {
     let mut checker = checker(&json!({"outcome": "Cancelled"}));
     checker.call(call(1, Method::Cancel, 50, OK));
-    checker.judge(&[truth("cancelled", None, 40)], at(100));
+    judge(&mut checker, &[truth("cancelled", None, 40)], at(100));
     assert_eq!(found(&checker), ["I4"]);
 }
 
@@ -217,7 +243,7 @@ fn not_found_needs_an_unbroken_row() {
         checker.request(&write(2, 4000));
         checker.stored(KEY, version(2, &json!({"outcome": "NotFound"})));
         checker.compare();
-        checker.judge(&[], at(5000));
+        judge(&mut checker, &[], at(5000));
         found(&checker)
     };
     assert_eq!(end(&[(900, 404), (3900, 404)]), [""; 0]);
@@ -244,7 +270,7 @@ fn unknown_needs_the_deadline() {
         let mut checker = checker(&json!({
             "outcome": "Unknown", "startTime": "2026-01-01T00:00:00Z", "completionTime": completion,
         }));
-        checker.judge(&[truth("running", None, 0)], at(100));
+        judge(&mut checker, &[truth("running", None, 0)], at(100));
         assert_eq!(found(&checker), expected, "{completion}");
     }
 }
@@ -333,7 +359,7 @@ fn an_answer_that_comes_later_counts() {
     checker.request(&write(2, 60));
     checker.stored(KEY, version(2, &json!({"outcome": "Cancelled"})));
     checker.compare();
-    checker.judge(&[truth("cancelled", None, 40)], at(100));
+    judge(&mut checker, &[truth("cancelled", None, 40)], at(100));
     assert_eq!(found(&checker), [""; 0]);
     assert_eq!(checker.counts().gets, 1);
 }

@@ -59,6 +59,7 @@ impl Observer {
     /// Reads what is new. Returns the operations that nobody needs any more.
     pub(super) fn read(&mut self) -> Result<Vec<String>> {
         // In this order: see `invariants`.
+        let unjudged = lock(&self.checker).take_unjudged();
         let calls = self.read_calls()?;
         let requests = self.audit.read()?;
         let changes = self.history.read(&self.control_plane)?;
@@ -91,9 +92,9 @@ impl Observer {
             }
         }
         checker.compare();
-        if checker.to_be_judged() {
+        if !unjudged.is_empty() {
             let truths = loopback_http::get(self.emulator, "/admin/operations")?;
-            checker.judge(&records::truths(&truths)?, Timestamp::now());
+            checker.judge(unjudged, &records::truths(&truths)?, Timestamp::now());
         }
         Ok(checker.forget_deleted())
     }
