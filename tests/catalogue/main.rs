@@ -118,3 +118,52 @@ fn default_versions_stay() {
         "add these to tests/catalogue/default_versions.tsv: {new:?}"
     );
 }
+
+/// The permissions that a page names in a command.
+fn permissions(page: &str) -> Vec<&str> {
+    page.lines()
+        .filter_map(|line| line.split_once("--permissions="))
+        .flat_map(|(_, rest)| rest.split_whitespace().next().unwrap().split(','))
+        .collect()
+}
+
+#[test]
+fn every_permission_in_a_command_has_its_evidence_in_the_catalogue() {
+    let kept = fs::read_to_string(root().join("catalogue/services.yaml")).unwrap();
+    let pages = fs::read_dir(root().join("docs")).unwrap();
+    let mut commands = 0;
+    for page in pages.map(|page| page.unwrap().path()) {
+        let Ok(text) = fs::read_to_string(&page) else {
+            continue;
+        };
+        for permission in permissions(&text) {
+            let row = format!("        {permission}: ");
+            let rows: Vec<_> = kept.lines().filter(|line| line.starts_with(&row)).collect();
+            assert_eq!(rows.len(), 1, "{}: {permission}", page.display());
+            commands += 1;
+        }
+    }
+    assert!(commands > 0);
+}
+
+#[test]
+fn ten_services_have_a_role_and_all_its_commands() {
+    let page = &generated().page;
+    let (_, roles) = page.split_once("\n## Custom roles\n").unwrap();
+    let (roles, _) = roles.split_once("\n## ").unwrap();
+    let roles: Vec<_> = roles.split("\n### ").skip(1).collect();
+    assert_eq!(roles.len(), 10);
+    for role in roles {
+        for command in [
+            "gcloud services enable ",
+            "gcloud projects add-iam-policy-binding acme-prod --role=",
+        ] {
+            assert_eq!(role.matches(command).count(), 1, "{role}");
+        }
+        let is_predefined = role.contains("Predefined role: `roles/");
+        let created = role.matches("gcloud iam roles create opcancel.").count();
+        assert_eq!(created, usize::from(!is_predefined), "{role}");
+        let table = role.matches("\n| `").count();
+        assert_eq!(permissions(role).len(), table, "{role}");
+    }
+}

@@ -6,6 +6,7 @@
 
 mod beyond_discovery;
 mod bindings;
+mod custom_roles;
 mod discovery;
 mod hand_kept;
 mod method_check;

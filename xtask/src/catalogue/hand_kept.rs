@@ -36,6 +36,9 @@ pub(super) struct Service {
     /// Why this permission or role is believed to be the right one.
     #[serde(default)]
     pub permission_evidence: Option<String>,
+    /// A role for the controller alone, for a service that people use much.
+    #[serde(default)]
+    pub custom_role: Option<CustomRole>,
     /// Why the host is believed to be the right one.
     #[serde(default)]
     pub host_evidence: Option<String>,
@@ -43,6 +46,15 @@ pub(super) struct Service {
     pub deviations: Vec<Deviation>,
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
+}
+
+/// What the controller needs in IAM.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CustomRole {
+    /// The permissions, each with its evidence. Without any, the predefined role is used.
+    #[serde(default)]
+    pub permissions: BTreeMap<String, String>,
 }
 
 /// Hosts that depend on the location in the name. Names without a location, or with `global`, go to the global host.
@@ -176,9 +188,14 @@ pub(super) fn parse(text: &str) -> Result<HandKept> {
                 "{name}: each deviation, and each method that is left out, needs its reason in why"
             );
         }
+        let of_role = service
+            .custom_role
+            .iter()
+            .flat_map(|role| role.permissions.values());
         for evidence in [&service.permission_evidence, &service.host_evidence]
             .into_iter()
             .flatten()
+            .chain(of_role)
         {
             let source = evidence
                 .split([':', ',', ';', ' '])

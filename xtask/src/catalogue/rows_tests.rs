@@ -53,6 +53,36 @@ fn a_plain_method_is_a_row() {
 }
 
 #[test]
+fn a_custom_role_needs_what_the_cancel_request_needs_and_evidence() {
+    let with_role = |role: &str| {
+        let kept = format!(
+            "{{sources: {{discovery: d, roles: r}}, services: {{looker: {{default: v1, host_evidence: discovery, \
+             permission: looker.operations.cancel, permission_evidence: roles, custom_role: {role}}}}}}}"
+        );
+        try_with(&kept, |_| {}).map_err(|error| format!("{error:#}"))
+    };
+    let good = "{permissions: {looker.operations.cancel: roles, looker.operations.get: roles}}";
+    assert!(with_role(good).is_ok());
+    for (role, said) in [
+        (
+            "{permissions: {looker.operations.get: roles}}",
+            "lacks looker.operations.cancel",
+        ),
+        (
+            "{permissions: {looker.operations.cancel: hearsay}}",
+            "begins with no name in sources",
+        ),
+        (
+            "{permissions: {looker.operations.cancel: roles, 'looker; rm': roles}}",
+            "is no permission",
+        ),
+    ] {
+        let error = with_role(role).unwrap_err();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
 fn what_no_row_can_express_stops_the_generator() {
     type Change = fn(&mut CancelMethod);
     let changes: [(&str, Change); 18] = [
