@@ -8,7 +8,7 @@ use opcancel::{
     connection_arguments::ConnectionArguments,
     duration_text,
     google::{
-        catalogue::{self, Service},
+        catalogue::{self, Service, Version},
         operation_name::{OperationName, is_location, is_project},
     },
 };
@@ -39,7 +39,7 @@ pub struct Arguments {
     pub service: String,
 
     /// Version of the API; may be repeated. All rows use the first version; each of the others has one row. The default is all
-    /// versions that opcancel supports
+    /// versions that opcancel supports, first the one that objects without spec.version use
     #[arg(long, value_name = "VERSION", value_delimiter = ',')]
     pub api_version: Vec<String>,
 
@@ -149,7 +149,10 @@ impl Arguments {
             .map(|version| version.name)
             .collect();
         if self.api_version.is_empty() {
+            // All rows use the first one.
             self.api_version = known.iter().map(ToString::to_string).collect();
+            self.api_version
+                .sort_by_key(|version| version != service.default_version);
         }
         let mut given = self.api_version.iter();
         match given.find(|given| !known.contains(&given.as_str())) {
@@ -165,10 +168,17 @@ impl Arguments {
     /// An operation of another project must not be cancelled by mistake.
     fn check_operation(&self, flag: &str, name: Option<&OperationName>) -> Result<(), String> {
         match name {
-            Some(name) if name.project() != Some(self.project.as_str()) => Err(format!(
-                "{flag} {name} is not in --project {}; spell the project as in the name of the operation",
-                self.project
-            )),
+            // A name that belongs to no project says nothing about one.
+            Some(name)
+                if name
+                    .project()
+                    .is_some_and(|project| project != self.project) =>
+            {
+                Err(format!(
+                    "{flag} {name} is not in --project {}; spell the project as in the name of the operation",
+                    self.project
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -180,6 +190,18 @@ impl Arguments {
     pub fn service_row(&self) -> Result<&'static Service, String> {
         catalogue::service(&self.service)
             .ok_or_else(|| format!("--service {:?} is unknown", self.service))
+    }
+
+    /// The row of the first version.
+    ///
+    /// # Errors
+    /// If the catalogue does not have it, which [`Self::check`] rules out.
+    pub fn version_row(&self) -> Result<&'static Version, String> {
+        let service = self.service_row()?;
+        let version = self.api_version.first().map(String::as_str);
+        service
+            .version(version.unwrap_or(service.default_version))
+            .ok_or_else(|| format!("{} has no version {version:?}", service.name))
     }
 
     /// Whether the report has placeholders.

@@ -147,7 +147,7 @@ mod tests {
             add(cancel_missing, "--cancel-missing".to_owned());
             let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
             let arguments = parse(&flags).unwrap();
-            let random = RandomName::draw(if in_forbidden { "q" } else { "p" }, None).unwrap();
+            let random = RandomName::draw(arguments.version_row().unwrap(), if in_forbidden { "q" } else { "p" }, None).unwrap();
             let last = answer.as_ref();
             let on_running = CancelConsent::running(&arguments).ok().map(|consent| consent.name().to_string());
             prop_assert_eq!(on_running, cancel.then(|| RUNNING.to_owned()));

@@ -14,6 +14,8 @@ pub enum ExpectedAnswer {
     Html(u16),
     /// `{}`: the cancel is accepted.
     Accepted,
+    /// An answer without a body: the cancel is accepted.
+    NoBody,
     /// The operation, not done.
     Running,
     /// The operation, done.
@@ -99,8 +101,12 @@ impl ExpectedAnswer {
             Self::Error(expected) => expected.matches(observed),
             Self::Html(http) => observed.http_status == Some(*http) && observed.is_html(),
             Self::Accepted => {
-                observed.status == "OK" && observed.operation.is_none() && observed.page.is_none()
+                observed.status == "OK"
+                    && !observed.no_body
+                    && observed.operation.is_none()
+                    && observed.page.is_none()
             }
+            Self::NoBody => observed.status == "OK" && observed.no_body,
             Self::Running => operation.is_some_and(|operation| !operation.done),
             Self::Done => operation.is_some_and(|operation| operation.done),
             Self::DoneAsBefore => operation
@@ -152,6 +158,7 @@ impl fmt::Display for ExpectedAnswer {
             }
             Self::Html(http) => write!(f, "{http} HTML"),
             Self::Accepted => f.write_str("200 {}"),
+            Self::NoBody => f.write_str("200 or 204 without a body"),
             Self::Running => f.write_str("200 running"),
             Self::Done => f.write_str("200 done"),
             Self::DoneAsBefore => f.write_str("200 done, as before"),

@@ -49,6 +49,8 @@ pub struct ObservedAnswer {
     pub retry_after_ms: Option<u64>,
     /// The message of the error, or of the failure to get an answer.
     pub message: Option<String>,
+    /// Whether an answer to a cancel has no body.
+    pub no_body: bool,
     /// The operation, if the answer is one.
     pub operation: Option<ObservedOperation>,
     /// The list, if the answer is one.
@@ -102,6 +104,7 @@ impl ObservedAnswer {
         match raw.cancel_answer(SystemTime::now()) {
             // opcancel accepts any object without an error. The report shows one that should be empty and is not.
             Ok(()) => Self {
+                no_body: raw.has_no_body(),
                 page: raw
                     .object()
                     .filter(|object| !object.is_empty())
@@ -184,6 +187,9 @@ impl ObservedAnswer {
                 "JSON that is not a list"
             };
             return format!("{http} {what}");
+        }
+        if self.no_body {
+            return format!("{http} without a body");
         }
         if self.status == "OK" {
             return format!("{http} {{}}");

@@ -28,11 +28,12 @@ impl Plan {
     /// If the random names cannot be made, or the catalogue does not know the service.
     pub fn new(arguments: &Arguments, overrides: &EndpointOverrides) -> Result<Self, String> {
         let location = arguments.location.as_deref();
-        let missing = RandomName::draw(&arguments.project, location)?;
+        let version = arguments.version_row()?;
+        let missing = RandomName::draw(version, &arguments.project, location)?;
         let forbidden = arguments
             .forbidden_project
             .as_ref()
-            .map(|project| RandomName::draw(project, location))
+            .map(|project| RandomName::draw(version, project, location))
             .transpose()?;
         let rows = rows::all(arguments, overrides, &missing, forbidden.as_ref())?;
         Ok(Self {

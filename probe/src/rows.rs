@@ -6,6 +6,7 @@ mod missing;
 mod operations;
 mod places;
 mod rights;
+mod without_parent;
 
 use super::{
     arguments::Arguments,
@@ -45,6 +46,7 @@ pub fn all(
     };
     let groups = [
         builder.missing()?,
+        builder.without_parent()?,
         builder.places()?,
         builder.lists()?,
         builder.rights()?,
@@ -86,6 +88,17 @@ impl Builder<'_> {
         }))
     }
 
+    /// The name in this project, or in none, of an operation with this id; `None` if the service has no such form of names.
+    fn plain_name(
+        &self,
+        location: Option<&str>,
+        operation: &str,
+    ) -> Result<Option<(OperationName, Target)>, String> {
+        let name = name(&self.arguments.project, location, operation)?;
+        let target = self.target(&name).ok();
+        Ok(target.map(|target| (name, target)))
+    }
+
     fn target(&self, name: &OperationName) -> Result<Target, String> {
         self.target_of_version(name, &self.version)
     }
@@ -106,7 +119,7 @@ fn name(project: &str, location: Option<&str>, operation: &str) -> Result<Operat
     .map_err(|error| error.to_string())
 }
 
-/// The parent of a list, encoded for a path.
+/// The parent of the simplest names, encoded for a path.
 fn parent(project: &str, location: Option<&str>) -> String {
     let project = project.replace(':', "%3A");
     match location {

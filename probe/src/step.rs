@@ -127,7 +127,7 @@ impl Read {
     pub fn request(&self) -> String {
         let endpoint = &self.target.endpoint;
         let request = match &self.resource {
-            Resource::Operation(name) => format!("GET {endpoint}/{}/{name}", self.target.version),
+            Resource::Operation(name) => format!("GET {endpoint}/{}", path(&self.target, name)),
             Resource::List(path) | Resource::UnknownPath(path) => format!("GET {endpoint}{path}"),
         };
         let token = match self.token {
@@ -148,14 +148,24 @@ impl Read {
 impl Cancel {
     /// The cancel of this operation as the report prints it.
     pub fn request(&self, name: &OperationName) -> String {
-        let Target {
-            endpoint, version, ..
-        } = &self.target;
+        let endpoint = &self.target.endpoint;
+        let suffix = self.target.version_row().map_or("", |row| row.suffix);
         let length = if self.has_content_length {
             ""
         } else {
             ", over HTTP/1.1 without Content-Length"
         };
-        format!("POST {endpoint}/{version}/{name}:cancel{length}")
+        format!(
+            "POST {endpoint}/{}{suffix}{length}",
+            path(&self.target, name)
+        )
     }
+}
+
+/// The path of an operation, as the report prints it.
+fn path(target: &Target, name: &OperationName) -> String {
+    target.version_row().map_or_else(
+        || name.to_string(),
+        |row| format!("{}{}", row.prefix, row.in_path(name)),
+    )
 }

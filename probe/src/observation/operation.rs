@@ -43,6 +43,8 @@ pub enum NameForm {
     ProjectId,
     /// The same operation at another place.
     ElsewhereInAnswer,
+    /// Only the id, as operations with `status` have it.
+    IdAlone,
     /// Another operation, or none.
     #[default]
     Other,
@@ -59,11 +61,14 @@ impl ObservedOperation {
         let name = body
             .as_ref()
             .and_then(|body| body.string("name").ok().flatten());
+        let has_status = body
+            .as_ref()
+            .is_some_and(|body| body.raw("status").is_some());
         Self {
             done: operation.done,
             error_code: operation.error.as_ref().map(|error| error.code),
             error_status: operation.error.as_ref().map(|error| error.status.clone()),
-            name: name_form(name.as_deref(), asked),
+            name: name_form(name.as_deref(), asked, has_status),
             keys: body
                 .as_ref()
                 .map(|body| keys(raw, body))
@@ -78,7 +83,13 @@ impl ObservedOperation {
     }
 }
 
-fn name_form(name: Option<&str>, asked: Option<&OperationName>) -> NameForm {
+fn name_form(name: Option<&str>, asked: Option<&OperationName>, has_status: bool) -> NameForm {
+    if has_status && name.is_some() && name == asked.map(OperationName::last_segment) {
+        return NameForm::IdAlone;
+    }
+    if name.is_some() && name == asked.map(OperationName::as_str) {
+        return NameForm::AsAsked;
+    }
     let number = |project: &str| project.bytes().all(|b| b.is_ascii_digit());
     let (Some(name), Some(asked)) = (name.and_then(|n| OperationName::parse(n).ok()), asked) else {
         return NameForm::Other;
@@ -151,7 +162,32 @@ mod tests {
             ("projects/p/operations/o", "", NameForm::Other),
         ] {
             let asked = OperationName::parse(asked).unwrap();
-            assert_eq!(name_form(Some(name), Some(&asked)), form, "{name}");
+            assert_eq!(name_form(Some(name), Some(&asked), false), form, "{name}");
+        }
+        for (asked, name, has_status, form) in [
+            ("projects/p/operations/o", "o", true, NameForm::IdAlone),
+            ("projects/p/operations/o", "o", false, NameForm::Other),
+            ("projects/p/operations/o", "x", true, NameForm::Other),
+            ("projects/p/operations/o", "", true, NameForm::Other),
+            (
+                "operations/build/p/o",
+                "operations/build/p/o",
+                false,
+                NameForm::AsAsked,
+            ),
+            (
+                "operations/build/p/o",
+                "operations/build/q/o",
+                false,
+                NameForm::Other,
+            ),
+        ] {
+            let asked = OperationName::parse(asked).unwrap();
+            assert_eq!(
+                name_form(Some(name), Some(&asked), has_status),
+                form,
+                "{name}"
+            );
         }
     }
 }

@@ -86,6 +86,7 @@ fn name_form(form: NameForm) -> &'static str {
         NameForm::ProjectNumber => "with the project's number",
         NameForm::ProjectId => "with the project's id",
         NameForm::ElsewhereInAnswer => "at another location",
+        NameForm::IdAlone => "the id alone",
         NameForm::Other => "another name, or none",
     }
 }

@@ -53,15 +53,19 @@ impl Builder<'_> {
     }
 
     fn in_version(&self, version: &str) -> Result<Row, String> {
-        let read = Read {
-            target: self.target_of_version(self.missing.name(), version)?,
-            ..self.get(self.missing.name())?
+        let name = self.missing.name();
+        let step = match self.target_of_version(name, version) {
+            Err(_) => Err("this version has no such form of names"),
+            Ok(target) => Ok(Step::Read(Read {
+                target,
+                ..self.get(name)?
+            })),
         };
         Ok(Row {
             id: format!("version-{version}"),
             title: "the same in another version of the API",
             expected: NOT_FOUND,
-            step: Ok(Step::Read(read)),
+            step,
         })
     }
 

@@ -1,19 +1,29 @@
 //! The operations that the user names.
 
-use super::{BAD_OR_NOT_FOUND, Builder, Rows, name};
+use super::{BAD_OR_NOT_FOUND, Builder, Rows};
 use crate::{
     expectation::{Expectation, ExpectedAnswer, error},
     step::{CancelSubject, Row, Step},
 };
-use opcancel::google::{answer::ErrorKind::FailedPrecondition, operation_name::OperationName};
+use opcancel::google::{
+    answer::ErrorKind::FailedPrecondition, catalogue::OperationForm, operation_name::OperationName,
+};
 
 const ACCEPTED: Expectation = &[ExpectedAnswer::Accepted];
 const ACCEPTED_OR_TOO_LATE: Expectation =
     &[ExpectedAnswer::Accepted, error(400, FailedPrecondition)];
+/// Of APIs with paths of their own, which may be older than the empty object.
+const ACCEPTED_BY_OLDER: Expectation = &[ExpectedAnswer::Accepted, ExpectedAnswer::NoBody];
+const ACCEPTED_OR_TOO_LATE_BY_OLDER: Expectation = &[
+    ExpectedAnswer::Accepted,
+    ExpectedAnswer::NoBody,
+    error(400, FailedPrecondition),
+];
 const RUNNING: Expectation = &[ExpectedAnswer::Running];
 const DONE: Expectation = &[ExpectedAnswer::Done];
 const UNCHANGED: Expectation = &[ExpectedAnswer::DoneAsBefore];
 const CANCELLED: Expectation = &[ExpectedAnswer::Cancelled];
+const CANCELLED_OR_DONE: Expectation = &[ExpectedAnswer::Cancelled, ExpectedAnswer::Done];
 
 const NEEDS_FINISHED: &str = "needs --finished NAME";
 const NEEDS_CANCEL_FINISHED: &str = "needs --finished NAME and --cancel-finished";
@@ -49,7 +59,7 @@ impl Builder<'_> {
             Row {
                 id: "cancel-finished".to_owned(),
                 title: "a cancel of an operation that is done",
-                expected: ACCEPTED_OR_TOO_LATE,
+                expected: self.accepted_or_too_late(),
                 step: planned(to_cancel, NEEDS_CANCEL_FINISHED, |name| {
                     self.cancel(CancelSubject::Finished, name)
                 })?,
@@ -69,11 +79,41 @@ impl Builder<'_> {
             Some(_) => None,
             None => self.arguments.location.as_deref(),
         };
-        let other = name(&self.arguments.project, location, finished.last_segment())?;
-        if other == *finished {
-            return Ok(Err(NEEDS_OTHER_LOCATION));
+        match self.plain_name(location, finished.last_segment())? {
+            Some((other, _)) if other != *finished => Ok(Ok(Step::Read(self.get(&other)?))),
+            _ => Ok(Err(NEEDS_OTHER_LOCATION)),
         }
-        Ok(Ok(Step::Read(self.get(&other)?)))
+    }
+
+    /// Whether paths are of their own form.
+    fn is_older(&self) -> bool {
+        let row = self.arguments.version_row();
+        row.is_ok_and(|row| row.suffix != ":cancel")
+    }
+
+    fn accepted(&self) -> Expectation {
+        if self.is_older() {
+            ACCEPTED_BY_OLDER
+        } else {
+            ACCEPTED
+        }
+    }
+
+    fn accepted_or_too_late(&self) -> Expectation {
+        if self.is_older() {
+            ACCEPTED_OR_TOO_LATE_BY_OLDER
+        } else {
+            ACCEPTED_OR_TOO_LATE
+        }
+    }
+
+    /// How a cancelled operation ends. An operation with `status` may not say how it ended.
+    fn cancelled(&self) -> Expectation {
+        let form = self.arguments.version_row().map(|row| row.operation);
+        match form {
+            Ok(OperationForm::DoneStatus) => CANCELLED_OR_DONE,
+            _ => CANCELLED,
+        }
     }
 
     /// The operation of `--cancel`.
@@ -94,19 +134,19 @@ impl Builder<'_> {
             Row {
                 id: "cancel-running".to_owned(),
                 title: "a cancel of a running operation",
-                expected: ACCEPTED,
+                expected: self.accepted(),
                 step: cancel(CancelSubject::Running)?,
             },
             Row {
                 id: "cancel-again".to_owned(),
                 title: "the same cancel again",
-                expected: ACCEPTED_OR_TOO_LATE,
+                expected: self.accepted_or_too_late(),
                 step: cancel(CancelSubject::Running)?,
             },
             Row {
                 id: "end".to_owned(),
                 title: "how the operation ends",
-                expected: CANCELLED,
+                expected: self.cancelled(),
                 step: await_end,
             },
             Row {
@@ -118,7 +158,7 @@ impl Builder<'_> {
             Row {
                 id: "cancel-ended".to_owned(),
                 title: "a cancel after the end",
-                expected: ACCEPTED_OR_TOO_LATE,
+                expected: self.accepted_or_too_late(),
                 step: cancel(CancelSubject::Ended)?,
             },
         ])

@@ -1,6 +1,6 @@
 //! GETs of paths, hosts and locations that do not belong together.
 
-use super::{BAD_OR_NOT_FOUND, Builder, Rows, name, parent};
+use super::{BAD_OR_NOT_FOUND, Builder, Rows, parent};
 use crate::{
     expectation::{Expectation, ExpectedAnswer},
     step::{Read, Resource, Row, Step},
@@ -13,6 +13,8 @@ const UNKNOWN_LOCATION: &str = "opcancel-nowhere1";
 
 const NEEDS_LOCATION: &str =
     "needs --location LOCATION, with an endpoint other than that of names without a location";
+
+const NO_LOCATION: &str = "names of this service have no location";
 
 /// GETs that go to the host of another location.
 struct AtOtherHost {
@@ -40,7 +42,10 @@ impl Builder<'_> {
                 id: "unknown-location".to_owned(),
                 title: "a location that does not exist",
                 expected: BAD_OR_NOT_FOUND,
-                step: Ok(Step::Read(self.in_unknown_location()?)),
+                step: self
+                    .in_unknown_location()?
+                    .map(Step::Read)
+                    .ok_or(NO_LOCATION),
             },
             Row {
                 id: "regional-at-global-host".to_owned(),
@@ -59,8 +64,8 @@ impl Builder<'_> {
 
     fn of_unknown_path(&self) -> Result<Read, String> {
         let path = format!(
-            "/{}/{}/opcancelProbe/{}",
-            self.version,
+            "/{}{}/opcancelProbe/{}",
+            self.arguments.version_row()?.prefix,
             parent(&self.arguments.project, None),
             self.missing.name().last_segment()
         );
@@ -70,13 +75,17 @@ impl Builder<'_> {
         })
     }
 
-    fn in_unknown_location(&self) -> Result<Read, String> {
-        let (project, operation) = (&self.arguments.project, self.missing.name().last_segment());
-        let global = name(project, None, operation)?;
-        Ok(Read {
-            target: self.target(&global)?,
-            ..self.get(&name(project, Some(UNKNOWN_LOCATION), operation)?)?
-        })
+    /// At the host of names without a location, if the service has such names. `None` if none of its plain names has a location.
+    fn in_unknown_location(&self) -> Result<Option<Read>, String> {
+        let operation = self.missing.name().last_segment();
+        let Some((unknown, target)) = self.plain_name(Some(UNKNOWN_LOCATION), operation)? else {
+            return Ok(None);
+        };
+        let global = self.plain_name(None, operation)?;
+        Ok(Some(Read {
+            target: global.map_or(target, |(_, target)| target),
+            ..self.get(&unknown)?
+        }))
     }
 
     /// `None` if names with and without a location go to the same host.
@@ -84,10 +93,14 @@ impl Builder<'_> {
         let Some(location) = self.arguments.location.as_deref() else {
             return Ok(None);
         };
-        let (project, operation) = (&self.arguments.project, self.missing.name().last_segment());
-        let global = name(project, None, operation)?;
-        let regional = name(project, Some(location), operation)?;
-        let (global_host, regional_host) = (self.target(&global)?, self.target(&regional)?);
+        let operation = self.missing.name().last_segment();
+        let both = (
+            self.plain_name(None, operation)?,
+            self.plain_name(Some(location), operation)?,
+        );
+        let (Some((global, global_host)), Some((regional, regional_host))) = both else {
+            return Ok(None);
+        };
         if global_host.endpoint == regional_host.endpoint {
             return Ok(None);
         }

@@ -9,4 +9,5 @@ mod mutations;
 mod relay;
 mod reports;
 mod safety;
+mod services;
 mod usage;

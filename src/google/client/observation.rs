@@ -159,17 +159,23 @@ impl Observation {
         read_get(&self.response, self.form, now, &self.secrets())
     }
 
-    /// What the API definition has as the answer to a cancel: an empty object. The product takes more for one.
+    /// What API definitions have as the answer to a cancel: an empty object, or no body. The product takes more for one.
     pub fn cancel_answer(&self, now: SystemTime) -> CancelAnswer {
         let secrets = self.secrets();
         read_cancel(&self.response, now, &secrets)?;
         match self.object() {
+            _ if self.has_no_body() => Ok(()),
             Some(object) if object.is_empty() => Ok(()),
             _ => {
                 let wrong = NotProtoJson::new("it is not an empty JSON object");
                 Err(broken(&self.response, &wrong, &secrets))
             }
         }
+    }
+
+    /// Whether the answer has no body.
+    pub fn has_no_body(&self) -> bool {
+        self.response.body.is_empty()
     }
 
     /// Whether it is a success with a JSON object, which is all that is known of a list.
