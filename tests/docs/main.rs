@@ -17,6 +17,7 @@ mod expected_output;
 mod links;
 mod page;
 mod references;
+mod security;
 mod shell;
 
 use std::{
