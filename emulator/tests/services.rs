@@ -192,3 +192,16 @@ async fn a_list_has_the_operations_of_the_host_s_service_in_its_form() {
         assert_eq!(answer, (200, expected), "{host}");
     }
 }
+
+/// Google's crate for GKE sends the fields from before GKE had locations.
+#[tokio::test]
+async fn the_parameters_that_a_service_documents_are_accepted() {
+    let setup = start().await;
+    let path = "/v1/projects/p/locations/us-central1/operations/operation-1";
+    let old = "?projectId=&zone=&operationId=";
+    assert_eq!(get(&setup, &format!("{path}{old}")).await.0, 200);
+    let path = "/v1/projects/p/locations/us-central1/operations/of-another";
+    assert_eq!(get(&setup, &format!("{path}{old}&other=1")).await.0, 400);
+    let path = "/v1/projects/p/locations/eu/tuningJobs/7/operations/o";
+    assert_eq!(get(&setup, &format!("{path}{old}")).await.0, 400);
+}

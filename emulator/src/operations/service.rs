@@ -114,7 +114,9 @@ impl OperationsService {
         if let Some(reply) = body_refusal(request) {
             return reply;
         }
-        let query = match Query::read(route.call, request.uri().query()) {
+        let query = match Query::read(route.call, request.uri().query(), |name| {
+            route.has_parameter(name)
+        }) {
             Ok(query) => query,
             Err(message) => return Reply::error(RpcCode::InvalidArgument, &message, &[]),
         };

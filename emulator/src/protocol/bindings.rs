@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use http::Method;
 
+use super::call::Call;
+
 /// A line for each method that cancels an operation.
 const DATA: &str = include_str!("bindings.tsv");
 
@@ -34,6 +36,10 @@ pub struct Binding {
     suffix: &'static str,
     /// The words of the path of GET; empty if there is none.
     get: Vec<&'static str>,
+    /// The query parameters of a cancel request besides those that every API takes.
+    cancel_query: Vec<&'static str>,
+    /// The same of GET.
+    get_query: Vec<&'static str>,
 }
 
 /// The form of an operation in an answer to GET.
@@ -66,6 +72,15 @@ impl Binding {
     /// Whether this path is a GET's.
     pub fn is_get(&self, segments: &[String]) -> bool {
         matches(&self.get, segments)
+    }
+
+    /// The query parameters that a call has besides those that every API takes, and those of a list.
+    pub fn query_parameters(&self, call: Call) -> &[&'static str] {
+        match call {
+            Call::Cancel => &self.cancel_query,
+            Call::Get => &self.get_query,
+            Call::List => &[],
+        }
     }
 
     /// Whether this path lists operations.
@@ -146,6 +161,10 @@ pub fn operation_form(service: Option<&str>) -> OperationForm {
     of_service.map_or(OperationForm::Longrunning, |binding| binding.operation)
 }
 
+fn list(cell: &'static str) -> Vec<&'static str> {
+    cell.split(',').filter(|name| *name != "-").collect()
+}
+
 fn read(line: &'static str) -> Option<Binding> {
     let words = |path: &'static str| path.split('/').collect();
     let mut cells = line.split('\t');
@@ -169,6 +188,8 @@ fn read(line: &'static str) -> Option<Binding> {
             .filter(|get| *get != "-")
             .map(words)
             .unwrap_or_default(),
+        cancel_query: list(next()?),
+        get_query: list(next()?),
     })
 }
 

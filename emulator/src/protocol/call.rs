@@ -56,6 +56,12 @@ impl Route {
             .or(self.bindings.first().copied())
     }
 
+    /// Whether a service that has this path documents a query parameter of this name.
+    pub fn has_parameter(&self, name: &str) -> bool {
+        let mut bindings = self.bindings.iter();
+        bindings.any(|binding| binding.query_parameters(self.call).contains(&name))
+    }
+
     /// The form that a list at a host shows operations of a service in; `None` if it does not show them. A host shows its own service's
     /// operations, and a host that is no service's those of every service that has the path.
     pub fn listed_form(

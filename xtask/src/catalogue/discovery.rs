@@ -51,6 +51,8 @@ pub(super) struct CancelMethod {
 pub(super) struct GetMethod {
     pub verb: String,
     pub path: String,
+    /// Parameters in the query.
+    pub query: Vec<String>,
     pub scopes: Vec<String>,
     pub answer: OperationForm,
     /// Whether the operation's `error` is a list in `errors`.
@@ -197,6 +199,11 @@ fn cancels_operation(id: &str) -> bool {
     is_cancel && (collection == "operations" || collection.ends_with("Operations"))
 }
 
+fn in_query(method: &Method) -> impl Iterator<Item = (&String, &Parameter)> + Clone {
+    let parameters = method.parameters.iter();
+    parameters.filter(|(_, parameter)| parameter.location == "query")
+}
+
 fn cancel_method(
     document: &Document,
     method: &Method,
@@ -207,12 +214,12 @@ fn cancel_method(
         .strip_prefix("https://")
         .and_then(|host| host.strip_suffix('/'))
         .with_context(|| format!("the root URL is {}", document.root_url))?;
-    let parameters = method.parameters.iter();
-    let query = parameters.filter(|(_, parameter)| parameter.location == "query");
+    let query = in_query(method);
     let get = get.map(|get| -> Result<GetMethod> {
         Ok(GetMethod {
             verb: get.http_method.clone(),
             path: path(document, get)?,
+            query: in_query(get).map(|(name, _)| name.clone()).collect(),
             scopes: get.scopes.clone(),
             answer: operation_form(document, get.response.as_ref()),
             lists_errors: lists_errors(document, get.response.as_ref()),

@@ -24,6 +24,7 @@ fn plain() -> CancelMethod {
         get: Some(GetMethod {
             verb: "GET".to_owned(),
             path: "v1/projects/*/operations/*".to_owned(),
+            query: Vec::new(),
             scopes: vec![CLOUD_PLATFORM.to_owned()],
             answer: OperationForm::Longrunning,
             lists_errors: false,
