@@ -107,7 +107,8 @@ pub fn python(program: &str) -> Command {
     command
 }
 
-fn folder(name: &str) -> PathBuf {
+/// A folder beside this file.
+pub fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/official_clients")
         .join(name)
@@ -124,6 +125,18 @@ pub struct Google {
 impl Google {
     /// Starts it with this scenario.
     pub async fn start(scenario: Scenario) -> Self {
+        let dialogflow = [
+            "dialogflow.googleapis.com",
+            "europe-west1-dialogflow.googleapis.com",
+        ];
+        Self::with_hosts(scenario, dialogflow).await
+    }
+
+    /// The same for other hosts of the Operations API.
+    pub async fn with_hosts(
+        scenario: Scenario,
+        hosts: impl IntoIterator<Item = &'static str>,
+    ) -> Self {
         let config = Config {
             tls: true,
             ..Config::from(scenario)
@@ -132,14 +145,15 @@ impl Google {
         let address = |url: &str| url.trim_start_matches("https://").parse().unwrap();
         let operations = address(emulator.url());
         let tokens = address(emulator.credentials_url());
-        let hosts = [
-            ("dialogflow.googleapis.com", operations),
-            ("europe-west1-dialogflow.googleapis.com", operations),
-            ("sts.googleapis.com", tokens),
-            ("iamcredentials.googleapis.com", tokens),
-            ("oauth2.googleapis.com", tokens),
+        let of_tokens = [
+            "sts.googleapis.com",
+            "iamcredentials.googleapis.com",
+            "oauth2.googleapis.com",
         ];
-        let tunnel = Tunnel::start(hosts.map(|(host, to)| (host.to_owned(), to)).into()).await;
+        let hosts = hosts.into_iter().map(|host| (host, operations));
+        let hosts = hosts.chain(of_tokens.map(|host| (host, tokens)));
+        let hosts = hosts.map(|(host, to)| (host.to_owned(), to)).collect();
+        let tunnel = Tunnel::start(hosts).await;
         let files = tempfile::tempdir().unwrap();
         std::fs::write(
             files.path().join("ca.pem"),

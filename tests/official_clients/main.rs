@@ -14,6 +14,9 @@ mod identity;
 mod ours;
 mod request_fields;
 mod sent;
+#[path = "../support/service_kinds.rs"]
+mod service_kinds;
+mod services;
 mod tenant_identity;
 mod tunnel;
 

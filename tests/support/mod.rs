@@ -9,6 +9,7 @@ pub mod own_cluster;
 pub mod relay;
 pub mod release;
 pub mod served_metrics;
+pub mod service_kinds;
 pub mod simulated_life;
 pub mod tls_server;
 pub mod world;

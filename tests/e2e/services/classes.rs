@@ -1,14 +1,13 @@
 //! The classes of services as data: what is special in the paths, names, operations or errors of each, and how an operation of the class
 //! comes to each outcome.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
-use opcancel::{
-    api::Outcome,
-    google::{catalogue::services, operation_name::OperationName},
-};
+use opcancel::api::Outcome;
 use operations_emulator::{EndResult, Fault, FaultAnswer, FaultCall, RawAnswer, RpcCode, Script};
 use serde_json::{Value, json};
+
+use crate::support::service_kinds::{Kind, kind_of};
 
 /// One service of a class.
 pub struct Class {
@@ -297,68 +296,9 @@ impl Class {
     }
 
     /// The kind of rows of the catalogue that its names have.
-    fn kind(&self) -> Kind {
-        let name = OperationName::parse(&self.name(Outcome::Cancelled)).unwrap();
-        let kinds = kinds_of(self.service, self.version, Some(&name));
-        let [kind] = kinds.as_slice() else {
-            panic!("{}: {kinds:?}", self.title);
-        };
-        kind.clone()
+    pub fn kind(&self) -> Kind {
+        kind_of(self.service, self.version, &self.name(Outcome::Cancelled))
     }
-}
-
-/// What distinguishes rows of the catalogue.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Kind {
-    /// With `VERSION` for the version.
-    prefix: String,
-    suffix: &'static str,
-    operation: String,
-    path_has_another_form: bool,
-    parent: String,
-}
-
-/// The kinds that a version of a service has; with a name, those of its form.
-fn kinds_of(service: &str, version: &str, name: Option<&OperationName>) -> Vec<Kind> {
-    let service = services().iter().find(|row| row.name == service).unwrap();
-    let version = service.version(version).unwrap();
-    let mut patterns: Vec<_> = version.patterns.iter().collect();
-    if let Some(name) = name {
-        patterns.retain(|pattern| pattern.matches(name).is_some());
-    }
-    let kinds = patterns.iter().map(|pattern| Kind {
-        prefix: version.prefix.replace(version.name, "VERSION"),
-        suffix: version.suffix,
-        operation: format!("{:?}", version.operation),
-        path_has_another_form: pattern.path.is_some(),
-        parent: parent_kind(pattern.segments, pattern.parent),
-    });
-    kinds.collect()
-}
-
-/// The collections of a parent, if they are few; of a name without a parent, its form.
-fn parent_kind(form: &str, length: usize) -> String {
-    let segments: Vec<_> = form.split('/').collect();
-    let collections: Vec<_> = segments[..length].iter().copied().step_by(2).collect();
-    match collections.as_slice() {
-        [] if segments[0].ends_with("perations") => form.to_owned(),
-        [] => "express".to_owned(),
-        [.., last] if length % 2 == 1 => format!("nested, {last} has no id"),
-        [_] | [_, "buckets" | "locations" | "regions" | "zones"] => collections.join("/"),
-        [first, ..] => format!("{first}, nested"),
-    }
-}
-
-/// The kinds of rows that the catalogue has, and those of the matrix.
-pub fn kinds() -> [BTreeSet<Kind>; 2] {
-    let versions = services().iter().flat_map(|service| {
-        let versions = service.versions.iter();
-        versions.flat_map(|version| kinds_of(service.name, version.name, None))
-    });
-    [
-        versions.collect(),
-        CLASSES.iter().map(Class::kind).collect(),
-    ]
 }
 
 fn failed() -> EndResult {

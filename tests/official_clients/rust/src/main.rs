@@ -1,6 +1,7 @@
 //! Google's own Rust clients ask as they are told on standard input, and say what they were answered, a line each.
 
 mod error;
+mod services;
 
 use std::{io::Read, sync::Arc};
 
@@ -72,6 +73,9 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut input = String::new();
     std::io::stdin().read_to_string(&mut input)?;
+    if std::env::args().nth(1).as_deref() == Some("services") {
+        return services::run(&input).await;
+    }
     let cases: Vec<Case> = serde_json::from_str(&input)?;
     // As users are told to do it: one for all clients.
     let credentials = google_cloud_auth::credentials::Builder::default().build()?;
