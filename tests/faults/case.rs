@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -17,11 +18,15 @@ use super::{
     faults::Fault,
     lives::{Happening, Life},
     points::Point,
-    process::Process,
-    proxy::{OBJECT, Proxy, Upstream, WITNESS},
-    record::Record,
+    process::{Launch, Processes},
+    proxy::{OBJECT, Proxy, Shared, Upstream, WITNESS},
+    record::{Facts, Record},
     server,
-    support::{cluster::cluster, world::operation},
+    support::{
+        cluster::cluster,
+        release::{LEASE, LONG_LEASE},
+        world::operation,
+    },
 };
 
 /// The longest that a case waits for its next step: a watch that says nothing is given up after 65 s, a token server after 60 s, and
@@ -67,7 +72,7 @@ pub async fn run(life: &Life, faults: &[(Point, Fault)]) -> Result<Finished, Str
     let namespace = format!("faults-{}-{number}", std::process::id());
     let case = Case::begin(&namespace, life, faults).await;
     let lived = case.live(life).await;
-    let ended = case.process.stop().await;
+    let ended = case.processes.stop().await;
     let lived = match ended {
         None => lived,
         Some(how) => Err(format!(
@@ -82,7 +87,7 @@ pub async fn run(life: &Life, faults: &[(Point, Fault)]) -> Result<Finished, Str
         Ok(end) => Ok(Finished {
             end,
             trace,
-            left: case.proxy.faults_left(),
+            left: case.shared.faults_left(),
             story,
         }),
         Err(why) => Err(format!("{why}\n{story}")),
@@ -92,8 +97,9 @@ pub async fn run(life: &Life, faults: &[(Point, Fault)]) -> Result<Finished, Str
 struct Case {
     access: ClusterAccess,
     emulator: Emulator,
-    proxy: Proxy,
-    process: Arc<Process>,
+    shared: Arc<Shared>,
+    processes: Arc<Processes>,
+    _proxies: Vec<Proxy>,
     record: Arc<Record>,
     _folder: tempfile::TempDir,
 }
@@ -104,6 +110,9 @@ impl Case {
         if life.is_granted {
             access.grant().await;
         }
+        if life.has_standby {
+            access.allow_leader_election().await;
+        }
         let scenario = Scenario::default()
             .with_operation(operation(OBJECT), (life.script)())
             .with_operation(
@@ -111,47 +120,38 @@ impl Case {
                 Script::already_done(EndResult::completed()),
             );
         let emulator = Emulator::start(scenario).await.unwrap();
-        let proxy = Proxy::listen().await;
         let folder = tempfile::tempdir().unwrap();
-        let authority = folder.path().join("ca.crt");
-        std::fs::write(&authority, server::authority()).unwrap();
-        let kubeconfig = folder.path().join("kubeconfig");
-        let text = kubeconfig_text(&proxy.kubernetes, &authority.display().to_string());
-        std::fs::write(&kubeconfig, text).unwrap();
-        let mut arguments = vec![
-            format!("--kubeconfig={}", kubeconfig.display()),
-            format!("--ca-file={}", authority.display()),
-            format!("--endpoint-override=dialogflow={}", proxy.google),
-            format!("--watch-namespace={namespace}"),
-            "--admin-address=off".to_owned(),
-            "--log-level=debug".to_owned(),
-            // What is counted must not depend on how busy the machine is.
-            "--observe-budget=5s".to_owned(),
-        ];
-        arguments.extend(life.flags.iter().map(ToString::to_string));
+        let (mut proxies, mut launches) = (Vec::new(), Vec::new());
+        for index in 0..=usize::from(life.has_standby) {
+            let proxy = Proxy::listen(index).await;
+            launches.push(launch(life, namespace, &proxy, folder.path(), index));
+            proxies.push(proxy);
+        }
         let record = Arc::new(Record::new());
         let log = folder.path().join("log");
-        let metadata = proxy.metadata.clone();
-        let process = Arc::new(Process::new(arguments, metadata, log, record.clone()));
+        let processes = Arc::new(Processes::new(launches, log, record.clone()));
         let upstream = Upstream {
             kubernetes: cluster().control_plane.server_url().to_owned(),
             google: emulator.url().to_owned(),
             metadata: format!("http://{}", emulator.metadata_address()),
             client: client(),
         };
-        proxy.begin(
+        let (access_of_proxy, processes_of_proxy) = (access.clone(), processes.clone());
+        let shared = Shared::new(
             upstream,
-            access.clone(),
-            process.clone(),
+            access_of_proxy,
+            processes_of_proxy,
             record.clone(),
             faults.to_vec(),
         );
-        process.start().await;
+        proxies.iter().for_each(|proxy| proxy.begin(shared.clone()));
+        processes.start(0).await;
         Self {
             access,
             emulator,
-            proxy,
-            process,
+            shared,
+            processes,
+            _proxies: proxies,
             record,
             _folder: folder,
         }
@@ -159,6 +159,9 @@ impl Case {
 
     async fn live(&self, life: &Life) -> Result<End, String> {
         let record = &self.record;
+        if life.has_standby {
+            self.start_standby().await?;
+        }
         for step in life.steps {
             let moment = record.wait(PATIENCE, step.when).await;
             moment.map_err(|why| format!("the moment of {:?} never came: {why}", step.what))?;
@@ -176,7 +179,7 @@ impl Case {
         let ended = record.wait(PATIENCE, |facts| facts.outcome.is_some()).await;
         ended.map_err(|why| format!("the object never ended: {why}"))?;
         // Some faults are at what follows the outcome. Whether all have happened, the caller sees.
-        let happened = |_: &_| self.proxy.faults_left().is_empty();
+        let happened = |_: &_| self.shared.faults_left().is_empty();
         let _all = record.wait(FAULT_PATIENCE, happened).await;
         self.look_for_quiet().await?;
 
@@ -200,11 +203,21 @@ impl Case {
         }
     }
 
+    /// Starts the process that stands by once there is a leader, and waits until it keeps the objects.
+    async fn start_standby(&self) -> Result<(), String> {
+        let record = &self.record;
+        let led = record.wait(PATIENCE, |facts| facts.has_leader).await;
+        led.map_err(|why| format!("no process took the Lease: {why}"))?;
+        self.processes.start(1).await;
+        let listed = record.wait(PATIENCE, |facts| facts.has_listed(1)).await;
+        listed.map_err(|why| format!("the standby never listed the objects: {why}"))
+    }
+
     /// Has the controller finish another object, and checks that it did nothing more for this one.
     async fn look_for_quiet(&self) -> Result<(), String> {
         let record = &self.record;
-        let lists = |facts: &super::record::Facts| facts.listed_by == facts.process;
-        let listed = record.wait(PATIENCE, lists).await;
+        let has_listed = |facts: &Facts| facts.has_listed(self.processes.active());
+        let listed = record.wait(PATIENCE, has_listed).await;
         listed.map_err(|why| format!("the last process never listed the objects: {why}"))?;
         let calls_before = record.facts().calls_after_outcome;
         self.access.declare(WITNESS, &json!({})).await;
@@ -244,7 +257,37 @@ impl Case {
 
     fn story(&self) -> String {
         let lines = self.record.facts().lines.join("\n");
-        format!("---- record:\n{lines}\n---- log:\n{}", self.process.log())
+        format!("---- record:\n{lines}\n---- log:\n{}", self.processes.log())
+    }
+}
+
+/// How the process of this index is started.
+fn launch(life: &Life, namespace: &str, proxy: &Proxy, folder: &Path, index: usize) -> Launch {
+    let authority = folder.join("ca.crt");
+    std::fs::write(&authority, server::authority()).unwrap();
+    let kubeconfig = folder.join(format!("kubeconfig-{index}"));
+    let text = kubeconfig_text(&proxy.kubernetes, &authority.display().to_string());
+    std::fs::write(&kubeconfig, text).unwrap();
+    let mut arguments = vec![
+        format!("--kubeconfig={}", kubeconfig.display()),
+        format!("--ca-file={}", authority.display()),
+        format!("--endpoint-override=dialogflow={}", proxy.google),
+        format!("--watch-namespace={namespace}"),
+        "--admin-address=off".to_owned(),
+        "--log-level=debug".to_owned(),
+        // What is counted must not depend on how busy the machine is.
+        "--observe-budget=5s".to_owned(),
+    ];
+    arguments.extend(life.flags.iter().map(ToString::to_string));
+    if life.has_standby {
+        arguments.push("--leader-elect=true".to_owned());
+        arguments.push(format!("--leader-elect-lease-name={LEASE}"));
+        arguments.push(format!("--leader-elect-namespace={namespace}"));
+        arguments.extend(LONG_LEASE.map(str::to_owned));
+    }
+    Launch {
+        arguments,
+        metadata_address: proxy.metadata.clone(),
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     proxy::OBJECT,
     support::{
         cluster::{client_config, cluster},
+        release::LEASE,
         world::{PROJECT, operation},
     },
 };
@@ -109,6 +110,37 @@ impl ClusterAccess {
     /// Allows the namespace to cancel the operations of the tests' project.
     pub async fn grant(&self) {
         self.create(&self.grants(), grant(&self.namespace)).await;
+    }
+
+    /// Gives the controller's ServiceAccount the rights for its Lease in this namespace, as deploy/base/leader-election-role.yaml does.
+    pub async fn allow_leader_election(&self) {
+        let group = "rbac.authorization.k8s.io";
+        let metadata = json!({"name": "leader-election"});
+        let leases = |names: &[&str], verbs: &[&str]| {
+            json!({
+                "apiGroups": ["coordination.k8s.io"], "resources": ["leases"],
+                "resourceNames": names, "verbs": verbs,
+            })
+        };
+        let rules = [
+            leases(&[], &["create"]),
+            leases(&[LEASE], &["get", "patch", "watch"]),
+        ];
+        let role = json!({
+            "apiVersion": format!("{group}/v1"), "kind": "Role", "metadata": metadata, "rules": rules,
+        });
+        let binding = json!({
+            "apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": metadata,
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": "leader-election"},
+            "subjects": [{
+                "kind": "ServiceAccount", "name": "opcancel-controller", "namespace": "opcancel-system",
+            }],
+        });
+        for (kind, object) in [("Role", role), ("RoleBinding", binding)] {
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
+            let api = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
+            self.create(&api, object).await;
+        }
     }
 
     /// Declares the cancellation of the operation of the same id.

@@ -12,9 +12,11 @@ use super::points::Kind::{
 /// What goes wrong at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, strum::EnumIter)]
 pub enum Fault {
-    /// The process gets SIGKILL before the request reaches the server, or the event the process. A new process starts.
+    /// The process gets SIGKILL before the request reaches the server, or the event the process. A new process starts, or
+    /// the standby takes over.
     KilledBefore,
-    /// The process gets SIGKILL when the server has answered, before the answer arrives. A new process starts.
+    /// The process gets SIGKILL when the server has answered, before the answer arrives. A new process starts, or the
+    /// standby takes over.
     KilledAfter,
     /// The request takes effect, and the connection ends without an answer.
     AnswerDropped,

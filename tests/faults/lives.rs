@@ -21,6 +21,8 @@ pub struct Life {
     pub flags: &'static [&'static str],
     /// Whether the grant is there before the controller.
     pub is_granted: bool,
+    /// Whether a second process stands by, and takes over when the first one is killed. Only crashes are tried in such a life.
+    pub has_standby: bool,
     /// What happens from outside, in this order, each as soon as its moment has come.
     pub steps: &'static [Step],
     /// The points beside those of [`START`], if nothing goes wrong.
@@ -72,6 +74,9 @@ pub const START: [&str; 17] = [
     "object-watch#1",
 ];
 
+/// The further points of a process that takes part in leader election: it reviews its permissions for the Lease.
+pub const ELECTION: [&str; 4] = ["review#8", "review#9", "review#10", "review#11"];
+
 const DECLARED: Step = Step {
     when: |facts| facts.answers.contains_key(&ObjectList),
     what: Happening::Declared,
@@ -83,6 +88,7 @@ const LIFE: Life = Life {
     spec: || json!({}),
     flags: &["--max-poll=2s"],
     is_granted: true,
+    has_standby: false,
     steps: &[DECLARED],
     points: &[],
     more: &[],
@@ -133,7 +139,7 @@ const UNAVAILABLE_TO_CANCEL: Life = Life {
 };
 
 /// The lives.
-pub const LIVES: [Life; 10] = [
+pub const LIVES: [Life; 11] = [
     CANCELLED_AT_ONCE,
     Life {
         name: "cancelled-at-the-second-poll",
@@ -308,5 +314,10 @@ pub const LIVES: [Life; 10] = [
             "event-create#1",
         ],
         ..LIFE
+    },
+    Life {
+        name: "503-to-cancel-with-standby",
+        has_standby: true,
+        ..UNAVAILABLE_TO_CANCEL
     },
 ];

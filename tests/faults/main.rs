@@ -30,8 +30,8 @@ use support::cluster::{cluster, runtime};
 /// Lives whose crash points are all tried in CI.
 const CRASHED_IN_CI: [&str; 2] = ["cancelled-at-once", "503-to-cancel"];
 
-/// Cases that CI tries: every crash point of two lives, and each fault at each kind of point in one of the lives by turns. Cases that
-/// wait for a minute are left out.
+/// Cases that CI tries: every crash point of two lives, every eighth crash of the life with a standby, and each fault at each kind of
+/// point in one of the lives by turns. Cases that wait for a minute are left out.
 fn slice() -> Vec<Cell> {
     let mut slice = Vec::new();
     let mut tried = BTreeSet::new();
@@ -40,7 +40,8 @@ fn slice() -> Vec<Cell> {
             for (index, cell) in matrix::cells(life).into_iter().enumerate() {
                 let (point, fault) = cell.faults[0];
                 let is_crash = fault.is_crash() && CRASHED_IN_CI.contains(&life.name);
-                let is_first = turn == 0 && is_crash;
+                let is_handed_over = life.has_standby && index % 8 == 0;
+                let is_first = turn == 0 && (is_crash || is_handed_over);
                 let is_turn = (index + number) % lives::LIVES.len() == turn && !is_crash;
                 let is_wanted = is_first || (is_turn && !tried.contains(&(point.kind, fault)));
                 if is_wanted && !cell.is_slow() {

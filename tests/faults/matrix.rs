@@ -8,11 +8,11 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use super::{
     case::{self, End},
     faults::{Fault, PERMITTED},
-    lives::{LIVES, Life, START},
+    lives::{ELECTION, LIVES, Life, START},
     points::{Kind, Point},
 };
 
-/// How many cases run at a time. They mostly wait.
+/// How many processes run at a time. They mostly wait.
 const AT_A_TIME: usize = 24;
 
 /// A life and what goes wrong in it.
@@ -66,11 +66,12 @@ impl Cell {
 
 /// The points of a life in which nothing goes wrong.
 pub fn points(life: &Life) -> Vec<Point> {
-    let names = START.iter().chain(life.points);
+    let election: &[&str] = if life.has_standby { &ELECTION } else { &[] };
+    let names = START.iter().chain(election).chain(life.points);
     names.map(|name| name.parse().unwrap()).collect()
 }
 
-/// Every pair of a point and a fault that fits it.
+/// Every pair of a point and a fault that fits it; in a life with a standby, only the crashes.
 pub fn cells(life: &'static Life) -> Vec<Cell> {
     let points = points(life);
     let is_last_event = |point: &Point| {
@@ -84,6 +85,7 @@ pub fn cells(life: &'static Life) -> Vec<Cell> {
     };
     let cells = points.iter().flat_map(|point| {
         let fitting = Fault::iter().filter(|fault| fits(point, *fault));
+        let fitting = fitting.filter(|fault| fault.is_crash() || !life.has_standby);
         fitting.map(|fault| Cell {
             life,
             faults: vec![(*point, fault)],
@@ -96,7 +98,9 @@ pub fn cells(life: &'static Life) -> Vec<Cell> {
 pub fn pairs(seed: u64, count: usize) -> Vec<Cell> {
     let mut random = fastrand::Rng::with_seed(seed);
     let pair = || {
-        let life = &LIVES[random.usize(..LIVES.len())];
+        // A standby takes over once, so a life with one has no second fault.
+        let alone = || LIVES.iter().filter(|life| !life.has_standby);
+        let life = alone().nth(random.usize(..alone().count())).unwrap();
         let mut cells = cells(life);
         // A GET of the object follows a write whose result is not known.
         cells.extend(
@@ -191,7 +195,9 @@ async fn run_several_at_a_time(cells: Vec<Cell>) -> Vec<Tried> {
     let places = Arc::new(Semaphore::new(AT_A_TIME));
     let mut running = JoinSet::new();
     for cell in cells {
-        let place = places.clone().acquire_owned().await.unwrap();
+        let processes = 1 + u32::from(cell.life.has_standby);
+        let place = places.clone().acquire_many_owned(processes);
+        let place = place.await.unwrap();
         running.spawn(async move {
             let result = case::run(cell.life, &cell.faults).await;
             if let Err(why) = &result {

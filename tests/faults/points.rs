@@ -145,11 +145,16 @@ pub fn is_next_page(uri: &Uri) -> bool {
     parameters.any(|pair| pair.starts_with("continue="))
 }
 
+/// Whether a request asks for a watch.
+pub fn is_watch(uri: &Uri) -> bool {
+    let mut pairs = uri.query().unwrap_or_default().split('&');
+    pairs.any(|pair| pair == "watch=true")
+}
+
 /// What a request is, and the name of the object or operation that it is about, if it is about one.
 pub fn classify(server: Server, method: &Method, uri: &Uri) -> Option<(Kind, Option<String>)> {
     let path = uri.path();
-    let mut parameters = uri.query().unwrap_or_default().split('&');
-    let is_watch = parameters.any(|pair| pair == "watch=true");
+    let is_watch = is_watch(uri);
     let last = |path: &str| path.rsplit('/').next().map(str::to_owned);
     match server {
         Server::Metadata if path.ends_with("/email") => Some((Email, None)),

@@ -1,10 +1,13 @@
-//! The controller as a process that the proxy kills and starts again.
+//! The controller as processes that the proxies kill and start again.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::OpenOptions,
     path::PathBuf,
     process::Stdio,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::{
@@ -14,62 +17,78 @@ use tokio::{
 
 use super::{record::Record, support::controller_process};
 
-enum State {
-    NotStarted,
-    Running(Child),
-    Stopped,
+/// How one of the processes is started.
+pub struct Launch {
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// The metadata server's address, for `GCE_METADATA_HOST`.
+    pub metadata_address: String,
 }
 
-/// The controller of one case. Its processes end with this value.
-pub struct Process {
-    arguments: Vec<String>,
-    metadata_address: String,
+/// The processes of one case. They end with this value. The first one works. When it is killed, the second one takes over. If there is
+/// no second one, the first one starts again.
+pub struct Processes {
+    launches: Vec<Launch>,
     log: PathBuf,
-    child: Mutex<State>,
+    children: Mutex<Children>,
+    active: AtomicUsize,
     record: Arc<Record>,
 }
 
-impl Process {
+struct Children {
+    running: Vec<Option<Child>>,
+    is_stopped: bool,
+}
+
+impl Processes {
     /// Nothing runs yet.
-    pub fn new(
-        arguments: Vec<String>,
-        metadata_address: String,
-        log: PathBuf,
-        record: Arc<Record>,
-    ) -> Self {
+    pub fn new(launches: Vec<Launch>, log: PathBuf, record: Arc<Record>) -> Self {
+        let running = launches.iter().map(|_| None).collect();
         Self {
-            arguments,
-            metadata_address,
+            launches,
             log,
-            child: Mutex::new(State::NotStarted),
+            children: Mutex::new(Children {
+                running,
+                is_stopped: false,
+            }),
+            active: AtomicUsize::new(0),
             record,
         }
     }
 
-    /// Starts it; returns at once.
-    pub async fn start(&self) {
-        *self.child.lock().await = State::Running(self.spawn());
+    /// The index of the process that is to work.
+    pub fn active(&self) -> usize {
+        self.active.load(Ordering::SeqCst)
     }
 
-    /// Sends SIGKILL, waits for the end of the process, and starts the next one.
-    pub async fn kill_and_restart(&self) {
-        let mut state = self.child.lock().await;
-        if let State::Running(child) = &mut *state {
+    /// Starts a process, unless it runs; returns at once.
+    pub async fn start(&self, index: usize) {
+        self.start_in(&mut *self.children.lock().await, index);
+    }
+
+    /// Sends SIGKILL to the process that works, and waits for its end. The next one works then, and starts if it does not run.
+    pub async fn kill(&self) {
+        let mut children = self.children.lock().await;
+        let killed = self.active();
+        if let Some(mut child) = children.running[killed].take() {
             child.kill().await.unwrap();
-            self.record.say("killed");
-            *state = State::Running(self.spawn());
         }
+        let next = (killed + 1).min(self.launches.len() - 1);
+        self.active.store(next, Ordering::SeqCst);
+        self.record
+            .say(&format!("process {killed} is killed, {next} works"));
+        self.start_in(&mut children, next);
     }
 
-    /// Ends it for good. Returns how it ended before by itself, if it did.
+    /// Ends them for good. Returns how one ended before by itself, if one did.
     pub async fn stop(&self) -> Option<String> {
-        let mut state = self.child.lock().await;
-        let State::Running(child) = &mut *state else {
-            return None;
-        };
-        let ended = child.try_wait().unwrap();
-        child.kill().await.unwrap();
-        *state = State::Stopped;
+        let mut children = self.children.lock().await;
+        children.is_stopped = true;
+        let mut ended = None;
+        for child in children.running.iter_mut().flatten() {
+            ended = ended.or(child.try_wait().unwrap());
+            child.kill().await.unwrap();
+        }
         ended.map(|status| status.to_string())
     }
 
@@ -78,22 +97,24 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn spawn(&self) -> Child {
-        self.record.process_starts();
-        let log: File = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.log)
-            .unwrap();
+    fn start_in(&self, children: &mut Children, index: usize) {
+        if children.is_stopped || children.running[index].is_some() {
+            return;
+        }
+        self.record.process_starts(index);
+        let mut log = OpenOptions::new();
+        let log = log.create(true).append(true).open(&self.log).unwrap();
+        let launch = &self.launches[index];
         let mut command = Command::from(controller_process::command());
-        command
-            .args(&self.arguments)
-            .env("GCE_METADATA_HOST", &self.metadata_address)
+        let child = command
+            .args(&launch.arguments)
+            .env("GCE_METADATA_HOST", &launch.metadata_address)
+            .env("HOSTNAME", format!("process-{index}"))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .kill_on_drop(true)
-            .spawn()
-            .unwrap()
+            .spawn();
+        children.running[index] = Some(child.unwrap());
     }
 }

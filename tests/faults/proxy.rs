@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::{StreamExt, future::pending};
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use reqwest::Client;
@@ -21,8 +21,8 @@ use tokio::{
 use super::{
     cluster_access::ClusterAccess,
     faults::Fault::{self, *},
-    points::{Kind, Point, Server, classify, is_next_page},
-    process::Process,
+    points::{Kind, Point, Server, classify, is_next_page, is_watch},
+    process::Processes,
     record::Record,
     server::{self, Body, Connection},
 };
@@ -48,16 +48,40 @@ pub struct Upstream {
     pub client: Client,
 }
 
-/// What the proxy decides by.
-struct Shared {
+/// What the proxies of a case decide by.
+pub struct Shared {
     upstream: Upstream,
     access: ClusterAccess,
-    process: Arc<Process>,
+    processes: Arc<Processes>,
     record: Arc<Record>,
     faults: Mutex<Vec<(Point, Fault)>>,
 }
 
-/// The proxy of one case. It ends with this value.
+impl Shared {
+    /// All requests are passed on, but for these faults.
+    pub fn new(
+        upstream: Upstream,
+        access: ClusterAccess,
+        processes: Arc<Processes>,
+        record: Arc<Record>,
+        faults: Vec<(Point, Fault)>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            upstream,
+            access,
+            processes,
+            record,
+            faults: Mutex::new(faults),
+        })
+    }
+
+    /// The faults that have not happened yet.
+    pub fn faults_left(&self) -> Vec<(Point, Fault)> {
+        self.faults.lock().unwrap().clone()
+    }
+}
+
+/// The proxy of one process. It ends with this value.
 pub struct Proxy {
     /// URL in place of the API server's.
     pub kubernetes: String,
@@ -65,7 +89,6 @@ pub struct Proxy {
     pub google: String,
     /// HOST:PORT in place of the metadata server's.
     pub metadata: String,
-    /// What [`Self::begin`] has set.
     shared: watch::Sender<Option<Arc<Shared>>>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -77,24 +100,19 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// Listens. Requests wait until [`Self::begin`].
-    pub async fn listen() -> Self {
-        let shared = watch::Sender::new(None::<Arc<Shared>>);
+    /// Listens for the process of this index. Requests wait until [`Self::begin`].
+    pub async fn listen(process: usize) -> Self {
+        let begun = watch::Sender::new(None::<Arc<Shared>>);
         let mut tasks = Vec::new();
         let mut addresses = Vec::new();
         for server in [Server::Kubernetes, Server::Google, Server::Metadata] {
-            let begun = shared.subscribe();
+            let begun = begun.clone();
             let handle = move |connection, request| {
-                let mut begun = begun.clone();
+                let mut begun = begun.subscribe();
                 async move {
-                    let shared = match begun.wait_for(Option::is_some).await {
-                        Ok(shared) => shared.clone(),
-                        Err(_) => None,
-                    };
-                    let Some(shared) = shared else {
-                        return pending().await;
-                    };
-                    shared.handle(server, connection, request).await
+                    let shared = begun.wait_for(Option::is_some).await.unwrap().clone();
+                    let from = From { process, server };
+                    shared.unwrap().handle(from, connection, request).await
                 }
             };
             let (address, task) = server::serve(server != Server::Metadata, handle).await;
@@ -105,36 +123,22 @@ impl Proxy {
             kubernetes: format!("https://127.0.0.1:{}", addresses[0].port()),
             google: format!("https://localhost:{}", addresses[1].port()),
             metadata: addresses[2].to_string(),
-            shared,
+            shared: begun,
             tasks,
         }
     }
 
     /// Answers requests from now on.
-    pub fn begin(
-        &self,
-        upstream: Upstream,
-        access: ClusterAccess,
-        process: Arc<Process>,
-        record: Arc<Record>,
-        faults: Vec<(Point, Fault)>,
-    ) {
-        let shared = Shared {
-            upstream,
-            access,
-            process,
-            record,
-            faults: Mutex::new(faults),
-        };
-        self.shared.send_replace(Some(Arc::new(shared)));
+    pub fn begin(&self, shared: Arc<Shared>) {
+        self.shared.send_replace(Some(shared));
     }
+}
 
-    /// The faults that have not happened yet.
-    pub fn faults_left(&self) -> Vec<(Point, Fault)> {
-        let shared = self.shared.borrow();
-        let faults = shared.as_ref().unwrap().faults.lock().unwrap();
-        faults.clone()
-    }
+/// Where a request comes from, and which server it is for.
+#[derive(Clone, Copy)]
+struct From {
+    process: usize,
+    server: Server,
 }
 
 /// An answer whose body is complete.
@@ -165,7 +169,7 @@ impl Answer {
 impl Shared {
     async fn handle(
         self: Arc<Self>,
-        server: Server,
+        from: From,
         connection: Arc<Connection>,
         request: Request<Incoming>,
     ) -> Response<Body> {
@@ -177,25 +181,31 @@ impl Shared {
         else {
             return pending().await;
         };
-        let Some((kind, name)) = classify(server, &parts.method, &parts.uri) else {
-            self.record
-                .say(&format!("{} {} is not expected", parts.method, parts.uri));
-            return self.refusal(server, 404).response();
-        };
-        let name = name.or_else(|| (kind == Kind::EventCreate).then(|| event_subject(&body)));
-        let is_of_case = name.as_ref().is_none_or(|name| name == OBJECT);
+        let server = from.server;
+        let about = classify(server, &parts.method, &parts.uri);
+        let (kind, mut name) = about.map_or((None, None), |(kind, name)| (Some(kind), name));
+        if kind == Some(Kind::EventCreate) {
+            name = Some(event_subject(&body));
+        }
+        let works = from.process <= self.processes.active();
+        if !works && matches!(kind, Some(Kind::Cancel | Kind::StatusWrite)) {
+            let what = format!(
+                "the process that stands by sent {} {}",
+                parts.method, parts.uri
+            );
+            self.record.broken(what);
+        }
+        let is_of_case = works && name.as_ref().is_none_or(|name| name == OBJECT);
         let is_point = is_of_case && !is_next_page(&parts.uri);
-        let point = is_point.then(|| self.record.arrived(kind));
+        let point = kind
+            .filter(|_| is_point)
+            .map(|kind| self.record.arrived(kind));
         let fault = point.and_then(|point| self.take(point));
-        let what = point.map_or_else(
-            || format!("{kind:?} of {name:?}"),
-            |point| point.to_string(),
-        );
-        let noted = fault.map_or_else(String::new, |fault| format!(": {fault}"));
-        self.record.say(&format!("{what}{noted}"));
+        self.say_what_came(from, &parts, point, fault);
         let asked = Asked {
-            server,
+            from,
             kind,
+            name,
             point,
             parts,
             body,
@@ -229,7 +239,7 @@ impl Shared {
                 answer
             }
             Hang => pending().await,
-            Conflict if kind == Kind::StatusWrite => {
+            Conflict if kind == Some(Kind::StatusWrite) => {
                 self.access.touch_object().await;
                 self.pass_on(asked, &connection).await
             }
@@ -256,8 +266,23 @@ impl Shared {
 
     /// Kills the process, with which this request ends, and starts the next one.
     fn kill(&self) {
-        let process = self.process.clone();
-        tokio::spawn(async move { process.kill_and_restart().await });
+        let processes = self.processes.clone();
+        tokio::spawn(async move { processes.kill().await });
+    }
+
+    fn say_what_came(
+        &self,
+        from: From,
+        parts: &http::request::Parts,
+        point: Option<Point>,
+        fault: Option<Fault>,
+    ) {
+        let what = point.map_or_else(
+            || format!("{} {}", parts.method, parts.uri.path()),
+            |point| point.to_string(),
+        );
+        let noted = fault.map_or_else(String::new, |fault| format!(": {fault}"));
+        self.record.say(&format!("{}  {what}{noted}", from.process));
     }
 
     /// The fault of this point, if there is one; it happens once.
@@ -330,11 +355,11 @@ impl Shared {
         for hop in [header::TRANSFER_ENCODING, header::CONNECTION] {
             headers.remove(hop);
         }
-        if let Some(events) = asked.kind.events()
-            && status.is_success()
-        {
+        if is_watch(&asked.parts.uri) && status.is_success() {
+            let events = asked.kind.and_then(Kind::events);
             let (sender, body) = mpsc::channel::<Bytes>(1);
-            tokio::spawn(self.pump(events, answer, sender, connection));
+            let process = asked.from.process;
+            tokio::spawn(self.pump(process, events, answer, sender, connection));
             let body = futures::stream::unfold(body, |mut body| async move {
                 let bytes = body.recv().await?;
                 Some((bytes, body))
@@ -356,7 +381,7 @@ impl Shared {
     }
 
     async fn send(&self, asked: &Asked) -> Result<reqwest::Response, reqwest::Error> {
-        let base = match asked.server {
+        let base = match asked.from.server {
             Server::Kubernetes => &self.upstream.kubernetes,
             Server::Google => &self.upstream.google,
             Server::Metadata => &self.upstream.metadata,
@@ -388,8 +413,8 @@ impl Shared {
         }
         let json = || serde_json::from_slice::<Value>(body).unwrap_or_default();
         let object = match asked.kind {
-            Kind::StatusWrite | Kind::ObjectRead => Some(json()),
-            Kind::ObjectList => {
+            Some(Kind::StatusWrite | Kind::ObjectRead) => Some(json()),
+            Some(Kind::ObjectList) => {
                 let mut list = json();
                 let items = list["items"].as_array_mut().map(std::mem::take);
                 let mut items = items.unwrap_or_default().into_iter();
@@ -404,9 +429,17 @@ impl Shared {
                 status["cancelAttempts"], status["outcome"]
             )
         }));
+        if asked.kind == Some(Kind::ObjectList) {
+            self.record.listed(asked.from.process);
+        }
+        if asked.writes_the_lease() {
+            self.record.lease_written();
+        }
         if let Some(point) = asked.point {
             self.record.answered(point, object.as_ref());
-        } else if object.is_some_and(|object| object["status"]["outcome"].is_string()) {
+        }
+        let has_outcome = object.is_some_and(|object| object["status"]["outcome"].is_string());
+        if has_outcome && asked.name.as_deref() == Some(WITNESS) {
             self.record.witness_finished();
         }
     }
@@ -414,7 +447,8 @@ impl Shared {
     /// Passes the events of a watch on, each as a whole.
     async fn pump(
         self: Arc<Self>,
-        kind: Kind,
+        process: usize,
+        kind: Option<Kind>,
         mut answer: reqwest::Response,
         sender: mpsc::Sender<Bytes>,
         connection: Arc<Connection>,
@@ -430,16 +464,17 @@ impl Shared {
                 return;
             };
             for line in lines.add(&chunk) {
-                let object = self.subject(kind, &line);
-                if object.is_none() {
+                let works = process <= self.processes.active();
+                let object = kind.and_then(|kind| self.subject(kind, &line));
+                let (Some(kind), Some(object), true) = (kind, object, works) else {
                     let _gone = sender.send(line).await;
                     continue;
-                }
+                };
                 let point = self.record.arrived(kind);
-                self.record.answered(point, object.as_ref());
+                self.record.answered(point, Some(&object));
                 let fault = self.take(point);
                 let noted = fault.map_or_else(String::new, |fault| format!(": {fault}"));
-                self.record.say(&format!("{point}{noted}"));
+                self.record.say(&format!("{process}  {point}{noted}"));
                 let mut events = vec![line.clone()];
                 match fault {
                     None => {}
@@ -497,12 +532,21 @@ impl Shared {
 
 /// A request of the controller.
 struct Asked {
-    server: Server,
-    kind: Kind,
-    /// `None` if it is about another object than that of the case.
+    from: From,
+    /// `None` if it has no points, such as one about the Lease.
+    kind: Option<Kind>,
+    /// The object or operation that it is about.
+    name: Option<String>,
+    /// `None` if it is about another object than that of the case, or comes from a process that stands by.
     point: Option<Point>,
     parts: http::request::Parts,
     body: Bytes,
+}
+
+impl Asked {
+    fn writes_the_lease(&self) -> bool {
+        self.parts.method != Method::GET && self.parts.uri.path().contains("/leases")
+    }
 }
 
 /// Cuts chunks into lines.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::points::{
-    Kind::{self, Cancel, Get, ObjectList},
+    Kind::{self, Cancel, Get},
     Point,
 };
 
@@ -43,10 +43,12 @@ pub struct Facts {
     pub calls_after_outcome: usize,
     /// Which guarantees were broken.
     pub violations: Vec<String>,
-    /// The process that has listed the objects last, counted from 1.
-    pub listed_by: usize,
-    /// The number of the process that runs, counted from 1.
-    pub process: usize,
+    /// Whether a process has taken the Lease.
+    pub has_leader: bool,
+    /// How often each process was started.
+    starts: BTreeMap<usize, usize>,
+    /// Which start of each process has listed the objects last.
+    listed: BTreeMap<usize, usize>,
 }
 
 impl Record {
@@ -66,8 +68,9 @@ impl Record {
                 is_witness_finished: false,
                 calls_after_outcome: 0,
                 violations: Vec::new(),
-                listed_by: 0,
-                process: 0,
+                has_leader: false,
+                starts: BTreeMap::new(),
+                listed: BTreeMap::new(),
             }),
         }
     }
@@ -96,13 +99,30 @@ impl Record {
         self.facts.send_modify(|facts| facts.say(line));
     }
 
-    /// Notes that the next process starts.
-    pub fn process_starts(&self) {
+    /// Notes that a process starts.
+    pub fn process_starts(&self, index: usize) {
         self.facts.send_modify(|facts| {
-            facts.process += 1;
-            let line = format!("process {} starts", facts.process);
-            facts.say(&line);
+            *facts.starts.entry(index).or_default() += 1;
+            facts.say(&format!("process {index} starts"));
         });
+    }
+
+    /// Notes that a process has listed the objects.
+    pub fn listed(&self, index: usize) {
+        self.facts.send_modify(|facts| {
+            let start = facts.starts.get(&index).copied().unwrap_or_default();
+            facts.listed.insert(index, start);
+        });
+    }
+
+    /// Notes that a process has taken or renewed the Lease.
+    pub fn lease_written(&self) {
+        self.facts.send_modify(|facts| facts.has_leader = true);
+    }
+
+    /// Notes that a guarantee was broken.
+    pub fn broken(&self, what: String) {
+        self.facts.send_modify(|facts| facts.violations.push(what));
     }
 
     /// Notes a request or an event about the object of the case, or about everything. Returns its point.
@@ -127,6 +147,11 @@ impl Record {
 }
 
 impl Facts {
+    /// Whether the process has listed the objects since it was started last.
+    pub fn has_listed(&self, index: usize) -> bool {
+        self.starts.contains_key(&index) && self.starts.get(&index) == self.listed.get(&index)
+    }
+
     fn say(&mut self, line: &str) {
         let at = self.begun.elapsed().as_millis();
         self.lines.push(format!("{at:>6} ms  {line}"));
@@ -165,9 +190,6 @@ impl Facts {
         *self.answers.entry(kind).or_default() += 1;
         if kind == Get && self.answers.contains_key(&Cancel) {
             self.polls_after_acceptance += 1;
-        }
-        if kind == ObjectList {
-            self.listed_by = self.process;
         }
         let Some(status) = object.and_then(|object| object.get("status")) else {
             return;
