@@ -50,6 +50,13 @@ pub fn grant_crd(services: &[&str]) -> Result<CustomResourceDefinition, serde_js
                 json!([{"rule": entries.rule(), "message": entries.message}]),
             );
         }
+        // As label selectors in Kubernetes are: an apply replaces the selector as a whole.
+        set(
+            schema,
+            "/properties/spec/properties/namespaceSelector",
+            "x-kubernetes-map-type",
+            json!("atomic"),
+        );
         for rule in label_rules::selector_rules() {
             let pointer = format!(
                 "/properties/spec/properties/namespaceSelector/properties/{}",
