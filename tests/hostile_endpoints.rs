@@ -45,6 +45,7 @@ use opcancel::{
 use raw_http::{RawHttp, Reply, answer};
 use serde_json::json;
 use strum::VariantArray;
+use tokio::sync::Mutex;
 
 /// What nobody may see: parts of the tokens at each hop.
 const SECRETS: [&str; 4] = [
@@ -441,8 +442,12 @@ async fn cell(hop: Hop, misbehaviour: Misbehaviour) -> Result<(), String> {
     healed.map_err(|_| format!("it never heals after: {text}"))
 }
 
+/// Both tests need a processor.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_hop_survives_every_misbehaviour() {
+    let _turn = ONE_AT_A_TIME.lock().await;
     let cells: Vec<_> = Hop::VARIANTS
         .iter()
         .flat_map(|hop| Misbehaviour::VARIANTS.iter().map(|bad| (*hop, *bad)))
@@ -459,4 +464,94 @@ async fn every_hop_survives_every_misbehaviour() {
         .filter_map(|((hop, bad), outcome)| Some(format!("{hop:?} x {bad:?}: {}", outcome.err()?)))
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The variable that says that the process is for the memory test alone: other tests need memory, too.
+const ALONE: &str = "OPCANCEL_TEST_ALONE";
+
+/// Answers of one kind at one hop, and the first ones, after which the allocator has what it keeps. Fewer than a namespace's budget of
+/// tokens in a minute.
+const ROUNDS: usize = 40;
+const FIRST_ROUNDS: usize = 10;
+
+/// The most that memory may grow in all these rounds, and the most that one answer may need, in KiB. Of most bodies 64 KiB are read, so two
+/// of three exceed the first. One body of a GET, of which megabytes are read, exceeds both.
+const MOST_GROWTH: u64 = 1536;
+const MOST_AT_A_TIME: u64 = 8 * 1024;
+
+/// A body of 1 GiB, of a form that is read for as long as possible.
+fn gigabyte() -> Reply {
+    Reply::Flood("HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n{\"name\":\"".to_owned())
+}
+
+/// A value of /proc/self/status, in KiB.
+fn memory(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    let value = line.split_whitespace().nth(1).unwrap();
+    value.parse().unwrap()
+}
+
+#[test]
+fn bodies_of_a_gigabyte_leave_memory_flat() {
+    if std::env::var_os(ALONE).is_some() {
+        // One thread, so one arena of the allocator.
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        for hop in Hop::VARIANTS {
+            runtime.block_on(memory_stays_flat(*hop));
+        }
+        return;
+    }
+    let _turn = ONE_AT_A_TIME.blocking_lock();
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again
+        .args(["--exact", "bodies_of_a_gigabyte_leave_memory_flat"])
+        .arg("--nocapture")
+        .env(ALONE, "1");
+    let output = again.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}{errors}"
+    );
+}
+
+async fn memory_stays_flat(hop: Hop) {
+    let server = RawHttp::start(move |request, _| match hop.is_asked(request) {
+        true => gigabyte(),
+        false => good(request),
+    })
+    .await;
+    let mut caller = Caller::new(hop, &server);
+    // Each is read for as long as its limit.
+    let (first, rounds) = match hop {
+        Hop::Get => (1, 2),
+        _ => (FIRST_ROUNDS, ROUNDS),
+    };
+    let mut before = 0;
+    for round in 0..first + rounds {
+        if round == first {
+            before = memory("VmRSS");
+            // The highest value counts from now.
+            std::fs::write("/proc/self/clear_refs", "5").unwrap();
+        }
+        let answered = tokio::time::timeout(PATIENCE, caller.call()).await;
+        assert!(answered.unwrap().is_err(), "{hop:?} accepts it");
+        if hop == Hop::Metadata {
+            // It remembers a failure for seconds.
+            caller = Caller::new(hop, &server);
+        }
+        // The others remember it for a millisecond.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let requests = server.requests();
+    let asked = requests.iter().filter(|text| hop.is_asked(text)).count();
+    let (after, highest) = (memory("VmRSS"), memory("VmHWM"));
+    println!("{hop:?}: {asked} bodies, {before} KiB, then {after} KiB, at most {highest} KiB");
+    assert!(asked >= rounds, "{hop:?}: {asked}");
+    assert!(after < before + MOST_GROWTH, "{hop:?}: {before}, {after}");
+    let most = before + MOST_AT_A_TIME;
+    assert!(highest < most, "{hop:?}: {before}, {highest}");
 }
