@@ -142,7 +142,10 @@ impl EndpointPool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::google::connections::tls::{Trust, install_provider};
+    use crate::google::{
+        catalogue,
+        connections::tls::{Trust, install_provider},
+    };
 
     struct Table {
         pool: EndpointPool,
@@ -236,6 +239,35 @@ mod tests {
         assert_eq!(table.pool.by_endpoint.len(), MAX_PER_TENANT + 2);
         assert_eq!(table.pool.evicted, 1000 - (MAX_PER_TENANT - 1));
         assert_eq!(table.connector.configurations(), 0, "nothing was opened");
+    }
+
+    /// A neighbour names every service, also in locations that it makes up. Hosts of services answer, so they count as much as others'.
+    #[test]
+    fn one_tenant_that_names_every_service_evicts_no_endpoint_of_another() {
+        let hosts: Vec<_> = catalogue::services()
+            .iter()
+            .map(|service| service.global_host)
+            .collect();
+        assert!(hosts.len() > MAX_PER_TENANT && hosts.len() < MAX_ENDPOINTS);
+        let mut table = Table::new();
+        let quiet: Vec<_> = hosts[..MAX_PER_TENANT]
+            .iter()
+            .map(|host| {
+                let connections = table.ask(host, "quiet");
+                connections.mark_answered();
+                connections
+            })
+            .collect();
+        for location in 0..10 {
+            for host in &hosts {
+                table.ask(host, "noisy").mark_answered();
+                table.ask(&format!("made-up{location}-{host}"), "noisy");
+            }
+        }
+        for (host, before) in hosts.iter().zip(&quiet) {
+            assert!(Arc::ptr_eq(before, &table.ask(host, "quiet")), "{host}");
+        }
+        assert!(table.pool.by_endpoint.len() <= 2 * MAX_PER_TENANT);
     }
 
     /// What it costs to open connections to as many hosts: the certificate authorities are read once.
