@@ -90,7 +90,7 @@ enum What {
         #[arg(long, default_value_t = 200)]
         objects: usize,
     },
-    /// The effect of bad neighbours on a new cancel of another tenant, compared with that tenant alone. About five minutes
+    /// The effect of bad neighbours on a new cancel of another tenant, compared with that tenant alone. About nine minutes
     Neighbours {
         /// Number of new objects to measure with each neighbour, and the same number without
         #[arg(long, default_value_t = 200)]

@@ -23,6 +23,12 @@ use crate::tasks::stand_ins::{self, CONTROLLER, EMULATOR, Emulator};
 /// The size of the large answers, in bytes.
 pub(super) const LARGE: usize = 50 * 1024 * 1024;
 
+/// One tenant's objects make more calls than its limit would allow.
+const UNLIMITED: &str = "--namespace-calls-per-minute=off";
+
+/// More than the quiet tenant of `neighbours` makes, which creates 20 objects a second.
+const LIMITED: &str = "--namespace-calls-per-minute=6000";
+
 /// How long the controller may take to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -65,7 +71,7 @@ impl Environment {
     /// Starts the controller with its own defaults and its image's environment, and waits until it is ready.
     pub(super) fn start_controller(&mut self) -> Result<()> {
         let endpoint = format!("--endpoint-override=dialogflow={}", self.emulator.url);
-        self.start_controller_with(&[endpoint], &[])
+        self.start_controller_with(&[endpoint], &[], UNLIMITED)
     }
 
     /// The same, but operations in this location are at another URL.
@@ -74,18 +80,18 @@ impl Environment {
             format!("--endpoint-override=dialogflow={}", self.emulator.url),
             format!("--endpoint-override=dialogflow/{location}={url}"),
         ];
-        self.start_controller_with(&endpoints, &[])
+        self.start_controller_with(&endpoints, &[], UNLIMITED)
     }
 
     /// The same, but other locations than the benchmark's own use Google's hosts. With `hides_names`, their names do not resolve,
-    /// since there is no name server.
+    /// since there is no name server. Each namespace has a limit of calls.
     pub(super) fn start_controller_without_names(&mut self, hides_names: bool) -> Result<()> {
         let endpoint = format!(
             "--endpoint-override=dialogflow/global+europe-west1={}",
             self.emulator.url
         );
         if !hides_names {
-            return self.start_controller_with(&[endpoint], &[]);
+            return self.start_controller_with(&[endpoint], &[], LIMITED);
         }
         let no_names = self.control_plane.folder().join("resolv.conf");
         fs::write(
@@ -105,16 +111,17 @@ impl Environment {
             &script,
             "sh",
         ];
-        self.start_controller_with(&[endpoint], &before)
+        self.start_controller_with(&[endpoint], &before, LIMITED)
     }
 
-    fn start_controller_with(&mut self, endpoints: &[String], before: &[&str]) -> Result<()> {
-        self.admin = Some(self.start_process(
-            CONTROLLER,
-            endpoints,
-            before,
-            &["--leader-elect=false".to_owned()],
-        )?);
+    fn start_controller_with(
+        &mut self,
+        endpoints: &[String],
+        before: &[&str],
+        limit: &str,
+    ) -> Result<()> {
+        let flags = ["--leader-elect=false", limit].map(str::to_owned);
+        self.admin = Some(self.start_process(CONTROLLER, endpoints, before, &flags)?);
         Ok(())
     }
 
@@ -125,6 +132,7 @@ impl Environment {
         let own = [
             format!("--cluster-name={name}"),
             "--leader-elect-namespace=opcancel-system".to_owned(),
+            UNLIMITED.to_owned(),
         ];
         let flags = [&own, flags].concat();
         Ok(Replica {
@@ -416,7 +424,8 @@ fn prepare(control_plane: &ControlPlane) -> Result<()> {
         },
         {
             "apiVersion": kubernetes, "kind": "Role", "metadata": {"name": "load", "namespace": NEIGHBOUR},
-            "rules": [{"apiGroups": ["opcancel.github.io"], "verbs": ["list", "create", "patch", "deletecollection"], "resources": ["operationcancellations"]}],
+            "rules": [{"apiGroups": ["opcancel.github.io"], "verbs": ["list", "create", "patch", "delete", "deletecollection"],
+                "resources": ["operationcancellations", "operationcancellations/status"]}],
         },
         {
             "apiVersion": kubernetes, "kind": "RoleBinding", "metadata": {"name": "load", "namespace": NEIGHBOUR},

@@ -76,22 +76,35 @@ impl Load {
 
     /// Changes an object, and nothing that anybody reads.
     pub(super) async fn annotate(&self, namespace: &str, name: &str, n: u64) -> Result<()> {
-        let path = format!("{}/{name}", objects_of(namespace));
         let patch = json!({"metadata": {"annotations": {"bench": n.to_string()}}});
-        self.send(Method::PATCH, &path, "application/merge-patch+json", &patch)
+        self.merge(namespace, name, &patch).await
+    }
+
+    /// Merges a patch into an object in any namespace; `name` may end with `/status`.
+    pub(super) async fn merge(&self, namespace: &str, name: &str, patch: &Value) -> Result<()> {
+        let path = format!("{}/{name}", objects_of(namespace));
+        self.send(Method::PATCH, &path, "application/merge-patch+json", patch)
             .await
             .map(drop)
     }
 
-    /// Grants the neighbour its project, or takes the grant away.
-    pub(super) async fn allow_neighbour(&self, allowed: bool) -> Result<()> {
+    /// Deletes an object in any namespace.
+    pub(super) async fn delete(&self, namespace: &str, name: &str) -> Result<()> {
+        let path = format!("{}/{name}", objects_of(namespace));
+        self.send(Method::DELETE, &path, "application/json", &Value::Null)
+            .await
+            .map(drop)
+    }
+
+    /// Grants the neighbour its project with these services, or takes the grant away.
+    pub(super) async fn allow_neighbour(&self, allowed: bool, services: &[&str]) -> Result<()> {
         let grants = "/apis/opcancel.github.io/v1alpha1/cancellationgrants";
         let path = format!("{grants}/{NEIGHBOUR}?fieldManager=bench&force=true");
         let grant = json!({
             "apiVersion": "opcancel.github.io/v1alpha1", "kind": "CancellationGrant",
             "metadata": {"name": NEIGHBOUR},
             "spec": {
-                "namespaces": [NEIGHBOUR], "services": ["dialogflow"], "identities": ["Operator"],
+                "namespaces": [NEIGHBOUR], "services": services, "identities": ["Operator"],
                 // Without its own project it is allowed nothing that it asks for.
                 "projects": [if allowed { NEIGHBOUR } else { "nothing" }],
             },

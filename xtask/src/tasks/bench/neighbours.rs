@@ -1,12 +1,16 @@
 //! `bench neighbours`: what a bad neighbour does to a quiet tenant's new cancel, next to the same tenant alone just before; and what
 //! it does to another client's status patches meanwhile, which the controller has no part in.
 
+use std::future::Future;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
-use tokio::{task::JoinHandle, time::sleep};
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::interval,
+};
 
 use super::baseline::{Baseline, IN_FLIGHT};
 use super::environment::Environment;
@@ -28,6 +32,12 @@ const CHANGE: Duration = Duration::from_secs(3);
 
 /// How often one of the large objects is changed.
 const TOUCH: Duration = Duration::from_millis(500);
+
+/// How often one of the objects that are created and deleted comes.
+const CREATED: Duration = Duration::from_millis(10);
+
+/// How often one of the objects that are edited is.
+const EDIT: Duration = Duration::from_millis(5);
 
 /// How long a neighbour's objects are there before anything is measured.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -51,9 +61,17 @@ enum Kind {
     LargeObjects,
     /// Its grant comes and goes.
     GrantOnAndOff,
+    /// Each names another service and a location of its own; their hosts have no address.
+    AllServices,
+    /// It creates objects and deletes them at once.
+    CreatedAndDeleted,
+    /// It suspends and resumes its objects.
+    SuspendOnAndOff,
+    /// Somebody erases what the controller wrote.
+    StatusErased,
 }
 
-const NEIGHBOURS: [Neighbour; 8] = [
+static NEIGHBOURS: [Neighbour; 13] = [
     Neighbour {
         what: "answers of 50 MiB",
         objects: 64,
@@ -102,7 +120,57 @@ const NEIGHBOURS: [Neighbour; 8] = [
         prefix: "never",
         is: Kind::GrantOnAndOff,
     },
+    Neighbour {
+        what: "10,000 operations that do not exist",
+        objects: 10_000,
+        prefix: "unknown",
+        is: Kind::BadAnswers,
+    },
+    Neighbour {
+        what: "all services in invented locations",
+        objects: 1000,
+        prefix: "fast-service",
+        is: Kind::AllServices,
+    },
+    Neighbour {
+        what: "100 objects a second, created and deleted",
+        objects: 0,
+        prefix: "never",
+        is: Kind::CreatedAndDeleted,
+    },
+    Neighbour {
+        what: "suspend on and off, 200 times a second",
+        objects: 20,
+        prefix: "never",
+        is: Kind::SuspendOnAndOff,
+    },
+    Neighbour {
+        what: "a status erased 200 times a second",
+        objects: 20,
+        prefix: "never",
+        is: Kind::StatusErased,
+    },
 ];
+
+/// The service that all neighbours use but one.
+const DIALOGFLOW: &str = "dialogflow";
+
+/// A grant has at most so many services.
+const MOST_SERVICES: usize = 100;
+
+/// The services of the catalogue, as many as a grant may have, Dialogflow first.
+fn services() -> Vec<&'static str> {
+    const DATA: &str = include_str!("../../../../src/google/catalogue/services.tsv");
+    let rows = DATA.lines().filter_map(|line| {
+        let mut cells = line.split('\t');
+        (cells.next() == Some("service")).then(|| cells.next())?
+    });
+    let others = rows.filter(|service| *service != DIALOGFLOW);
+    std::iter::once(DIALOGFLOW)
+        .chain(others)
+        .take(MOST_SERVICES)
+        .collect()
+}
 
 /// The objects that another client writes to.
 const PATCHED: usize = 40;
@@ -131,12 +199,14 @@ pub(super) fn measure(environment: &mut Environment, objects: usize) -> Result<(
     environment
         .runtime
         .block_on(baseline.patches(PATCHED, RATE))?;
+    let services = services();
     let mut rows = Vec::new();
     for (number, neighbour) in NEIGHBOURS.iter().enumerate() {
-        if neighbour.is == Kind::InventedLocations && !hides_names {
+        let invents = matches!(neighbour.is, Kind::InventedLocations | Kind::AllServices);
+        if invents && !hides_names {
             continue;
         }
-        allow(environment, neighbour.is != Kind::LargeObjects)?;
+        allow(environment, neighbour.is != Kind::LargeObjects, &services)?;
         let alone = both(
             environment,
             &baseline,
@@ -145,12 +215,19 @@ pub(super) fn measure(environment: &mut Environment, objects: usize) -> Result<(
         )?;
         let before = environment.metrics()?.resident();
         let mark = environment.mark()?;
-        let with_neighbour = with_neighbour(environment, &baseline, neighbour, number, objects)?;
+        let with_neighbour = with_neighbour(
+            environment,
+            &baseline,
+            neighbour,
+            number,
+            objects,
+            &services,
+        )?;
         let memory = environment.metrics()?.resident();
         let calls = environment.calls(&mark)?.len();
         eprintln!("{}: {calls} calls arrived meanwhile", neighbour.what);
         rows.push((neighbour.what, alone, with_neighbour, memory - before));
-        allow(environment, false)?;
+        allow(environment, false, &services)?;
         environment.remove_neighbours(LIMIT)?;
     }
     print(&rows);
@@ -221,14 +298,15 @@ fn both(
 fn with_neighbour(
     environment: &Environment,
     baseline: &Baseline,
-    neighbour: &Neighbour,
+    neighbour: &'static Neighbour,
     number: usize,
     objects: usize,
+    services: &[&'static str],
 ) -> Result<Measured> {
     let prefix = format!("fast-beside-{number}");
     let create = || {
         let bodies = (0..neighbour.objects)
-            .map(|n| object(neighbour, n))
+            .map(|n| object(neighbour, n, services))
             .collect();
         let load = environment.load.clone();
         async move {
@@ -244,37 +322,83 @@ fn with_neighbour(
     environment.wait_for_neighbours(neighbour.objects, ended, LIMIT)?;
     // Many that come at once cost the API server time whatever they are.
     std::thread::sleep(SETTLED);
-    match neighbour.is {
-        Kind::LargeObjects => {
-            let load = environment.load.clone();
-            let name = format!("{}-0", neighbour.prefix);
-            let changing = environment.runtime.spawn(async move {
-                for n in 0_u64.. {
-                    load.annotate(NEIGHBOUR, &name, n).await?;
-                    sleep(TOUCH).await;
-                }
-                anyhow::Ok(())
-            });
-            let measured = both(environment, baseline, &prefix, objects);
-            environment.runtime.block_on(end(changing))?;
-            measured
-        }
-        Kind::GrantOnAndOff => {
-            let load = environment.load.clone();
-            let changing = environment.runtime.spawn(async move {
-                for allowed in [false, true].into_iter().cycle() {
-                    load.allow_neighbour(allowed).await?;
-                    sleep(CHANGE).await;
-                }
-                anyhow::Ok(())
-            });
-            let measured = both(environment, baseline, &prefix, objects);
-            environment.runtime.block_on(end(changing))?;
-            measured
-        }
-        Kind::BadAnswers | Kind::InventedLocations => both(environment, baseline, &prefix, objects),
+    let changing = changes(environment, neighbour, services);
+    let measured = both(environment, baseline, &prefix, objects);
+    if let Some(changing) = changing {
+        environment.runtime.block_on(end(changing))?;
     }
-    .with_context(|| neighbour.what)
+    measured.with_context(|| neighbour.what)
+}
+
+/// What the neighbour does all the time.
+fn changes(
+    environment: &Environment,
+    neighbour: &'static Neighbour,
+    services: &[&'static str],
+) -> Option<JoinHandle<Result<()>>> {
+    let load = environment.load.clone();
+    let named = |n: u64| format!("{}-{n}", neighbour.prefix);
+    let one_of = move |n: u64| named(n % neighbour.objects.max(1) as u64);
+    let runtime = &environment.runtime;
+    Some(match neighbour.is {
+        Kind::BadAnswers | Kind::InventedLocations | Kind::AllServices => return None,
+        Kind::LargeObjects => runtime.spawn(every(TOUCH, move |n| {
+            let load = load.clone();
+            async move { load.annotate(NEIGHBOUR, &named(0), n).await }
+        })),
+        Kind::GrantOnAndOff => {
+            let services = services.to_vec();
+            runtime.spawn(every(CHANGE, move |n| {
+                let (load, services) = (load.clone(), services.clone());
+                async move { load.allow_neighbour(!n.is_multiple_of(2), &services).await }
+            }))
+        }
+        Kind::CreatedAndDeleted => runtime.spawn(every(CREATED, move |n| {
+            let load = load.clone();
+            async move {
+                let n = usize::try_from(n)?;
+                let body = object(neighbour, n, &[]);
+                load.create_object(NEIGHBOUR, &body).await?;
+                load.delete(NEIGHBOUR, &named(n as u64)).await
+            }
+        })),
+        Kind::SuspendOnAndOff => runtime.spawn(every(EDIT, move |n| {
+            let load = load.clone();
+            let suspend = (n / neighbour.objects as u64).is_multiple_of(2);
+            async move {
+                let patch = json!({"spec": {"suspend": suspend}});
+                load.merge(NEIGHBOUR, &one_of(n), &patch).await
+            }
+        })),
+        Kind::StatusErased => runtime.spawn(every(EDIT, move |n| {
+            let load = load.clone();
+            async move {
+                let patch = json!({"status": {"conditions": null, "startTime": null}});
+                load.merge(NEIGHBOUR, &format!("{}/status", one_of(n)), &patch)
+                    .await
+            }
+        })),
+    })
+}
+
+/// Does something again and again, at this distance, however long each takes; until it fails.
+async fn every<F>(distance: Duration, each: impl Fn(u64) -> F) -> Result<()>
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    let mut ticks = interval(distance);
+    let mut tasks = JoinSet::new();
+    for n in 0_u64.. {
+        ticks.tick().await;
+        while tasks.len() >= IN_FLIGHT {
+            tasks.join_next().await.context("no task")???;
+        }
+        while let Some(done) = tasks.try_join_next() {
+            done??;
+        }
+        tasks.spawn(each(n));
+    }
+    Ok(())
 }
 
 /// Whether a process can be started for which no name outside of this machine has an address.
@@ -301,18 +425,22 @@ async fn end(mut task: JoinHandle<Result<()>>) -> Result<()> {
     Ok(())
 }
 
-fn allow(environment: &Environment, allowed: bool) -> Result<()> {
+fn allow(environment: &Environment, allowed: bool, services: &[&str]) -> Result<()> {
     environment
         .runtime
-        .block_on(environment.load.allow_neighbour(allowed))
+        .block_on(environment.load.allow_neighbour(allowed, services))
 }
 
 /// One of the neighbour's objects.
-fn object(neighbour: &Neighbour, n: usize) -> Value {
+fn object(neighbour: &Neighbour, n: usize, services: &[&str]) -> Value {
     let name = format!("{}-{n}", neighbour.prefix);
     let location = match neighbour.is {
-        Kind::InventedLocations => format!("invented{n}"),
+        Kind::InventedLocations | Kind::AllServices => format!("invented{n}"),
         _ => "europe-west1".to_owned(),
+    };
+    let service = match neighbour.is {
+        Kind::AllServices => services.iter().cycle().nth(n).unwrap_or(&DIALOGFLOW),
+        _ => DIALOGFLOW,
     };
     let labels: Map<String, Value> = match neighbour.is {
         // The API server writes each key into the managed fields once more; together they stay below etcd's limit.
@@ -331,7 +459,7 @@ fn object(neighbour: &Neighbour, n: usize) -> Value {
         "apiVersion": "opcancel.github.io/v1alpha1", "kind": "OperationCancellation",
         "metadata": {"name": name, "namespace": NEIGHBOUR, "labels": labels},
         "spec": {
-            "service": "dialogflow",
+            "service": service,
             "operationName": format!("projects/{NEIGHBOUR}/locations/{location}/operations/{name}"),
         },
     })
