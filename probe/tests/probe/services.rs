@@ -32,7 +32,11 @@ fn scenario() -> Scenario {
 }
 
 async fn probe(service: &str, given: &[&str]) -> Probed {
-    let emulator = Emulator::start(Config::from(scenario())).await.unwrap();
+    probe_with(scenario(), service, given).await
+}
+
+async fn probe_with(scenario: Scenario, service: &str, given: &[&str]) -> Probed {
+    let emulator = Emulator::start(Config::from(scenario)).await.unwrap();
     let mut command = harness::command();
     command
         .env("GCE_METADATA_HOST", emulator.metadata_address())
@@ -178,4 +182,57 @@ async fn the_location_that_a_service_needs_is_asked_for() {
         assert_ne!(probed.code, Some(0));
         assert!(probed.err.contains(said), "{probed:?}");
     }
+}
+
+/// The metadata server says which universe its tokens are of.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_another_universe_is_not_used() {
+    let in_universe = |domain: &str| {
+        let mut scenario = scenario();
+        scenario.identity.universe_domain = domain.to_owned();
+        scenario
+    };
+    const OTHER: &str = "apis-tpczero.goog";
+    let flag = format!("--universe-domain={OTHER}");
+    for (domain, given, refused) in [
+        ("googleapis.com", &[][..], None),
+        (OTHER, &[flag.as_str()], None),
+        (
+            OTHER,
+            &[],
+            Some("is apis-tpczero.goog, but --universe-domain is googleapis.com"),
+        ),
+        (
+            "googleapis.com",
+            &[flag.as_str()],
+            Some("is googleapis.com, but --universe-domain is apis-tpczero.goog"),
+        ),
+    ] {
+        let probed = probe_with(in_universe(domain), "spanner", given).await;
+        match refused {
+            None => {
+                let missing = row(&probed, "get-missing");
+                assert_eq!(missing["verdict"], "as expected", "{missing}");
+            }
+            Some(said) => {
+                assert_eq!(probed.code, Some(3), "{probed:?}");
+                assert!(probed.err.contains(said), "{probed:?}");
+            }
+        }
+    }
+    // Without an override, the hosts follow the universe.
+    let mut command = harness::command();
+    command.args([
+        "--service=spanner",
+        "--project=acme-prod",
+        "--dry-run",
+        &flag,
+    ]);
+    let planned = harness::run(command).await;
+    assert!(
+        planned
+            .out
+            .contains("GET https://spanner.apis-tpczero.goog/v1/"),
+        "{planned:?}"
+    );
 }
