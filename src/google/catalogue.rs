@@ -9,5 +9,5 @@ pub use self::{
     service::{
         CLOUD_PLATFORM, OperationForm, Right, Service, Version, service, service_names, services,
     },
-    target::{ResolveError, Target, read, resolve},
+    target::{ResolveError, Target, endpoint, read, resolve},
 };

@@ -256,6 +256,11 @@ impl OperationsClient {
         }
     }
 
+    /// Ends what [`OperationsClient::warm`] began: the connections are kept only while the endpoint is called.
+    pub fn stop_keeping_warm(&self, endpoint: &str, overridden: bool) {
+        self.endpoints().stop_keeping_warm(endpoint, overridden);
+    }
+
     /// Reopens connections that were closed or idle for a long time: those of the endpoints that were warmed up, and of the 16 others
     /// that were called last, within the last hour. It never ends.
     pub async fn keep_warm(&self) {

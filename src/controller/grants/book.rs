@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::{label_selector::LabelSelector, namespace_labels::NamespaceLabels};
 use crate::{
     api::{CancellationGrantSpec, IdentityKind},
-    google::catalogue::Target,
+    google::{catalogue::Target, operation_name::location_in},
     lifecycle::Grant,
 };
 
@@ -122,6 +122,24 @@ impl Row {
         unit && service && self.identities.contains(&identity)
     }
 
+    /// The services with the locations in parents; `None` for a parent without one, and for names without a parent.
+    fn named_services(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let parents = self.parents.iter();
+        let mut locations: BTreeSet<_> = parents.map(|parent| location_in(parent)).collect();
+        if self.all_projects || !self.operations.is_empty() {
+            locations.insert(None);
+        }
+        let services = self.services.iter().map(String::as_str);
+        services
+            .filter(|service| *service != ALL)
+            .flat_map(move |service| {
+                let locations = locations.clone();
+                locations
+                    .into_iter()
+                    .map(move |location| (service, location))
+            })
+    }
+
     /// Whether the parent, or one of its ancestors, is in the list.
     fn has_above(&self, parent: &str) -> bool {
         let borders = parent.match_indices('/').map(|(at, _)| at);
@@ -176,9 +194,9 @@ impl Grants {
         }
     }
 
-    /// The services that the grants of these namespaces name; of all namespaces if there are none. `*` names none. A selector may
-    /// select any namespace.
-    pub fn services(&self, namespaces: &[String]) -> BTreeSet<&str> {
+    /// The services that the grants of these namespaces name, with the locations of the names that each grant allows; of all
+    /// namespaces if there are none. `*` names none. A selector may select any namespace.
+    pub fn services_and_locations(&self, namespaces: &[String]) -> BTreeSet<(&str, Option<&str>)> {
         let rows = &self.rows;
         let by_namespace = rows.by_namespace.iter();
         let by_name = by_namespace
@@ -188,9 +206,7 @@ impl Grants {
             .map(Arc::as_ref);
         by_name
             .chain(rows.by_selector.iter().map(|(_, row)| row))
-            .flat_map(|row| &row.services)
-            .map(String::as_str)
-            .filter(|service| *service != ALL)
+            .flat_map(Row::named_services)
             .collect()
     }
 
@@ -548,9 +564,48 @@ mod tests {
             (&["c"], &["dialogflow"]),
         ] {
             let namespaces: Vec<_> = namespaces.iter().map(ToString::to_string).collect();
-            let found = grants.services(&namespaces);
-            assert_eq!(found.into_iter().collect::<Vec<_>>(), services);
+            let found = grants.services_and_locations(&namespaces);
+            let services = services.iter().map(|service| (*service, None));
+            assert_eq!(found, services.collect());
         }
+    }
+
+    #[test]
+    fn the_locations_of_a_service_are_those_of_the_same_grant_s_parents() {
+        let spec = |service: &str, parents: &[&str], projects: &[&str]| CancellationGrantSpec {
+            services: set(&[service]),
+            parents: set(parents),
+            ..grant(&["a"], projects, &[Operator])
+        };
+        let grants = Grants::new(&[
+            spec(
+                "aiplatform",
+                &[
+                    "projects/p/locations/eu/models/1",
+                    "projects/q/locations/us",
+                ],
+                &[],
+            ),
+            spec("dialogflow", &["projects/p/locations/asia"], &["p"]),
+            spec(
+                "logging",
+                &["organizations/7", "projects/p/zones/not_one"],
+                &[],
+            ),
+            CancellationGrantSpec {
+                operation_names: set(&["operations/projects/p/locations/eu/operations/o"]),
+                ..spec("videointelligence", &[], &[])
+            },
+        ]);
+        let found = [
+            ("aiplatform", Some("eu")),
+            ("aiplatform", Some("us")),
+            ("dialogflow", None),
+            ("dialogflow", Some("asia")),
+            ("logging", None),
+            ("videointelligence", None),
+        ];
+        assert_eq!(grants.services_and_locations(&[]), found.into());
     }
 
     #[test]
@@ -676,7 +731,7 @@ mod tests {
     #[test]
     fn a_selector_counts_for_the_services_of_all_namespaces() {
         let grants = Grants::new(&[selecting(&[("team", "a")], "p")]);
-        assert_eq!(grants.services(&["b".to_owned()]).len(), 1);
+        assert_eq!(grants.services_and_locations(&["b".to_owned()]).len(), 1);
         assert_eq!(grants.label_keys(), set(&["team"]));
     }
 

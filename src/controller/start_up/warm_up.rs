@@ -1,11 +1,16 @@
 //! Fetches a token and opens the connections before `/readyz` reports ready, so that the first cancel waits for neither. After that
 //! it keeps the token fresh and the connections warm, however long nothing is cancelled.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::future::{join, join_all, join3};
 use tokio::{
-    sync::watch,
+    sync::{oneshot, watch},
+    task::JoinHandle,
     time::{sleep, timeout},
 };
 
@@ -14,7 +19,11 @@ use crate::{
     controller::{
         dispatch::calls::Calls, grants::book::Grants, rate_limited_warning::RateLimitedWarning,
     },
-    google::{catalogue::service, endpoint::EndpointOverrides, token::TokenSource},
+    google::{
+        catalogue::{endpoint, service},
+        endpoint::EndpointOverrides,
+        token::TokenSource,
+    },
     telemetry::health::Health,
 };
 
@@ -27,10 +36,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A token server that takes longer than this is reported.
 const ANSWER_EXPECTED: Duration = Duration::from_secs(10);
 
-/// How many services' hosts are opened before any call. A grant may name all services; those that are called are kept warm anyway.
+/// Longest pause between tries to open what a grant names.
+const LONGEST_PAUSE_BESIDE: Duration = Duration::from_secs(600);
+
+/// How many endpoints that grants name are opened before any call. Those that are called are kept warm anyway.
 const MOST_WARMED: usize = 16;
 
-/// How long hosts of Google's that cannot be reached hold up the readiness.
+/// How long hosts that do not answer, and that grants name, hold up the readiness.
 const LONGEST_WARM_UP: Duration = Duration::from_secs(5);
 
 /// How often the token is requested while it is not needed. It comes from the cache, except shortly before its end.
@@ -57,72 +69,159 @@ async fn warm_up(
     let [token, connections] = STEPS;
     first_token(calls.tokens.as_ref(), &health, ANSWER_EXPECTED).await;
     health.done(token);
+    // All at once, so that a dead endpoint does not delay the others.
+    let fixed: BTreeSet<String> = calls
+        .overrides
+        .fixed_endpoints()
+        .map(str::to_owned)
+        .collect();
+    let overrides = join_all(fixed.iter().map(|endpoint| open(&calls, &health, endpoint)));
+    let mut granted = GrantedEndpoints::new(calls.clone());
     let opened = async {
-        let overrides = calls.overrides.fixed_endpoints();
-        let overrides = overrides.map(|endpoint| open(&calls, &health, endpoint, true));
-        // All at once, so that a dead endpoint does not delay the others.
-        let (_, warmed) = join(join_all(overrides), async {
+        let first = async {
             // The first change is the first list.
             let _listed = grants.changed().await;
-            let hosts = global_hosts(&grants.borrow_and_update(), &namespaces, &calls.overrides);
-            first_hosts(&calls, &health, hosts).await
-        })
-        .await;
+            let wanted = wanted(&grants.borrow_and_update(), &namespaces, &calls.overrides);
+            granted.change_to(wanted).await;
+        };
+        join(overrides, first).await;
         health.done(connections);
-        warm_new_hosts(&calls, &namespaces, grants, warmed).await;
+        // The book lives as long as the calls.
+        while grants.changed().await.is_ok() {
+            let wanted = wanted(&grants.borrow_and_update(), &namespaces, &calls.overrides);
+            granted.change_to(wanted).await;
+        }
     };
     join3(opened, keep_fresh(&calls), calls.client.keep_warm()).await;
 }
 
-/// Opens the connections to an endpoint. Tries until it succeeds, and reports each failure as the reason why the controller is not
-/// ready.
-async fn open(calls: &Calls, health: &Health, endpoint: &str, overridden: bool) {
+/// Opens the connections to an endpoint that an administrator named. Tries until it succeeds, and reports each failure as the reason why
+/// the controller is not ready.
+async fn open(calls: &Calls, health: &Health, endpoint: &str) {
     let mut tries = Tries::new(STEPS[1], health);
-    while let Err(error) = calls.client.warm(endpoint, overridden).await {
+    while let Err(error) = calls.client.warm(endpoint, true).await {
         tries.failed(format!("{endpoint}: {}", error.message)).await;
     }
 }
 
-/// Opens the connections to the services that the first grants name. The controller becomes ready without those that take too long:
-/// a private cluster may reach none of Google's global hosts. Returns the endpoints.
-async fn first_hosts(calls: &Calls, health: &Health, hosts: BTreeSet<String>) -> BTreeSet<String> {
-    let hosts: BTreeSet<String> = hosts.into_iter().take(MOST_WARMED).collect();
-    let opened = hosts.iter().map(|host| open(calls, health, host, false));
-    if timeout(LONGEST_WARM_UP, join_all(opened)).await.is_err() {
-        tracing::warn!(
-            "no connection to the host of a service that a grant names; an endpoint override can name another"
-        );
-    }
-    hosts
+/// A base URL, and whether an override names it.
+type Endpoint = (String, bool);
+
+/// The endpoints that grants name, each with the task that opens its connections. Nothing but the first try delays anything: a private
+/// cluster may reach none of Google's global hosts.
+struct GrantedEndpoints<W> {
+    warmer: Arc<W>,
+    /// How long [`GrantedEndpoints::change_to`] waits for a first try.
+    limit: Duration,
+    /// The pause after the first failure.
+    pause: Duration,
+    opening: BTreeMap<Endpoint, JoinHandle<()>>,
 }
 
-/// Opens the connections to the services that later grants name.
-async fn warm_new_hosts(
-    calls: &Calls,
-    namespaces: &[String],
-    mut changes: watch::Receiver<Arc<Grants>>,
-    mut warmed: BTreeSet<String>,
+/// What opens connections.
+trait Warmer: Send + Sync + 'static {
+    /// Opens the connections to an endpoint and keeps them warm.
+    fn warm(&self, endpoint: &Endpoint) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// No longer keeps them warm.
+    fn give_up(&self, endpoint: &Endpoint);
+}
+
+impl Warmer for Calls {
+    async fn warm(&self, (endpoint, overridden): &Endpoint) -> Result<(), String> {
+        let warmed = self.client.warm(endpoint, *overridden).await;
+        warmed.map_err(|error| error.message)
+    }
+
+    fn give_up(&self, (endpoint, overridden): &Endpoint) {
+        self.client.stop_keeping_warm(endpoint, *overridden);
+    }
+}
+
+impl<W: Warmer> GrantedEndpoints<W> {
+    const fn new(warmer: Arc<W>) -> Self {
+        Self {
+            warmer,
+            limit: LONGEST_WARM_UP,
+            pause: FIRST_PAUSE,
+            opening: BTreeMap::new(),
+        }
+    }
+
+    /// Gives up the endpoints that are no longer wanted, and begins to open the new ones, [`MOST_WARMED`] in all. Returns when each new one
+    /// was tried once, or after the limit; the tries go on.
+    async fn change_to(&mut self, wanted: BTreeSet<Endpoint>) {
+        let warmer = self.warmer.clone();
+        self.opening.retain(|endpoint, opening| {
+            let stays = wanted.contains(endpoint);
+            if !stays {
+                opening.abort();
+                warmer.give_up(endpoint);
+            }
+            stays
+        });
+        let new = wanted
+            .into_iter()
+            .filter(|endpoint| !self.opening.contains_key(endpoint));
+        let free = MOST_WARMED.saturating_sub(self.opening.len());
+        let new: Vec<_> = new.take(free).collect();
+        let mut tried = Vec::new();
+        for endpoint in new {
+            let (first, is_tried) = oneshot::channel();
+            tried.push(is_tried);
+            let opening = keep_trying(self.warmer.clone(), endpoint.clone(), first, self.pause);
+            let opening = tokio::spawn(opening);
+            self.opening.insert(endpoint, opening);
+        }
+        // Late ones go on beside everything else.
+        let _all_tried = timeout(self.limit, join_all(tried)).await;
+    }
+}
+
+impl<W> Drop for GrantedEndpoints<W> {
+    fn drop(&mut self) {
+        self.opening.values().for_each(JoinHandle::abort);
+    }
+}
+
+/// Tries until the connections are open. The calls report what fails, so this does only once.
+async fn keep_trying(
+    warmer: Arc<impl Warmer>,
+    endpoint: Endpoint,
+    first: oneshot::Sender<()>,
+    pause: Duration,
 ) {
-    // The book lives as long as the calls.
-    while changes.changed().await.is_ok() {
-        let hosts = global_hosts(&changes.borrow_and_update(), namespaces, &calls.overrides);
-        let new = hosts.difference(&warmed).cloned();
-        let new: Vec<String> = new.take(MOST_WARMED.saturating_sub(warmed.len())).collect();
-        // The calls report what fails.
-        join_all(new.iter().map(|host| calls.client.warm(host, false))).await;
-        warmed.extend(new);
+    let mut first = Some(first);
+    let mut failures = 0_u32;
+    while let Err(why) = warmer.warm(&endpoint).await {
+        if let Some(first) = first.take() {
+            tracing::warn!(
+                "no connection to the host of a service that a grant names; an endpoint override can name another: {}: {why}",
+                endpoint.0
+            );
+            // Nobody waits any more after the limit.
+            let _late = first.send(());
+        }
+        failures = failures.saturating_add(1);
+        sleep(doubling(pause, LONGEST_PAUSE_BESIDE, failures)).await;
+    }
+    if let Some(first) = first {
+        let _late = first.send(());
     }
 }
 
-/// The catalogue's global hosts of the services that the grants of these namespaces name, without those that an override replaces.
-fn global_hosts(
+/// The endpoints that the grants of these namespaces name, without those of the administrator, which are open anyway.
+fn wanted(
     grants: &Grants,
     namespaces: &[String],
     overrides: &EndpointOverrides,
-) -> BTreeSet<String> {
-    let services = grants.services(namespaces).into_iter().filter_map(service);
-    services
-        .filter_map(|service| overrides.global_endpoint(service))
+) -> BTreeSet<Endpoint> {
+    let fixed: BTreeSet<&str> = overrides.fixed_endpoints().collect();
+    let named = grants.services_and_locations(namespaces).into_iter();
+    let endpoints =
+        named.filter_map(|(name, location)| endpoint(service(name)?, location, overrides));
+    endpoints
+        .filter(|(url, overridden)| !(*overridden && fixed.contains(url.as_str())))
         .collect()
 }
 
@@ -187,6 +286,7 @@ mod tests {
         FutureExt,
         future::{BoxFuture, join},
     };
+    use std::sync::Mutex;
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -231,51 +331,158 @@ mod tests {
             .unwrap();
     }
 
+    /// Endpoints that answer, fail or stay silent, by the first letter of their URL.
+    #[derive(Default)]
+    struct Hosts {
+        tries: watch::Sender<Vec<String>>,
+        given_up: Mutex<Vec<String>>,
+    }
+
+    impl Hosts {
+        fn tries(&self, url: &str) -> usize {
+            let tries = self.tries.borrow();
+            tries.iter().filter(|tried| *tried == url).count()
+        }
+
+        async fn wait_for_tries(&self, url: &str, count: usize) {
+            let mut tries = self.tries.subscribe();
+            let enough =
+                tries.wait_for(|tries| tries.iter().filter(|tried| *tried == url).count() >= count);
+            timeout(Duration::from_secs(30), enough)
+                .await
+                .unwrap()
+                .unwrap();
+        }
+    }
+
+    impl Warmer for Hosts {
+        async fn warm(&self, (url, _): &Endpoint) -> Result<(), String> {
+            self.tries.send_modify(|tries| tries.push(url.clone()));
+            match url.chars().next() {
+                Some('a') => Ok(()),
+                Some('f') => Err("refused".to_owned()),
+                _ => std::future::pending().await,
+            }
+        }
+
+        fn give_up(&self, (url, _): &Endpoint) {
+            self.given_up.lock().unwrap().push(url.clone());
+        }
+    }
+
+    fn endpoints(urls: &[&str]) -> BTreeSet<Endpoint> {
+        urls.iter().map(|url| ((*url).to_owned(), false)).collect()
+    }
+
+    fn granted(hosts: &Arc<Hosts>, limit: Duration, pause: Duration) -> GrantedEndpoints<Hosts> {
+        let mut granted = GrantedEndpoints::new(hosts.clone());
+        granted.limit = limit;
+        granted.pause = pause;
+        granted
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[tokio::test]
+    async fn a_dead_service_in_a_grant_delays_nothing_and_a_silent_one_until_the_limit() {
+        for (urls, limit) in [
+            (&["answers", "fails", "fails-too"][..], HOUR),
+            (&["answers", "silent"], Duration::from_millis(1)),
+        ] {
+            let hosts = Arc::new(Hosts::default());
+            let mut granted = granted(&hosts, limit, HOUR);
+            let changed = granted.change_to(endpoints(urls));
+            timeout(Duration::from_secs(30), changed).await.unwrap();
+            for url in urls {
+                hosts.wait_for_tries(url, 1).await;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_fails_is_tried_again_until_no_grant_names_it() {
+        let hosts = Arc::new(Hosts::default());
+        let mut granted = granted(&hosts, HOUR, Duration::from_millis(1));
+        let both = endpoints(&["answers", "fails", "fails-too"]);
+        granted.change_to(both).await;
+        hosts.wait_for_tries("fails", 4).await;
+        granted
+            .change_to(endpoints(&["answers", "fails-too"]))
+            .await;
+        assert_eq!(*hosts.given_up.lock().unwrap(), ["fails"]);
+        let (before, other) = (hosts.tries("fails"), hosts.tries("fails-too"));
+        hosts.wait_for_tries("fails-too", other + 2).await;
+        assert_eq!((hosts.tries("fails"), hosts.tries("answers")), (before, 1));
+    }
+
+    #[tokio::test]
+    async fn few_are_opened_and_one_that_is_gone_makes_room() {
+        let hosts = Arc::new(Hosts::default());
+        let mut granted = granted(&hosts, HOUR, HOUR);
+        let urls: Vec<String> = (0..20).map(|n| format!("a{n:02}")).collect();
+        let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+        granted.change_to(endpoints(&urls)).await;
+        assert_eq!(hosts.tries.borrow().len(), MOST_WARMED);
+        granted.change_to(endpoints(&urls[1..])).await;
+        assert_eq!(*hosts.given_up.lock().unwrap(), ["a00"]);
+        assert_eq!(hosts.tries("a16"), 1);
+        assert_eq!(hosts.tries.borrow().len(), MOST_WARMED + 1);
+    }
+
     #[test]
-    fn the_global_hosts_of_granted_services_are_opened_unless_an_override_replaces_them() {
+    fn the_endpoints_are_those_that_grants_name_and_no_override_has() {
         const DIALOGFLOW: &str = "https://dialogflow.googleapis.com";
+        const EUROPE: &str = "https://europe-west1-dialogflow.googleapis.com";
         const TRANSLATE: &str = "https://translation.googleapis.com";
-        for (services, given, hosts) in [
-            (vec!["dialogflow"], None, vec![DIALOGFLOW]),
+        const CORP: &str = "https://dialogflow.corp.example";
+        let (project, region) = ("projects/p", "projects/p/locations/europe-west1");
+        for (services, parent, given, endpoints) in [
+            (vec!["dialogflow"], project, None, vec![DIALOGFLOW]),
+            (vec!["dialogflow"], region, None, vec![EUROPE]),
             (
                 vec!["translate", "dialogflow"],
+                region,
                 None,
-                vec![DIALOGFLOW, TRANSLATE],
+                // All locations of translate have one host.
+                vec![EUROPE, TRANSLATE],
             ),
-            (vec!["*"], None, vec![]),
-            (vec!["not-yet-known"], None, vec![]),
+            (vec!["*"], project, None, vec![]),
+            (vec!["not-yet-known"], project, None, vec![]),
             (
                 vec!["translate", "dialogflow"],
-                Some("dialogflow=https://dialogflow.corp.example"),
+                project,
+                Some(format!("dialogflow={CORP}")),
                 vec![TRANSLATE],
             ),
             (
                 vec!["dialogflow"],
-                Some("dialogflow/global=https://dialogflow.corp.example"),
-                vec![],
+                region,
+                Some(format!("dialogflow/global={CORP}")),
+                vec![EUROPE],
             ),
             (
                 vec!["dialogflow"],
-                Some("dialogflow/us=https://dialogflow.corp.example"),
-                vec![DIALOGFLOW],
+                region,
+                Some("dialogflow=https://{location}-df.p.googleapis.com".to_owned()),
+                vec!["https://europe-west1-df.p.googleapis.com"],
             ),
         ] {
             let set = |entries: &[&str]| entries.iter().map(|entry| (*entry).to_owned()).collect();
             let grants = Grants::new(&[CancellationGrantSpec {
                 namespaces: set(&["a"]),
                 namespace_selector: None,
-                projects: set(&["p"]),
-                parents: BTreeSet::new(),
+                projects: BTreeSet::new(),
+                parents: set(&[parent]),
                 operation_names: BTreeSet::new(),
                 services: set(&services),
                 identities: [IdentityKind::ServiceAccount].into(),
             }]);
-            let overrides = EndpointOverrides::new(given.map(|given| given.parse().unwrap()));
-            let found = global_hosts(&grants, &[], &overrides);
+            let overrides = EndpointOverrides::new(given.iter().map(|text| text.parse().unwrap()));
+            let found = wanted(&grants, &[], &overrides).into_iter();
             assert_eq!(
-                found.into_iter().collect::<Vec<_>>(),
-                hosts,
-                "{services:?} {given:?}"
+                found.map(|(url, _)| url).collect::<Vec<_>>(),
+                endpoints,
+                "{services:?} {parent} {given:?}"
             );
         }
     }

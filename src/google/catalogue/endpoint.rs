@@ -72,12 +72,6 @@ impl EndpointOverrides {
         format!("https://{}", self.universe.host(service.host(location)))
     }
 
-    /// The base URL of a service for names without a location; `None` if an override replaces it.
-    pub fn global_endpoint(&self, service: &'static Service) -> Option<String> {
-        let overridden = self.endpoint(service.name, None).is_some();
-        (!overridden).then(|| self.of_catalogue(service, None))
-    }
-
     /// The base URL for a service and a name's location. A name without a location counts as `global`.
     pub fn endpoint(&self, service: &'static str, location: Option<&str>) -> Option<String> {
         let location = location.unwrap_or(GLOBAL);

@@ -172,10 +172,7 @@ fn target(
             wrong: unknown_name::explanation(service, version, name),
         })?;
     let location = parts.location(name);
-    let overriding = overrides.endpoint(service.name, location);
-    let overridden = overriding.is_some();
-    let endpoint = overriding.unwrap_or_else(|| overrides.of_catalogue(service, location));
-    if !has_dns_labels(&endpoint) {
+    let Some((endpoint, overridden)) = endpoint(service, location, overrides) else {
         let length = location.map_or(0, str::len);
         return Err(ResolveError::UnknownName {
             wrong: format!(
@@ -183,7 +180,7 @@ fn target(
                 service.name
             ),
         });
-    }
+    };
     Ok(Target {
         name: name.clone(),
         service: service.name.to_owned(),
@@ -192,6 +189,19 @@ fn target(
         overridden,
         parts,
     })
+}
+
+/// The base URL for a service's names with this location, and whether an override names it. `None` if the location is too long for a
+/// host name.
+pub fn endpoint(
+    service: &Service,
+    location: Option<&str>,
+    overrides: &EndpointOverrides,
+) -> Option<(String, bool)> {
+    let overriding = overrides.endpoint(service.name, location);
+    let overridden = overriding.is_some();
+    let endpoint = overriding.unwrap_or_else(|| overrides.of_catalogue(service, location));
+    has_dns_labels(&endpoint).then_some((endpoint, overridden))
 }
 
 /// Whether the labels of the host name have valid lengths (RFC 1035, 2.3.4).

@@ -126,6 +126,13 @@ impl EndpointPool {
         warm
     }
 
+    /// The connections to an endpoint that was warmed up are kept as those to any other.
+    pub fn stop_keeping_warm(&self, endpoint: &str, overridden: bool) {
+        if let Some(entry) = self.by_endpoint.get(&(endpoint.to_owned(), overridden)) {
+            entry.connections.stop_keeping_warm();
+        }
+    }
+
     fn evict(&mut self, may_go: impl Fn(&Entry) -> bool) {
         let those = self.by_endpoint.iter().filter(|(_, entry)| may_go(entry));
         let least = those.min_by_key(|(_, entry)| entry.retention_rank());

@@ -118,6 +118,11 @@ impl Connections {
             || now.saturating_duration_since(last_call) < KEEP_FOR
     }
 
+    /// Ends that: from now on they are kept as those of any other endpoint.
+    pub fn stop_keeping_warm(&self) {
+        self.warmed_up.store(false, Ordering::Relaxed);
+    }
+
     /// Whether it is warmed up.
     pub fn is_warmed_up(&self) -> bool {
         self.warmed_up.load(Ordering::Relaxed)

@@ -105,6 +105,13 @@ pub fn is_location(text: &str) -> bool {
     text.len() <= MAX_LOCATION && text.split('-').all(good)
 }
 
+/// The location in a name or parent: what follows the first of [`LOCATION_COLLECTIONS`], if it is one.
+pub fn location_in(name: &str) -> Option<&str> {
+    let mut segments = name.split('/');
+    segments.find(|segment| LOCATION_COLLECTIONS.contains(segment))?;
+    segments.next().filter(|location| is_location(location))
+}
+
 /// Whether a text is a project's id or number as names spell it.
 pub fn is_project(text: &str) -> bool {
     text.len() <= MAX_PROJECT && has_project_form(text)
