@@ -104,7 +104,7 @@ fn show(environment: &Environment, examples: &Examples, interrupt: &Interrupt) -
     let mut table = LiveTable::new();
     // Before the objects are there, so that nothing is missed.
     let watch = Watch::start(&environment.control_plane)?;
-    println!("\n$ kubectl apply -f examples/");
+    println!("\n$ kubectl apply -f examples/ -f examples/services/");
     std::thread::scope(|scope| {
         let apply = scope.spawn(|| environment.control_plane.apply_files(&examples.files));
         follow(
@@ -225,6 +225,7 @@ Inspect:
   kubectl -n opcancel-system logs deployment/opcancel-controller --all-pods
   kubectl -n opcancel-system get lease     # which of the two Pods works
   kubectl -n contact-center describe opcancel refused-then-taken
+  kubectl -n contact-center describe opcancel stop-node-pool-upgrade     # an operation of GKE
   kubectl -n contact-center get events.events.k8s.io
   kubectl -n contact-center wait opcancel/cancelled-slowly --for=condition=Finished
   kubectl explain operationcancellation.spec
@@ -268,6 +269,7 @@ mod tests {
                 namespace: "n".to_owned(),
                 name: name.to_owned(),
             },
+            service: "dialogflow".to_owned(),
             operation: "projects/p/operations/o".to_owned(),
             ends_as: ends_as.to_owned(),
             file: format!("{name}.yaml"),

@@ -21,6 +21,17 @@ pub(super) const CONTROLLER: &str = "opcancel-controller";
 /// The emulator's name.
 pub(super) const EMULATOR: &str = "operations-emulator";
 
+/// The services of `examples/`. The emulator replaces their endpoints.
+pub(super) const SERVICES: [&str; 7] = [
+    "aiplatform",
+    "container",
+    "dataproc",
+    "dialogflow",
+    "file",
+    "spanner",
+    "sqladmin",
+];
+
 /// How long the emulator may take to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(30);
 
@@ -113,11 +124,9 @@ pub(super) fn start_node(
     programs: &Programs,
     emulator: &Emulator,
 ) -> Result<Node> {
+    let overrides = SERVICES.map(|service| format!("{service}={}", emulator.url));
     let variables = [
-        (
-            "OPCANCEL_ENDPOINT_OVERRIDE",
-            format!("dialogflow={}", emulator.url),
-        ),
+        ("OPCANCEL_ENDPOINT_OVERRIDE", overrides.join(",")),
         // As on GKE, the token comes from the metadata server.
         ("GCE_METADATA_HOST", emulator.metadata_address.clone()),
         // Real operations may be invisible for minutes; this would take too long here.

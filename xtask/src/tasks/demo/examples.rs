@@ -15,6 +15,8 @@ const ENDS_AS: &str = "examples.opcancel.github.io/ends-as";
 pub(super) struct Example {
     /// Its namespace and its name.
     pub(super) key: Key,
+    /// `spec.service`.
+    pub(super) service: String,
     /// `spec.operationName`.
     pub(super) operation: String,
     /// How its file says that it ends.
@@ -30,6 +32,9 @@ pub(super) struct Key {
     pub(super) name: String,
 }
 
+/// The folder beside the other examples that has those of further services.
+const SERVICES: &str = "services";
+
 /// The examples, in the order of their files, and these files.
 pub(super) struct Examples {
     pub(super) files: Vec<PathBuf>,
@@ -37,24 +42,13 @@ pub(super) struct Examples {
 }
 
 impl Examples {
-    /// Reads the manifests in `folder`, but not in its subfolders.
+    /// Reads the manifests in `folder` and in its subfolder `services`, but in no other.
     ///
     /// # Errors
     /// When one cannot be read, or a cancellation does not say how it ends.
     pub(super) fn read(folder: &Path) -> Result<Self> {
-        let entries = fs::read_dir(folder)
-            .with_context(|| format!("cannot read the examples in {}", folder.display()))?;
-        let mut files = Vec::new();
-        for entry in entries {
-            let path = entry?.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "yaml")
-            {
-                files.push(path);
-            }
-        }
-        files.sort();
+        let mut files = manifests_in(folder)?;
+        files.extend(manifests_in(&folder.join(SERVICES))?);
         let mut cancellations = Vec::new();
         for path in &files {
             let text = fs::read_to_string(path)?;
@@ -67,6 +61,24 @@ impl Examples {
             cancellations,
         })
     }
+}
+
+/// The manifests in a folder, by name.
+fn manifests_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)
+        .with_context(|| format!("cannot read the examples in {}", folder.display()))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// As much of a manifest as the demo reads.
@@ -100,9 +112,12 @@ fn cancellations_in(text: &str, file: &str) -> Result<Vec<Example>> {
         let Some(namespace) = metadata.namespace else {
             bail!("{} has no namespace", metadata.name);
         };
+        let field = |name: &str| {
+            text(&manifest.spec, name).with_context(|| format!("{} has no {name}", metadata.name))
+        };
         found.push(Example {
-            operation: text(&manifest.spec, "operationName")
-                .with_context(|| format!("{} has no operationName", metadata.name))?,
+            service: field("service")?,
+            operation: field("operationName")?,
             ends_as: text(&metadata.annotations, ENDS_AS)
                 .with_context(|| format!("{} has no annotation {ENDS_AS}", metadata.name))?,
             key: Key {
@@ -117,12 +132,14 @@ fn cancellations_in(text: &str, file: &str) -> Result<Vec<Example>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn a_cancellation_that_does_not_say_how_it_ends_is_refused() {
         let text = "kind: Namespace\nmetadata: {name: a}\n---\nkind: OperationCancellation\n\
-                    metadata: {name: b, namespace: a}\nspec: {operationName: projects/p/operations/o}\n";
+                    metadata: {name: b, namespace: a}\nspec: {service: s, operationName: projects/p/operations/o}\n";
         let error = cancellations_in(text, "b.yaml").unwrap_err();
         assert!(error.to_string().contains(ENDS_AS), "{error}");
     }
@@ -149,5 +166,17 @@ mod tests {
             assert!(ends.contains(&fate), "no example ends as {fate}: {ends:?}");
         }
         assert!(examples.cancellations.len() >= 10, "{ends:?}");
+    }
+
+    /// Operations of other services end in their own ways.
+    #[test]
+    fn the_examples_have_services_besides_dialogflow() {
+        let folder = crate::tasks::cargo::root().join("examples");
+        let examples = Examples::read(&folder).unwrap();
+        let services = examples.cancellations.iter().map(|e| e.service.as_str());
+        let services: BTreeSet<&str> = services.collect();
+        let emulated = BTreeSet::from(crate::tasks::stand_ins::SERVICES);
+        assert_eq!(services, emulated, "the emulator stands in for these");
+        assert!(services.len() > 4 && services.contains("container"));
     }
 }

@@ -63,7 +63,7 @@ impl LiveTable {
             ..
         } = &row.state;
         let line = format!(
-            "{:>6.1} s  {:<20} {:<17} {:<12} {why}",
+            "{:>6.1} s  {:<22} {:<17} {:<12} {why}",
             self.started.elapsed().as_secs_f64(),
             row.example.key.name,
             phase,
@@ -102,7 +102,10 @@ fn say(line: &str) {
 
 fn text(rows: &[Row]) -> String {
     let now = Timestamp::now();
-    let header = ["NAME", "PHASE", "OUTCOME", "READY", "AGE", "CALLS", "WHY"].map(str::to_owned);
+    let header = [
+        "NAME", "SERVICE", "PHASE", "OUTCOME", "READY", "AGE", "CALLS", "WHY",
+    ]
+    .map(str::to_owned);
     let mut lines = vec![header];
     for Row {
         example,
@@ -112,6 +115,7 @@ fn text(rows: &[Row]) -> String {
     {
         lines.push([
             example.key.name.clone(),
+            example.service.clone(),
             state.phase.clone(),
             state.outcome.clone().unwrap_or_else(|| "-".to_owned()),
             state.ready.clone().unwrap_or_else(|| "-".to_owned()),
