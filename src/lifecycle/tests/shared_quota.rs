@@ -60,6 +60,11 @@ impl World {
 
     /// One more operation; if it `ends`, five seconds after its cancel was accepted.
     fn add(&mut self, ends: bool) {
+        self.add_in("contact-center", ends);
+    }
+
+    /// The same in another namespace.
+    fn add_in(&mut self, namespace: &str, ends: bool) {
         let taken = Rc::new(RefCell::new(None));
         let (by_get, by_cancel) = (self.server.clone(), self.server.clone());
         let taken_at = taken.clone();
@@ -67,6 +72,7 @@ impl World {
         let clock = now.clone();
         let mut created = object();
         created.name = format!("stop-{}", self.sims.len());
+        created.namespace = namespace.to_owned();
         let mut sim = Simulation::of(
             created,
             move |_, at| {
@@ -151,6 +157,30 @@ fn a_new_cancel_does_not_wait_for_the_polls_of_others() {
         .iter()
         .filter(|sim| sim.outcome() == Some(Outcome::Cancelled));
     assert!(ended.count() >= 28);
+}
+
+/// A namespace has more than a hundred cancel requests that wait for a quota of 60 calls a minute. Another one sends a request now and then.
+#[test]
+fn a_namespace_with_a_few_requests_does_not_wait_for_one_with_many() {
+    let mut world = World::new();
+    for _ in 0..120 {
+        world.add_in("loud", false);
+    }
+    world.run_until(MINUTE + Duration::from_secs(20));
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        let created = world.now;
+        world.add_in("quiet", true);
+        world.run_until(created + Duration::from_secs(100));
+        let accepted = world.sims.last().and_then(Simulation::accepted_at);
+        waits.push(accepted.map(|at| at - created));
+    }
+    // The next full minute, the jitter of the hold, and the spread of what it held back.
+    let longest = Some(Duration::from_secs(60 + 10 + 10));
+    assert!(
+        waits.iter().all(|wait| wait.is_some() && *wait <= longest),
+        "{waits:?}"
+    );
 }
 
 /// A quota that polls were too many for: so many of the namespace have their places already, 2 s apart.
