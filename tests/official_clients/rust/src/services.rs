@@ -129,7 +129,7 @@ where
     cancel.await?;
     let end = match wait(get, name).await {
         Ok(value) => value,
-        Err(error) => error_json(&error)["code"].clone(),
+        Err(error) => json!(error.status().map(|status| status.code.name())),
     };
     Ok(json!({"running": running, "end": end}))
 }
