@@ -1,7 +1,7 @@
 //! Google's side: names of operations, services and their hosts, identities, calls, the meaning of answers, and quotas.
 //!
 //! Guarantees: a token is sent only to a host made from the [`catalogue`] and a valid location, or to an administrator's
-//! [`endpoint`] override; proofs of an identity are sent only to the servers that its credential file names; every text from outside
+//! [`mod@endpoint`] override; proofs of an identity are sent only to the servers that its credential file names; every text from outside
 //! is [`clean`]ed before it leaves this module; no call is repeated here. The module does not use Kubernetes.
 
 mod answers;

@@ -46,7 +46,7 @@ const PROBES: u32 = 3;
 pub struct GuardedResponse {
     /// The HTTP status.
     pub status: u16,
-    /// At most [`MAX_ANSWER`] bytes. It may contain a token, so it is never shown.
+    /// At most 64 KiB. It may contain a token, so it is never shown.
     pub body: bytes::Bytes,
 }
 
