@@ -1,6 +1,6 @@
 //! The admission policies that are shipped (`deploy/policies/`) and the samples (`examples/policies/`), enforced by a real API server.
 
-use std::{fs, time::Instant};
+use std::{cell::Cell, fs, time::Instant};
 
 use serde_json::{Value, json};
 
@@ -308,9 +308,14 @@ fn only_users_who_can_change_grants_change_the_labels_that_grants_select_by() {
     let environment = "opcancel.github.io/environment";
     let preview = format!("{environment}=preview");
     wait_for("the role is bound", &|| set("own=label").is_ok());
-    // The policy may come later than the label.
+    // Another value at each try: a label that stays as it is, the policy does not forbid.
+    let tries = Cell::new(0);
     wait_for("the policy is enforced", &|| {
-        is_refused(&set(&preview), &refusal)
+        tries.set(tries.get() + 1);
+        is_refused(
+            &set(&format!("{environment}=try-{}", tries.get())),
+            &refusal,
+        )
     });
     label(&namespace, &preview);
     for change in [
