@@ -5,8 +5,6 @@ use std::sync::LazyLock;
 
 use http::Method;
 
-use super::call::Call;
-
 /// A line for each method that cancels an operation.
 const DATA: &str = include_str!("bindings.tsv");
 
@@ -37,9 +35,9 @@ pub struct Binding {
     /// The words of the path of GET; empty if there is none.
     get: Vec<&'static str>,
     /// The query parameters of a cancel request besides those that every API takes.
-    cancel_query: Vec<&'static str>,
+    pub cancel_query: Vec<&'static str>,
     /// The same of GET.
-    get_query: Vec<&'static str>,
+    pub get_query: Vec<&'static str>,
 }
 
 /// The form of an operation in an answer to GET.
@@ -72,15 +70,6 @@ impl Binding {
     /// Whether this path is a GET's.
     pub fn is_get(&self, segments: &[String]) -> bool {
         matches(&self.get, segments)
-    }
-
-    /// The query parameters that a call has besides those that every API takes, and those of a list.
-    pub fn query_parameters(&self, call: Call) -> &[&'static str] {
-        match call {
-            Call::Cancel => &self.cancel_query,
-            Call::Get => &self.get_query,
-            Call::List => &[],
-        }
     }
 
     /// Whether this path lists operations.

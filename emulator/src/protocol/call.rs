@@ -59,7 +59,11 @@ impl Route {
     /// Whether a service that has this path documents a query parameter of this name.
     pub fn has_parameter(&self, name: &str) -> bool {
         let mut bindings = self.bindings.iter();
-        bindings.any(|binding| binding.query_parameters(self.call).contains(&name))
+        bindings.any(|binding| match self.call {
+            Call::Cancel => binding.cancel_query.contains(&name),
+            Call::Get => binding.get_query.contains(&name),
+            Call::List => false,
+        })
     }
 
     /// The form that a list at a host shows operations of a service in; `None` if it does not show them. A host shows its own service's
