@@ -244,7 +244,8 @@ fn keeps_to_the_limit(manner: &Manner) {
     let most = LIMIT as f64 + begun.elapsed().as_secs_f64() * LIMIT as f64 / 60.0 + 1.0;
     println!("{}: {calls} calls of at most {most}", manner.what);
     assert!(calls as f64 <= most, "{}: {calls} of {most}", manner.what);
-    assert!(calls >= LIMIT, "{}: {calls}", manner.what);
+    // A cancel request counts with its intent, also if its object is deleted before it is sent.
+    assert!(calls >= LIMIT / 2, "{}: {calls}", manner.what);
 }
 
 /// Each edit of a suspended object may ask for a GET. Without a limit for the namespace, the object's own pace is left.

@@ -375,7 +375,7 @@ fn a_proxy_that_inspects_tls_needs_its_authority_in_ssl_cert_file() {
     refusing.wait_for_log(|log| {
         let mut lines = log
             .lines()
-            .filter(|line| line.contains("not ready: connections: "));
+            .filter(|line| line.contains("no connection to the host of a service"));
         lines.any(|line| line.contains(unknown) && line.contains(&proxys))
     });
     world.cancel("op", &[]);

@@ -77,6 +77,7 @@ fn columns_and_field_selectors_tell_what_became_of_each() {
             "projects/acme-prod/locations/europe-west1",
             "OutcomeNotAccepted",
             "The",
+            "Dialogflow",
             "operation",
             "ended",
             "with",
