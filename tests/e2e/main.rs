@@ -12,6 +12,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/misbehaviour.rs"]
+mod misbehaviour;
+#[path = "../support/raw_http.rs"]
+mod raw_http;
+
 mod admin_port;
 mod answers_after_half_a_minute;
 mod answers_of_strangers;
@@ -26,6 +31,7 @@ mod flags;
 mod gitops;
 mod grants;
 mod helm;
+mod hostile_answers;
 mod integrations;
 mod judges;
 
