@@ -156,6 +156,8 @@ fn the_document_names_the_releases_that_are_pinned() {
     let named: Vec<_> = pins
         .iter()
         .flat_map(|text| pin.captures_iter(text))
+        // The crates of other services are pinned in Cargo.toml only.
+        .filter(|pin| !pin[1].starts_with("google-cloud-") || pin[1].contains("dialogflow"))
         .map(|pin| {
             let (_, [package, release]) = pin.extract();
             let named = format!("{package} {release}");
