@@ -36,6 +36,7 @@ mod next_write;
 mod object;
 mod other_process;
 mod packed;
+mod rejection;
 mod report;
 mod rule;
 mod status_write;

@@ -88,7 +88,9 @@ fn failed(state: &mut Cancellation, error: CallError, context: &Context<'_>) -> 
             get_now(state, now);
         }
         Class::Invalid => match state.get.last {
-            Some(LastGet::InvalidArgument) => state.end(Ending::without_result(Outcome::Rejected)),
+            Some(LastGet::InvalidArgument) if state.may_be_rejected(now) => {
+                state.end(Ending::without_result(Outcome::Rejected));
+            }
             // If the next GET says the same, that ends it.
             _ => {
                 refuse(state, context);

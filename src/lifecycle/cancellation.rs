@@ -406,12 +406,13 @@ impl Cancellation {
         let Some(failure) = Failure::restored(stored, since) else {
             return;
         };
-        // Once stalled, it stays stalled until a success, whatever failed last.
-        let stalling_since = if self.is_stalled_by_failure() {
-            Some(Since::learnt(self.object.created, now))
-        } else {
-            failure.stalls().then_some(since)
-        };
+        // Once stalled, it stays stalled until a success or an answer about the operation, whatever failed last.
+        let stalling_since =
+            if self.is_stalled_by_failure() && !failure.error.kind.is_about_operation() {
+                Some(Since::learnt(self.object.created, now))
+            } else {
+                failure.stalls().then_some(since)
+            };
         match failure.call {
             Call::Cancel => {
                 // A failure in this process is more recent.

@@ -176,7 +176,7 @@ fn conclude(state: &mut Cancellation, class: Class, stale: bool, context: &Conte
                 state.get.next_at = state.get.next_at.min(since.saturating_add(patience));
             }
         }
-        Class::Invalid if state.post.invalid_argument => {
+        Class::Invalid if state.post.invalid_argument && state.may_be_rejected(now) => {
             state.end(Ending::without_result(Outcome::Rejected));
         }
         Class::Impossible if state.cancel == CancelState::Unsupported && !stale => {

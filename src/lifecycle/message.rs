@@ -131,6 +131,21 @@ pub fn failure(failure: &Failure, spec: &Spec) -> String {
     cut(format!("{}: {failed}", api(spec.target.as_ref().ok())))
 }
 
+/// GET and cancel returned INVALID_ARGUMENT, and the name does not tell the host.
+pub fn another_host(failure: &Failure, target: Option<&Target>) -> String {
+    let (service, endpoint) = target.map_or(("the service", "this one"), |target| {
+        (target.service.as_str(), target.endpoint.as_str())
+    });
+    let status = failure.error.kind.name();
+    let text = failure.error.message.trim_end_matches('.');
+    let separator = if text.is_empty() { "" } else { ". " };
+    cut(format!(
+        "{}: get and cancel: {status}: another host than {endpoint} may serve the operation; an administrator can set \
+         --endpoint-override for {service}{separator}{text}",
+        api(target)
+    ))
+}
+
 /// Which call failed, how, and what to do.
 fn failed_call(failure: &Failure, spec: &Spec) -> String {
     let error = &failure.error;

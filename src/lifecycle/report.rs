@@ -175,6 +175,11 @@ impl Progress {
             },
             Rule::End(_) | Rule::FinalGet | Rule::Suspended | Rule::Proceed => {
                 match state.failure() {
+                    Some(failure) if state.may_be_at_another_host() => Self {
+                        reason: Reason::NotServed,
+                        message: message::another_host(failure, spec.target.as_ref().ok()),
+                        stalls_after: Some(Duration::ZERO),
+                    },
                     Some(failure) => Self {
                         reason: failure.reason(spec.target.as_ref().ok()),
                         message: message::failure(failure, spec),

@@ -12,6 +12,7 @@ mod namespace_rate;
 mod packed;
 mod properties;
 mod recovery;
+mod rejection;
 mod shared_quota;
 pub(super) mod simulation;
 mod turns;

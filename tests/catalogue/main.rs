@@ -99,7 +99,7 @@ fn default_versions_stay() {
     let defaults: BTreeMap<&str, &str> = services
         .map(|line| {
             let cells: Vec<_> = line.split('\t').collect();
-            (cells[1], cells[6])
+            (cells[1], cells[7])
         })
         .collect();
     for (service, version) in &kept {

@@ -33,6 +33,8 @@ pub struct Service {
     host_by_location: Option<&'static str>,
     /// Locations with another host: `LOCATION=HOST`, separated by commas.
     host_exceptions: Option<&'static str>,
+    /// Names do not tell the host: another one may serve the operation.
+    pub host_may_differ: bool,
     /// The version for an object without one.
     pub default_version: &'static str,
     /// What a caller needs to cancel an operation, as far as it is known.
@@ -180,6 +182,11 @@ fn read_service(cells: &mut Cells) -> Option<Service> {
         global_host: next()?,
         host_by_location: given(next()?),
         host_exceptions: given(next()?),
+        host_may_differ: match next()? {
+            NOTHING => false,
+            "may-differ" => true,
+            _ => return None,
+        },
         default_version: next()?,
         right: given(next()?).map(|right| {
             if right.starts_with("roles/") {
@@ -264,6 +271,13 @@ mod tests {
                 assert!(!version.patterns.is_empty(), "{name} {}", version.name);
             }
         }
+    }
+
+    #[test]
+    fn the_name_does_not_tell_the_host_of_two_services() {
+        let marked = services().iter().filter(|service| service.host_may_differ);
+        let names: Vec<_> = marked.map(|service| service.name).collect();
+        assert_eq!(names, ["ml", "translate"]);
     }
 
     #[test]

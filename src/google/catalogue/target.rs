@@ -51,6 +51,11 @@ impl Target {
         service(&self.service).map(|service| service.global_host)
     }
 
+    /// Whether another host than this endpoint may serve the operation: the name does not tell.
+    pub fn host_may_differ(&self) -> bool {
+        service(&self.service).is_some_and(|service| service.host_may_differ)
+    }
+
     /// What its caller needs in IAM, as far as it is known.
     pub fn right(&self) -> Option<Right> {
         service(&self.service).and_then(|service| service.right)

@@ -42,6 +42,9 @@ pub(super) struct Service {
     /// Why the host is believed to be the right one.
     #[serde(default)]
     pub host_evidence: Option<String>,
+    /// Names do not tell the host: another one may serve the operation.
+    #[serde(default)]
+    pub host_may_differ: bool,
     #[serde(default)]
     pub deviations: Vec<Deviation>,
     #[serde(default)]

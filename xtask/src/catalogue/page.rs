@@ -129,6 +129,7 @@ fn hosts(page: &mut String, services: &BTreeMap<String, Rows>, hand_kept: &HandK
         let evidence = service
             .and_then(|service| service.host_evidence.as_deref())
             .unwrap_or_default();
+        let may_differ = service.is_some_and(|service| service.host_may_differ);
         let mut host = Vec::new();
         match service.and_then(|service| service.hosts.as_ref()) {
             Some(hosts) => {
@@ -137,10 +138,15 @@ fn hosts(page: &mut String, services: &BTreeMap<String, Rows>, hand_kept: &HandK
                 host.extend(exceptions.map(|(location, host)| format!("{location}: `{host}`")));
                 host.push(format!("without a location, or `global`: `{}`", rows.host));
             }
-            None if rows.host != format!("{name}.googleapis.com") => {
-                host.push(format!("`{}`", rows.host))
+            None if may_differ || rows.host != format!("{name}.googleapis.com") => {
+                host.push(format!("`{}`", rows.host));
             }
             None => continue,
+        }
+        if may_differ {
+            host.push(
+                "the name does not tell the host: another one may serve the operation".into(),
+            );
         }
         writeln!(page, "| {name} | {} | {evidence} |", host.join("<br>"))?;
     }

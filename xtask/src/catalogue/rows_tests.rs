@@ -46,7 +46,7 @@ fn a_plain_method_is_a_row() {
     assert_eq!(
         rows,
         [
-            "service\tlooker\tLooker\tlooker.googleapis.com\t-\t-\tv1\t-\t-",
+            "service\tlooker\tLooker\tlooker.googleapis.com\t-\t-\t-\tv1\t-\t-",
             "version\tv1\tv1/\t:cancel\tlongrunning\tfinal",
             "name\t2\tprojects/*/operations/*",
         ]
