@@ -197,6 +197,7 @@ impl Dispatcher {
                 self.timers.next(),
                 self.requests.wakes_at(),
                 self.call_limits.wakes_at(),
+                self.sweep_wakes_at(),
             ];
             let next = next.into_iter().flatten().min();
             let next = next.map(|at| self.calls.clock.instant(at));
