@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     what: What,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Clone, Subcommand)]
 enum What {
     /// Time from the creation of an object to its cancel request, compared with one status write. About a minute
     Start {
@@ -90,11 +90,15 @@ enum What {
         #[arg(long, default_value_t = 200)]
         objects: usize,
     },
-    /// The effect of bad neighbours on a new cancel of another tenant, compared with that tenant alone. About nine minutes
+    /// The effect of bad neighbours on a new cancel of another tenant, compared with that tenant alone, and beside as many objects of a
+    /// kind that the controller does not watch. About a quarter of an hour
     Neighbours {
         /// Number of new objects to measure with each neighbour, and the same number without
         #[arg(long, default_value_t = 200)]
         objects: usize,
+        /// Only neighbours whose name has this text
+        #[arg(long, value_name = "TEXT")]
+        neighbour: Option<String>,
     },
 }
 
@@ -118,7 +122,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         What::DeadEndpoint { pending, objects } => {
             dead_endpoint::measure(&mut environment, pending, objects)
         }
-        What::Neighbours { objects } => neighbours::measure(&mut environment, objects),
+        What::Neighbours { objects, neighbour } => {
+            neighbours::measure(&mut environment, objects, neighbour.as_deref())
+        }
     };
     if measured.is_err() {
         eprintln!("{}", environment.controller_log());

@@ -56,7 +56,7 @@ pub(super) fn measure(environment: &mut Environment, pending: usize, objects: us
     let bodies = (0..half).map(at_dead_endpoint).collect();
     let each = |body: Value| {
         let load = environment.load.clone();
-        async move { load.create_object(NAMESPACE, &body).await.map(drop) }
+        async move { load.create_object(NAMESPACE, body).await.map(drop) }
     };
     environment
         .runtime

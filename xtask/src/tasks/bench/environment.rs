@@ -14,7 +14,7 @@ use xtask::control_plane::audit::{Request, Tail};
 use xtask::control_plane::{ControlPlane, Options};
 use xtask::loopback_http;
 
-use super::load::{Load, NAMESPACE, NEIGHBOUR, TOKEN, operation};
+use super::load::{Load, NAMESPACE, NEIGHBOUR, TOKEN, UNWATCHED, operation};
 use crate::tasks::cargo::Programs;
 use crate::tasks::image_environment;
 use crate::tasks::interrupt::Interrupt;
@@ -66,6 +66,22 @@ impl Environment {
             control_plane,
             interrupt,
         })
+    }
+
+    /// Installs the kind that no controller watches.
+    pub(super) fn install_unwatched_kind(&self) -> Result<()> {
+        const CRD: &str = include_str!("../../../../crds/operationcancellations.yaml");
+        let mut crd: Value = serde_saphyr::from_str(CRD)?;
+        let names = json!({
+            "kind": UNWATCHED.name,
+            "plural": UNWATCHED.plural,
+            "singular": UNWATCHED.name.to_lowercase(),
+        });
+        *crd.pointer_mut("/spec/names").context("names")? = names;
+        let name = format!("{}.opcancel.github.io", UNWATCHED.plural);
+        *crd.pointer_mut("/metadata/name").context("a name")? = name.into();
+        self.control_plane.apply_text(&crd.to_string())?;
+        self.control_plane.wait_for_crds()
     }
 
     /// Starts the controller with its own defaults and its image's environment, and waits until it is ready.
@@ -269,16 +285,15 @@ impl Environment {
         .map(drop)
     }
 
-    /// Deletes the neighbour's objects, and waits until the controller knows none.
+    /// Deletes the neighbour's objects of both kinds, and waits until the controller knows none.
     pub(super) fn remove_neighbours(&self, limit: Duration) -> Result<()> {
         let until = Instant::now() + limit;
-        loop {
-            self.runtime.block_on(self.load.delete_all(NEIGHBOUR))?;
-            if self.runtime.block_on(self.load.count(NEIGHBOUR))? == 0 {
-                break;
-            }
-            if Instant::now() > until {
-                bail!("the neighbour's objects are still there after {limit:?}");
+        for load in [&self.load, &self.load.of(UNWATCHED)] {
+            while self.runtime.block_on(load.count(NEIGHBOUR))? > 0 {
+                if Instant::now() > until {
+                    bail!("the neighbour's objects are still there after {limit:?}");
+                }
+                self.runtime.block_on(load.delete_all(NEIGHBOUR))?;
             }
         }
         self.wait(limit, |metrics| metrics.sum("opcancel_pending{") == 0.0)
@@ -425,7 +440,7 @@ fn prepare(control_plane: &ControlPlane) -> Result<()> {
         {
             "apiVersion": kubernetes, "kind": "Role", "metadata": {"name": "load", "namespace": NEIGHBOUR},
             "rules": [{"apiGroups": ["opcancel.github.io"], "verbs": ["list", "create", "patch", "delete", "deletecollection"],
-                "resources": ["operationcancellations", "operationcancellations/status"]}],
+                "resources": ["operationcancellations", "operationcancellations/status", UNWATCHED.plural, format!("{}/status", UNWATCHED.plural)]}],
         },
         {
             "apiVersion": kubernetes, "kind": "RoleBinding", "metadata": {"name": "load", "namespace": NEIGHBOUR},

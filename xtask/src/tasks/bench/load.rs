@@ -25,19 +25,31 @@ pub(super) const NEIGHBOUR: &str = "neighbour";
 /// What the load shows to the emulator.
 pub(super) const TOKEN: &str = "bench";
 
-/// The API of cancellations in [`NAMESPACE`].
-const OBJECTS: &str = "/apis/opcancel.github.io/v1alpha1/namespaces/bench/operationcancellations";
-
-/// The API of cancellations in a namespace.
-pub(super) fn objects_of(namespace: &str) -> String {
-    format!("/apis/opcancel.github.io/v1alpha1/namespaces/{namespace}/operationcancellations")
+/// A kind of objects that the load writes.
+#[derive(Clone, Copy)]
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    pub(super) plural: &'static str,
 }
+
+/// The cancellations.
+const CANCELLATIONS: Kind = Kind {
+    name: "OperationCancellation",
+    plural: "operationcancellations",
+};
+
+/// A kind with the same schema that no controller watches: a write costs the API server the same, and the controller nothing.
+pub(super) const UNWATCHED: Kind = Kind {
+    name: "UnwatchedCancellation",
+    plural: "unwatchedcancellations",
+};
 
 /// A client of the API server. Clones share its connections.
 #[derive(Clone)]
 pub(super) struct Load {
     client: Client,
     server: Arc<str>,
+    kind: Kind,
 }
 
 impl Load {
@@ -49,29 +61,45 @@ impl Load {
         Ok(Self {
             client,
             server: server.into(),
+            kind: CANCELLATIONS,
         })
+    }
+
+    /// The same client for objects of another kind.
+    pub(super) fn of(&self, kind: Kind) -> Self {
+        Self {
+            kind,
+            ..self.clone()
+        }
+    }
+
+    /// The path of a namespace's objects.
+    fn objects(&self, namespace: &str) -> String {
+        let plural = self.kind.plural;
+        format!("/apis/opcancel.github.io/v1alpha1/namespaces/{namespace}/{plural}")
     }
 
     /// Creates an object for the operation of the same name.
     pub(super) async fn create(&self, name: &str) -> Result<Value> {
         let object = json!({
-            "apiVersion": "opcancel.github.io/v1alpha1", "kind": "OperationCancellation",
-            "metadata": {"name": name, "namespace": NAMESPACE},
+            "metadata": {"name": name},
             "spec": {"service": "dialogflow", "operationName": operation(name)},
         });
-        self.send(Method::POST, OBJECTS, "application/json", &object)
-            .await
+        self.create_object(NAMESPACE, object).await
     }
 
-    /// Creates an object in any namespace.
-    pub(super) async fn create_object(&self, namespace: &str, object: &Value) -> Result<Value> {
-        self.send(
-            Method::POST,
-            &objects_of(namespace),
-            "application/json",
-            object,
-        )
-        .await
+    /// Creates an object in any namespace. Its kind need not be given.
+    pub(super) async fn create_object(&self, namespace: &str, mut object: Value) -> Result<Value> {
+        if let Some(object) = object.as_object_mut() {
+            object.insert(
+                "apiVersion".to_owned(),
+                "opcancel.github.io/v1alpha1".into(),
+            );
+            object.insert("kind".to_owned(), self.kind.name.into());
+        }
+        let path = self.objects(namespace);
+        self.send(Method::POST, &path, "application/json", &object)
+            .await
     }
 
     /// Changes an object, and nothing that anybody reads.
@@ -82,7 +110,7 @@ impl Load {
 
     /// Merges a patch into an object in any namespace; `name` may end with `/status`.
     pub(super) async fn merge(&self, namespace: &str, name: &str, patch: &Value) -> Result<()> {
-        let path = format!("{}/{name}", objects_of(namespace));
+        let path = format!("{}/{name}", self.objects(namespace));
         self.send(Method::PATCH, &path, "application/merge-patch+json", patch)
             .await
             .map(drop)
@@ -90,7 +118,7 @@ impl Load {
 
     /// Deletes an object in any namespace.
     pub(super) async fn delete(&self, namespace: &str, name: &str) -> Result<()> {
-        let path = format!("{}/{name}", objects_of(namespace));
+        let path = format!("{}/{name}", self.objects(namespace));
         self.send(Method::DELETE, &path, "application/json", &Value::Null)
             .await
             .map(drop)
@@ -117,7 +145,7 @@ impl Load {
     /// How many objects a namespace has.
     pub(super) async fn count(&self, namespace: &str) -> Result<usize> {
         // One is enough: the list says how many more there are.
-        let path = format!("{}?limit=1", objects_of(namespace));
+        let path = format!("{}?limit=1", self.objects(namespace));
         let list = self
             .send(Method::GET, &path, "application/json", &Value::Null)
             .await?;
@@ -131,7 +159,7 @@ impl Load {
     pub(super) async fn delete_all(&self, namespace: &str) -> Result<()> {
         self.send(
             Method::DELETE,
-            &objects_of(namespace),
+            &self.objects(namespace),
             "application/json",
             &Value::Null,
         )
@@ -147,14 +175,14 @@ impl Load {
 
     /// The same, of the object that is written.
     pub(super) async fn patch_object_status(&self, name: &str, object: &Value) -> Result<Value> {
-        let path = format!("{OBJECTS}/{name}/status");
+        let path = format!("{}/{name}/status", self.objects(NAMESPACE));
         self.send(Method::PATCH, &path, "application/merge-patch+json", object)
             .await
     }
 
     /// Replaces a status; the object has the resourceVersion that it is based on.
     pub(super) async fn put_status(&self, name: &str, object: &Value) -> Result<Value> {
-        let path = format!("{OBJECTS}/{name}/status");
+        let path = format!("{}/{name}/status", self.objects(NAMESPACE));
         self.send(Method::PUT, &path, "application/json", object)
             .await
     }
@@ -197,7 +225,7 @@ impl Load {
 
     /// Watches the unfinished objects from now on as the controller does, and notes when each was first seen.
     pub(super) async fn witness(&self) -> Result<Witness> {
-        let objects = format!("{}{OBJECTS}", self.server);
+        let objects = format!("{}{}", self.server, self.objects(NAMESPACE));
         // From now on: without a version it would first show all that there are.
         let list = self.client.get(format!("{objects}?limit=1")).send().await?;
         let list: Value = serde_json::from_slice(&list.error_for_status()?.bytes().await?)?;

@@ -1,5 +1,6 @@
-//! `bench neighbours`: what a bad neighbour does to a quiet tenant's new cancel, next to the same tenant alone just before; and what
-//! it does to another client's status patches meanwhile, which the controller has no part in.
+//! `bench neighbours`: what a bad neighbour does to a quiet tenant's new cancel, next to the same tenant alone just before, and next to
+//! the same tenant beside the same objects of a kind that the controller does not watch. The second shows what the neighbour costs the
+//! API server, whatever the controller does.
 
 use std::future::Future;
 use std::process::Command;
@@ -15,13 +16,13 @@ use tokio::{
 use super::baseline::{Baseline, IN_FLIGHT};
 use super::environment::Environment;
 use super::figures::{self, Spread};
-use super::load::{self, NEIGHBOUR};
+use super::load::{self, Load, NEIGHBOUR, UNWATCHED};
 use super::phases;
 
 /// New cancels of the quiet tenant a second.
 const RATE: u32 = 20;
 
-/// What a new cancel may take beside a neighbour, as a multiple of what it takes alone.
+/// What a new cancel may take beside a neighbour, as a multiple of what it takes beside the same objects of another kind.
 const GOAL: f64 = 1.5;
 
 /// How long a neighbour's objects may take to be there, and to be gone.
@@ -183,7 +184,22 @@ struct Measured {
 }
 
 /// Measures and prints.
-pub(super) fn measure(environment: &mut Environment, objects: usize) -> Result<()> {
+pub(super) fn measure(
+    environment: &mut Environment,
+    objects: usize,
+    only: Option<&str>,
+) -> Result<()> {
+    let chosen: Vec<_> = NEIGHBOURS
+        .iter()
+        .enumerate()
+        .filter(|(_, neighbour)| only.is_none_or(|only| neighbour.what.contains(only)))
+        .collect();
+    anyhow::ensure!(
+        !chosen.is_empty(),
+        "--neighbour: no neighbour has this text in its name; their names are {}",
+        NEIGHBOURS.each_ref().map(|one| one.what).join("; ")
+    );
+    environment.install_unwatched_kind()?;
     let hides_names = can_hide_names();
     if !hides_names {
         println!(
@@ -201,7 +217,7 @@ pub(super) fn measure(environment: &mut Environment, objects: usize) -> Result<(
         .block_on(baseline.patches(PATCHED, RATE))?;
     let services = services();
     let mut rows = Vec::new();
-    for (number, neighbour) in NEIGHBOURS.iter().enumerate() {
+    for (number, neighbour) in chosen {
         let invents = matches!(neighbour.is, Kind::InventedLocations | Kind::AllServices);
         if invents && !hides_names {
             continue;
@@ -213,20 +229,27 @@ pub(super) fn measure(environment: &mut Environment, objects: usize) -> Result<(
             &format!("fast-alone-{number}"),
             objects,
         )?;
-        let before = environment.metrics()?.resident();
-        let mark = environment.mark()?;
-        let with_neighbour = with_neighbour(
-            environment,
-            &baseline,
+        let beside = Beside {
             neighbour,
             number,
+            services: &services,
             objects,
-            &services,
-        )?;
+        };
+        let unwatched = beside.measure(environment, &baseline, true)?;
+        environment.remove_neighbours(LIMIT)?;
+        let before = environment.metrics()?.resident();
+        let mark = environment.mark()?;
+        let with_neighbour = beside.measure(environment, &baseline, false)?;
         let memory = environment.metrics()?.resident();
         let calls = environment.calls(&mark)?.len();
         eprintln!("{}: {calls} calls arrived meanwhile", neighbour.what);
-        rows.push((neighbour.what, alone, with_neighbour, memory - before));
+        rows.push(Row {
+            what: neighbour.what,
+            alone,
+            unwatched,
+            with_neighbour,
+            memory: memory - before,
+        });
         allow(environment, false, &services)?;
         environment.remove_neighbours(LIMIT)?;
     }
@@ -234,48 +257,66 @@ pub(super) fn measure(environment: &mut Environment, objects: usize) -> Result<(
     Ok(())
 }
 
-fn print(rows: &[(&str, Measured, Measured, f64)]) {
+/// What was measured with one neighbour.
+struct Row {
+    what: &'static str,
+    alone: Measured,
+    unwatched: Measured,
+    with_neighbour: Measured,
+    /// What the controller's resident memory grew by, in MiB.
+    memory: f64,
+}
+
+fn print(rows: &[Row]) {
+    let both = |spread: &Spread| format!("{:.1} / {:.1}", spread.p50(), spread.p99());
+    let measured = |measured: &Measured| {
+        let (cancel, patch) = (both(&measured.lives.to_cancel()), both(&measured.patches));
+        format!("{cancel} | {patch}")
+    };
     figures::head(&[
-        "neighbour",
-        "alone, p50 / p99 ms",
-        "with neighbour, p50 / p99 ms",
-        "status patch alone",
-        "status patch with neighbour",
+        "p50 / p99 ms of a new cancel and of another client's status patch; neighbour",
+        "alone: cancel",
+        "patch",
+        "beside unwatched objects: cancel",
+        "patch",
+        "beside the neighbour: cancel",
+        "patch",
         "memory, MiB",
     ]);
-    let both = |spread: &Spread| format!("{:.1} / {:.1}", spread.p50(), spread.p99());
-    for (what, alone, with_neighbour, memory) in rows {
+    for row in rows {
         println!(
-            "| {what} | {} | {} | {} | {} | {memory:+.1} |",
-            both(&alone.lives.to_cancel()),
-            both(&with_neighbour.lives.to_cancel()),
-            both(&alone.patches),
-            both(&with_neighbour.patches),
+            "| {} | {} | {} | {} | {:+.1} |",
+            row.what,
+            measured(&row.alone),
+            measured(&row.unwatched),
+            measured(&row.with_neighbour),
+            row.memory
         );
     }
-    figures::head(&["with neighbour / alone", "measured", "goal", ""]);
-    for (what, alone, with_neighbour, _) in rows {
-        let (cancel, cancel_with_neighbour) =
-            (alone.lives.to_cancel(), with_neighbour.lives.to_cancel());
-        let (patch, patch_with_neighbour) = (&alone.patches, &with_neighbour.patches);
-        for (name, ratio, of_patches) in [
-            (
-                "p50",
-                cancel_with_neighbour.p50() / cancel.p50(),
-                patch_with_neighbour.p50() / patch.p50(),
-            ),
-            (
-                "p99",
-                cancel_with_neighbour.p99() / cancel.p99(),
-                patch_with_neighbour.p99() / patch.p99(),
-            ),
-        ] {
-            let what = format!("{name}, {what} (a status patch: {of_patches:.2} x)");
+    figures::head(&[
+        "with neighbour / with unwatched objects",
+        "measured",
+        "goal",
+        "",
+    ]);
+    for row in rows {
+        for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+            let cancel = |measured: &Measured| measured.lives.to_cancel().quantile(share);
+            let with_neighbour = cancel(&row.with_neighbour);
+            let alone = with_neighbour / cancel(&row.alone);
+            let what = format!(
+                "{name}, {} (with neighbour / alone: {alone:.2} x)",
+                row.what
+            );
+            let ratio = with_neighbour / cancel(&row.unwatched);
             figures::judged(&what, ratio, " x", false, GOAL);
         }
     }
-    for (what, _, with_neighbour, _) in rows {
-        with_neighbour.lives.print(what);
+    for row in rows {
+        row.unwatched
+            .lives
+            .print(&format!("{}, unwatched", row.what));
+        row.with_neighbour.lives.print(row.what);
     }
 }
 
@@ -294,91 +335,102 @@ fn both(
     })
 }
 
-/// The same while the neighbour is there.
-fn with_neighbour(
-    environment: &Environment,
-    baseline: &Baseline,
+/// A neighbour that is measured.
+struct Beside<'a> {
     neighbour: &'static Neighbour,
     number: usize,
+    services: &'a [&'static str],
+    /// How many objects the quiet tenant creates.
     objects: usize,
-    services: &[&'static str],
-) -> Result<Measured> {
-    let prefix = format!("fast-beside-{number}");
-    let create = || {
-        let bodies = (0..neighbour.objects)
-            .map(|n| object(neighbour, n, services))
-            .collect();
-        let load = environment.load.clone();
-        async move {
-            let each = |body: Value| {
-                let load = load.clone();
-                async move { load.create_object(NEIGHBOUR, &body).await.map(drop) }
-            };
-            load::at_once(bodies, IN_FLIGHT, each).await.map(drop)
-        }
-    };
-    let ended = environment.metrics()?.ended();
-    environment.runtime.block_on(create())?;
-    environment.wait_for_neighbours(neighbour.objects, ended, LIMIT)?;
-    // Many that come at once cost the API server time whatever they are.
-    std::thread::sleep(SETTLED);
-    let changing = changes(environment, neighbour, services);
-    let measured = both(environment, baseline, &prefix, objects);
-    if let Some(changing) = changing {
-        environment.runtime.block_on(end(changing))?;
-    }
-    measured.with_context(|| neighbour.what)
 }
 
-/// What the neighbour does all the time.
-fn changes(
-    environment: &Environment,
-    neighbour: &'static Neighbour,
-    services: &[&'static str],
-) -> Option<JoinHandle<Result<()>>> {
-    let load = environment.load.clone();
-    let named = |n: u64| format!("{}-{n}", neighbour.prefix);
-    let one_of = move |n: u64| named(n % neighbour.objects.max(1) as u64);
-    let runtime = &environment.runtime;
-    Some(match neighbour.is {
-        Kind::BadAnswers | Kind::InventedLocations | Kind::AllServices => return None,
-        Kind::LargeObjects => runtime.spawn(every(TOUCH, move |n| {
-            let load = load.clone();
-            async move { load.annotate(NEIGHBOUR, &named(0), n).await }
-        })),
-        Kind::GrantOnAndOff => {
-            let services = services.to_vec();
-            runtime.spawn(every(CHANGE, move |n| {
-                let (load, services) = (load.clone(), services.clone());
-                async move { load.allow_neighbour(!n.is_multiple_of(2), &services).await }
-            }))
+impl Beside<'_> {
+    /// The same as [`both`] while the neighbour is there, or the same objects of a kind that the controller does not watch.
+    fn measure(
+        &self,
+        environment: &Environment,
+        baseline: &Baseline,
+        unwatched: bool,
+    ) -> Result<Measured> {
+        let Self {
+            neighbour, number, ..
+        } = *self;
+        let (prefix, load) = match unwatched {
+            true => ("fast-unwatched", environment.load.of(UNWATCHED)),
+            false => ("fast-beside", environment.load.clone()),
+        };
+        let ended = environment.metrics()?.ended();
+        environment.runtime.block_on(self.create(&load))?;
+        if !unwatched {
+            environment.wait_for_neighbours(neighbour.objects, ended, LIMIT)?;
         }
-        Kind::CreatedAndDeleted => runtime.spawn(every(CREATED, move |n| {
+        // Many that come at once cost the API server time whatever they are.
+        std::thread::sleep(SETTLED);
+        let changing = self.changes(environment, load);
+        let prefix = format!("{prefix}-{number}");
+        let measured = both(environment, baseline, &prefix, self.objects);
+        if let Some(changing) = changing {
+            environment.runtime.block_on(end(changing))?;
+        }
+        measured.with_context(|| neighbour.what)
+    }
+
+    async fn create(&self, load: &Load) -> Result<()> {
+        let bodies = (0..self.neighbour.objects)
+            .map(|n| object(self.neighbour, n, self.services))
+            .collect();
+        let each = |body: Value| {
             let load = load.clone();
-            async move {
-                let n = usize::try_from(n)?;
-                let body = object(neighbour, n, &[]);
-                load.create_object(NEIGHBOUR, &body).await?;
-                load.delete(NEIGHBOUR, &named(n as u64)).await
+            async move { load.create_object(NEIGHBOUR, body).await.map(drop) }
+        };
+        load::at_once(bodies, IN_FLIGHT, each).await.map(drop)
+    }
+
+    /// What the neighbour does all the time.
+    fn changes(&self, environment: &Environment, load: Load) -> Option<JoinHandle<Result<()>>> {
+        let neighbour = self.neighbour;
+        let named = |n: u64| format!("{}-{n}", neighbour.prefix);
+        let one_of = move |n: u64| named(n % neighbour.objects.max(1) as u64);
+        let runtime = &environment.runtime;
+        Some(match neighbour.is {
+            Kind::BadAnswers | Kind::InventedLocations | Kind::AllServices => return None,
+            Kind::LargeObjects => runtime.spawn(every(TOUCH, move |n| {
+                let load = load.clone();
+                async move { load.annotate(NEIGHBOUR, &named(0), n).await }
+            })),
+            Kind::GrantOnAndOff => {
+                let services = self.services.to_vec();
+                runtime.spawn(every(CHANGE, move |n| {
+                    let (load, services) = (load.clone(), services.clone());
+                    async move { load.allow_neighbour(!n.is_multiple_of(2), &services).await }
+                }))
             }
-        })),
-        Kind::SuspendOnAndOff => runtime.spawn(every(EDIT, move |n| {
-            let load = load.clone();
-            let suspend = (n / neighbour.objects as u64).is_multiple_of(2);
-            async move {
-                let patch = json!({"spec": {"suspend": suspend}});
-                load.merge(NEIGHBOUR, &one_of(n), &patch).await
-            }
-        })),
-        Kind::StatusErased => runtime.spawn(every(EDIT, move |n| {
-            let load = load.clone();
-            async move {
-                let patch = json!({"status": {"conditions": null, "startTime": null}});
-                load.merge(NEIGHBOUR, &format!("{}/status", one_of(n)), &patch)
-                    .await
-            }
-        })),
-    })
+            Kind::CreatedAndDeleted => runtime.spawn(every(CREATED, move |n| {
+                let load = load.clone();
+                async move {
+                    let body = object(neighbour, usize::try_from(n)?, &[]);
+                    load.create_object(NEIGHBOUR, body).await?;
+                    load.delete(NEIGHBOUR, &named(n)).await
+                }
+            })),
+            Kind::SuspendOnAndOff => runtime.spawn(every(EDIT, move |n| {
+                let load = load.clone();
+                let suspend = (n / neighbour.objects as u64).is_multiple_of(2);
+                async move {
+                    let patch = json!({"spec": {"suspend": suspend}});
+                    load.merge(NEIGHBOUR, &one_of(n), &patch).await
+                }
+            })),
+            Kind::StatusErased => runtime.spawn(every(EDIT, move |n| {
+                let load = load.clone();
+                async move {
+                    let patch = json!({"status": {"conditions": null, "startTime": null}});
+                    let name = format!("{}/status", one_of(n));
+                    load.merge(NEIGHBOUR, &name, &patch).await
+                }
+            })),
+        })
+    }
 }
 
 /// Does something again and again, at this distance, however long each takes; until it fails.
@@ -456,8 +508,7 @@ fn object(neighbour: &Neighbour, n: usize, services: &[&str]) -> Value {
         _ => Map::new(),
     };
     json!({
-        "apiVersion": "opcancel.github.io/v1alpha1", "kind": "OperationCancellation",
-        "metadata": {"name": name, "namespace": NEIGHBOUR, "labels": labels},
+        "metadata": {"name": name, "labels": labels},
         "spec": {
             "service": service,
             "operationName": format!("projects/{NEIGHBOUR}/locations/{location}/operations/{name}"),
