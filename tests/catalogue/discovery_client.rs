@@ -6,7 +6,7 @@ use std::process::Command;
 use xtask::official_clients;
 
 use crate::{
-    requests::{compare, methods},
+    requests::{REGIONAL, compare, methods},
     root,
 };
 
@@ -24,16 +24,6 @@ const LEFT_OUT: [&str; 12] = [
     "runtimeconfig v1 runtimeconfig.operations.cancel",
     "texttospeech v1 texttospeech.operations.cancel",
     "vault v1 vault.operations.cancel",
-];
-
-/// The services with a host for each location, which the documents do not have.
-const REGIONAL: [&str; 6] = [
-    "aiplatform",
-    "contactcenterinsights",
-    "dialogflow",
-    "discoveryengine",
-    "documentai",
-    "pubsublite",
 ];
 
 #[tokio::test]

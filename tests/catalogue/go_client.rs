@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, process::Command};
 use xtask::go_tool;
 
 use crate::{
-    requests::{compare, methods, rows},
+    requests::{REGIONAL, compare, methods, rows},
     root,
 };
 
@@ -31,16 +31,6 @@ const LEFT_OUT: [&str; 17] = [
     "securitycenter v1p1alpha1 securitycenter.organizations.operations.cancel",
     "texttospeech v1 texttospeech.operations.cancel",
     "vault v1 vault.operations.cancel",
-];
-
-/// The services with a host for each location, which the module does not have.
-const REGIONAL: [&str; 6] = [
-    "aiplatform",
-    "contactcenterinsights",
-    "dialogflow",
-    "discoveryengine",
-    "documentai",
-    "pubsublite",
 ];
 
 #[tokio::test]

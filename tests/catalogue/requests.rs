@@ -17,6 +17,16 @@ use serde::Deserialize;
 
 use crate::raw_http::{RawHttp, Reply, answer};
 
+/// The services with a host for each location, which clients that Google generates from discovery documents do not have.
+pub const REGIONAL: [&str; 6] = [
+    "aiplatform",
+    "contactcenterinsights",
+    "dialogflow",
+    "discoveryengine",
+    "documentai",
+    "pubsublite",
+];
+
 /// A method, with requests for some names.
 #[derive(Deserialize)]
 pub struct Method {

@@ -80,6 +80,18 @@ impl Watched {
     pub fn is_granted(&self, namespace: &str, project: &str) -> bool {
         self.granted(namespace, project) == Grant::Granted
     }
+
+    /// Watches all namespaces until the set is dropped.
+    fn watch(&self) -> JoinSet<()> {
+        let mut task = JoinSet::new();
+        task.spawn(watch_namespaces(
+            self.client.clone(),
+            Vec::new(),
+            self.wanted.clone(),
+            self.target.clone(),
+        ));
+        task
+    }
 }
 
 /// A namespace that has these labels with the value `yes`.
@@ -94,13 +106,7 @@ pub fn namespace(name: &str, version: &str, labels: &[&str]) -> Value {
 #[tokio::test]
 async fn labels_count_while_a_grant_selects_by_them() {
     let mut watched = Watched::new(&[]).await;
-    let (client, wanted, target) = (
-        watched.client.clone(),
-        watched.wanted.clone(),
-        watched.target.clone(),
-    );
-    let mut task = JoinSet::new();
-    task.spawn(watch_namespaces(client, Vec::new(), wanted, target));
+    let _task = watched.watch();
     // Without a selector it is ready, and sends no request: the first one comes with the selector.
     watched.client.health.wait_for(&[STEP]).await;
     watched.grant(&["team"]);
@@ -166,13 +172,7 @@ async fn labels_count_while_a_grant_selects_by_them() {
 #[tokio::test]
 async fn a_namespace_whose_labels_cannot_be_read_any_more_loses_the_grant() {
     let mut watched = Watched::new(&["team"]).await;
-    let (client, wanted, target) = (
-        watched.client.clone(),
-        watched.wanted.clone(),
-        watched.target.clone(),
-    );
-    let mut task = JoinSet::new();
-    task.spawn(watch_namespaces(client, Vec::new(), wanted, target));
+    let _task = watched.watch();
     let first = [
         namespace("a", "1", &["team"]),
         namespace("b", "1", &["team"]),
