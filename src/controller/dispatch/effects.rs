@@ -13,7 +13,7 @@ use crate::{
         objects::{id::Id, object_metrics},
         queue::{
             fair_queue::Owner,
-            lanes::{Lane, Method, QueuedCall},
+            lanes::{Lane, Lanes, Method, QueuedCall},
             outage::Unavailable,
             write_queue::InFlight,
         },
@@ -131,7 +131,7 @@ impl Dispatcher {
             Effect::QueueWrite(kind) => {
                 entry.tracking.pending_effects += 1;
                 let (namespace, endpoint) = owner(entry.state.object());
-                let urgent = is_urgent(Some(kind));
+                let urgent = is_urgent(Some(kind), &self.lanes, namespace, endpoint);
                 let turn = ApiTurn::Write(id);
                 self.requests.push(urgent, namespace, endpoint, turn);
                 if kind == WriteKind::Intent {
@@ -390,12 +390,13 @@ impl Dispatcher {
             return;
         };
         let object = object_id(entry.state.object());
+        let (namespace, endpoint) = owner(entry.state.object());
+        let kind = write.as_ref().map(|write| write.kind);
+        let urgent = is_urgent(kind, &self.lanes, namespace, endpoint);
         let span = object_log::task_span(entry.state.object());
         let writer = self.writer.clone();
-        let kind = write.as_ref().map(|write| write.kind);
-        let request =
-            self.requests
-                .begin(is_urgent(kind), &object.namespace, self.calls.clock.mono());
+        let now = self.calls.clock.mono();
+        let request = self.requests.begin(urgent, &object.namespace, now);
         let make = async move {
             let (event, warning, unavailable) = match write {
                 Some(write) => {
@@ -435,9 +436,15 @@ fn read_since(lane: Lane, call: QueuedCall, now: Duration) -> Duration {
     }
 }
 
-/// Whether a request is urgent: it is, unless it only writes progress. Urgent writes wait for reads.
-fn is_urgent(kind: Option<WriteKind>) -> bool {
-    kind != Some(WriteKind::Progress)
+/// Whether a request is urgent: it is, unless it only writes progress. Urgent writes wait for reads. An intent is not urgent while its
+/// cancel request would wait long, as at an endpoint that does not answer: thousands of intents would delay those whose requests can be
+/// sent.
+fn is_urgent(kind: Option<WriteKind>, lanes: &Lanes, namespace: &str, endpoint: &str) -> bool {
+    match kind {
+        Some(WriteKind::Progress) => false,
+        Some(WriteKind::Intent) => !lanes.has_crowded_cancels(namespace, endpoint),
+        Some(WriteKind::Outcome) | None => true,
+    }
 }
 
 /// The namespace and the endpoint for which a request to the API server counts. Objects without an endpoint count as one.
@@ -450,5 +457,37 @@ fn object_id(object: &ObjectView) -> ObjectId {
         namespace: object.namespace.clone(),
         name: object.name.clone(),
         uid: object.uid.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Before, the intents of thousands of objects at an endpoint that does not answer delayed the others' new cancel requests.
+    #[test]
+    fn an_intent_is_not_urgent_while_its_cancel_request_would_wait_long() {
+        const WORKERS: usize = 3;
+        let mut lanes = Lanes::new(WORKERS);
+        let urgent = |lanes: &Lanes, kind, namespace, endpoint| {
+            is_urgent(Some(kind), lanes, namespace, endpoint)
+        };
+        for id in 0..WORKERS as Id {
+            assert!(urgent(&lanes, WriteKind::Intent, "team", "dead"));
+            let call = QueuedCall {
+                id,
+                method: Method::Cancel,
+                read_since: None,
+                has_waited: false,
+            };
+            lanes.push(Lane::Cancel, "team", "dead", call);
+        }
+        assert!(!urgent(&lanes, WriteKind::Intent, "team", "dead"));
+        assert!(urgent(&lanes, WriteKind::Intent, "team", "alive"));
+        assert!(urgent(&lanes, WriteKind::Intent, "other", "dead"));
+        assert!(urgent(&lanes, WriteKind::Outcome, "team", "dead"));
+        assert!(is_urgent(None, &lanes, "team", "dead"));
+        lanes.take();
+        assert!(urgent(&lanes, WriteKind::Intent, "team", "dead"));
     }
 }

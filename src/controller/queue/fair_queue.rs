@@ -183,6 +183,13 @@ impl<T> FairQueue<T> {
         self.waiting_count
     }
 
+    /// Whether as many calls of a namespace wait for an endpoint as there are workers.
+    pub fn is_crowded(&self, namespace: &str, endpoint: &str) -> bool {
+        let mut endpoints = self.waiting.get(namespace).into_iter().flatten();
+        let calls = endpoints.find(|(of, _)| **of == *endpoint);
+        calls.is_some_and(|(_, calls)| calls.len() >= self.workers)
+    }
+
     /// The number of calls in flight.
     #[cfg(test)]
     const fn in_flight(&self) -> usize {

@@ -103,6 +103,12 @@ impl Lanes {
         self.lane(lane).done(owner);
     }
 
+    /// Whether so many cancel requests of a namespace wait for an endpoint that one more would wait long, however soon its intent is
+    /// stored.
+    pub fn has_crowded_cancels(&self, namespace: &str, endpoint: &str) -> bool {
+        self.cancel.is_crowded(namespace, endpoint)
+    }
+
     /// How many calls wait in each lane, by its name in metrics.
     pub const fn waiting(&self) -> [(&'static str, usize); 3] {
         [
