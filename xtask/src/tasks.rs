@@ -16,4 +16,5 @@ mod load_client;
 pub(crate) mod release;
 pub(crate) mod soak;
 mod stand_ins;
+mod tcp_proxy;
 pub(crate) mod test;

@@ -10,7 +10,6 @@ mod invariants;
 mod observer;
 mod operations;
 mod plan;
-mod proxy;
 mod records;
 mod session;
 mod summary;

@@ -13,8 +13,8 @@ use tokio::time::sleep;
 use xtask::control_plane::ControlPlane;
 use xtask::loopback_http;
 
-use super::proxy::Proxy;
 use crate::tasks::stand_ins;
+use crate::tasks::tcp_proxy::Proxy;
 
 /// How long a process may take to start, and to be ready.
 const START_LIMIT: Duration = Duration::from_secs(30);

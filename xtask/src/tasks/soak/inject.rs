@@ -12,8 +12,8 @@ use xtask::control_plane::{ControlPlane, End};
 use super::controller::Controller;
 use super::environment::{Environment, LATENCY};
 use super::fault::Fault;
-use super::proxy::{Proxy, Way};
 use super::tenant::Tenant;
+use crate::tasks::tcp_proxy::{Proxy, Way};
 
 /// What a fault needs of the environment.
 #[derive(Clone)]

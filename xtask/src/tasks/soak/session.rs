@@ -19,11 +19,11 @@ use super::growth::Samples;
 use super::inject::Victims;
 use super::observer::{Observer, SharedChecker, existing, lock};
 use super::plan::{Plan, What};
-use super::proxy::Way;
 use super::summary::Summary;
 use super::tenant::{NAMESPACES, Tenant};
 use crate::tasks::interrupt::Interrupt;
 use crate::tasks::stand_ins::EMULATOR;
+use crate::tasks::tcp_proxy::Way;
 
 /// How often the processes are looked after.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
