@@ -52,16 +52,18 @@ fn all_follow(by: By, objects: usize, seconds: u64) {
     }
     many_objects::create_numbered(&world.namespace.name, "many", objects);
     let limit = Duration::from_secs(seconds);
-    let wait_for_all = |world: &World, condition| world.wait_within(limit, &["--all"], condition);
-    wait_for_all(&world, "condition=Authorized=False");
+    let namespace = world.namespace.name.clone();
+    let wait_for_all =
+        |condition, status| many_objects::wait_for_all(&namespace, condition, status, limit);
+    wait_for_all("Authorized", "False");
     let requests = world.emulator.requests();
     assert!(requests.iter().all(|request| request.call.is_none()));
     by.give(&world);
-    wait_for_all(&world, "condition=CancelRequested");
+    wait_for_all("CancelRequested", "True");
     by.take(&world);
-    wait_for_all(&world, "condition=Authorized=False");
+    wait_for_all("Authorized", "False");
     by.give(&world);
-    wait_for_all(&world, "condition=Authorized");
+    wait_for_all("Authorized", "True");
     let requests = world.emulator.requests();
     let posts = requests
         .iter()
@@ -78,7 +80,7 @@ fn fifty_objects_follow_it() {
 }
 
 #[test]
-#[ignore = "takes an hour: cargo xtask test --long"]
+#[ignore = "takes half an hour: cargo xtask test --long"]
 fn twenty_thousand_objects_follow_it() {
     all_follow(By::Grant, 20_000, 3600);
 }
@@ -89,7 +91,7 @@ fn fifty_objects_follow_a_label() {
 }
 
 #[test]
-#[ignore = "takes an hour: cargo xtask test --long"]
+#[ignore = "takes half an hour: cargo xtask test --long"]
 fn twenty_thousand_objects_follow_a_label() {
     all_follow(By::Label, 20_000, 3600);
 }

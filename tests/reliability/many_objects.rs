@@ -1,14 +1,16 @@
-//! Creates many objects quickly: kubectl would take a minute for a thousand.
+//! Creates many objects quickly, and waits for them: kubectl would take a minute to create a thousand, and `kubectl wait` lists each
+//! object by itself, for which the API server looks at all of them.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::{
-    Api, Client,
-    api::{DynamicObject, PostParams},
+    Api, Client, ResourceExt,
+    api::{DynamicObject, ListParams, PostParams, WatchEvent, WatchParams},
     core::{ApiResource, GroupVersionKind},
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::support::{
     cluster::{client_config, cluster, runtime},
@@ -62,5 +64,52 @@ pub fn create(
             .try_collect::<Vec<()>>()
             .await
             .unwrap();
+    });
+}
+
+/// Waits until a condition of all cancellations of a namespace has this status.
+pub fn wait_for_all(namespace: &str, condition: &str, status: &str, limit: Duration) {
+    let admin = cluster().control_plane.kubeconfig();
+    let is_met = |object: &DynamicObject| {
+        let conditions = object.data.pointer("/status/conditions");
+        let mut conditions = conditions.and_then(Value::as_array).into_iter().flatten();
+        conditions.any(|of| of["type"] == *condition && of["status"] == *status)
+    };
+    runtime().block_on(async {
+        let api = api(&admin, namespace).await;
+        let mut unmet = BTreeSet::new();
+        let met = timeout(limit, async {
+            loop {
+                let list = api.list(&ListParams::default()).await.unwrap();
+                let objects = list.items.iter().filter(|object| !is_met(object));
+                unmet = objects.map(ResourceExt::name_any).collect();
+                let version = list.metadata.resource_version.unwrap();
+                let parameters = WatchParams::default();
+                let mut events = api.watch(&parameters, &version).await.unwrap().boxed();
+                while !unmet.is_empty() {
+                    // When the watch ends, another list follows.
+                    let Ok(Some(event)) = events.try_next().await else {
+                        break;
+                    };
+                    if let WatchEvent::Added(object) | WatchEvent::Modified(object) = event {
+                        let name = object.name_any();
+                        if is_met(&object) {
+                            unmet.remove(&name);
+                        } else {
+                            unmet.insert(name);
+                        }
+                    }
+                }
+                if unmet.is_empty() {
+                    return;
+                }
+            }
+        });
+        let is_met = met.await.is_ok();
+        let (count, first) = (unmet.len(), unmet.first());
+        assert!(
+            is_met,
+            "{condition} is not {status} after {limit:?} for {count} objects, such as {first:?}"
+        );
     });
 }
