@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 use tokio::time::sleep;
 use xtask::control_plane::{ControlPlane, End};
 
@@ -21,6 +22,8 @@ pub(super) struct Victims {
     control_plane: Arc<ControlPlane>,
     controllers: Vec<Arc<Controller>>,
     tenant: Tenant,
+    /// The API server is restarted by one fault at a time: each waits for an end that another one's new start would hide.
+    restarts: Arc<Mutex<()>>,
 }
 
 impl Victims {
@@ -29,6 +32,7 @@ impl Victims {
             control_plane: Arc::clone(&environment.control_plane),
             controllers: environment.controllers.clone(),
             tenant: environment.tenant.clone(),
+            restarts: Arc::default(),
         }
     }
 
@@ -107,6 +111,7 @@ impl Victims {
     }
 
     async fn restart_api_server(&self, how: End) -> Result<()> {
+        let _one_at_a_time = self.restarts.lock().await;
         let control_plane = Arc::clone(&self.control_plane);
         tokio::task::spawn_blocking(move || {
             control_plane.stop_api_server(how)?;
