@@ -186,7 +186,7 @@ impl Dispatcher {
             }
             // Both parts run in every turn.
             let more = self.sweep() | self.dispatch();
-            self.record_queue_lengths();
+            self.record_lengths();
             if self.is_drained() {
                 return Ok(());
             }
@@ -253,7 +253,8 @@ impl Dispatcher {
         }
     }
 
-    fn record_queue_lengths(&self) {
+    fn record_lengths(&self) {
+        self.metrics.objects(self.objects.count());
         let waiting = self.lanes.waiting().into_iter();
         for (lane, count) in waiting.chain(self.requests.waiting()) {
             self.metrics.queued(lane, count);

@@ -307,6 +307,11 @@ impl Objects {
         }
     }
 
+    /// How many objects there are.
+    pub fn count(&self) -> usize {
+        self.slots.len()
+    }
+
     fn forget(&mut self, id: Id) {
         self.slots.remove(&id);
         self.unrecorded.remove(&id);

@@ -36,6 +36,7 @@ pub(super) struct Families {
     pub watch_answers: Family<Labels<1>, Seconds>,
     pub queue_depth: Family<Labels<1>, Gauge>,
     pub limited_namespaces: Gauge,
+    pub objects: Gauge,
     pub turn_duration: Histogram,
     pub throttled_seconds: Family<Labels<1>, Counter<f64, AtomicU64>>,
     pub leader: Gauge,
@@ -62,6 +63,7 @@ impl Default for Families {
             watch_answers: Family::default(),
             queue_depth: Family::default(),
             limited_namespaces: Gauge::default(),
+            objects: Gauge::default(),
             turn_duration: series::turn_duration(),
             throttled_seconds: Family::default(),
             leader: Gauge::default(),
@@ -161,6 +163,12 @@ impl Families {
             "rate_limited_namespaces",
             "Namespaces with calls that wait because of --namespace-calls-per-minute",
             self.limited_namespaces.clone(),
+        );
+        add(
+            registry,
+            "objects",
+            "Objects in memory: unfinished ones, and finished ones until the watch removes them",
+            self.objects.clone(),
         );
         add(
             registry,

@@ -215,6 +215,13 @@ impl Metrics {
             .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// Sets the number of objects in memory.
+    pub fn objects(&self, count: usize) {
+        self.families
+            .objects
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// Records the duration of a turn of the dispatcher's loop.
     pub fn turn(&self, took: Duration) {
         self.families.turn_duration.observe(took.as_secs_f64());

@@ -111,7 +111,7 @@ impl Controller {
     }
 
     /// The name of the process that runs.
-    fn name(&self, started: u32) -> String {
+    pub(super) fn name(&self, started: u32) -> String {
         format!("controller-{}-{started}", self.number)
     }
 
@@ -207,6 +207,7 @@ impl Controller {
             descriptors: value("process_open_fds ")?,
             threads: threads.count() as f64,
             tasks: value("opcancel_tasks ")?,
+            objects: value("opcancel_objects ")?,
         })
     }
 }
@@ -224,4 +225,6 @@ pub(super) struct Usage {
     pub(super) threads: f64,
     /// Tasks of the runtime.
     pub(super) tasks: f64,
+    /// Objects in memory.
+    pub(super) objects: f64,
 }

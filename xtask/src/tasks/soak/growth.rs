@@ -108,6 +108,7 @@ mod tests {
         descriptors: 30.0,
         threads: 3.0,
         tasks: 15.0,
+        objects: 5.0,
     };
 
     #[test]

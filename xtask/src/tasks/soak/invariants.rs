@@ -390,6 +390,12 @@ impl Checker {
         self.violated("I9", "the controller".to_owned(), what, evidence);
     }
 
+    /// Notes that a process still has so many objects in memory when all have finished.
+    pub(super) fn not_forgotten(&mut self, process: String, kept: f64) {
+        let what = format!("all objects have finished, and it has {kept} in memory");
+        self.violated("I9", process, what, Vec::new());
+    }
+
     /// Notes a broken guarantee.
     pub(super) fn violated(
         &mut self,

@@ -251,7 +251,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Notes a violation if the controllers still do something.
+    /// Notes a violation if the controllers still do something, or still have objects in memory.
     async fn listen(&self, observer: &mut Observer) -> Result<()> {
         sleep(LAST_CALLS).await;
         block_in_place(|| observer.read())?;
@@ -266,6 +266,13 @@ impl<'a> Session<'a> {
         let heard = observer.heard();
         if !heard.is_empty() {
             lock(&self.checker).not_quiet(heard);
+        }
+        for controller in &self.environment.controllers {
+            let started = *controller.lock().await;
+            let usage = block_in_place(|| controller.usage(started));
+            if let Some(kept) = usage.map(|usage| usage.objects).filter(|kept| *kept > 0.0) {
+                lock(&self.checker).not_forgotten(controller.name(started), kept);
+            }
         }
         Ok(())
     }
