@@ -88,7 +88,7 @@ const FEW: &[ErrorKind] = &[ErrorKind::Unavailable, ErrorKind::FailedPreconditio
 
 /// The most transitions in a quick run, and in a long one.
 const QUICK: usize = 120_000;
-const DEEP: usize = 20_000_000;
+const DEEP: usize = 1_000_000;
 
 impl Scenario {
     /// One process, one object, and no trouble.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::baseline::IN_FLIGHT;
-use super::environment::Environment;
+use super::environment::{Environment, Metrics};
 use super::figures::{self, Spread};
 use super::load::{self, NAMESPACE};
 use super::phases;
@@ -71,13 +71,14 @@ pub(super) fn measure(environment: &mut Environment, pending: usize, objects: us
         metrics.sum("opcancel_pending{") >= (2 * half) as f64
     })?;
     // Many that come at once cost the API server time whatever they are: each has its intent written.
-    let waiting = environment
-        .metrics()?
-        .sum("opcancel_queue_depth{lane=\"urgent_write\"}");
+    let writes = |metrics: &Metrics| {
+        let lanes = ["urgent_write", "other_write"];
+        let waiting = lanes.map(|lane| format!("opcancel_queue_depth{{lane=\"{lane}\"}}"));
+        waiting.iter().map(|lane| metrics.sum(lane)).sum::<f64>()
+    };
+    let waiting = writes(&environment.metrics()?);
     let during = phases::paced(environment, "fast-during", objects, RATE)?;
-    environment.wait(limit(half), |metrics| {
-        metrics.sum("opcancel_queue_depth{lane=\"urgent_write\"}") == 0.0
-    })?;
+    environment.wait(limit(half), |metrics| writes(metrics) == 0.0)?;
     let with = phases::paced(environment, "fast-with", objects, RATE)?;
     let memory = environment.metrics()?.resident();
 
