@@ -18,3 +18,4 @@ pub(super) mod simulation;
 mod turns;
 mod two_processes;
 mod waiting_tools;
+mod withheld;

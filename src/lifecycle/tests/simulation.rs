@@ -66,6 +66,10 @@ pub struct Simulation {
     pub get_latency: Duration,
     pub cancel_latency: Duration,
     pub write_latency: Duration,
+    /// So many of the next GETs are not made, because something forbids them when their turn comes.
+    pub withheld_gets: usize,
+    /// The same of cancel requests.
+    pub withheld_posts: usize,
     /// How long each write waits for its turn; none waits for one unless this is set.
     pub turns_take: Option<Duration>,
     pub get_script: GetScript,
@@ -218,6 +222,8 @@ impl Simulation {
             get_latency: Duration::from_millis(20),
             cancel_latency: Duration::from_millis(20),
             write_latency: Duration::from_millis(5),
+            withheld_gets: 0,
+            withheld_posts: 0,
             turns_take: None,
             get_script: Box::new(get),
             cancel_script: Box::new(cancel),
@@ -387,11 +393,16 @@ impl Simulation {
                 assert_eq!(self.grant, Grant::Granted, "a GET without a grant");
                 let held = self.allowance().gets_held_until.is_some();
                 assert!(regardless_of_quota || !held, "a GET in spite of the quota");
+                let at = self.now + self.get_latency;
+                if self.withheld_gets > 0 {
+                    self.withheld_gets -= 1;
+                    self.queue.push((at, Event::GetWithheld));
+                    return;
+                }
                 self.quotas
                     .borrow_mut()
                     .begin(Share::Get, &caller(), self.now);
                 self.gets.push(self.now);
-                let at = self.now + self.get_latency;
                 let answer = (self.get_script)(self.gets.len(), at);
                 if let Ok(operation) = &answer
                     && operation.done
@@ -407,16 +418,19 @@ impl Simulation {
                     self.stored.status.outcome.is_none(),
                     "a POST after the outcome"
                 );
+                let at = self.now + self.cancel_latency;
+                if self.withheld_posts > 0 {
+                    self.withheld_posts -= 1;
+                    self.queue.push((at, Event::CancelWithheld));
+                    return;
+                }
                 self.posts.push(self.now);
                 assert!(
                     self.posts.len() as i64 <= attempt,
                     "I2: more POSTs than intents"
                 );
                 let answer = (self.cancel_script)(self.posts.len());
-                self.queue.push((
-                    self.now + self.cancel_latency,
-                    Event::CancelAnswered(answer),
-                ));
+                self.queue.push((at, Event::CancelAnswered(answer)));
             }
             Effect::QueueWrite(_) => {
                 let waits = |(_, event): &(_, Event)| matches!(event, Event::WriteTurn);
