@@ -501,3 +501,75 @@ fn a_live_read_that_fails_for_long_comes_within_seconds_too() {
     sim.run_for(s(12));
     assert_eq!(sim.outcome(), Some(Outcome::Cancelled));
 }
+
+/// Whether a cancel request may be sent, or an outcome was stored, is not known until then.
+#[test]
+fn a_write_whose_answer_was_lost_is_read_back_at_once() {
+    let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
+    sim.write_faults = vec![(WriteAnswer::Unconfirmed, true)];
+    // The GET takes 20 ms, the write 5, reading it again 5 more.
+    sim.run_for(Duration::from_millis(31));
+    assert_eq!(sim.notices.len(), 1);
+}
+
+#[test]
+fn a_live_read_that_is_refused_is_repeated_ever_more_rarely() {
+    let mut sim = Simulation::new(|_, _| done(1), |_| Ok(()));
+    sim.write_faults = vec![(WriteAnswer::Unconfirmed, false)];
+    sim.run_for(Duration::from_millis(26));
+    let mut refused = || {
+        sim.deliver(Event::Reread(None));
+        (sim.wake.unwrap() - sim.now).as_millis()
+    };
+    assert_eq!([(); 4].map(|()| refused()), [200, 400, 800, 1600]);
+    sim.run_for(s(12));
+    assert_eq!(sim.outcome(), Some(Outcome::Cancelled));
+}
+
+/// The answer to the write shows what is stored, and is newer than the list.
+#[test]
+fn a_list_that_went_back_does_not_count_while_a_write_is_in_flight() {
+    let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
+    sim.run_for(Duration::from_millis(22));
+    assert_eq!(sim.writes.len(), 1, "the intent is being written");
+    let mut listed = object();
+    listed.resource_version = "0".into();
+    sim.deliver(Event::RolledBack(Box::new(listed)));
+    assert_eq!(sim.state.object().resource_version, "1");
+    sim.run_for(s(5));
+    assert_eq!(sim.posts.len(), 1);
+}
+
+/// It was deleted, and another one has its name.
+#[test]
+fn neither_a_list_nor_a_live_read_turns_it_into_another_object() {
+    let mut sim = Simulation::new(|_, _| running(), |_| Ok(()));
+    sim.run_for(s(5));
+    let mut other = object();
+    other.uid = "uid-2".into();
+    other.resource_version = "999".into();
+    let other = Box::new(other);
+    sim.deliver(Event::RolledBack(other.clone()));
+    assert_eq!(sim.state.object().uid, "uid-1");
+    sim.state.write.must_reread = true;
+    sim.deliver(Event::Woken);
+    sim.deliver(Event::Reread(Some(other)));
+    assert_eq!(sim.state.object().uid, "uid-1");
+}
+
+/// Only another writer of the status makes this process wait before it writes.
+#[test]
+fn a_change_of_labels_delays_no_status_write() {
+    let mut sim = Simulation::new(
+        |_, now| match now >= s(100) {
+            true => Err(error(ErrorKind::Unavailable)),
+            false => running(),
+        },
+        |_| Ok(()),
+    );
+    sim.settings.max_poll = s(1);
+    sim.run_for(s(99));
+    sim.show();
+    sim.run_for(s(4));
+    assert_eq!(sim.condition("Ready"), "Unknown/Unavailable");
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::simulation::{Simulation, done, error, running};
+use super::simulation::{Simulation, done, error, object, running};
 use crate::{api::Outcome, google::answer::ErrorKind};
 
 const fn s(seconds: u64) -> Duration {
@@ -36,6 +36,25 @@ fn a_poll_that_a_quota_forbids_waits_for_the_quota() {
     sim.run_for(s(60));
     let waited = sim.gets[before] - withheld;
     assert!((s(30)..=s(40)).contains(&waited), "{waited:?}");
+}
+
+#[test]
+fn a_last_get_that_was_not_made_is_no_try() {
+    let mut object = object();
+    object.spec.as_mut().unwrap().deadline = s(100);
+    let mut sim = Simulation::of(
+        object,
+        |_, now| if now >= s(100) { done(1) } else { running() },
+        |_| Ok(()),
+    );
+    sim.run_for(s(99));
+    let before = sim.gets.len();
+    sim.withheld_gets = 5;
+    assert_eq!(sim.run(), Some(Outcome::Cancelled));
+    // One second, and the time until the controller finds out.
+    let pause = s(1) + sim.get_latency;
+    let gets: Vec<_> = sim.gets[before..].iter().map(Duration::as_millis).collect();
+    assert_eq!(gets, [(s(100) + pause * 5).as_millis()]);
 }
 
 #[test]
