@@ -77,6 +77,21 @@ fn refused_is_tried_again_after_30_s_5_min_then_every_30_min() {
     }
 }
 
+/// A proxy that answers with a page of its own may be gone in a moment, or stay.
+#[test]
+fn what_nobody_can_read_is_temporary_four_times_and_then_a_refusal() {
+    let mut sim = running_until(7000, |_| Err(ErrorKind::Unrecognised));
+    sim.run_for(s(6900));
+    let waits: Vec<u64> = sim
+        .posts
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_secs())
+        .collect();
+    let (first, others) = waits.split_at(4);
+    assert!(first.iter().all(|wait| *wait < 10), "{waits:?}");
+    assert_eq!(others[..3], [30, 300, 1800], "{waits:?}");
+}
+
 #[test]
 fn refused_then_accepted() {
     let mut sim = running_until(100, |n| {

@@ -151,6 +151,27 @@ fn an_operation_that_was_seen_and_vanished_is_not_found_after_a_fifth() {
     assert_eq!(sim.condition("CancelRequested"), "True/Accepted");
 }
 
+/// The stored status says that a GET showed it: the process that saw it may be gone.
+#[test]
+fn the_next_process_knows_that_an_operation_was_seen() {
+    let mut sim = Simulation::new(
+        |_, now| {
+            if now < s(20) {
+                running()
+            } else {
+                Err(error(ErrorKind::NotFound))
+            }
+        },
+        |_| Err(error(ErrorKind::FailedPrecondition)),
+    );
+    sim.run_for(s(20));
+    let seen = sim.stored.status.operation.as_ref().unwrap();
+    assert_eq!(seen.metadata_state.as_deref(), Some("RUNNING"));
+    sim.restart();
+    assert_eq!(sim.run(), Some(Outcome::NotFound));
+    assert!(sim.now < s(90), "{:?}", sim.now);
+}
+
 #[test]
 fn not_found_may_be_accepted() {
     let mut object = object();
