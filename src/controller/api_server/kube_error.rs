@@ -73,6 +73,9 @@ pub fn describe(error: &Error) -> String {
                     let message = message.split(": rbac:").next().unwrap_or(message);
                     format!("HTTP 403: {message}; {ROLES}")
                 }
+                None if (300..400).contains(&status.code) => {
+                    format!("HTTP {}: redirects are not followed", status.code)
+                }
                 None => format!("HTTP {}: {message}", status.code),
             }
         }
@@ -136,6 +139,13 @@ mod tests {
             described,
             "HTTP 403: x is forbidden: User \"u\" cannot patch; apply the roles in deploy/ (see deploy/README.md)"
         );
+    }
+
+    #[test]
+    fn a_redirect_is_said_not_to_be_followed() {
+        let redirect = Status::failure("Temporary Redirect", "").with_code(307);
+        let described = describe(&Error::Api(Box::new(redirect)));
+        assert_eq!(described, "HTTP 307: redirects are not followed");
     }
 
     #[test]
