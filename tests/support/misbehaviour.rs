@@ -1,4 +1,4 @@
-//! What a hostile server does instead of answering. The matrix of all hops and the end-to-end test have the same list.
+//! What a hostile server does instead of answering. The matrix of the clients and that of a whole controller have the same list.
 
 use serde_json::json;
 use strum::VariantArray;
@@ -6,7 +6,7 @@ use strum::VariantArray;
 use super::raw_http::{Reply, answer};
 
 /// What it does instead of answering.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, VariantArray)]
 pub enum Misbehaviour {
     /// 301 to another host.
     Moved,
