@@ -12,6 +12,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/hostile_hop.rs"]
+mod hostile_hop;
 #[path = "../support/misbehaviour.rs"]
 mod misbehaviour;
 #[path = "../support/raw_http.rs"]

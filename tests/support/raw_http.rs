@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinHandle,
@@ -30,6 +30,8 @@ pub enum Reply {
     Flood(String),
     /// These bytes, and then a zero every 20 ms for as long as the client reads.
     Drip(String),
+    /// These bytes, and then the connection leads to this server.
+    Tunnel(String, SocketAddr),
 }
 
 /// An answer with a body of JSON or anything else.
@@ -113,45 +115,56 @@ async fn serve<F>(
             requests.push(head.clone());
             requests.len() - 1
         };
-        match reply(&head, before) {
-            Reply::Keep(bytes) => {
-                if stream.write_all(bytes.as_bytes()).await.is_err() {
-                    return;
-                }
+        if !respond(&mut stream, reply(&head, before), &left).await {
+            return;
+        }
+    }
+}
+
+/// Sends a reply. Returns whether the connection waits for a further request.
+pub async fn respond(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    reply: Reply,
+    left: &watch::Sender<usize>,
+) -> bool {
+    match reply {
+        Reply::Keep(bytes) => return stream.write_all(bytes.as_bytes()).await.is_ok(),
+        Reply::Close(bytes) => {
+            let _ = stream.write_all(bytes.as_bytes()).await;
+        }
+        Reply::Bytes(bytes) => {
+            let _ = stream.write_all(&bytes).await;
+        }
+        Reply::Late(after, bytes) => {
+            tokio::time::sleep(after).await;
+            let _ = stream.write_all(bytes.as_bytes()).await;
+        }
+        Reply::Hang(bytes) => {
+            let _ = stream.write_all(bytes.as_bytes()).await;
+            while stream.read(&mut [0; 64]).await.is_ok_and(|n| n > 0) {}
+            left.send_modify(|left| *left += 1);
+        }
+        Reply::Drip(bytes) => {
+            let _ = stream.write_all(bytes.as_bytes()).await;
+            while stream.write_all(b"0").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            Reply::Close(bytes) => {
-                let _ = stream.write_all(bytes.as_bytes()).await;
-                return;
-            }
-            Reply::Bytes(bytes) => {
-                let _ = stream.write_all(&bytes).await;
-                return;
-            }
-            Reply::Late(after, bytes) => {
-                tokio::time::sleep(after).await;
-                let _ = stream.write_all(bytes.as_bytes()).await;
-                return;
-            }
-            Reply::Hang(bytes) => {
-                let _ = stream.write_all(bytes.as_bytes()).await;
-                while stream.read(&mut [0; 64]).await.is_ok_and(|n| n > 0) {}
-                left.send_modify(|left| *left += 1);
-                return;
-            }
-            Reply::Drip(bytes) => {
-                let _ = stream.write_all(bytes.as_bytes()).await;
-                while stream.write_all(b"0").await.is_ok() {
-                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-                }
-                return;
-            }
-            Reply::Flood(bytes) => {
-                let _ = stream.write_all(bytes.as_bytes()).await;
-                while stream.write_all(&[b'0'; 4096]).await.is_ok() {}
-                return;
+        }
+        Reply::Flood(bytes) => {
+            let _ = stream.write_all(bytes.as_bytes()).await;
+            while stream.write_all(&[b'0'; 4096]).await.is_ok() {}
+        }
+        Reply::Tunnel(bytes, to) => {
+            let far = TcpStream::connect(to).await;
+            if let Ok(mut far) = far
+                && stream.write_all(bytes.as_bytes()).await.is_ok()
+            {
+                // Either end may go at any time.
+                let _ = copy_bidirectional(stream, &mut far).await;
             }
         }
     }
+    false
 }
 
 /// The request line as it is, the header lines in lower case, and the body; none when the client has gone.

@@ -28,8 +28,8 @@ pub(crate) struct Arguments {
 
     /// Also run the tests that take too long for CI: the property tests of the lifecycle with 100 times the cases, a deeper search of
     /// the model checker, each fault at each request, 500 objects of 1.4 MB, an older release, built first, on the CRDs of this one, a
-    /// soak of 10 minutes, and 20,000 objects with dead endpoints and changing grants. Takes about two and a half hours more on 2
-    /// cores, and 14 GB of memory.
+    /// soak of 10 minutes, 20,000 objects with dead endpoints and changing grants, and servers that do not answer for minutes. Takes
+    /// about two and a half hours more on 2 cores, and 14 GB of memory.
     #[arg(long)]
     long: bool,
 }
@@ -274,6 +274,15 @@ fn long_tests() -> Result<()> {
     cargo::run(properties.env("PROPTEST_CASES", MANY_CASES))?;
     let model = ["test", "--package=opcancel-model", "--", "--ignored"];
     cargo::run(&mut cargo::cargo(&model))?;
+    let slow = [
+        "test",
+        "--test=e2e",
+        "hostile_answers",
+        "--",
+        "--ignored",
+        "--nocapture",
+    ];
+    cargo::run(&mut cargo::cargo(&slow))?;
     // With a control plane of their own, which they fill.
     let large = ["test", "--test=e2e", "large_objects", "--", "--ignored"];
     cargo::run(&mut cargo::cargo(&large))?;
