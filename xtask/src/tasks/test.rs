@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     /// Also run the tests that take too long for CI: the property tests of the lifecycle with 100 times the cases, a deeper search of
     /// the model checker, each fault at each request, 500 objects of 1.4 MB, an older release, built first, on the CRDs of this one, a
     /// soak of 10 minutes, 20,000 objects with dead endpoints and changing grants, and servers that do not answer for minutes. Takes
-    /// about two and a half hours more on 2 cores, and 14 GB of memory.
+    /// about two and a half hours more on 2 cores, and 6 GB of memory.
     #[arg(long)]
     long: bool,
 }
