@@ -136,7 +136,8 @@ impl<T> WriteQueue<T> {
     /// So many urgent requests in a row may go ahead of others: a waiting write may become urgent, so it must not wait for ever.
     const MOST_AHEAD: usize = 7;
 
-    /// Adds a request. Intents, outcomes, and the reads before them are urgent: a cancel request or a `kubectl wait` waits for them.
+    /// Adds a request. Outcomes and reads are urgent, and intents unless their cancel request would wait long: a cancel request or a
+    /// `kubectl wait` waits for them.
     pub fn push(&mut self, urgent: bool, namespace: &str, endpoint: &str, request: T) {
         let queue = if urgent {
             &mut self.urgent
