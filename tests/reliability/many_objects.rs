@@ -67,6 +67,20 @@ pub fn create(
     });
 }
 
+/// All objects, in pages, and the version of the list.
+async fn list(api: &Api<DynamicObject>) -> kube::Result<(Vec<DynamicObject>, String)> {
+    let mut objects = Vec::new();
+    let mut parameters = ListParams::default().limit(500);
+    loop {
+        let page = api.list(&parameters).await?;
+        objects.extend(page.items);
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = parameters.continue_token(&token),
+            None => return Ok((objects, page.metadata.resource_version.unwrap_or_default())),
+        }
+    }
+}
+
 /// Waits until a condition of all cancellations of a namespace has this status.
 pub fn wait_for_all(namespace: &str, condition: &str, status: &str, limit: Duration) {
     let admin = cluster().control_plane.kubeconfig();
@@ -80,12 +94,17 @@ pub fn wait_for_all(namespace: &str, condition: &str, status: &str, limit: Durat
         let mut unmet = BTreeSet::new();
         let met = timeout(limit, async {
             loop {
-                let list = api.list(&ListParams::default()).await.unwrap();
-                let objects = list.items.iter().filter(|object| !is_met(object));
+                // A busy API server may end a list. Then another one follows.
+                let Ok((objects, version)) = list(&api).await else {
+                    continue;
+                };
+                let objects = objects.iter().filter(|object| !is_met(object));
                 unmet = objects.map(ResourceExt::name_any).collect();
-                let version = list.metadata.resource_version.unwrap();
                 let parameters = WatchParams::default();
-                let mut events = api.watch(&parameters, &version).await.unwrap().boxed();
+                let Ok(events) = api.watch(&parameters, &version).await else {
+                    continue;
+                };
+                let mut events = events.boxed();
                 while !unmet.is_empty() {
                     // When the watch ends, another list follows.
                     let Ok(Some(event)) = events.try_next().await else {
