@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::simulation::{Simulation, done, error, object, running};
+use super::simulation::{Simulation, done, error, object, running, seconds_between};
 use crate::{
     api::Outcome,
     google::{
@@ -63,11 +63,7 @@ fn refused_is_tried_again_after_30_s_5_min_then_every_30_min() {
         );
         assert_eq!(sim.condition("Ready"), "Unknown/Refused");
         assert_eq!(sim.run(), Some(Outcome::Cancelled));
-        let waits: Vec<u64> = sim
-            .posts
-            .windows(2)
-            .map(|pair| (pair[1] - pair[0]).as_secs())
-            .collect();
+        let waits = seconds_between(&sim.posts);
         assert_eq!(waits, [30, 300, 1800, 1800, 1800], "{kind:?}");
         assert_eq!(sim.condition("CancelRequested"), "False/Refused");
         assert_eq!(
@@ -82,11 +78,7 @@ fn refused_is_tried_again_after_30_s_5_min_then_every_30_min() {
 fn what_nobody_can_read_is_temporary_four_times_and_then_a_refusal() {
     let mut sim = running_until(7000, |_| Err(ErrorKind::Unrecognised));
     sim.run_for(s(6900));
-    let waits: Vec<u64> = sim
-        .posts
-        .windows(2)
-        .map(|pair| (pair[1] - pair[0]).as_secs())
-        .collect();
+    let waits = seconds_between(&sim.posts);
     let (first, others) = waits.split_at(4);
     assert!(first.iter().all(|wait| *wait < 10), "{waits:?}");
     assert_eq!(others[..3], [30, 300, 1800], "{waits:?}");
@@ -384,11 +376,7 @@ fn a_get_that_began_before_the_answer_does_not_count() {
 fn no_permission_is_tried_again_between_half_a_minute_and_five_and_polling_goes_on() {
     let mut sim = running_until(3600, |_| Err(ErrorKind::PermissionDenied));
     assert_eq!(sim.run(), Some(Outcome::Cancelled));
-    let waits: Vec<u64> = sim
-        .posts
-        .windows(2)
-        .map(|pair| (pair[1] - pair[0]).as_secs())
-        .collect();
+    let waits = seconds_between(&sim.posts);
     assert_eq!(waits[..4], [30, 60, 120, 240]);
     assert!(
         waits[4..].iter().all(|wait| (270..=300).contains(wait)),

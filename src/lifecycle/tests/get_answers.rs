@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::simulation::{Simulation, done, error, object, running};
+use super::simulation::{Simulation, done, error, object, running, with_deadline};
 use crate::{
     api::{AcceptedOutcome, Outcome},
     google::answer::{ErrorKind, Operation},
@@ -269,8 +269,7 @@ fn a_get_held_back_by_a_quota_does_not_hold_the_post_back() {
 
 #[test]
 fn get_unimplemented_is_cancelled_anyway_and_ends_unknown_at_the_deadline() {
-    let mut object = object();
-    object.spec.as_mut().unwrap().deadline = s(100);
+    let object = with_deadline(s(100));
     let mut sim = Simulation::of(
         object,
         |_, _| Err(error(ErrorKind::Unimplemented)),
@@ -299,8 +298,7 @@ fn the_deadline_brings_a_last_get_three_times_at_most() {
         (Some(ErrorKind::Unavailable), 3),
         (Some(ErrorKind::NotFound), 1),
     ] {
-        let mut object = object();
-        object.spec.as_mut().unwrap().deadline = s(100);
+        let object = with_deadline(s(100));
         let mut sim = Simulation::of(
             object,
             move |_, now| match answer {
@@ -321,8 +319,7 @@ fn the_deadline_brings_a_last_get_three_times_at_most() {
 
 #[test]
 fn the_end_seen_by_the_last_get_counts() {
-    let mut object = object();
-    object.spec.as_mut().unwrap().deadline = s(100);
+    let object = with_deadline(s(100));
     let mut sim = Simulation::of(
         object,
         |_, now| if now >= s(100) { done(1) } else { running() },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::simulation::{START, Simulation, done, error, object, running, spec};
+use super::simulation::{START, Simulation, done, error, object, running, spec, with_deadline};
 use crate::{
     api::{Outcome, Reason},
     google::answer::ErrorKind,
@@ -211,8 +211,7 @@ fn another_failure_in_between_does_not_end_stalled() {
 
 #[test]
 fn a_wall_clock_that_is_set_back_polls_no_faster_and_stretches_no_deadline() {
-    let mut object = object();
-    object.spec.as_mut().unwrap().deadline = s(3000);
+    let object = with_deadline(s(3000));
     let mut sim = Simulation::of(object, |_, _| running(), |_| Ok(()));
     sim.run_for(s(1000));
     let before = sim.gets.len();
@@ -364,8 +363,7 @@ fn a_second_time_without_a_grant_is_counted_from_its_own_start() {
 
 #[test]
 fn a_get_that_began_before_the_deadline_is_not_the_last_one() {
-    let mut object = object();
-    object.spec.as_mut().unwrap().deadline = s(100);
+    let object = with_deadline(s(100));
     let mut sim = Simulation::of(
         object,
         |_, now| if now >= s(106) { done(1) } else { running() },

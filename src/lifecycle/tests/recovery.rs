@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::simulation::{Simulation, done, error, object, running};
+use super::simulation::{Simulation, done, error, object, running, seconds_between, with_deadline};
 use crate::{
     api::{CancellationStatus, Outcome},
     google::answer::ErrorKind,
@@ -82,8 +82,7 @@ fn a_grant_that_comes_back_brings_a_get_before_the_next_request() {
 
 #[test]
 fn a_deadline_that_is_moved_while_unknown_is_being_written_counts() {
-    let mut object = object();
-    object.spec.as_mut().unwrap().deadline = s(100);
+    let object = with_deadline(s(100));
     let mut sim = Simulation::of(
         object,
         |_, now| if now >= s(500) { done(1) } else { running() },
@@ -115,27 +114,18 @@ fn a_passing_failure_after_one_denial_does_not_stall() {
 fn refused_tokens_are_replaced_at_once_only_the_first_time() {
     let mut sim = Simulation::new(|_, _| Err(error(ErrorKind::Unauthenticated)), |_| Ok(()));
     sim.run_for(s(300));
-    let waits: Vec<u64> = sim
-        .gets
-        .windows(2)
-        .map(|pair| (pair[1] - pair[0]).as_secs())
-        .collect();
+    let waits = seconds_between(&sim.gets);
     assert_eq!(waits, [0, 30, 60, 120]);
 
     let mut sim = Simulation::new(|_, _| running(), |_| Err(error(ErrorKind::Unauthenticated)));
     sim.run_for(s(300));
-    let waits: Vec<u64> = sim
-        .posts
-        .windows(2)
-        .map(|pair| (pair[1] - pair[0]).as_secs())
-        .collect();
+    let waits = seconds_between(&sim.posts);
     assert_eq!(waits, [0, 30, 60, 120]);
 }
 
 #[test]
 fn what_ends_without_a_grant_says_so() {
-    let mut object = object();
-    object.spec.as_mut().unwrap().deadline = s(100);
+    let object = with_deadline(s(100));
     // A process that starts after the deadline.
     let mut sim = Simulation::of(object.clone(), |_, _| running(), |_| Ok(()));
     sim.run_for(s(50));
@@ -280,8 +270,7 @@ fn a_request_after_a_lost_intent_may_have_arrived() {
 /// The deadline counts from the start that this process knows, even if the status is erased.
 #[test]
 fn an_erased_status_does_not_move_the_deadline() {
-    let mut object = object();
-    object.spec.as_mut().unwrap().deadline = s(3600);
+    let object = with_deadline(s(3600));
     let unwanted = || Err(error(ErrorKind::Unauthenticated));
     let mut sim = Simulation::of(object, move |_, _| unwanted(), |_| Ok(()));
     sim.run_for(s(3000));

@@ -137,6 +137,21 @@ pub fn object() -> ObjectView {
     }
 }
 
+/// The same with this deadline.
+pub fn with_deadline(deadline: Duration) -> ObjectView {
+    let mut object = object();
+    object.spec.as_mut().unwrap().deadline = deadline;
+    object
+}
+
+/// The whole seconds between two calls.
+pub fn seconds_between(calls: &[Duration]) -> Vec<u64> {
+    calls
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_secs())
+        .collect()
+}
+
 pub fn caller() -> Caller {
     Caller {
         endpoint: "https://europe-west1-dialogflow.googleapis.com".into(),

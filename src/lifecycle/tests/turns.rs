@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::simulation::{Simulation, done, error, object, running};
+use super::simulation::{Simulation, done, error, running, with_deadline};
 use crate::{
     api::Outcome,
     google::answer::ErrorKind,
@@ -132,8 +132,7 @@ fn an_ending_process_does_not_wait_for_what_is_stored_already() {
 
 #[test]
 fn an_ending_process_stores_an_answer_that_comes_after_the_deadline() {
-    let mut object = object();
-    object.spec.as_mut().unwrap().deadline = s(5);
+    let object = with_deadline(s(5));
     let mut sim = Simulation::of(object, |_, _| running(), |_| Ok(()));
     sim.cancel_latency = s(8);
     sim.run_until_posted();

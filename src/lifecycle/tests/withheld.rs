@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::simulation::{Simulation, done, error, object, running};
+use super::simulation::{Simulation, done, error, running, with_deadline};
 use crate::{api::Outcome, google::answer::ErrorKind};
 
 const fn s(seconds: u64) -> Duration {
@@ -40,8 +40,7 @@ fn a_poll_that_a_quota_forbids_waits_for_the_quota() {
 
 #[test]
 fn a_last_get_that_was_not_made_is_no_try() {
-    let mut object = object();
-    object.spec.as_mut().unwrap().deadline = s(100);
+    let object = with_deadline(s(100));
     let mut sim = Simulation::of(
         object,
         |_, now| if now >= s(100) { done(1) } else { running() },
